@@ -1,0 +1,219 @@
+"""Configuration: one frozen model per stage, each default in one place.
+
+Docstrings below a field give its unit, its effect and where the default comes from.
+`method.md` of the project's design is the source where nothing else is named.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+__all__ = [
+    "CorpusConfig",
+    "EngineConfig",
+    "GuardConfig",
+    "HistoryConfig",
+    "PipelineConfig",
+    "Preset",
+    "ScoringConfig",
+    "SimulationConfig",
+    "SynthesisConfig",
+    "TrainingConfig",
+    "cache_dir",
+]
+
+Preset = Literal["tiny", "small", "standard"]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON of every field: equal keys mean equal settings."""
+        return sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class CorpusConfig(_Config):
+    """How a corpus is read and split."""
+
+    train_share: float = Field(0.8, gt=0, lt=1)
+    """Share of a person's interactions, oldest first, that may be learned from."""
+    max_message_chars: int = Field(20_000, ge=100)
+    """A longer message keeps its first and last halves of this many characters; counted in the report."""
+    max_action_chars: int = Field(20_000, ge=100)
+    """A longer action is refused: a shortened action is not what the person did."""
+
+
+class HistoryConfig(_Config):
+    """What of a person's history stands in the prompt, and how long it may be."""
+
+    recent: int = Field(12, ge=0)
+    """Newest interactions before the moment in question. They come first in the prompt, in
+    time order, so that questions of one person share their prompt's beginning."""
+    similar: int = Field(4, ge=0)
+    """Further interactions found by similarity to the question."""
+    max_item_chars: int = Field(400, ge=40)
+    """Longest form of one past context or action in the prompt; the rest is cut and marked."""
+    max_context_chars: int = Field(3_000, ge=100)
+    """Longest form of the context in question; the oldest text goes first."""
+
+
+class SynthesisConfig(_Config):
+    """How candidate traces are drawn."""
+
+    n_forward: int = Field(4, ge=0)
+    """Candidates that saw context and history."""
+    n_backward: int = Field(4, ge=0)
+    """Candidates that saw context and action. Source of N = 4: arXiv 2605.26969."""
+    max_tokens: int = Field(64, ge=8)
+    """Longest trace, tokens; a longer draw is cut at its last full sentence."""
+    temperature: float = Field(0.7, ge=0)
+    """Of the draws. At 0.9 without a nucleus cut small models wrote junk, and the score picked it."""
+    top_p: float = Field(0.95, gt=0, le=1)
+    """Nucleus cut of the draws."""
+    seed: int = 0
+    """Seed of every draw; combined with the interaction's key."""
+
+
+class ScoringConfig(_Config):
+    """How a trace's fidelity is computed."""
+
+    scorer: Literal["auto", "loglik_gain", "choice", "scale", "number", "sampled_similarity"] = (
+        "auto"
+    )
+    """`auto` takes the proper score of the action's kind, and `loglik_gain` for text."""
+    logprob_floor: FiniteFloat = Field(-5.0, lt=0)
+    """Smallest log-probability that one action token may count, nats."""
+    option_orders: int = Field(8, ge=1)
+    """Most option orders to average over for a choice; a scale is shown in both directions."""
+    samples: int = Field(8, ge=2)
+    """Draws for `number` and `sampled_similarity`; half select, half report."""
+    diagnostics: int = Field(32, ge=0)
+    """Interactions on which the diagnostics L5 to L7 are computed."""
+
+
+class GuardConfig(_Config):
+    """Leakage guards L1 to L4."""
+
+    copy_run: int = Field(8, ge=2)
+    """L1: a shared run of this many tokens with the action is a copy."""
+    containment: float = Field(0.30, gt=0, le=1)
+    """L1: so large a share of the action's 4-grams in the trace is a copy."""
+    quoted_span: int = Field(4, ge=1)
+    """L1: a quoted span of this many tokens shared with the action is a copy."""
+    plausibility_floor: FiniteFloat = -1.0
+    """L4: a mean log-ratio below this, nats per token, makes the trace invalid."""
+    plausibility_weight: FiniteFloat = Field(0.25, ge=0)
+    """L4: weight of the ratio's rank in the selection utility."""
+    leak_penalty: FiniteFloat = Field(0.5, ge=0)
+    """L3: penalty times the trace-only share."""
+
+
+class TrainingConfig(_Config):
+    """How the user model's adapter is trained."""
+
+    rank: int = Field(8, ge=1)
+    """LoRA rank, on all linear layers."""
+    alpha: int = Field(16, ge=1)
+    """LoRA scaling numerator; the update is scaled by alpha / rank."""
+    learning_rate: float = Field(4e-4, gt=0)
+    """Peak rate of AdamW, after a linear warm-up over 5 % of the steps, cosine to 0."""
+    epochs: float = Field(2.0, gt=0)
+    """Passes over the training examples, at the most."""
+    batch_tokens: int = Field(1024, ge=64)
+    """Tokens of one optimiser step's packed row; examples that share a prompt share its tokens."""
+    reasoning_weight: float = Field(0.5, ge=0)
+    """Weight of the mean loss over reasoning tokens; the mean over action tokens has weight 1."""
+    no_reasoning_share: float = Field(0.15, ge=0, le=1)
+    """Share of the examples trained with the no-reasoning marker."""
+    validation_share: float = Field(0.1, ge=0, lt=0.5)
+    """Share of the training part, newest first per user, kept for early stopping and for the
+    reasoning weight w."""
+    evaluations: int = Field(4, ge=1)
+    """How often the validation loss is taken; training stops after two that do not improve."""
+    seed: int = 0
+    """Order of the examples, initial weights, choice of the no-reasoning share."""
+
+
+class SimulationConfig(_Config):
+    """How an answer is drawn."""
+
+    traces: int = Field(3, ge=1)
+    """K: traces drawn for one answer; option probabilities are averaged over them."""
+    max_reasoning_tokens: int = Field(64, ge=8)
+    """A longer trace is malformed."""
+    max_action_tokens: int = Field(256, ge=1)
+    """A longer action is malformed."""
+    temperature: float = Field(0.8, ge=0)
+    """Of traces and of free-text actions."""
+    top_p: float = Field(0.95, gt=0, le=1)
+    """Nucleus cut."""
+    redraws: int = Field(2, ge=0)
+    """How often a malformed text is drawn again before the item fails."""
+    seed: int = 0
+    """Seed of every draw; combined with the question."""
+
+
+class EngineConfig(_Config):
+    """How a model is run in this process."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Arithmetic; `auto` is float32 on a CPU (as fast as bfloat16 there) and bfloat16 on a GPU."""
+    device: str = "auto"
+    """`auto` takes a GPU if there is one."""
+    row_tokens: int = Field(1024, ge=64)
+    """Tokens of one packed row: more share longer prompts, fewer keep attention cheap."""
+    batch_draws: int = Field(32, ge=1)
+    """Draws decoded together."""
+
+
+class PipelineConfig(_Config):
+    """Every stage's configuration; saved with the artifact."""
+
+    corpus: CorpusConfig = CorpusConfig()
+    history: HistoryConfig = HistoryConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
+    scoring: ScoringConfig = ScoringConfig()
+    guards: GuardConfig = GuardConfig()
+    training: TrainingConfig = TrainingConfig()
+    simulation: SimulationConfig = SimulationConfig()
+
+    @classmethod
+    def preset(cls, name: Preset) -> PipelineConfig:
+        """Return the settings for a machine: the one dial.
+
+        `tiny` is for two cores and minutes, `small` for a workstation, `standard` for a GPU.
+
+        Example:
+            >>> PipelineConfig.preset("tiny").synthesis.n_backward
+            2
+        """
+        if name == "standard":
+            return cls()
+        if name == "small":
+            return cls(training=TrainingConfig(epochs=1.0))
+        return cls(
+            history=HistoryConfig(recent=8, similar=0, max_item_chars=200, max_context_chars=800),
+            synthesis=SynthesisConfig(n_forward=2, n_backward=2, max_tokens=32),
+            scoring=ScoringConfig(option_orders=1, samples=4, diagnostics=8),
+            training=TrainingConfig(epochs=1.0, evaluations=2),
+            simulation=SimulationConfig(traces=2, max_reasoning_tokens=40, max_action_tokens=64),
+        )
+
+
+def cache_dir() -> Path:
+    """Return the folder for prepared models: `$USERSIM_CACHE`, or the user's cache folder.
+
+    The only environment variable that the library itself reads.
+    """
+    named = os.environ.get("USERSIM_CACHE")
+    if named:
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "usersim"

@@ -1,0 +1,27 @@
+"""Run a model: one Protocol, several engines."""
+
+from usersim.engines.base import (
+    AdapterRef,
+    Capabilities,
+    ChatPrompt,
+    Draw,
+    Engine,
+    GenerateRequest,
+    Progress,
+    Score,
+    ScoreRequest,
+    require,
+)
+
+__all__ = [
+    "AdapterRef",
+    "Capabilities",
+    "ChatPrompt",
+    "Draw",
+    "Engine",
+    "GenerateRequest",
+    "Progress",
+    "Score",
+    "ScoreRequest",
+    "require",
+]

@@ -1,0 +1,225 @@
+"""What an engine is: it generates text, and it scores text that is given to it.
+
+The Protocol and its frozen requests and results. Knows nothing of corpora, traces or training.
+A prompt is a list of chat messages and, optionally, the beginning of the model's own turn
+(`prefix`); the engine applies the model's chat template. Text inside a message is always text:
+an engine never lets it become a control token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from usersim.errors import CapabilityError
+
+__all__ = [
+    "AdapterRef",
+    "Capabilities",
+    "ChatPrompt",
+    "Draw",
+    "Engine",
+    "GenerateRequest",
+    "Progress",
+    "Score",
+    "ScoreRequest",
+    "require",
+]
+
+ChatPrompt = tuple[tuple[str, str], ...]
+"""(role, content) pairs, oldest first."""
+
+Progress = Callable[[int, int], None]
+"""Called with (requests done, requests in all)."""
+
+Seeds = Literal["exact", "rounding", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRef:
+    """A frozen reference to one immutable adapter folder.
+
+    Attributes:
+        name: Served name; ends with the first characters of `digest`, so that one name never
+            means two weights.
+        path: The folder (PEFT format).
+        digest: SHA-256 over the folder's weights and configuration.
+        base_model: What it was trained on.
+    """
+
+    name: str
+    path: str
+    digest: str
+    base_model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an engine can do; asked for, never assumed.
+
+    Attributes:
+        logprobs: It scores given continuations.
+        adapters: It applies the adapter that a request names.
+        structured: It can constrain a draw to given alternatives.
+        streaming: It yields a draw piece by piece.
+        seeds: `exact`: a request and its seed give the same text whatever else is in the
+            batch. `rounding`: the same but for the last bits of floating-point sums, which
+            differ with the batch's shape and can flip a near-tie. `none`: not reproducible.
+        max_context: Tokens of prompt and answer together; None if unknown.
+    """
+
+    logprobs: bool
+    adapters: bool
+    structured: bool = False
+    streaming: bool = False
+    seeds: Seeds = "none"
+    max_context: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateRequest:
+    """Draw `n` continuations of one prompt.
+
+    Attributes:
+        prompt: The chat.
+        prefix: Beginning of the model's turn, already written.
+        max_tokens: Tokens to draw at the most.
+        temperature: 0 takes the likeliest token.
+        top_p: Nucleus cut; 1 keeps every token.
+        stop: The draw ends before the first of these strings.
+        n: How many draws; draw `i` uses the seed's `i`-th stream.
+        seed: Reproduces the draws.
+        adapter: Applied to this request alone.
+    """
+
+    prompt: ChatPrompt
+    prefix: str = ""
+    max_tokens: int = 64
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    n: int = 1
+    seed: int = 0
+    adapter: AdapterRef | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """One drawn continuation.
+
+    Attributes:
+        text: The text, without the stop string.
+        finish: `end`: the model ended its turn; `stop`: a stop string; `length`: cut.
+        n_tokens: Tokens drawn.
+        mean_logprob: Mean log-probability of the drawn tokens at temperature 1 and without a
+            nucleus cut, nats per token; None where the engine does not tell.
+    """
+
+    text: str
+    finish: Literal["end", "stop", "length"]
+    n_tokens: int
+    mean_logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRequest:
+    """Ask for the log-probability of a continuation that is given.
+
+    Attributes:
+        prompt: The chat.
+        prefix: Beginning of the model's turn, before the continuation.
+        continuation: The text to be scored. It is tokenised by itself and appended, so that
+            the same continuation has the same tokens after every prefix.
+        end: Whether the end-of-turn token is scored too.
+        adapter: Applied to this request alone.
+    """
+
+    prompt: ChatPrompt
+    prefix: str = ""
+    continuation: str
+    end: bool = True
+    adapter: AdapterRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Log-probability of each token of the continuation, nats, in order."""
+
+    logprobs: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """log p(continuation | prompt, prefix), nats."""
+        return sum(self.logprobs)
+
+    def mean(self, floor: float = float("-inf")) -> float:
+        """Mean over tokens of `max(log p, floor)`, nats per token."""
+        return sum(max(value, floor) for value in self.logprobs) / len(self.logprobs)
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs a model: generates text, scores given text.
+
+    Results come in the order of the requests. Both calls are safe to repeat; an engine holds
+    no state that changes an answer. All engines pass one contract suite.
+    """
+
+    @property
+    def model(self) -> str:
+        """Name or path of the base model."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Model, revision or content digest, and arithmetic: equal means equal answers."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do."""
+        ...
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], *, progress: Progress | None = None
+    ) -> list[tuple[Draw, ...]]:
+        """Return `n` draws per request."""
+        ...
+
+    def score(
+        self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
+    ) -> list[Score]:
+        """Return one score per request."""
+        ...
+
+    def stream(self, request: GenerateRequest) -> Iterator[str]:
+        """Yield one draw piece by piece; the pieces join to the draw's text."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens `text` has by itself."""
+        ...
+
+    def truncate(self, text: str, max_tokens: int) -> str:
+        """Return the longest beginning of `text` that has at most `max_tokens` tokens."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and processes; the engine may not be used afterwards."""
+        ...
+
+
+def require(
+    engine: Engine, capability: Literal["logprobs", "adapters", "structured"], why: str
+) -> None:
+    """Raise unless `engine` has `capability`.
+
+    Raises:
+        CapabilityError: Naming the engine, what is missing and what needs it.
+    """
+    if not getattr(engine.capabilities, capability):
+        raise CapabilityError(
+            f"{why} needs an engine with {capability!r}; {engine.identity!r} has none",
+            hint="use engine='transformers' or engine='vllm', or choose a scorer that needs text only",
+        )

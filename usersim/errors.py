@@ -1,0 +1,263 @@
+"""Every error that usersim raises on purpose, in one tree.
+
+    UsersimError                     retryable = False; `hint` says the next step
+    ├─ ConfigError(ValueError)       a setting is wrong
+    ├─ MissingDependencyError(ImportError)
+    │                                an optional package is not installed; names the extra
+    ├─ ActionError(ValueError)       a value does not belong to its action space
+    ├─ CorpusError                   the corpus or its store
+    │  ├─ CorpusFormatError          a source cannot be read as any known format
+    │  ├─ RefusedRowsError           `strict=True` and at least one row was refused
+    │  ├─ CorpusSchemaError          the database belongs to another schema version
+    │  ├─ UserNotFoundError(LookupError)
+    │  └─ EmptySplitError            too few interactions for what was asked
+    ├─ PromptError                   an undefined variable or an unknown template
+    ├─ TranscriptError               a text is not "reasoning, then action"; keeps the text
+    ├─ EngineError                   running a model
+    │  ├─ EngineUnavailableError     retryable
+    │  ├─ CapabilityError            the engine cannot do what was asked
+    │  ├─ ModelLoadError             the base model cannot be loaded
+    │  ├─ ContextLengthError         the request does not fit the model
+    │  └─ AdapterLoadError           an adapter is damaged or made for another base model
+    ├─ ScoringError                  a fidelity score cannot be computed
+    ├─ TrainingError
+    │  ├─ NoTrainingDataError
+    │  └─ DivergedError              NaN or exploding loss; the last good checkpoint is kept
+    ├─ ArtifactError                 a saved simulator or adapter folder is incomplete or altered
+    └─ EvaluationError
+
+Four rules hold everywhere:
+
+1. Vocabulary: a programming mistake inside the library is an `assert`; a mistake that a caller
+   can make has a class here.
+2. Message: what happened with the value (`!r`), for which user and item, and the next step.
+3. Boundary: `boundary()` is the only broad `except`, used where foreign code is entered.
+4. Capture: one item's failure is data (`usersim.types.Failure`); only a failure of the whole
+   run is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+__all__ = [
+    "ActionError",
+    "AdapterLoadError",
+    "ArtifactError",
+    "CapabilityError",
+    "ConfigError",
+    "ContextLengthError",
+    "CorpusError",
+    "CorpusFormatError",
+    "CorpusSchemaError",
+    "DivergedError",
+    "EmptySplitError",
+    "EngineError",
+    "EngineUnavailableError",
+    "EvaluationError",
+    "MissingDependencyError",
+    "ModelLoadError",
+    "NoTrainingDataError",
+    "PromptError",
+    "RefusedRowsError",
+    "ScoringError",
+    "TrainingError",
+    "TranscriptError",
+    "UserNotFoundError",
+    "UsersimError",
+    "boundary",
+]
+
+
+class UsersimError(Exception):
+    """Root of every error that usersim raises on purpose.
+
+    Attributes:
+        retryable: Whether the same call may succeed when it is made again.
+        hint: The next step for the reader, also shown below the traceback; empty if none.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        if hint:
+            self.add_note(hint)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by state, so that subclasses with extra fields survive a process boundary."""
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+def _rebuild(
+    cls: type[UsersimError], args: tuple[object, ...], state: dict[str, object]
+) -> UsersimError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(UsersimError, ValueError):
+    """A setting is wrong; every problem found is listed at once."""
+
+
+class MissingDependencyError(UsersimError, ImportError):
+    """An optional package is not installed.
+
+    Example:
+        >>> str(MissingDependencyError("torch", extra="local"))
+        "'torch' is needed for this and is not installed"
+    """
+
+    def __init__(self, package: str, *, extra: str, why: str = "") -> None:
+        message = f"{package!r} is needed for {why or 'this'} and is not installed"
+        super().__init__(message, hint=f'install it with: pip install "usersim-recon[{extra}]"')
+        self.package = package
+        self.extra = extra
+
+
+class ActionError(UsersimError, ValueError):
+    """A value does not belong to its action space."""
+
+
+class CorpusError(UsersimError):
+    """The corpus or its store."""
+
+
+class CorpusFormatError(CorpusError):
+    """A source cannot be read as any known format."""
+
+
+class RefusedRowsError(CorpusError):
+    """`strict=True` was given and at least one row was refused; nothing was kept."""
+
+
+class CorpusSchemaError(CorpusError):
+    """The database belongs to another schema version."""
+
+
+class UserNotFoundError(CorpusError, LookupError):
+    """No such user in the corpus; close matches are listed."""
+
+
+class EmptySplitError(CorpusError):
+    """A user has too few interactions for what was asked."""
+
+
+class PromptError(UsersimError):
+    """A prompt template is unknown or one of its variables is undefined."""
+
+
+class TranscriptError(UsersimError):
+    """A text is not "reasoning, then action".
+
+    Attributes:
+        text: The whole text that could not be read.
+        position: Character offset at which reading stopped.
+    """
+
+    def __init__(self, message: str, *, text: str, position: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
+        self.position = position
+
+
+class EngineError(UsersimError):
+    """Running a model failed."""
+
+
+class EngineUnavailableError(EngineError):
+    """The engine cannot be reached at the moment."""
+
+    retryable: ClassVar[bool] = True
+
+
+class CapabilityError(EngineError):
+    """The engine cannot do what was asked, and says so instead of doing something else."""
+
+
+class ModelLoadError(EngineError):
+    """The base model cannot be loaded."""
+
+
+class ContextLengthError(EngineError):
+    """A request does not fit the model.
+
+    Attributes:
+        n_tokens: Tokens of the request, the tokens to be drawn included.
+        max_tokens: Tokens that the model takes.
+    """
+
+    def __init__(self, n_tokens: int, max_tokens: int, *, what: str = "the request") -> None:
+        super().__init__(
+            f"{what} has {n_tokens} tokens and the model takes {max_tokens}",
+            hint="shorten the history (HistoryConfig) or choose a model with a longer context",
+        )
+        self.n_tokens = n_tokens
+        self.max_tokens = max_tokens
+
+
+class AdapterLoadError(EngineError):
+    """An adapter is damaged or was made for another base model."""
+
+
+class ScoringError(UsersimError):
+    """A fidelity score cannot be computed."""
+
+
+class TrainingError(UsersimError):
+    """Training failed."""
+
+
+class NoTrainingDataError(TrainingError):
+    """There is nothing to train on."""
+
+
+class DivergedError(TrainingError):
+    """The loss became NaN or exploded; the last good checkpoint is kept."""
+
+
+class ArtifactError(UsersimError):
+    """A saved simulator or adapter folder is incomplete or was altered."""
+
+
+class EvaluationError(UsersimError):
+    """An evaluation cannot be run or its numbers cannot be trusted."""
+
+
+@contextmanager
+def boundary(error: type[UsersimError], what: str, *, hint: str = "") -> Iterator[None]:
+    """Turn whatever foreign code raises into one typed error.
+
+    The only broad `except` of the library. Errors that are typed already, and
+    `MemoryError`, pass unchanged, as does everything outside `Exception` (Ctrl-C).
+
+    Args:
+        error: Class to raise.
+        what: What was being done, with the values concerned, as in `"loading adapter 'x'"`.
+        hint: The next step for the reader.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UsersimError: Of class `error`, chained to the original exception.
+
+    Example:
+        >>> with boundary(EngineError, "loading 'x'"):
+        ...     raise RuntimeError("no such file")
+        Traceback (most recent call last):
+        ...
+        usersim.errors.EngineError: loading 'x' failed: RuntimeError: no such file
+    """
+    try:
+        yield
+    except (UsersimError, MemoryError):
+        raise
+    except Exception as cause:
+        message = f"{what} failed: {type(cause).__name__}: {cause}"
+        raise error(message, hint=hint) from cause

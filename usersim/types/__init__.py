@@ -1,0 +1,67 @@
+"""Frozen value objects that the stages pass to each other.
+
+The ground floor: everything may import it, it imports only `usersim.errors`.
+"""
+
+from usersim.types.actions import (
+    ActionKind,
+    ActionSpace,
+    ActionValue,
+    Choice,
+    FreeText,
+    MultiChoice,
+    Number,
+    Scale,
+    action_space,
+    is_closed,
+)
+from usersim.types.interactions import (
+    Interaction,
+    Message,
+    Question,
+    Retriever,
+    Role,
+    Split,
+    content_key,
+)
+from usersim.types.results import Batch, Failure, Prediction, TrainingExample
+from usersim.types.traces import (
+    Candidate,
+    Direction,
+    Leakage,
+    ReasoningTrace,
+    ScoredCandidate,
+    Selection,
+    TraceScores,
+)
+
+__all__ = [
+    "ActionKind",
+    "ActionSpace",
+    "ActionValue",
+    "Batch",
+    "Candidate",
+    "Choice",
+    "Direction",
+    "Failure",
+    "FreeText",
+    "Interaction",
+    "Leakage",
+    "Message",
+    "MultiChoice",
+    "Number",
+    "Prediction",
+    "Question",
+    "ReasoningTrace",
+    "Retriever",
+    "Role",
+    "Scale",
+    "ScoredCandidate",
+    "Selection",
+    "Split",
+    "TraceScores",
+    "TrainingExample",
+    "action_space",
+    "content_key",
+    "is_closed",
+]

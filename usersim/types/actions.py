@@ -1,0 +1,256 @@
+"""Action spaces: what a person could have done, and the text form of what they did.
+
+Knows values and their text; knows nothing of prompts, models or storage.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, TypeAdapter, ValidationError
+
+from usersim.errors import ActionError
+
+__all__ = [
+    "ActionKind",
+    "ActionSpace",
+    "ActionValue",
+    "Choice",
+    "FreeText",
+    "MultiChoice",
+    "Number",
+    "Scale",
+    "action_space",
+    "is_closed",
+]
+
+ActionKind = Literal["free_text", "choice", "scale", "number", "multi_choice"]
+ActionValue = str | float | tuple[str, ...]
+"""`str` for free text, choice and scale; `float` for a number; a tuple for multiple choice."""
+
+MULTI_SEPARATOR = " | "
+NOTHING_CHOSEN = "(none of these)"
+_QUOTES = "\"'“”‘’«»`*"
+
+
+def _fold(text: str) -> str:
+    """Normalise for comparison: Unicode NFKC, one space between words, no case."""
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def _match(text: str, options: tuple[str, ...]) -> str:
+    """Return the option that `text` names, or raise.
+
+    An exact match wins; then a match without case, surrounding quotes or one final full stop,
+    provided that it is unique.
+    """
+    if text in options:
+        return text
+    loose = _fold(text.strip().strip(_QUOTES).removesuffix(".").strip(_QUOTES))
+    found = [option for option in options if loose in {_fold(option), _fold(option.rstrip("."))}]
+    if len(found) == 1:
+        return found[0]
+    raise ActionError(f"{text!r} is not among the options {list(options)!r}")
+
+
+def _check_options(options: tuple[str, ...], kind: str) -> None:
+    if len(options) < 2:  # noqa: PLR2004 - one option is no choice
+        raise ActionError(f"a {kind} needs at least two options, got {list(options)!r}")
+    if any(not option.strip() for option in options):
+        raise ActionError(f"a {kind} has an empty option: {list(options)!r}")
+    if len(set(options)) != len(options):
+        raise ActionError(f"a {kind} has the same option twice: {list(options)!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class FreeText:
+    """Any text: an utterance, a comment, an open answer."""
+
+    kind: Literal["free_text"] = "free_text"
+
+    def render(self, value: ActionValue) -> str:
+        """Return the text form of `value`."""
+        return str(value)
+
+    def parse(self, text: str) -> str:
+        """Return `text` as it is.
+
+        Raises:
+            ActionError: If it is empty.
+        """
+        if not text.strip():
+            raise ActionError("the action is empty")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of K options without an order."""
+
+    options: tuple[str, ...]
+    kind: Literal["choice"] = "choice"
+
+    def __post_init__(self) -> None:
+        _check_options(self.options, self.kind)
+
+    def render(self, value: ActionValue) -> str:
+        """Return the option's text."""
+        return str(value)
+
+    def parse(self, text: str) -> str:
+        """Return the option that `text` names.
+
+        Raises:
+            ActionError: If it names none, or more than one.
+        """
+        return _match(text, self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One of K options in order, first to last: a Likert item, a rating."""
+
+    options: tuple[str, ...]
+    kind: Literal["scale"] = "scale"
+
+    def __post_init__(self) -> None:
+        _check_options(self.options, self.kind)
+
+    def render(self, value: ActionValue) -> str:
+        """Return the option's text."""
+        return str(value)
+
+    def parse(self, text: str) -> str:
+        """Return the option that `text` names.
+
+        Raises:
+            ActionError: If it names none, or more than one.
+        """
+        return _match(text, self.options)
+
+    def rank(self, value: ActionValue) -> int:
+        """Return the position of `value` on the scale, 0 for the first option."""
+        return self.options.index(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number, within a range where one is known."""
+
+    low: float | None = None
+    high: float | None = None
+    unit: str | None = None
+    integer: bool = False
+    kind: Literal["number"] = "number"
+
+    def render(self, value: ActionValue) -> str:
+        """Return the shortest decimal text of `value`, without the unit."""
+        number = float(value)  # type: ignore[arg-type]
+        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)  # noqa: PLR2004 - beyond it a float has no unit digit
+
+    def parse(self, text: str) -> float:
+        """Return the number that `text` is; thousands commas, a unit and `$`/`%` are dropped.
+
+        Raises:
+            ActionError: If it is not one finite number within the range.
+        """
+        bare = text.strip().strip(_QUOTES).removesuffix(".")
+        if self.unit:
+            bare = re.sub(rf"\s*{re.escape(self.unit)}\s*$", "", bare, flags=re.IGNORECASE)
+        bare = bare.strip().lstrip("$€£").rstrip("%").strip()
+        if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", bare):
+            bare = bare.replace(",", "")
+        try:
+            number = float(bare)
+        except ValueError:
+            raise ActionError(f"{text!r} is not a number") from None
+        return self._checked(number, text)
+
+    def _checked(self, number: float, text: str) -> float:
+        if not math.isfinite(number):
+            raise ActionError(f"{text!r} is not a finite number")
+        if self.integer and not number.is_integer():
+            raise ActionError(f"{text!r} is not a whole number")
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if not low <= number <= high:
+            raise ActionError(f"{text!r} is outside the range {self.low} to {self.high}")
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class MultiChoice:
+    """Any subset of K options."""
+
+    options: tuple[str, ...]
+    kind: Literal["multi_choice"] = "multi_choice"
+
+    def __post_init__(self) -> None:
+        _check_options(self.options, "multiple choice")
+        for option in self.options:
+            if MULTI_SEPARATOR.strip() in option:
+                raise ActionError(f"option {option!r} holds {MULTI_SEPARATOR.strip()!r}")
+
+    def render(self, value: ActionValue) -> str:
+        """Return the chosen options, in the options' order, with ` | ` between them."""
+        chosen = {value} if isinstance(value, str) else set(value)  # type: ignore[arg-type]
+        return MULTI_SEPARATOR.join(o for o in self.options if o in chosen) or NOTHING_CHOSEN
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """Return the chosen options in the options' order; possibly none.
+
+        Raises:
+            ActionError: If a part of `text` is not an option.
+        """
+        if text.strip() == NOTHING_CHOSEN:
+            return ()
+        parts = [part.strip() for part in text.split(MULTI_SEPARATOR.strip())]
+        chosen = {_match(part, self.options) for part in parts}
+        return tuple(option for option in self.options if option in chosen)
+
+
+ActionSpace = Annotated[FreeText | Choice | Scale | Number | MultiChoice, Discriminator("kind")]
+"""What a person could have done; told apart by `kind`."""
+
+_ADAPTER: TypeAdapter[FreeText | Choice | Scale | Number | MultiChoice] = TypeAdapter(ActionSpace)
+
+
+def action_space(
+    kind: str, options: tuple[str, ...] | None = None, **extra: object
+) -> FreeText | Choice | Scale | Number | MultiChoice:
+    """Make an action space from its name and options.
+
+    Args:
+        kind: One of `free_text`, `choice`, `scale`, `number`, `multi_choice`.
+        options: The options of a closed space.
+        **extra: `low`, `high`, `unit`, `integer` of a number.
+
+    Returns:
+        The action space.
+
+    Raises:
+        ActionError: If the name is unknown or the options do not fit.
+
+    Example:
+        >>> action_space("scale", ("low", "high")).parse("HIGH")
+        'high'
+    """
+    values: dict[str, object] = {"kind": kind, **extra}
+    if options:
+        values["options"] = options
+    try:
+        return _ADAPTER.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ActionError(
+            f"not an action space: {kind!r}, options {options!r}: {first['msg']}"
+        ) from None
+
+
+def is_closed(space: ActionSpace) -> bool:
+    """Return whether `space` is a choice or a scale, whose options can all be scored."""
+    return isinstance(space, Choice | Scale)

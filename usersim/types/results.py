@@ -1,0 +1,90 @@
+"""Results of work on many items: one item's failure is data, not the end of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+__all__ = ["Batch", "Failure", "Prediction", "TrainingExample"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One item that could not be done.
+
+    Attributes:
+        index: Place of the item in what was asked.
+        item: Key or short form of the item.
+        error: Class name of the error.
+        message: What happened.
+        text: The text that could not be used, whole.
+    """
+
+    index: int
+    item: str
+    error: str
+    message: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T]):
+    """Items that were done, in the order asked, and those that were not.
+
+    Attributes:
+        items: One entry per item asked; None where it failed.
+        failures: The failed ones.
+    """
+
+    items: tuple[T | None, ...]
+    failures: tuple[Failure, ...] = ()
+
+    def __iter__(self) -> Iterator[T]:
+        """Iterate over the items that were done."""
+        return (item for item in self.items if item is not None)
+
+    def __len__(self) -> int:
+        """Return how many items were asked."""
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What some system predicts for one held-out question; the evaluation's input.
+
+    Attributes:
+        action: The predicted action; None if the system failed to answer.
+        probabilities: Probability per option for closed questions; empty otherwise.
+        log_likelihood: log p(true action), nats for the whole action, reasoning marginalised;
+            None where the system does not tell.
+        n_tokens: Action tokens behind `log_likelihood`, the end token included.
+        detail: Whatever else is worth keeping (reasoning, seeds).
+    """
+
+    action: str | None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    log_likelihood: float | None = None
+    n_tokens: int = 0
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingExample:
+    """One (prompt, reasoning, action) for the user model.
+
+    Attributes:
+        key: The interaction's key.
+        user_id: Whose it is.
+        messages: The rendered prompt as (role, content) pairs.
+        reasoning: Text that stands between; empty trains with the no-reasoning marker.
+        action: Text form of the action.
+    """
+
+    key: str
+    user_id: str
+    messages: tuple[tuple[str, str], ...]
+    reasoning: str
+    action: str

@@ -1,0 +1,174 @@
+"""Reasoning traces: drawn, scored, judged by the guards, selected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from usersim.types.interactions import content_key
+
+__all__ = [
+    "Candidate",
+    "Direction",
+    "Leakage",
+    "ReasoningTrace",
+    "ScoredCandidate",
+    "Selection",
+    "TraceScores",
+]
+
+Direction = Literal["forward", "backward", "decoy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One drawn, unscored trace.
+
+    Attributes:
+        interaction_key: The interaction that it was drawn for.
+        direction: `forward` saw context and history, `backward` also the action, `decoy` an
+            action that was not taken.
+        index: Which draw it is, 0-based within its direction.
+        reasoning: The text.
+        complete: False if it was cut at the token limit or cannot be read as reasoning.
+        model: Base model that wrote it.
+        adapter: Served name of the adapter that wrote it; None for the base model alone.
+        prompt_id: Identity (name and content hash) of the template.
+        seed: Seed of the draw.
+        log_q: Mean log-probability of its tokens under the prompt that it was drawn from, nats
+            per token; None where the engine does not tell.
+        n_tokens: Tokens drawn.
+        decoy_action: The action that a decoy argues for.
+    """
+
+    interaction_key: str
+    direction: Direction
+    index: int
+    reasoning: str
+    complete: bool
+    model: str
+    adapter: str | None = None
+    prompt_id: str
+    seed: int
+    log_q: float | None = None
+    n_tokens: int = 0
+    decoy_action: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Content hash: the identity in the store."""
+        return content_key(
+            self.interaction_key,
+            self.direction,
+            self.index,
+            self.reasoning,
+            self.model,
+            self.adapter,
+            self.prompt_id,
+            self.seed,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leakage:
+    """What the guards found in one trace (L1 to L4).
+
+    Attributes:
+        longest_run: L1a, longest token run shared with the action and absent from the context.
+        containment: L1b, share of the action's 4-grams that stand in the trace.
+        quoted_span: L1c, longest quoted span shared with the action, tokens.
+        asserts_option: L1d, the chosen option is asserted (closed questions).
+        trace_only_share: L3, share of the gain that remains without the context; None if the
+            gain is not positive.
+        plausibility: L4, mean log p0(r|x) - log q(r|x,a), nats per token; 0 for forward ones;
+            None where the engine does not tell.
+        reasons: Why the trace is invalid, one guard each; empty if it is valid.
+    """
+
+    longest_run: int = 0
+    containment: float = 0.0
+    quoted_span: int = 0
+    asserts_option: bool = False
+    trace_only_share: float | None = None
+    plausibility: float | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """True if no hard guard refused the trace."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceScores:
+    """How much one trace helps to predict the action.
+
+    Attributes:
+        scorer: Name and version of the fidelity score.
+        unit: Unit of the gains.
+        gain: Gain of the trace as it is, on the selection half of the random draws.
+        masked_gain: L2, the same after the action's 3-grams are blanked in the trace. This is
+            the gain that selection and rewards use.
+        report_gain: `masked_gain` on the other half of the random draws; equal to it where the
+            scorer draws nothing.
+        components: Every number that went into the gains, by name.
+    """
+
+    scorer: str
+    unit: str
+    gain: float
+    masked_gain: float
+    report_gain: float
+    components: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredCandidate:
+    """A candidate with its scores and with what the guards found."""
+
+    candidate: Candidate
+    scores: TraceScores
+    leakage: Leakage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which candidate of one interaction was kept, and why.
+
+    Attributes:
+        interaction_key: The interaction.
+        kept: Key of the kept candidate; None for the empty trace.
+        reason: Why, in a sentence.
+        utilities: Selection utility of each valid candidate by key.
+        verdicts: For each candidate by key, why it was kept or not.
+    """
+
+    interaction_key: str
+    kept: str | None
+    reason: str
+    utilities: Mapping[str, float] = field(default_factory=dict)
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningTrace:
+    """Reasoning with its provenance and scores: one candidate, scored and judged.
+
+    Attributes:
+        scored: Candidate, scores and guards; None for the empty trace.
+        selection: The decision in which it stood.
+    """
+
+    scored: ScoredCandidate | None
+    selection: Selection
+
+    @property
+    def reasoning(self) -> str:
+        """The text; empty for the empty trace."""
+        return self.scored.candidate.reasoning if self.scored else ""
+
+    @property
+    def reconstruction_gain(self) -> float:
+        """Masked gain on the reporting half; 0 for the empty trace, by definition."""
+        return self.scored.scores.report_gain if self.scored else 0.0
