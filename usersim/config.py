@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -42,40 +42,42 @@ class _Config(BaseModel):
 class CorpusConfig(_Config):
     """How a corpus is read and split."""
 
-    train_share: float = Field(0.8, gt=0, lt=1)
+    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Share of a person's interactions, oldest first, that may be learned from."""
-    max_message_chars: int = Field(20_000, ge=100)
-    """A longer message keeps its first and last halves of this many characters; counted in the report."""
-    max_action_chars: int = Field(20_000, ge=100)
+    max_message_chars: Annotated[int, Field(ge=100)] = 20_000
+    """A longer message is cut to this many characters, its first and last halves; counted in the
+    report."""
+    max_action_chars: Annotated[int, Field(ge=100)] = 20_000
     """A longer action is refused: a shortened action is not what the person did."""
 
 
 class HistoryConfig(_Config):
     """What of a person's history stands in the prompt, and how long it may be."""
 
-    recent: int = Field(12, ge=0)
+    recent: Annotated[int, Field(ge=0)] = 12
     """Newest interactions before the moment in question. They come first in the prompt, in
     time order, so that questions of one person share their prompt's beginning."""
-    similar: int = Field(4, ge=0)
+    similar: Annotated[int, Field(ge=0)] = 4
     """Further interactions found by similarity to the question."""
-    max_item_chars: int = Field(400, ge=40)
+    max_item_chars: Annotated[int, Field(ge=40)] = 400
     """Longest form of one past context or action in the prompt; the rest is cut and marked."""
-    max_context_chars: int = Field(3_000, ge=100)
+    max_context_chars: Annotated[int, Field(ge=100)] = 3_000
     """Longest form of the context in question; the oldest text goes first."""
 
 
 class SynthesisConfig(_Config):
     """How candidate traces are drawn."""
 
-    n_forward: int = Field(4, ge=0)
+    n_forward: Annotated[int, Field(ge=0)] = 4
     """Candidates that saw context and history."""
-    n_backward: int = Field(4, ge=0)
+    n_backward: Annotated[int, Field(ge=0)] = 4
     """Candidates that saw context and action. Source of N = 4: arXiv 2605.26969."""
-    max_tokens: int = Field(64, ge=8)
+    max_tokens: Annotated[int, Field(ge=8)] = 64
     """Longest trace, tokens; a longer draw is cut at its last full sentence."""
-    temperature: float = Field(0.7, ge=0)
-    """Of the draws. At 0.9 without a nucleus cut small models wrote junk, and the score picked it."""
-    top_p: float = Field(0.95, gt=0, le=1)
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    """Of the draws. At 0.9 without a nucleus cut small models wrote junk, and the score picked
+    it."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Nucleus cut of the draws."""
     seed: int = 0
     """Seed of every draw; combined with the interaction's key."""
@@ -88,54 +90,54 @@ class ScoringConfig(_Config):
         "auto"
     )
     """`auto` takes the proper score of the action's kind, and `loglik_gain` for text."""
-    logprob_floor: FiniteFloat = Field(-5.0, lt=0)
+    logprob_floor: Annotated[FiniteFloat, Field(lt=0)] = -5.0
     """Smallest log-probability that one action token may count, nats."""
-    option_orders: int = Field(8, ge=1)
+    option_orders: Annotated[int, Field(ge=1)] = 8
     """Most option orders to average over for a choice; a scale is shown in both directions."""
-    samples: int = Field(8, ge=2)
+    samples: Annotated[int, Field(ge=2)] = 8
     """Draws for `number` and `sampled_similarity`; half select, half report."""
-    diagnostics: int = Field(32, ge=0)
+    diagnostics: Annotated[int, Field(ge=0)] = 32
     """Interactions on which the diagnostics L5 to L7 are computed."""
 
 
 class GuardConfig(_Config):
     """Leakage guards L1 to L4."""
 
-    copy_run: int = Field(8, ge=2)
+    copy_run: Annotated[int, Field(ge=2)] = 8
     """L1: a shared run of this many tokens with the action is a copy."""
-    containment: float = Field(0.30, gt=0, le=1)
+    containment: Annotated[float, Field(gt=0, le=1)] = 0.30
     """L1: so large a share of the action's 4-grams in the trace is a copy."""
-    quoted_span: int = Field(4, ge=1)
+    quoted_span: Annotated[int, Field(ge=1)] = 4
     """L1: a quoted span of this many tokens shared with the action is a copy."""
     plausibility_floor: FiniteFloat = -1.0
     """L4: a mean log-ratio below this, nats per token, makes the trace invalid."""
-    plausibility_weight: FiniteFloat = Field(0.25, ge=0)
+    plausibility_weight: Annotated[FiniteFloat, Field(ge=0)] = 0.25
     """L4: weight of the ratio's rank in the selection utility."""
-    leak_penalty: FiniteFloat = Field(0.5, ge=0)
+    leak_penalty: Annotated[FiniteFloat, Field(ge=0)] = 0.5
     """L3: penalty times the trace-only share."""
 
 
 class TrainingConfig(_Config):
     """How the user model's adapter is trained."""
 
-    rank: int = Field(8, ge=1)
+    rank: Annotated[int, Field(ge=1)] = 8
     """LoRA rank, on all linear layers."""
-    alpha: int = Field(16, ge=1)
+    alpha: Annotated[int, Field(ge=1)] = 16
     """LoRA scaling numerator; the update is scaled by alpha / rank."""
-    learning_rate: float = Field(4e-4, gt=0)
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
     """Peak rate of AdamW, after a linear warm-up over 5 % of the steps, cosine to 0."""
-    epochs: float = Field(2.0, gt=0)
+    epochs: Annotated[float, Field(gt=0)] = 2.0
     """Passes over the training examples, at the most."""
-    batch_tokens: int = Field(1024, ge=64)
+    batch_tokens: Annotated[int, Field(ge=64)] = 1024
     """Tokens of one optimiser step's packed row; examples that share a prompt share its tokens."""
-    reasoning_weight: float = Field(0.5, ge=0)
+    reasoning_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the mean loss over reasoning tokens; the mean over action tokens has weight 1."""
-    no_reasoning_share: float = Field(0.15, ge=0, le=1)
+    no_reasoning_share: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Share of the examples trained with the no-reasoning marker."""
-    validation_share: float = Field(0.1, ge=0, lt=0.5)
+    validation_share: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
     """Share of the training part, newest first per user, kept for early stopping and for the
     reasoning weight w."""
-    evaluations: int = Field(4, ge=1)
+    evaluations: Annotated[int, Field(ge=1)] = 4
     """How often the validation loss is taken; training stops after two that do not improve."""
     seed: int = 0
     """Order of the examples, initial weights, choice of the no-reasoning share."""
@@ -144,17 +146,17 @@ class TrainingConfig(_Config):
 class SimulationConfig(_Config):
     """How an answer is drawn."""
 
-    traces: int = Field(3, ge=1)
+    traces: Annotated[int, Field(ge=1)] = 3
     """K: traces drawn for one answer; option probabilities are averaged over them."""
-    max_reasoning_tokens: int = Field(64, ge=8)
+    max_reasoning_tokens: Annotated[int, Field(ge=8)] = 64
     """A longer trace is malformed."""
-    max_action_tokens: int = Field(256, ge=1)
+    max_action_tokens: Annotated[int, Field(ge=1)] = 256
     """A longer action is malformed."""
-    temperature: float = Field(0.8, ge=0)
+    temperature: Annotated[float, Field(ge=0)] = 0.8
     """Of traces and of free-text actions."""
-    top_p: float = Field(0.95, gt=0, le=1)
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Nucleus cut."""
-    redraws: int = Field(2, ge=0)
+    redraws: Annotated[int, Field(ge=0)] = 2
     """How often a malformed text is drawn again before the item fails."""
     seed: int = 0
     """Seed of every draw; combined with the question."""
@@ -167,9 +169,9 @@ class EngineConfig(_Config):
     """Arithmetic; `auto` is float32 on a CPU (as fast as bfloat16 there) and bfloat16 on a GPU."""
     device: str = "auto"
     """`auto` takes a GPU if there is one."""
-    row_tokens: int = Field(1024, ge=64)
+    row_tokens: Annotated[int, Field(ge=64)] = 1024
     """Tokens of one packed row: more share longer prompts, fewer keep attention cheap."""
-    batch_draws: int = Field(32, ge=1)
+    batch_draws: Annotated[int, Field(ge=1)] = 32
     """Draws decoded together."""
 
 

@@ -38,7 +38,7 @@ Four rules hold everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -230,7 +230,7 @@ class EvaluationError(UsersimError):
 
 
 @contextmanager
-def boundary(error: type[UsersimError], what: str, *, hint: str = "") -> Iterator[None]:
+def boundary(error: type[UsersimError], what: str, *, hint: str = "") -> Generator[None]:
     """Turn whatever foreign code raises into one typed error.
 
     The only broad `except` of the library. Errors that are typed already, and
@@ -246,6 +246,7 @@ def boundary(error: type[UsersimError], what: str, *, hint: str = "") -> Iterato
 
     Raises:
         UsersimError: Of class `error`, chained to the original exception.
+        MemoryError: As it came.
 
     Example:
         >>> with boundary(EngineError, "loading 'x'"):

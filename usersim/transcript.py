@@ -66,11 +66,11 @@ def _unescape(text: str, *, whole: str, offset: int) -> str:
 
 
 def prefix(reasoning: str) -> str:
-    """Return the text up to the action: what the model has written before it acts.
+    r"""Return the text up to the action: what the model has written before it acts.
 
     Example:
         >>> prefix("She likes Fridays.")
-        '<think>\\nShe likes Fridays.\\n</think>\\n'
+        '<think>\nShe likes Fridays.\n</think>\n'
     """
     return OPEN + _escape(reasoning) + CLOSE
 
@@ -86,7 +86,7 @@ def render(transcript: Transcript) -> str:
 
 
 def parse(text: str, *, complete: bool) -> Transcript:
-    """Read a whole transcript.
+    r"""Read a whole transcript.
 
     Args:
         text: What a model wrote, from the opening tag on.
@@ -100,7 +100,7 @@ def parse(text: str, *, complete: bool) -> Transcript:
         TranscriptError: If the text is cut, has no reasoning block, or holds a stray tag.
 
     Example:
-        >>> parse("<think>\\nIt is late.\\n</think>\\nNo.", complete=True)
+        >>> parse("<think>\nIt is late.\n</think>\nNo.", complete=True)
         Transcript(reasoning='It is late.', action='No.')
     """
     if not text.startswith(OPEN):

@@ -150,7 +150,7 @@ class Score:
 
     @property
     def total(self) -> float:
-        """log p(continuation | prompt, prefix), nats."""
+        """Return log p(continuation | prompt, prefix), nats."""
         return sum(self.logprobs)
 
     def mean(self, floor: float = float("-inf")) -> float:
@@ -221,5 +221,5 @@ def require(
     if not getattr(engine.capabilities, capability):
         raise CapabilityError(
             f"{why} needs an engine with {capability!r}; {engine.identity!r} has none",
-            hint="use engine='transformers' or engine='vllm', or choose a scorer that needs text only",
+            hint="use engine='transformers' or 'vllm', or choose a scorer that needs text only",
         )

@@ -43,10 +43,13 @@ def _fold(text: str) -> str:
 
 
 def _match(text: str, options: tuple[str, ...]) -> str:
-    """Return the option that `text` names, or raise.
+    """Return the option that `text` names.
 
     An exact match wins; then a match without case, surrounding quotes or one final full stop,
     provided that it is unique.
+
+    Raises:
+        ActionError: If no option, or more than one, matches.
     """
     if text in options:
         return text

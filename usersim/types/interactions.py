@@ -84,7 +84,7 @@ class Interaction:
     conversation: str
     timestamp: str | None = None
     split: Split = "train"
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def action_text(self) -> str:

@@ -120,7 +120,7 @@ class TraceScores:
     gain: float
     masked_gain: float
     report_gain: float
-    components: Mapping[str, float] = field(default_factory=dict)
+    components: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +147,8 @@ class Selection:
     interaction_key: str
     kept: str | None
     reason: str
-    utilities: Mapping[str, float] = field(default_factory=dict)
-    verdicts: Mapping[str, str] = field(default_factory=dict)
+    utilities: Mapping[str, float] = field(default_factory=dict[str, float])
+    verdicts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
