@@ -1,0 +1,19 @@
+"""Prompts: templates with an identity, and what they are shown."""
+
+from usersim.prompts.environment import (
+    PromptTemplate,
+    load_template,
+    template_names,
+    templates_key,
+)
+from usersim.prompts.requests import backward_prompt, forward_prompt, respond_prompt
+
+__all__ = [
+    "PromptTemplate",
+    "backward_prompt",
+    "forward_prompt",
+    "load_template",
+    "respond_prompt",
+    "template_names",
+    "templates_key",
+]

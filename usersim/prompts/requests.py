@@ -1,0 +1,120 @@
+"""The prompts of the library, made from value objects: respond, forward, backward.
+
+Knows which template takes which variables. In every prompt what is stable for a person comes
+first and what varies comes last, so that questions of one person share their beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from usersim.config import HistoryConfig
+from usersim.prompts.environment import PromptTemplate, load_template
+from usersim.prompts.view import cut_end, view_history, view_question
+from usersim.types import Interaction, Question
+
+__all__ = ["backward_prompt", "forward_prompt", "respond_prompt"]
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+_ChatPrompt = tuple[tuple[str, str], ...]
+
+
+def respond_prompt(
+    user_id: str,
+    question: Question,
+    history: Sequence[Interaction],
+    *,
+    config: HistoryConfig,
+    reasonings: Mapping[str, str] = _NONE,
+    option_order: Sequence[int] | None = None,
+    profile: str | None = None,
+    template: PromptTemplate | None = None,
+) -> _ChatPrompt:
+    r"""Return the prompt of the user model and of the reconstructor.
+
+    The model goes on with reasoning and action in the format of `usersim.transcript`.
+
+    Args:
+        user_id: Who is to answer.
+        question: What is to be answered; an empty context is shown as withheld.
+        history: What they did before, shown in the order given: the recent ones first, then
+            those found by similarity.
+        config: Character limits.
+        reasonings: Kept reasoning by interaction key, shown with the history (Recon-Memory).
+        option_order: Order in which the options are shown; None for their own.
+        profile: What is known of the person, shown first.
+        template: Another wording; None for the library's.
+
+    Returns:
+        (role, content) pairs.
+
+    Raises:
+        PromptError: If the order is no permutation, or the template wants another variable.
+
+    Example:
+        >>> prompt = respond_prompt("ada", Question.of("Tea?"), [], config=HistoryConfig())
+        >>> prompt[1]
+        ('user', 'Now:\nTea?')
+    """
+    return (template or load_template("respond")).render(
+        user_id=user_id,
+        profile=profile or "",
+        history=view_history(user_id, history, config=config, reasonings=reasonings),
+        question=view_question(user_id, question, config=config, option_order=option_order),
+    )
+
+
+def forward_prompt(
+    user_id: str,
+    question: Question,
+    history: Sequence[Interaction],
+    *,
+    config: HistoryConfig,
+    profile: str | None = None,
+    template: PromptTemplate | None = None,
+) -> _ChatPrompt:
+    """Return the prompt of a writer that sees context and history, and not the action.
+
+    Args and errors as for `respond_prompt`.
+    """
+    return (template or load_template("forward")).render(
+        user_id=user_id,
+        profile=profile or "",
+        history=view_history(user_id, history, config=config, reasonings=_NONE),
+        question=view_question(user_id, question, config=config),
+    )
+
+
+def backward_prompt(
+    user_id: str,
+    question: Question,
+    history: Sequence[Interaction],
+    *,
+    config: HistoryConfig,
+    action_text: str,
+    profile: str | None = None,
+    template: PromptTemplate | None = None,
+) -> _ChatPrompt:
+    """Return the prompt of a writer that also sees an action, and is told not to state it.
+
+    It differs from `forward_prompt` by the action and one instruction alone, so that the ratio
+    of a trace's likelihoods under the two measures what the action gave away (guard L4).
+    With an action that was not taken it makes decoys (diagnostic L6).
+
+    Args:
+        user_id: Who acted.
+        question: What they answered.
+        history: What they did before.
+        config: Character limits; the action is cut like a past one.
+        action_text: The action.
+        profile: What is known of the person, shown first.
+        template: Another wording; None for the library's.
+    """
+    return (template or load_template("backward")).render(
+        user_id=user_id,
+        profile=profile or "",
+        history=view_history(user_id, history, config=config, reasonings=_NONE),
+        question=view_question(user_id, question, config=config),
+        action=cut_end(action_text.strip(), config.max_item_chars),
+    )
