@@ -146,10 +146,19 @@ class TrainingConfig(_Config):
 class SimulationConfig(_Config):
     """How an answer is drawn."""
 
-    traces: Annotated[int, Field(ge=1)] = 3
-    """K: traces drawn for one answer; option probabilities are averaged over them."""
+    traces: Annotated[int, Field(ge=0)] = 3
+    """K: traces drawn for one answer; option probabilities are averaged over them. 0 answers
+    with the no-reasoning marker alone."""
     max_reasoning_tokens: Annotated[int, Field(ge=8)] = 64
-    """A longer trace is malformed."""
+    """Longest trace, tokens."""
+    long_reasoning: Literal["close", "refuse"] = "close"
+    """A trace that runs into the limit is closed after its last full sentence and marked so,
+    or refused as malformed."""
+    option_orders: Annotated[int, Field(ge=1)] = 1
+    """Option orders over which the probabilities of a closed question are averaged."""
+    decision: Literal["likeliest", "sampled"] = "likeliest"
+    """How an option is chosen from its probabilities. `sampled` reproduces the spread of
+    repeated answers; `likeliest` is right more often."""
     max_action_tokens: Annotated[int, Field(ge=1)] = 256
     """A longer action is malformed."""
     temperature: Annotated[float, Field(ge=0)] = 0.8

@@ -26,6 +26,7 @@ __all__ = [
     "REASONING_STOP",
     "Transcript",
     "action_text",
+    "close_reasoning",
     "parse",
     "parse_action",
     "parse_reasoning",
@@ -39,6 +40,7 @@ NO_REASONING = OPEN + CLOSE
 REASONING_STOP = "</think>"
 """Stop string of a draw that ends with the reasoning."""
 
+_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s|$)")
 _TAG = re.compile(r"(\\*)(</?think>)")
 
 
@@ -132,6 +134,28 @@ def parse_reasoning(text: str, *, stopped: bool) -> str:
     if not reasoning:
         raise TranscriptError("the reasoning is empty", text=text)
     return reasoning
+
+
+def close_reasoning(text: str) -> str:
+    """Close reasoning that was cut at a token limit after its last full sentence.
+
+    Args:
+        text: What was drawn, without a closing tag.
+
+    Returns:
+        The full sentences.
+
+    Raises:
+        TranscriptError: If it holds no full sentence, or a stray tag.
+
+    Example:
+        >>> close_reasoning("He is tired. He would rath")
+        'He is tired.'
+    """
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    if not ends:
+        raise TranscriptError("the reasoning was cut in its first sentence", text=text)
+    return parse_reasoning(text[: ends[-1]], stopped=True)
 
 
 def parse_action(text: str, *, complete: bool, whole: str | None = None) -> str:

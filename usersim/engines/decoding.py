@@ -1,0 +1,325 @@
+# pyright: basic
+"""The decode loop of the in-process engine: one prefill per distinct prompt, many draws.
+
+`transformers.generate` prefills every draw of a prompt and every prompt of a person from the
+start; here the prompts are packed into token trees (`usersim.engines.packing`), each token's
+keys and values are computed once, and every draw gathers its own. Each draw has its own random
+stream, so that it does not depend on its neighbours.
+
+Knows tensors and tokens; knows nothing of chats, adapters or traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from usersim.engines.packing import PackedRow, pack
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["DrawState", "decode", "forward_row"]
+
+NUCLEUS_SHORTLIST = 256
+"""Tokens looked at before a full sort of the vocabulary; the cut is exact either way."""
+
+
+@dataclass
+class DrawState:
+    """One draw in progress.
+
+    Attributes:
+        prompt: Token ids of the prompt.
+        max_tokens: Tokens to draw at the most.
+        temperature: 0 takes the likeliest token.
+        top_p: Nucleus cut.
+        stop: Stop strings.
+        seed: The draw's own stream.
+        tokens: Tokens drawn so far.
+        logprobs: Log-probability of each, at temperature 1 and without a cut, nats.
+        text: Their text, cut before the stop string.
+        finish: Why the draw ended; None while it goes on.
+    """
+
+    prompt: list[int]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    stop: tuple[str, ...]
+    seed: tuple[int, ...]
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    text: str = ""
+    finish: Literal["end", "stop", "length"] | None = None
+    uniforms: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        stream = np.random.Generator(np.random.Philox(np.random.SeedSequence(self.seed)))
+        self.uniforms = stream.random(self.max_tokens)
+
+    def take(
+        self, token: int, logprob: float, ends: frozenset[int], text_of: Callable[[list[int]], str]
+    ) -> None:
+        """Add one drawn token, and notice the end."""
+        self.logprobs.append(logprob)
+        self.tokens.append(token)
+        if token in ends:
+            self.text, self.finish = text_of(self.tokens[:-1]), "end"
+            return
+        if self.stop or len(self.tokens) == self.max_tokens:
+            self.text = text_of(self.tokens)
+            cuts = [at for at in (self.text.find(s) for s in self.stop) if at >= 0]
+            if cuts:
+                self.text, self.finish = self.text[: min(cuts)], "stop"
+                return
+        if len(self.tokens) == self.max_tokens:
+            self.finish = "length"
+
+
+def forward_row(model: Any, row: PackedRow, *, keep: torch.Tensor, use_cache: bool) -> Any:
+    """Run a model over one packed row.
+
+    Args:
+        model: A causal language model.
+        row: The token tree, `t` nodes.
+        keep: Nodes whose logits are wanted. Shape `(m,)`.
+        use_cache: Whether to return keys and values.
+
+    Returns:
+        The model's output; `logits` has shape `(1, m, vocabulary)`.
+    """
+    import torch
+
+    device = model.device
+    visible = torch.from_numpy(row.mask()).to(device)[None, None]
+    mask = torch.zeros(visible.shape, dtype=model.dtype, device=device)
+    mask.masked_fill_(~visible, torch.finfo(model.dtype).min)
+    return model(
+        input_ids=torch.from_numpy(row.tokens).to(device)[None],
+        position_ids=torch.from_numpy(row.positions).to(device)[None],
+        attention_mask=mask,
+        logits_to_keep=keep.to(device),
+        use_cache=use_cache,
+    )
+
+
+class _Rows:
+    """Keys, values and next-token logits of a batch of draws, left-padded.
+
+    Shapes: b = draws, l = layers, h = key/value heads, s = padded length, d = head width.
+    """
+
+    def __init__(self, model: Any, draws: Sequence[DrawState], row_tokens: int) -> None:
+        import torch
+
+        prompts = sorted({tuple(draw.prompt) for draw in draws})
+        self.width = max(len(prompt) for prompt in prompts)
+        room = self.width + max(draw.max_tokens for draw in draws)
+        members: list[int] = []
+        logits: list[Any] = []
+        keys: dict[int, list[Any]] = {}
+        values: dict[int, list[Any]] = {}
+        for row in pack(prompts, row_tokens=row_tokens):
+            last = torch.tensor([int(path[-1]) for path in row.paths])
+            output = forward_row(model, row, keep=last, use_cache=True)
+            index = self._left_padded(row).to(model.device)
+            members.extend(row.members)
+            logits.append(output.logits[0])
+            for number, layer in enumerate(output.past_key_values.layers):
+                # (1, h, t, d) -> (h, rows, s, d) -> (rows, h, s, d)
+                keys.setdefault(number, []).append(layer.keys[0][:, index].transpose(0, 1))
+                values.setdefault(number, []).append(layer.values[0][:, index].transpose(0, 1))
+        place = {prompts[member]: i for i, member in enumerate(members)}
+        take = torch.tensor([place[tuple(draw.prompt)] for draw in draws], device=model.device)
+        self.cache = _cache(
+            [torch.cat(keys[n])[take] for n in sorted(keys)],
+            [torch.cat(values[n])[take] for n in sorted(values)],
+            room,
+        )
+        self.logits = torch.cat(logits)[take]
+        lengths = torch.tensor([len(draw.prompt) for draw in draws], device=model.device)
+        self.positions = lengths
+        self.mask = (
+            torch.arange(self.width, device=model.device)[None] >= self.width - lengths[:, None]
+        ).long()
+
+    def _left_padded(self, row: PackedRow) -> Any:
+        import torch
+
+        index = np.zeros((len(row.paths), self.width), dtype=np.int64)
+        for which, path in enumerate(row.paths):
+            index[which, self.width - len(path) :] = path
+        return torch.from_numpy(index)
+
+    def step(self, model: Any, tokens: Any) -> None:
+        """Feed one token per draw; afterwards `logits` are those of the next. Shape `(b,)`."""
+        import torch
+
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        output = model(
+            input_ids=tokens[:, None],
+            position_ids=self.positions[:, None],
+            attention_mask=self.mask,
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self.positions = self.positions + 1
+        self.logits = output.logits[:, -1]
+
+    def keep(self, rows: Any) -> None:
+        """Drop every draw but `rows`, so that finished ones cost nothing."""
+        for layer in self.cache.layers:
+            layer.select(rows)
+        self.mask, self.positions = self.mask[rows], self.positions[rows]
+        self.logits = self.logits[rows]
+
+
+def _cache(keys: list[Any], values: list[Any], room: int) -> Any:
+    """Return a cache that grows in place: appending a token copies nothing but that token."""
+    from transformers.cache_utils import Cache, DynamicLayer
+
+    class RoomyLayer(DynamicLayer):
+        """A layer's keys and values at the front of a buffer with room for the draws."""
+
+        def __init__(self, keys: Any, values: Any) -> None:
+            super().__init__()
+            self.lazy_initialization(keys, values)
+            batch, heads, length, width = keys.shape
+            self.length = length
+            self.key_room = keys.new_empty(batch, heads, room, width)
+            self.value_room = values.new_empty(batch, heads, room, values.shape[-1])
+            self.key_room[:, :, :length], self.value_room[:, :, :length] = keys, values
+            self._show()
+
+        def _show(self) -> None:
+            self.keys = self.key_room[:, :, : self.length]
+            self.values = self.value_room[:, :, : self.length]
+
+        def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> Any:
+            end = self.length + key_states.shape[-2]
+            self.key_room[:, :, self.length : end] = key_states
+            self.value_room[:, :, self.length : end] = value_states
+            self.length = end
+            self._show()
+            return self.keys, self.values
+
+        def select(self, rows: Any) -> None:
+            self.key_room, self.value_room = self.key_room[rows], self.value_room[rows]
+            self._show()
+
+    return Cache(layers=[RoomyLayer(k, v) for k, v in zip(keys, values, strict=True)])
+
+
+def _choose(logits: Any, draws: Sequence[DrawState]) -> tuple[Any, Any]:
+    """Choose the next token of each draw.
+
+    Args:
+        logits: Shape `(b, vocabulary)`.
+        draws: The draws, `b` of them.
+
+    Returns:
+        Tokens, and their log-probabilities at temperature 1, nats. Shapes `(b,)`.
+    """
+    import torch
+
+    logits = logits.float()
+    norm = torch.logsumexp(logits, dim=-1)
+    tokens = logits.argmax(dim=-1)
+    warm = [i for i, draw in enumerate(draws) if draw.temperature > 0]
+    if warm:
+        rows = torch.tensor(warm, device=logits.device)
+        heat = torch.tensor([draws[i].temperature for i in warm], device=logits.device)
+        uniform = [float(draws[i].uniforms[len(draws[i].tokens)]) for i in warm]
+        nucleus = torch.tensor([draws[i].top_p for i in warm], device=logits.device)
+        part = logits[rows] / heat[:, None]
+        tokens[rows] = _inverse_cdf(part, torch.tensor(uniform, device=logits.device), nucleus)
+    return tokens, logits.gather(1, tokens[:, None])[:, 0] - norm
+
+
+def _inverse_cdf(logits: Any, uniform: Any, nucleus: Any) -> Any:
+    """Sample by the inverse of the cumulative distribution, likeliest token first.
+
+    The shortlist decides where it holds the whole nucleus; the other rows are sorted in full.
+
+    Args:
+        logits: Shape `(b, vocabulary)`, divided by the temperature.
+        uniform: One uniform number a row. Shape `(b,)`.
+        nucleus: Share of the probability that may be drawn. Shape `(b,)`.
+
+    Returns:
+        Tokens. Shape `(b,)`.
+    """
+    import torch
+
+    norm = torch.logsumexp(logits, dim=-1, keepdim=True)
+    whole = nucleus >= 1
+
+    def pick(rows: Any, size: int) -> tuple[Any, Any]:
+        top = logits[rows].topk(size, dim=-1)
+        mass = (top.values - norm[rows]).exp()
+        cumulative = mass.cumsum(-1)
+        # A token is in the nucleus if the mass before it is below the cut.
+        inside = (cumulative - mass) < nucleus[rows, None]
+        total = torch.where(whole[rows], 1.0, (mass * inside).sum(-1))
+        target = uniform[rows] * total
+        place = ((cumulative < target[:, None]) & inside).sum(-1)
+        chosen = top.indices.gather(1, torch.minimum(place, inside.sum(-1) - 1)[:, None])[:, 0]
+        reached = cumulative[:, -1]
+        return chosen, torch.where(whole[rows], target < reached, reached >= nucleus[rows])
+
+    everything = torch.arange(len(logits), device=logits.device)
+    size = min(NUCLEUS_SHORTLIST, logits.shape[-1])
+    tokens, settled = pick(everything, size)
+    rest = everything[~settled]
+    if len(rest) and size < logits.shape[-1]:
+        tokens[rest] = pick(rest, logits.shape[-1])[0]
+    return tokens
+
+
+def decode(
+    model: Any,
+    draws: Sequence[DrawState],
+    *,
+    ends: frozenset[int],
+    text_of: Callable[[list[int]], str],
+    row_tokens: int,
+) -> Iterator[None]:
+    """Draw until every draw has finished; yields after each step, for streaming and progress.
+
+    Args:
+        model: A causal language model, on its device, in evaluation mode.
+        draws: Decoded together; changed in place.
+        ends: Tokens that end a turn.
+        text_of: Turns token ids into text.
+        row_tokens: Nodes of a packed row of the prefill.
+
+    Yields:
+        Nothing; look at `draws`.
+    """
+    import torch
+
+    with torch.inference_mode():
+        rows = _Rows(model, draws, row_tokens)
+    active = list(draws)
+    while True:
+        with torch.inference_mode():
+            tokens, logprobs = _choose(rows.logits, active)
+            for draw, token, logprob in zip(
+                active, tokens.tolist(), logprobs.tolist(), strict=True
+            ):
+                if draw.finish is None:
+                    draw.take(token, logprob, ends, text_of)
+        yield
+        going = [i for i, draw in enumerate(active) if draw.finish is None]
+        if not going:
+            return
+        with torch.inference_mode():
+            if len(going) <= 0.75 * len(active):  # copying the caches has its own price
+                kept = torch.tensor(going, device=tokens.device)
+                rows.keep(kept)
+                tokens, active = tokens[kept], [active[i] for i in going]
+            rows.step(model, tokens)

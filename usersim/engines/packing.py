@@ -1,0 +1,133 @@
+"""Pack token sequences into token trees, so that what they share is computed once.
+
+Sequences that begin alike (one person's history, one context under many traces, one trace
+under many options) form a tree. A row holds one tree: every node is a token, its position is
+its depth, and it attends to its ancestors and to itself. One forward pass over the row gives
+each sequence exactly what a pass over that sequence alone would give, up to rounding.
+
+Knows tokens and masks; knows nothing of models or text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["PackedRow", "pack"]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """One token tree, laid out as a row of `t` nodes.
+
+    Attributes:
+        tokens: Token id of each node. Shape `(t,)`.
+        positions: Depth of each node, 0 for the first token of a sequence. Shape `(t,)`.
+        paths: For each sequence, its nodes in order; `tokens[path]` is the sequence.
+        members: Index, in the input of `pack`, of each sequence.
+    """
+
+    tokens: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    paths: tuple[npt.NDArray[np.int64], ...]
+    members: tuple[int, ...]
+
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Return which node attends to which: True for ancestors and itself. Shape `(t, t)`."""
+        allowed = np.zeros((len(self.tokens), len(self.tokens)), dtype=np.bool_)
+        for path in self.paths:
+            # Nodes that an earlier path brought are a beginning of this one, and are done.
+            start = int(allowed[path, path].sum())
+            added = path[start:]
+            allowed[np.ix_(added, path[:start])] = True
+            allowed[np.ix_(added, added)] = np.tri(len(added), dtype=np.bool_)
+        return allowed
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return the length of the longest common prefix."""
+    limit = min(len(first), len(second))
+    if first[:limit] == second[:limit]:
+        return limit
+    low, high = 0, limit
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if first[:middle] == second[:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+class _Row:
+    """A row that is being filled with sequences in sorted order."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.positions: list[int] = []
+        self.paths: list[npt.NDArray[np.int64]] = []
+        self.members: list[int] = []
+        self.last: Sequence[int] = ()
+        self.longest = 0
+
+    def cost(self, sequence: Sequence[int]) -> int:
+        return len(sequence) - _common(self.last, sequence)
+
+    def add(self, sequence: Sequence[int], member: int) -> None:
+        shared = _common(self.last, sequence)
+        start = len(self.tokens)
+        self.tokens.extend(sequence[shared:])
+        self.positions.extend(range(shared, len(sequence)))
+        new = np.arange(start, len(self.tokens), dtype=np.int64)
+        path = np.concatenate([self.paths[-1][:shared], new]) if self.paths else new
+        self.paths.append(path)
+        self.members.append(member)
+        self.last = sequence
+        self.longest = max(self.longest, len(sequence))
+
+    def done(self) -> PackedRow:
+        return PackedRow(
+            np.asarray(self.tokens, dtype=np.int64),
+            np.asarray(self.positions, dtype=np.int64),
+            tuple(self.paths),
+            tuple(self.members),
+        )
+
+
+def pack(sequences: Sequence[Sequence[int]], *, row_tokens: int) -> list[PackedRow]:
+    """Pack sequences into rows of at most about `row_tokens` nodes.
+
+    Sequences are taken in sorted order, so that those which begin alike meet in one row. A row
+    may hold up to twice its longest sequence where that is more than `row_tokens`: otherwise a
+    long shared beginning would be computed for every sequence again.
+
+    Args:
+        sequences: Token ids; none may be empty.
+        row_tokens: Nodes of a row.
+
+    Returns:
+        Rows that together hold each sequence once.
+
+    Example:
+        >>> rows = pack([[5, 6, 7], [5, 6, 8, 9]], row_tokens=64)
+        >>> rows[0].tokens.tolist(), rows[0].positions.tolist()
+        ([5, 6, 7, 8, 9], [0, 1, 2, 2, 3])
+        >>> rows[0].mask()[3].tolist()
+        [True, True, False, True, False]
+    """
+    rows: list[PackedRow] = []
+    row = _Row()
+    for member in sorted(range(len(sequences)), key=lambda i: list(sequences[i])):
+        sequence = list(sequences[member])
+        assert sequence, "an empty sequence has no node"
+        limit = max(row_tokens, 2 * max(row.longest, len(sequence)))
+        if row.tokens and len(row.tokens) + row.cost(sequence) > limit:
+            rows.append(row.done())
+            row = _Row()
+        row.add(sequence, member)
+    if row.tokens:
+        rows.append(row.done())
+    return rows

@@ -1,0 +1,163 @@
+"""What a simulator answers: the action, the reasoning before it, and everything behind both.
+
+Frozen values and their plain-data form; the views for people are in `usersim.simulation.views`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from usersim.types import ActionKind, ActionValue
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["Answer", "AnswerTrace", "DrawnTrace", "Influence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnTrace:
+    """One reasoning trace drawn for one answer.
+
+    Attributes:
+        reasoning: The text; empty if the answer was drawn without reasoning.
+        seed: Seed of the draw.
+        closed: True if the draw ran into the token limit and was closed after its last full
+            sentence.
+        action: The action drawn after it, or the likeliest option given it.
+        probabilities: Probability of each option given this trace; empty for open answers.
+    """
+
+    reasoning: str
+    seed: int
+    closed: bool = False
+    action: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Influence:
+    """How far the trace moves the answer.
+
+    For closed questions `own`, `without` and `swapped` are the probabilities of the chosen
+    option; for open answers the mean log-probability of the answer, nats per token.
+
+    Attributes:
+        own: With the answer's own traces.
+        without: With the no-reasoning marker.
+        swapped: With the trace of another context of the same person; None if there is none.
+        action_without: The answer without the trace, where one was asked for.
+        action_swapped: The answer with the other context's trace.
+        unit: `probability` or `nats per token`.
+    """
+
+    own: float
+    without: float
+    swapped: float | None
+    action_without: str
+    action_swapped: str | None
+    unit: Literal["probability", "nats per token"]
+
+    @property
+    def changed(self) -> bool:
+        """True if the answer would have been another without the trace."""
+        return self.without < self.own and self.action_without != ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerTrace:
+    """Everything behind one answer.
+
+    Attributes:
+        user_id: Whose answer is simulated.
+        history: Keys of the past interactions that stood in the prompt, oldest first.
+        prompt: The rendered prompt, (role, content) pairs.
+        prompt_id: Identity of the template.
+        drawn: The traces drawn, the one shown first.
+        probabilities: Option probabilities, averaged over the traces and mixed by the
+            reasoning weight; empty for open answers.
+        reasoning_weight: Share of the answer's probability that comes from reasoning.
+        redraws: Malformed texts that were drawn again.
+        kept_gains: Reconstruction gain of the kept traces shown as demonstrations, by key.
+        adapter: Served name of the adapter; None for the base model.
+        engine: Identity of the engine.
+        seed: Seed of the answer.
+        seconds: Wall-clock time of the batch divided by its items.
+    """
+
+    user_id: str
+    history: tuple[str, ...]
+    prompt: tuple[tuple[str, str], ...]
+    prompt_id: str
+    drawn: tuple[DrawnTrace, ...]
+    probabilities: Mapping[str, float]
+    reasoning_weight: float
+    redraws: int
+    kept_gains: Mapping[str, float]
+    adapter: str | None
+    engine: str
+    seed: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A simulated answer. It is a model's guess at what the person would do, not the person's.
+
+    Attributes:
+        action: Typed by the question: an option, a number, several options, or text.
+        kind: Kind of the question.
+        reasoning: The trace that led to it: the model's account, not the person's thought.
+        trace: Everything behind it.
+        influence: How far the trace moved the answer, where it was asked for.
+        simulated: Always True; travels with every export.
+    """
+
+    action: ActionValue
+    kind: ActionKind
+    reasoning: str
+    trace: AnswerTrace
+    influence: Influence | None = None
+    simulated: Literal[True] = True
+
+    def __str__(self) -> str:
+        """Return the action's text."""
+        return self.action_text
+
+    @property
+    def action_text(self) -> str:
+        """The action as text."""
+        if isinstance(self.action, tuple):
+            return " | ".join(self.action)
+        return f"{self.action:g}" if isinstance(self.action, float) else self.action
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """Probability of each option; empty for open answers."""
+        return self.trace.probabilities
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer as plain data."""
+        from pydantic import TypeAdapter
+
+        data: dict[str, object] = TypeAdapter(Answer).dump_python(self, mode="json")
+        return data
+
+    def to_json(self) -> str:
+        """Return the answer as JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def __rich__(self) -> RenderableType:
+        """Return the view for a terminal."""
+        from usersim.simulation.views import rich_view
+
+        return rich_view(self)
+
+    def _repr_html_(self) -> str:
+        """Return the view for a notebook; every text is escaped."""
+        from usersim.simulation.views import html_view
+
+        return html_view(self)

@@ -1,0 +1,110 @@
+"""Views of answers for people: terminal, notebook, data frame. Every text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import RenderableType
+
+    from usersim.simulation.answer import Answer
+
+__all__ = ["html_view", "rich_view", "to_frame"]
+
+NOTE = "simulated; the reasoning is the model's account, not the person's thought"
+BAR = 24
+"""Width of a full probability bar, characters."""
+
+
+def _facts(answer: Answer) -> list[tuple[str, str]]:
+    trace = answer.trace
+    facts = [
+        ("user", trace.user_id),
+        ("history", f"{len(trace.history)} past interactions in the prompt"),
+        ("traces", f"{len(trace.drawn)} drawn, {trace.redraws} malformed and drawn again"),
+        ("adapter", trace.adapter or "none (base model)"),
+        ("engine", trace.engine),
+        ("seed", str(trace.seed)),
+    ]
+    if trace.reasoning_weight < 1:
+        facts.insert(3, ("reasoning weight", f"{trace.reasoning_weight:.2f}"))
+    found = answer.influence
+    if found:
+        swapped = "–" if found.swapped is None else f"{found.swapped:.3f}"
+        numbers = f"own {found.own:.3f}, without {found.without:.3f}, swapped {swapped}"
+        facts.append(("influence", f"{numbers} ({found.unit}); without it: {found.action_without}"))
+    return facts
+
+
+def rich_view(answer: Answer) -> RenderableType:
+    """Return an answer as a panel for the terminal."""
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    if answer.reasoning:
+        parts.append(Text(answer.reasoning, style="italic dim"))
+    parts.append(Text(answer.action_text, style="bold"))
+    if answer.probabilities:
+        bars = Table.grid(padding=(0, 1))
+        for option, p in answer.probabilities.items():
+            bars.add_row(Text(option), Text("█" * round(BAR * p), style="cyan"), f"{p:.2f}")
+        parts.append(bars)
+    facts = Table.grid(padding=(0, 1))
+    for name, value in _facts(answer):
+        facts.add_row(Text(name, style="dim"), Text(value, style="dim"))
+    parts.append(facts)
+    return Panel(Group(*parts), title=Text(f"as {answer.trace.user_id} might answer"), subtitle=NOTE)
+
+
+def html_view(answer: Answer) -> str:
+    """Return an answer as an HTML fragment without scripts or outside resources."""
+    rows = "".join(
+        f"<tr><td>{escape(option)}</td><td>{p:.2f}</td><td><div style='background:#0072b2;"
+        f"height:.7em;width:{100 * p:.0f}px'></div></td></tr>"
+        for option, p in answer.probabilities.items()
+    )
+    facts = "".join(
+        f"<tr><td><i>{escape(name)}</i></td><td>{escape(value)}</td></tr>"
+        for name, value in _facts(answer)
+    )
+    reasoning = f"<blockquote>{escape(answer.reasoning)}</blockquote>" if answer.reasoning else ""
+    return (
+        f"<div class='usersim-answer'>{reasoning}<p><b>{escape(answer.action_text)}</b></p>"
+        f"<table>{rows}</table><details><summary>{escape(NOTE)}</summary>"
+        f"<table>{facts}</table></details></div>"
+    )
+
+
+def to_frame(answers: Iterable[Answer]) -> pd.DataFrame:
+    """Return one row per answer: user, action, reasoning, option probabilities, provenance.
+
+    Raises:
+        MissingDependencyError: If pandas is not installed.
+    """
+    from usersim.errors import MissingDependencyError
+
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingDependencyError("pandas", extra="report", why="a data frame") from error
+    rows = [
+        {
+            "user_id": answer.trace.user_id,
+            "context": answer.trace.prompt[-1][1],
+            "action": answer.action,
+            "reasoning": answer.reasoning,
+            "probabilities": dict(answer.probabilities),
+            "adapter": answer.trace.adapter,
+            "engine": answer.trace.engine,
+            "seed": answer.trace.seed,
+            "simulated": answer.simulated,
+        }
+        for answer in answers
+    ]
+    return pd.DataFrame(rows)
