@@ -1,0 +1,125 @@
+"""Simulate a particular person: reasoning first, action second, the reasoning open to view.
+
+The public names, imported when they are first used: `import usersim` itself loads no library,
+sets nothing and prints nothing. Where a name lives is known here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from usersim import errors
+    from usersim.config import (
+        CorpusConfig,
+        EngineConfig,
+        GuardConfig,
+        HistoryConfig,
+        PipelineConfig,
+        ScoringConfig,
+        SimulationConfig,
+        SynthesisConfig,
+        TrainingConfig,
+    )
+    from usersim.corpus import Corpus, LoadReport
+    from usersim.errors import UsersimError
+    from usersim.simulation import Answer
+    from usersim.simulator import UserSimulator
+    from usersim.types import (
+        Batch,
+        Choice,
+        Failure,
+        FreeText,
+        Interaction,
+        Message,
+        MultiChoice,
+        Number,
+        Question,
+        Scale,
+    )
+
+__all__ = [
+    "Answer",
+    "Batch",
+    "Choice",
+    "Corpus",
+    "CorpusConfig",
+    "EngineConfig",
+    "Failure",
+    "FreeText",
+    "GuardConfig",
+    "HistoryConfig",
+    "Interaction",
+    "LoadReport",
+    "Message",
+    "MultiChoice",
+    "Number",
+    "PipelineConfig",
+    "Question",
+    "Scale",
+    "ScoringConfig",
+    "SimulationConfig",
+    "SynthesisConfig",
+    "TrainingConfig",
+    "UserSimulator",
+    "UsersimError",
+    "errors",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "usersim.config": (
+        "CorpusConfig",
+        "EngineConfig",
+        "GuardConfig",
+        "HistoryConfig",
+        "PipelineConfig",
+        "ScoringConfig",
+        "SimulationConfig",
+        "SynthesisConfig",
+        "TrainingConfig",
+    ),
+    "usersim.corpus": ("Corpus", "LoadReport"),
+    "usersim.errors": ("UsersimError",),
+    "usersim.simulation": ("Answer",),
+    "usersim.simulator": ("UserSimulator",),
+    "usersim.types": (
+        "Batch",
+        "Choice",
+        "Failure",
+        "FreeText",
+        "Interaction",
+        "Message",
+        "MultiChoice",
+        "Number",
+        "Question",
+        "Scale",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+# A library stays silent until the application configures logging.
+logging.getLogger("usersim").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> object:
+    """Import the public name `name` on first use.
+
+    Raises:
+        AttributeError: If there is no such name.
+    """
+    if name == "errors":
+        return import_module("usersim.errors")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'usersim' has no attribute {name!r}")
+    value: object = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, the ones not yet imported included."""
+    return sorted({*globals(), *__all__})
