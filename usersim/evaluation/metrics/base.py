@@ -1,0 +1,116 @@
+"""What a metric is: numbers per item that add up, and a last step that makes them one value.
+
+Because every metric is a function of sums over items, one matrix of resampling weights serves
+all of them, and a difference between two arms is always taken on the same items. Knows nothing
+of arms, files or plots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from usersim.errors import ActionError
+from usersim.evaluation.bootstrap import FloatArray, ratio
+from usersim.types import ActionValue, Interaction, Prediction
+
+__all__ = ["Metric", "Needs", "answer_of", "mean_of"]
+
+Needs = Literal["action", "probabilities", "log_likelihood"]
+PerItem = Callable[[Interaction, Prediction], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One measure of how well predictions meet what people did.
+
+    Attributes:
+        name: Identity, with `version`, of the numbers it yields.
+        label: Short heading.
+        version: Changes whenever a number could change.
+        unit: Unit of the value.
+        greater_is_better: Direction; None where a value is aimed at (`target`).
+        target: The value aimed at; None where there is a direction.
+        formula: What is computed, failures included.
+        source: Where the definition comes from.
+        needs: What an arm must tell; an arm that never tells it is left out, not punished.
+        applies: Which interactions are measured.
+        statistics: Numbers per item that may be summed. Shape `(n, m)`.
+        finish: Totals of shape `(..., m)` to values of shape `(...)`.
+        itemwise: Whether `finish` of a single item's statistics is that item's own score.
+        headline: Whether it stands in the short table.
+    """
+
+    name: str
+    label: str
+    version: str
+    unit: str
+    greater_is_better: bool | None
+    target: float | None = None
+    formula: str
+    source: str
+    needs: Needs
+    applies: Callable[[Interaction], bool]
+    statistics: Callable[[Sequence[Interaction], Sequence[Prediction]], FloatArray]
+    finish: Callable[[FloatArray], FloatArray] = ratio
+    itemwise: bool = True
+    headline: bool = True
+
+    def told(self, prediction: Prediction) -> bool:
+        """Return whether `prediction` holds what the metric needs."""
+        if self.needs == "probabilities":
+            return bool(prediction.probabilities)
+        if self.needs == "log_likelihood":
+            return prediction.log_likelihood is not None and prediction.n_tokens > 0
+        return prediction.action is not None
+
+    def items(
+        self, interactions: Sequence[Interaction], predictions: Sequence[Prediction]
+    ) -> FloatArray:
+        """Return each item's own score; NaN where the metric has none. Shape `(n,)`."""
+        if not self.itemwise:
+            return np.full(len(interactions), np.nan)
+        return self.finish(self.statistics(interactions, predictions))
+
+    def value(
+        self, interactions: Sequence[Interaction], predictions: Sequence[Prediction]
+    ) -> float:
+        """Return the metric over all items."""
+        return float(self.finish(self.statistics(interactions, predictions).sum(axis=0)))
+
+    def better(self, first: float, second: float) -> bool:
+        """Return whether `first` is better than `second`."""
+        if self.greater_is_better is None:
+            target = self.target or 0.0
+            return abs(first - target) < abs(second - target)
+        return first > second if self.greater_is_better else first < second
+
+
+def mean_of(
+    score: PerItem,
+) -> Callable[[Sequence[Interaction], Sequence[Prediction]], FloatArray]:
+    """Return statistics whose ratio is the mean of `score`: the score itself, and 1."""
+
+    def statistics(
+        interactions: Sequence[Interaction], predictions: Sequence[Prediction]
+    ) -> FloatArray:
+        pairs = zip(interactions, predictions, strict=True)
+        return np.array([(score(i, p), 1.0) for i, p in pairs], dtype=np.float64).reshape(-1, 2)
+
+    return statistics
+
+
+def answer_of(interaction: Interaction, prediction: Prediction) -> ActionValue | None:
+    """Return the predicted action as a value of its action space.
+
+    None if the system failed, or if what it said does not belong there: both count as wrong.
+    """
+    if prediction.action is None:
+        return None
+    try:
+        return interaction.space.parse(prediction.action)
+    except ActionError:
+        return None

@@ -1,0 +1,183 @@
+"""Reference arms that need no model: what any simulator of a person has to beat.
+
+Knows past answers only. To have learned the individual is to beat `others_arm`; to beat chance is
+not enough, since people answer alike.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from usersim.errors import EvaluationError
+from usersim.evaluation.arms import Arm
+from usersim.types import (
+    Batch,
+    Choice,
+    Failure,
+    Interaction,
+    Number,
+    Prediction,
+    Scale,
+    content_key,
+)
+
+__all__ = ["others_arm", "own_mode_arm", "question_key", "uniform_arm"]
+
+Answer = Callable[[Interaction], Prediction | None]
+
+
+def question_key(interaction: Interaction) -> str:
+    """Return the identity of the question: texts of the context, kind and options.
+
+    Names and roles are left out, so that two people who were asked the same share it.
+    """
+    space = interaction.space
+    options = space.options if isinstance(space, Choice | Scale) else ()
+    return content_key([m.content for m in interaction.context], space.kind, list(options))
+
+
+def uniform_arm(*, seed: int = 0) -> Arm:
+    """Return chance: every option alike, one drawn by the item's key; a number within its range.
+
+    Free text and numbers without a range have no uniform answer and fail.
+    """
+
+    def answer(interaction: Interaction) -> Prediction | None:
+        return _uniform(interaction, seed)
+
+    return Arm(
+        "Chance",
+        _predictor(answer, "no uniform answer: the action space is unbounded"),
+        "Every option with the same probability.",
+        content_key("uniform", seed),
+    )
+
+
+def others_arm(pool: Sequence[Interaction], *, seed: int = 0) -> Arm:
+    """Return the other people's answers to the same question.
+
+    The action is their most frequent option (the first of the most frequent, in the options'
+    order) or the median of their numbers; the probabilities are their counts plus one, over
+    the sum. A question that nobody else answered gets the uniform answer.
+
+    Args:
+        pool: Answers to count. A person's own are never counted for that person, so the whole
+            data set may be given; give the training part to see only what a model may see.
+        seed: Draws where the answer is uniform.
+
+    Returns:
+        The arm.
+
+    Example:
+        >>> arm = others_arm([])
+        >>> arm.name
+        'Others'
+    """
+    grouped: dict[str, list[Interaction]] = {}
+    for item in pool:
+        grouped.setdefault(question_key(item), []).append(item)
+
+    def answer(interaction: Interaction) -> Prediction | None:
+        same = grouped.get(question_key(interaction), [])
+        return _frequent(interaction, [i for i in same if i.user_id != interaction.user_id], seed)
+
+    return Arm(
+        "Others",
+        _predictor(answer, "nobody else's answer fits"),
+        "What other people answered most often to the same question.",
+        content_key("others", seed, sorted(i.key for i in pool)),
+    )
+
+
+def own_mode_arm(history: Sequence[Interaction], *, seed: int = 0) -> Arm:
+    """Return the person's own most frequent training answer among the same options.
+
+    Numbers: the median of the person's numbers of the same unit and range. Free text: the
+    person's most frequent text. Without such a past the answer is uniform.
+
+    Args:
+        history: Training interactions of the people concerned.
+        seed: Draws where the answer is uniform.
+
+    Returns:
+        The arm.
+
+    Raises:
+        EvaluationError: If an interaction is held out.
+    """
+    grouped: dict[tuple[str, object], list[Interaction]] = {}
+    for item in history:
+        if item.split != "train":
+            raise EvaluationError(
+                f"interaction {item.key!r} of user {item.user_id!r} is held out and cannot "
+                "serve as that person's history",
+                hint="give the train split",
+            )
+        grouped.setdefault((item.user_id, item.space), []).append(item)
+
+    def answer(interaction: Interaction) -> Prediction | None:
+        return _frequent(
+            interaction, grouped.get((interaction.user_id, interaction.space), []), seed
+        )
+
+    return Arm(
+        "Own mode",
+        _predictor(answer, "the person has no past answer of this kind"),
+        "What the person answered most often before, whatever the question.",
+        content_key("own mode", seed, sorted(i.key for i in history)),
+    )
+
+
+def _predictor(answer: Answer, why: str) -> Callable[[Sequence[Interaction]], Batch[Prediction]]:
+    def predict(interactions: Sequence[Interaction]) -> Batch[Prediction]:
+        items = tuple(answer(interaction) for interaction in interactions)
+        failures = tuple(
+            Failure(index=n, item=i.key, error="EvaluationError", message=why)
+            for n, (i, found) in enumerate(zip(interactions, items, strict=True))
+            if found is None
+        )
+        return Batch(items, failures)
+
+    return predict
+
+
+def _share(key: str, seed: int) -> float:
+    """Return a number in [0, 1) that depends on nothing but the item and the seed."""
+    return int(content_key("uniform", key, seed)[:13], 16) / 16**13
+
+
+def _uniform(interaction: Interaction, seed: int) -> Prediction | None:
+    space, share = interaction.space, _share(interaction.key, seed)
+    if isinstance(space, Choice | Scale):
+        n = len(space.options)
+        return Prediction(
+            action=space.options[int(share * n)],
+            probabilities=dict.fromkeys(space.options, 1 / n),
+        )
+    if isinstance(space, Number) and space.low is not None and space.high is not None:
+        return _number(space, space.low + share * (space.high - space.low))
+    return None
+
+
+def _number(space: Number, value: float) -> Prediction:
+    return Prediction(action=space.render(float(round(value)) if space.integer else value))
+
+
+def _frequent(
+    interaction: Interaction, past: Sequence[Interaction], seed: int
+) -> Prediction | None:
+    if not past:
+        return _uniform(interaction, seed)
+    space = interaction.space
+    if isinstance(space, Number):
+        return _number(space, statistics.median(float(str(i.action)) for i in past))
+    counts = Counter(i.action_text for i in past)
+    if not isinstance(space, Choice | Scale):
+        return Prediction(action=counts.most_common(1)[0][0])
+    total = len(past) + len(space.options)
+    return Prediction(
+        action=max(space.options, key=lambda option: counts[option]),
+        probabilities={option: (counts[option] + 1) / total for option in space.options},
+    )

@@ -1,0 +1,300 @@
+"""What an evaluation found: estimates, comparisons, and the predictions behind them.
+
+Frozen values and their plain forms (dict, data frame, terminal table). Computes comparisons on
+demand from what it holds; runs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from usersim.errors import EvaluationError, MissingDependencyError
+from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, WinRate, holm, win_rate
+from usersim.evaluation.metrics import Metric
+from usersim.types import Failure, Interaction, Prediction
+
+if TYPE_CHECKING:
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+    from rich.table import Table
+
+__all__ = ["Comparison", "Estimate", "Evaluation"]
+
+_TIE = 1e-12
+"""Scores closer than this are a tie: what differs is rounding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """One arm on one metric.
+
+    Attributes:
+        arm: Name of the arm.
+        metric: Name of the metric.
+        interval: Value with its 95 % interval.
+        n_items: Items measured.
+        n_users: People behind them.
+        n_charged: Items that the arm did not tell what the metric needs, and that were charged
+            the metric's penalty; failures are among them.
+    """
+
+    arm: str
+    metric: str
+    interval: Interval
+    n_items: int
+    n_users: int
+    n_charged: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One arm against another on the same items.
+
+    Attributes:
+        arm: The arm.
+        baseline: What it is compared with.
+        metric: Name of the metric.
+        difference: Arm − baseline with its 95 % interval, in the metric's unit.
+        p_value: Two-sided, from the same resamples.
+        p_holm: Corrected for the number of arms compared on this metric.
+        win_rate: None where the metric has no direction or no score per item.
+        n_items: Items compared.
+    """
+
+    arm: str
+    baseline: str
+    metric: str
+    difference: Interval
+    p_value: float
+    p_holm: float
+    win_rate: WinRate | None
+    n_items: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """The outcome of `evaluate`.
+
+    Attributes:
+        arms: Name and description of each arm, in the order given.
+        baseline: What the arms are compared with.
+        interactions: The held-out interactions. Shape `(n,)`.
+        predictions: Per arm, one per interaction.
+        failures: Per arm.
+        metrics: What was measured.
+        statistics: Numbers per item by (metric, arm); zero rows where a metric does not apply.
+        resampling: The resamples behind every interval.
+        estimates: One per arm and metric that could be measured.
+        comparisons: Every other arm against the baseline.
+        resamples: How many resamples.
+        seed: Seed of the resamples.
+    """
+
+    arms: Mapping[str, str]
+    baseline: str
+    interactions: tuple[Interaction, ...]
+    predictions: Mapping[str, tuple[Prediction, ...]]
+    failures: Mapping[str, tuple[Failure, ...]]
+    metrics: tuple[Metric, ...]
+    statistics: Mapping[tuple[str, str], FloatArray] = field(repr=False)
+    resampling: Resampling = field(repr=False)
+    estimates: tuple[Estimate, ...]
+    resamples: int
+    seed: int
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Every other arm against the baseline, by metric."""
+        return self.against(self.baseline)
+
+    @property
+    def n_users(self) -> int:
+        """People measured."""
+        return self.resampling.n_users
+
+    def metric(self, name: str) -> Metric:
+        """Return the metric called `name`.
+
+        Raises:
+            EvaluationError: If it was not measured.
+        """
+        found = next((m for m in self.metrics if m.name == name), None)
+        if found is None:
+            raise EvaluationError(
+                f"metric {name!r} was not measured",
+                hint=f"measured: {[m.name for m in self.metrics]!r}",
+            )
+        return found
+
+    def estimate(self, arm: str, metric: str) -> Estimate | None:
+        """Return one arm's estimate; None where the arm does not tell what the metric needs."""
+        return next((e for e in self.estimates if (e.arm, e.metric) == (arm, metric)), None)
+
+    def items(self, arm: str, metric: str) -> FloatArray:
+        """Return each item's own score; NaN where it has none. Shape `(n,)`.
+
+        Raises:
+            EvaluationError: If the metric or the arm was not measured.
+        """
+        found = self.metric(metric)
+        if (metric, arm) not in self.statistics:
+            raise EvaluationError(f"arm {arm!r} has no scores on metric {metric!r}")
+        if not found.itemwise:
+            return np.full(len(self.interactions), np.nan)
+        return found.finish(self.statistics[metric, arm])
+
+    def against(self, baseline: str) -> tuple[Comparison, ...]:
+        """Return every other arm against `baseline`, Holm-corrected over the arms of a metric.
+
+        Args:
+            baseline: Name of an arm.
+
+        Returns:
+            One comparison per metric and arm that both arms were measured on.
+
+        Raises:
+            EvaluationError: If there is no such arm.
+        """
+        if baseline not in self.arms:
+            raise EvaluationError(f"no arm {baseline!r}", hint=f"arms: {list(self.arms)!r}")
+        return tuple(c for m in self.metrics for c in self._compare(m, baseline))
+
+    def _compare(self, metric: Metric, baseline: str) -> list[Comparison]:
+        second = self.statistics.get((metric.name, baseline))
+        names = [a for a in self.arms if a != baseline and (metric.name, a) in self.statistics]
+        if second is None or not names:
+            return []
+        firsts = [self.statistics[metric.name, name] for name in names]
+        differences = [self.resampling.difference(f, second, metric.finish) for f in firsts]
+        corrected = holm([p for _, p in differences])
+        return [
+            Comparison(
+                arm=name,
+                baseline=baseline,
+                metric=metric.name,
+                difference=interval,
+                p_value=p,
+                p_holm=p_holm,
+                win_rate=self._wins(metric, name, baseline),
+                n_items=sum(metric.applies(i) for i in self.interactions),
+            )
+            for name, (interval, p), p_holm in zip(names, differences, corrected, strict=True)
+        ]
+
+    def _wins(self, metric: Metric, arm: str, baseline: str) -> WinRate | None:
+        if not metric.itemwise or metric.greater_is_better is None:
+            return None
+        gap = self.items(arm, metric.name) - self.items(baseline, metric.name)
+        gap = np.where(np.abs(gap) < _TIE, 0.0, gap)
+        return win_rate(gap if metric.greater_is_better else -gap, self.resampling)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return all figures as plain values for JSON; NaN as None. No text of the corpus."""
+        return _plain(
+            {
+                "baseline": self.baseline,
+                "n_items": len(self.interactions),
+                "n_users": self.n_users,
+                "resamples": self.resamples,
+                "seed": self.seed,
+                "arms": {
+                    name: {"description": text, "failures": len(self.failures[name])}
+                    for name, text in self.arms.items()
+                },
+                "metrics": [_describe(m) for m in self.metrics],
+                "estimates": [asdict(e) for e in self.estimates],
+                "comparisons": [asdict(c) for c in self.comparisons],
+            }
+        )
+
+    def to_records(self) -> list[dict[str, object]]:
+        """Return one flat row per arm and metric: estimate, and comparison where there is one."""
+        found = {(c.arm, c.metric): c for c in self.comparisons}
+        return [self._record(e, found.get((e.arm, e.metric))) for e in self.estimates]
+
+    def _record(self, estimate: Estimate, comparison: Comparison | None) -> dict[str, object]:
+        metric = self.metric(estimate.metric)
+        row: dict[str, object] = {
+            "arm": estimate.arm,
+            "metric": metric.name,
+            "version": metric.version,
+            "unit": metric.unit,
+            "better": better_word(metric),
+            **_spread("", estimate.interval),
+            "n_items": estimate.n_items,
+            "n_users": estimate.n_users,
+            "n_charged": estimate.n_charged,
+            "failures": len(self.failures[estimate.arm]),
+            "baseline": self.baseline,
+        }
+        nothing = Interval(math.nan, math.nan, math.nan)
+        wins = comparison.win_rate if comparison else None
+        row |= _spread("difference_", comparison.difference if comparison else nothing)
+        row |= {
+            "p_value": comparison.p_value if comparison else math.nan,
+            "p_holm": comparison.p_holm if comparison else math.nan,
+        }
+        row |= _spread("win_rate_", wins.all if wins else nothing)
+        return row | _spread("decisive_win_rate_", wins.decisive if wins else nothing)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `to_records` as a pandas data frame.
+
+        Raises:
+            MissingDependencyError: If pandas is not installed.
+        """
+        try:
+            import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+        except ImportError as error:
+            raise MissingDependencyError("pandas", extra="report", why="a data frame") from error
+        return pd.DataFrame(self.to_records())
+
+    def __rich__(self) -> Table:
+        """Return the headline metrics as a table for the terminal."""
+        from usersim.evaluation.tables import headline
+
+        return headline(self)
+
+
+def better_word(metric: Metric) -> str:
+    """Return the direction in a word: `higher`, `lower`, or the target."""
+    if metric.greater_is_better is None:
+        return f"near {metric.target:g}"
+    return "higher" if metric.greater_is_better else "lower"
+
+
+def _spread(prefix: str, interval: Interval) -> dict[str, object]:
+    return {
+        f"{prefix}value": interval.value,
+        f"{prefix}low": interval.low,
+        f"{prefix}high": interval.high,
+    }
+
+
+def _describe(metric: Metric) -> dict[str, object]:
+    return {
+        "name": metric.name,
+        "version": metric.version,
+        "unit": metric.unit,
+        "better": better_word(metric),
+        "formula": metric.formula,
+        "source": metric.source,
+    }
+
+
+def _plain(value: Mapping[str, object]) -> dict[str, object]:
+    return {key: _plain_value(inner) for key, inner in value.items()}
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): _plain_value(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain_value(v) for v in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return value

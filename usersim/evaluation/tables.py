@@ -1,0 +1,54 @@
+"""The headline figures as a table for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from usersim.evaluation.metrics import Metric
+    from usersim.evaluation.results import Evaluation
+
+__all__ = ["arrow", "headline", "headline_metrics"]
+
+
+def arrow(metric: Metric) -> str:
+    """Return the direction as a sign: ↑ higher is better, ↓ lower, → a target."""
+    if metric.greater_is_better is None:
+        return f"→{metric.target:g}"
+    return "↑" if metric.greater_is_better else "↓"
+
+
+def headline_metrics(evaluation: Evaluation) -> list[Metric]:
+    """Return the headline metrics that at least one arm was measured on."""
+    measured = {estimate.metric for estimate in evaluation.estimates}
+    return [m for m in evaluation.metrics if m.headline and m.name in measured]
+
+
+def headline(evaluation: Evaluation) -> Table:
+    """Return arms by headline metrics; below each value its 95 % interval."""
+    metrics = headline_metrics(evaluation)
+    table = Table(
+        title=f"{len(evaluation.interactions)} held-out items of {evaluation.n_users} people",
+        caption=f"95 % intervals, cluster bootstrap over users and conversations; "
+        f"baseline: {evaluation.baseline}",
+        show_lines=True,
+    )
+    table.add_column("arm")
+    for metric in metrics:
+        table.add_column(f"{metric.label} {arrow(metric)}\n{metric.unit}", justify="right")
+    table.add_column("failed", justify="right")
+    for arm in evaluation.arms:
+        cells = [_cell(evaluation, arm, metric.name) for metric in metrics]
+        table.add_row(Text(arm), *cells, str(len(evaluation.failures[arm])))
+    return table
+
+
+def _cell(evaluation: Evaluation, arm: str, metric: str) -> Text:
+    estimate = evaluation.estimate(arm, metric)
+    if estimate is None:
+        return Text("-")
+    interval = estimate.interval
+    return Text(f"{interval.value:.3f}\n{interval.low:.3f}..{interval.high:.3f}")
