@@ -1,25 +1,34 @@
-"""What the documentation reads from the code: module lists, and the table of every setting.
+"""What the documentation reads from the code: modules, settings, and the list of decisions.
 
-A page names what it wants in a comment of its own line, `<!-- modules: usersim.corpus -->` or
-`<!-- configuration -->`, so a new module or setting is documented as soon as it exists.
+A page names what it wants in a comment on a line of its own: `<!-- modules: usersim.corpus -->`,
+`<!-- configuration -->` or `<!-- decisions -->`. So a new module, setting or decision is
+documented as soon as it exists.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+DECISIONS = ROOT / "docs" / "adr"
 
 _MODULES = re.compile(r"^<!-- modules: ([\w.]+) -->$", re.MULTILINE)
 _CONFIGURATION = "<!-- configuration -->"
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put every decision into the navigation; called by mkdocs once."""
+    for section in config.nav or []:
+        if isinstance(section, dict) and "Decisions" in section:
+            section["Decisions"] += [f"adr/{file.name}" for file in _decisions()]
+    return config
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
@@ -27,7 +36,16 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     markdown = _MODULES.sub(lambda match: _modules(match[1]), markdown)
     if _CONFIGURATION in markdown:
         markdown = markdown.replace(_CONFIGURATION, _configuration())
-    return markdown
+    lines = (f"- [{_title(file)}]({file.name})" for file in _decisions())
+    return markdown.replace("<!-- decisions -->", "\n".join(lines))
+
+
+def _decisions() -> list[Path]:
+    return sorted(DECISIONS.glob("[0-9]*.md"))
+
+
+def _title(file: Path) -> str:
+    return file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def _modules(name: str) -> str:
