@@ -71,13 +71,13 @@ def check_missing_extra() -> None:
 
     columns = Path("rows.parquet")
     columns.write_bytes(b"PAR1" + bytes(16) + b"PAR1")
+    hint = ""
     try:
         with Corpus.open("sqlite:///corpus.db") as corpus:
             corpus.load(columns)
     except MissingDependencyError as error:
-        assert 'pip install "usersim-recon[parquet]"' in error.hint, error.hint
-    else:
-        raise AssertionError("a Parquet file was read without pyarrow")
+        hint = error.hint
+    assert 'pip install "usersim-recon[parquet]"' in hint, f"hint: {hint!r}"
 
 
 def check_command() -> None:
