@@ -1,0 +1,92 @@
+"""Option probabilities of closed questions, from an engine that scores given text.
+
+Knows prompts as chat messages and options as texts; knows nothing of persons or traces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from usersim.engines.base import (
+    AdapterRef,
+    ChatPrompt,
+    Engine,
+    Progress,
+    Score,
+    ScoreRequest,
+    require,
+)
+from usersim.transcript import action_text
+
+__all__ = ["OptionQuery", "normalised", "option_probabilities", "option_requests"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionQuery:
+    """One closed question as it is put to a model.
+
+    Attributes:
+        prompt: The chat.
+        prefix: What the model has already written: the reasoning, or the marker without one.
+        options: The options, in the order of the wanted probabilities (which need not be the
+            order in which the prompt shows them).
+        adapter: Applied to this query alone.
+    """
+
+    prompt: ChatPrompt
+    prefix: str
+    options: tuple[str, ...]
+    adapter: AdapterRef | None = None
+
+
+def option_requests(query: OptionQuery) -> list[ScoreRequest]:
+    """Return one request per option: the whole option string and the end of the turn."""
+    return [
+        ScoreRequest(
+            prompt=query.prompt,
+            prefix=query.prefix,
+            continuation=action_text(option),
+            adapter=query.adapter,
+        )
+        for option in query.options
+    ]
+
+
+def normalised(scores: Sequence[Score]) -> tuple[float, ...]:
+    """Return probabilities that are proportional to the options' likelihoods and sum to 1.
+
+    Example:
+        >>> normalised([Score((0.0,)), Score((0.0,))])
+        (0.5, 0.5)
+    """
+    totals = [score.total for score in scores]
+    # Against the largest: exp of a long option's log-probability alone would be 0.
+    weights = [math.exp(total - max(totals)) for total in totals]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def option_probabilities(
+    engine: Engine, queries: Sequence[OptionQuery], *, progress: Progress | None = None
+) -> list[tuple[float, ...]]:
+    """Return p(option | prompt, prefix, one of the options) for every query.
+
+    All options of all queries go to the engine in one call, so that an engine which shares
+    prompt beginnings computes each beginning once.
+
+    Args:
+        engine: Needs `logprobs`.
+        queries: What to ask.
+        progress: Called with (requests done, requests in all).
+
+    Returns:
+        Per query one probability per option, in the options' order; they sum to 1.
+
+    Raises:
+        CapabilityError: If the engine cannot score given text.
+    """
+    require(engine, "logprobs", "option probabilities")
+    requests = [option_requests(query) for query in queries]
+    scores = iter(engine.score([one for many in requests for one in many], progress=progress))
+    return [normalised([next(scores) for _ in many]) for many in requests]

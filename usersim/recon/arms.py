@@ -1,0 +1,106 @@
+"""Other sources of traces, against which Recon's selection is measured (method, section 6).
+
+Each returns a `Selection` from the same scored candidates, so that an arm differs from Recon in
+its rule alone. None of them looks at a gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from usersim.config import GuardConfig
+from usersim.recon.selection import interaction_key, verdict
+from usersim.types import Candidate, Interaction, ScoredCandidate, Selection, content_key
+
+__all__ = ["first_backward", "longest", "oracle", "random_eligible", "random_of"]
+
+_ORACLE = "oracle"
+
+
+def random_of(scored: Sequence[ScoredCandidate], seed: int) -> Selection:
+    """Keep a random readable candidate (arm B4): what resampling alone brings.
+
+    Args:
+        scored: The candidates of one interaction.
+        seed: Combined with the interaction's key.
+    """
+    return _random(scored, _readable(scored), seed, "a random one of all readable candidates")
+
+
+def random_eligible(scored: Sequence[ScoredCandidate], guards: GuardConfig, seed: int) -> Selection:
+    """Keep a random one of those that passed the gates (arm B4e): what the gates alone bring.
+
+    Args:
+        scored: The candidates of one interaction.
+        guards: The gates.
+        seed: Combined with the interaction's key.
+    """
+    pool = [one for one in scored if not verdict(one, guards)]
+    return _random(scored, pool, seed, "a random one of those that passed the guards")
+
+
+def first_backward(scored: Sequence[ScoredCandidate]) -> Selection:
+    """Keep the first readable backward candidate (arm B3): Backward Synthesis, N = 1."""
+    pool = [one for one in _readable(scored) if one.candidate.direction == "backward"]
+    return _selection(scored, pool[0] if pool else None, len(pool), "the first backward candidate")
+
+
+def longest(scored: Sequence[ScoredCandidate]) -> Selection:
+    """Keep the readable candidate with the most characters (arm B5); the first of equals."""
+    pool = _readable(scored)
+    best = max(pool, key=lambda one: len(one.candidate.reasoning), default=None)
+    return _selection(scored, best, len(pool), "the longest readable candidate")
+
+
+def oracle(interaction: Interaction) -> tuple[Candidate, Selection]:
+    """Return a trace that quotes the action, and the decision to keep it (arm B12).
+
+    It must win on raw fidelity and lose on held-out user modelling; else the evaluation is
+    broken. No model wrote it.
+    """
+    candidate = Candidate(
+        interaction_key=interaction.key,
+        direction="backward",
+        index=0,
+        reasoning=f'I will answer "{interaction.action_text}"',
+        complete=True,
+        model=_ORACLE,
+        prompt_id=_ORACLE,
+        seed=0,
+    )
+    reason = "kept the trace that quotes the action (leak oracle)"
+    return candidate, Selection(
+        interaction_key=interaction.key,
+        kept=candidate.key,
+        reason=reason,
+        verdicts={candidate.key: reason},
+    )
+
+
+def _readable(scored: Sequence[ScoredCandidate]) -> list[ScoredCandidate]:
+    return [one for one in scored if one.candidate.complete and one.candidate.reasoning.strip()]
+
+
+def _random(
+    scored: Sequence[ScoredCandidate], pool: Sequence[ScoredCandidate], seed: int, rule: str
+) -> Selection:
+    random = Random(content_key(seed, interaction_key(scored), rule))  # noqa: S311 - not secret
+    return _selection(scored, random.choice(pool) if pool else None, len(pool), rule)
+
+
+def _selection(
+    scored: Sequence[ScoredCandidate], kept: ScoredCandidate | None, pool: int, rule: str
+) -> Selection:
+    reason = f"kept {rule} ({pool} of {len(scored)})"
+    if kept is None:
+        reason = f"empty trace: wanted {rule}, and there is none among {len(scored)}"
+    return Selection(
+        interaction_key=interaction_key(scored),
+        kept=kept.candidate.key if kept else None,
+        reason=reason,
+        verdicts={
+            one.candidate.key: f"kept: {rule}" if one is kept else f"not kept: not {rule}"
+            for one in scored
+        },
+    )

@@ -1,0 +1,32 @@
+"""Fidelity scores: how well an action is reconstructed from context and reasoning."""
+
+from usersim.recon.fidelity.base import Case, Embed, Fidelity, Scorer, measure
+from usersim.recon.fidelity.choose import scorer_for
+from usersim.recon.fidelity.closed import (
+    ChoiceScore,
+    ScaleScore,
+    brier,
+    ranked_probability_score,
+)
+from usersim.recon.fidelity.loglik import LoglikGain
+from usersim.recon.fidelity.number import NumberScore, crps
+from usersim.recon.fidelity.similarity import SampledSimilarity
+from usersim.recon.fidelity.style import style_distance
+
+__all__ = [
+    "Case",
+    "ChoiceScore",
+    "Embed",
+    "Fidelity",
+    "LoglikGain",
+    "NumberScore",
+    "SampledSimilarity",
+    "ScaleScore",
+    "Scorer",
+    "brier",
+    "crps",
+    "measure",
+    "ranked_probability_score",
+    "scorer_for",
+    "style_distance",
+]

@@ -1,0 +1,206 @@
+"""What a fidelity scorer is, and how many of them share one call to the engine.
+
+A scorer first says what it wants to know (`plan`) and then reads the answers (`read`), so that
+scorers of every kind, for every trace of a chunk, are asked of the engine together.
+Knows prompts and engines; knows nothing of guards and selection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from usersim.config import HistoryConfig
+from usersim.engines import ChatPrompt, Draw, Engine, GenerateRequest, Progress, Score, ScoreRequest
+from usersim.errors import ScoringError
+from usersim.prompts import respond_prompt
+from usersim.types import Interaction, Question
+
+__all__ = [
+    "Answers",
+    "Case",
+    "Embed",
+    "Fidelity",
+    "Plan",
+    "Scorer",
+    "ask",
+    "measure",
+    "planned",
+    "read",
+    "wrong_kind",
+]
+
+Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
+"""Turns texts into vectors, one per text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One interaction, and traces whose help in predicting its action is to be measured.
+
+    Attributes:
+        interaction: The observed pair.
+        history: What the person did before, as it is shown.
+        reasonings: The traces; the empty one is added by the scorer.
+        view: Character limits of the prompt.
+        withheld: The context and the history are not shown (guard L3).
+    """
+
+    interaction: Interaction
+    history: tuple[Interaction, ...]
+    reasonings: tuple[str, ...]
+    view: HistoryConfig
+    withheld: bool = False
+
+    def prompt(self, option_order: Sequence[int] | None = None) -> ChatPrompt:
+        """Return the reconstructor's prompt, the same for every trace of the case."""
+        space = self.interaction.space
+        return respond_prompt(
+            self.interaction.user_id,
+            Question((), space) if self.withheld else self.interaction.question,
+            () if self.withheld else self.history,
+            config=self.view,
+            option_order=option_order,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be asked of the engine."""
+
+    score: tuple[ScoreRequest, ...] = ()
+    generate: tuple[GenerateRequest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The engine's answers to a plan, in its order."""
+
+    scores: tuple[Score, ...] = ()
+    draws: tuple[tuple[Draw, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fidelity:
+    """How much one trace helps to predict the action.
+
+    Attributes:
+        gain: Fidelity with the trace minus fidelity with the empty one, on the half of the
+            random draws that selects.
+        report_gain: The same on the other half; equal to `gain` where nothing is random.
+        components: The numbers behind it, by name.
+    """
+
+    gain: float
+    report_gain: float
+    components: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+class Scorer(Protocol):
+    """One way to measure fidelity."""
+
+    @property
+    def name(self) -> str:
+        """Name and version."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Unit of the gains."""
+        ...
+
+    def check(self, engine: Engine) -> None:
+        """Raise `CapabilityError` if `engine` cannot do what the scorer needs."""
+        ...
+
+    def plan(self, case: Case) -> Plan:
+        """Return what to ask; raises `ScoringError` if the action's kind does not fit."""
+        ...
+
+    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+        """Return one value per trace; raises `ScoringError` if the answers say nothing."""
+        ...
+
+
+def ask(
+    engine: Engine, plans: Sequence[Plan], *, progress: Progress | None = None
+) -> list[Answers]:
+    """Put many plans to the engine in one `score` and one `generate` call.
+
+    Equal requests are asked once.
+
+    Returns:
+        One entry per plan.
+    """
+    wanted = dict.fromkeys(request for plan in plans for request in plan.score)
+    scores = dict(zip(wanted, engine.score(list(wanted), progress=progress), strict=True))
+    drawing = dict.fromkeys(request for plan in plans for request in plan.generate)
+    draws: dict[GenerateRequest, tuple[Draw, ...]] = {}
+    if drawing:
+        found = engine.generate(list(drawing), progress=progress)
+        draws = dict(zip(drawing, found, strict=True))
+    return [
+        Answers(
+            tuple(scores[request] for request in plan.score),
+            tuple(draws[request] for request in plan.generate),
+        )
+        for plan in plans
+    ]
+
+
+def measure(
+    engine: Engine,
+    cases: Sequence[Case],
+    scorers: Sequence[Scorer],
+    *,
+    progress: Progress | None = None,
+) -> list[tuple[Fidelity, ...] | ScoringError]:
+    """Return per case one fidelity per trace, or why it cannot be had.
+
+    Args:
+        engine: The reconstructor.
+        cases: What is to be measured; kinds of actions may be mixed.
+        scorers: The scorer of each case.
+        progress: Called with (requests done, requests in all).
+
+    Raises:
+        CapabilityError: If the engine cannot do what one of the scorers needs.
+    """
+    plans: list[Plan | ScoringError] = []
+    for case, scorer in zip(cases, scorers, strict=True):
+        scorer.check(engine)
+        plans.append(planned(scorer, case))
+    answers = iter(
+        ask(engine, [plan for plan in plans if isinstance(plan, Plan)], progress=progress)
+    )
+    return [
+        read(scorer, case, next(answers)) if isinstance(plan, Plan) else plan
+        for plan, scorer, case in zip(plans, scorers, cases, strict=True)
+    ]
+
+
+def planned(scorer: Scorer, case: Case) -> Plan | ScoringError:
+    """Return the plan, or the error as a value: one item's failure is data."""
+    try:
+        return scorer.plan(case)
+    except ScoringError as error:
+        return error
+
+
+def read(scorer: Scorer, case: Case, answers: Answers) -> tuple[Fidelity, ...] | ScoringError:
+    """Return the fidelities, or the error as a value."""
+    try:
+        return scorer.read(case, answers)
+    except ScoringError as error:
+        return error
+
+
+def wrong_kind(scorer: str, case: Case) -> ScoringError:
+    """Return the error of a scorer that is given a kind of action which it cannot score."""
+    item = case.interaction
+    return ScoringError(
+        f"scorer {scorer!r} cannot score a {item.space.kind!r} action"
+        f" (user {item.user_id!r}, interaction {item.key[:12]!r})",
+        hint="use scorer='auto', which takes the score that fits each action's kind",
+    )

@@ -1,0 +1,72 @@
+"""The verdict on a trace: which hard guards refuse it, from the numbers that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from usersim.config import GuardConfig
+from usersim.types import Leakage, ScoredCandidate
+
+__all__ = ["leakage_figures", "refusals"]
+
+
+def refusals(leakage: Leakage, guards: GuardConfig) -> tuple[str, ...]:
+    """Return why a trace is invalid, one sentence for each guard; empty if it is valid.
+
+    Args:
+        leakage: What L1 and L4 found; its own `reasons` are not looked at, so that stored
+            traces can be judged again under other thresholds.
+        guards: The thresholds.
+
+    Example:
+        >>> refusals(Leakage(longest_run=9), GuardConfig())
+        ('L1 copy: a run of 9 words stands in the action (limit 8)',)
+    """
+    found: list[str] = []
+    if leakage.longest_run >= guards.copy_run:
+        found.append(
+            f"L1 copy: a run of {leakage.longest_run} words stands in the action"
+            f" (limit {guards.copy_run})"
+        )
+    if leakage.containment > guards.containment:
+        found.append(
+            f"L1 containment: {leakage.containment:.0%} of the action stands in the trace"
+            f" (limit {guards.containment:.0%})"
+        )
+    if leakage.quoted_span >= guards.quoted_span:
+        found.append(
+            f"L1 quote: {leakage.quoted_span} quoted words stand in the action"
+            f" (limit {guards.quoted_span})"
+        )
+    if leakage.asserts_option:
+        found.append("L1 option: the chosen option is named")
+    if leakage.plausibility is not None and leakage.plausibility < guards.plausibility_floor:
+        found.append(
+            f"L4 plausibility: {leakage.plausibility:.2f} nats per token"
+            f" (floor {guards.plausibility_floor:.2f}): predictable only when the action is known"
+        )
+    return tuple(found)
+
+
+def leakage_figures(scored: Iterable[ScoredCandidate]) -> dict[str, float]:
+    """Return the figures that every report prints about its traces.
+
+    Returns:
+        `traces` (count), and as shares of it: `malformed`, `refused` (by any guard), `copy`,
+        `containment`, `quote`, `option`, `plausibility` (by that guard); `mean_trace_only` over
+        the traces that have it. Only `traces` where there are none.
+    """
+    all_of = list(scored)
+    figures: dict[str, float] = {"traces": len(all_of)}
+    if not all_of:
+        return figures
+    n = len(all_of)
+    figures["malformed"] = sum(not one.candidate.complete for one in all_of) / n
+    figures["refused"] = sum(not one.leakage.valid for one in all_of) / n
+    for guard in ("copy", "containment", "quote", "option", "plausibility"):
+        hit = (any(r.split()[1] == f"{guard}:" for r in one.leakage.reasons) for one in all_of)
+        figures[guard] = sum(hit) / n
+    shares = [s for one in all_of if (s := one.leakage.trace_only_share) is not None]
+    if shares:
+        figures["mean_trace_only"] = sum(shares) / len(shares)
+    return figures

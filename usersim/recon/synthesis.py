@@ -1,0 +1,249 @@
+"""Candidates: traces drawn with and without the action in view, and decoys.
+
+Knows prompts, the transcript codec and the engine; knows nothing of scores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+from usersim.config import HistoryConfig, SynthesisConfig
+from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateRequest, Progress
+from usersim.errors import TranscriptError
+from usersim.prompts import backward_prompt, forward_prompt, load_template
+from usersim.recon.batching import each
+from usersim.transcript import OPEN, REASONING_STOP, parse_reasoning
+from usersim.types import (
+    ActionValue,
+    Batch,
+    Candidate,
+    Direction,
+    FreeText,
+    Interaction,
+    MultiChoice,
+    Number,
+    content_key,
+)
+
+__all__ = ["SynthesisItem", "decoy_action", "decoys", "synthesise"]
+
+_STOPS = (REASONING_STOP, "\n")
+"""A trace is one paragraph: a line break ends it as the closing tag does."""
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？]")
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisItem:
+    """An interaction to draw traces for, and the history that is shown with it."""
+
+    interaction: Interaction
+    history: tuple[Interaction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One direction of one interaction."""
+
+    item: SynthesisItem
+    direction: Direction
+    n: int
+    prompt: ChatPrompt
+    decoy_action: str | None = None
+
+
+def synthesise(
+    engine: Engine,
+    items: Sequence[SynthesisItem],
+    config: SynthesisConfig,
+    history_config: HistoryConfig,
+    *,
+    adapter: AdapterRef | None = None,
+    progress: Progress | None = None,
+) -> Batch[tuple[Candidate, ...]]:
+    """Draw N forward and N backward traces for every interaction.
+
+    Every direction of an interaction has a seed of its own, made of the configured seed, the
+    interaction's key and the direction: what is drawn does not depend on the other items.
+
+    Args:
+        engine: The synthesiser.
+        items: What to draw for; all of it goes to the engine in one call.
+        config: How many, how long, how warm.
+        history_config: Character limits of the prompts.
+        adapter: Weights of a trained synthesiser.
+        progress: Called with (requests done, requests in all).
+
+    Returns:
+        Per interaction its candidates, forward ones first. A draw that cannot be read as one
+        paragraph of reasoning is a candidate with `complete=False` that keeps the text. An
+        interaction that does not fit the model is a failure.
+    """
+
+    def jobs(item: SynthesisItem) -> list[_Job]:
+        return [
+            job
+            for job in (
+                _forward(item, config.n_forward, history_config),
+                _backward(item, config.n_backward, history_config),
+            )
+            if job.n
+        ]
+
+    run = partial(_run, engine, jobs, config, adapter, progress)
+    return each(items, run, lambda item: item.interaction.key)
+
+
+def decoys(
+    engine: Engine,
+    items: Sequence[SynthesisItem],
+    config: SynthesisConfig,
+    history_config: HistoryConfig,
+    *,
+    adapter: AdapterRef | None = None,
+    progress: Progress | None = None,
+) -> Batch[tuple[Candidate, ...]]:
+    """Draw one trace per interaction for an action that was not taken (diagnostic L6).
+
+    Args as for `synthesise`; the action is that of `decoy_action`.
+
+    Returns:
+        Per interaction one candidate; none where no decoy action is known; `Failure` as there.
+    """
+
+    def jobs(item: SynthesisItem) -> list[_Job]:
+        action = decoy_action(item, seed=config.seed)
+        if action is None:
+            return []
+        text = item.interaction.space.render(action)
+        return [_backward(item, 1, history_config, decoy=text)]
+
+    run = partial(_run, engine, jobs, config, adapter, progress)
+    return each(items, run, lambda item: item.interaction.key)
+
+
+def decoy_action(item: SynthesisItem, *, seed: int) -> ActionValue | None:
+    """Return an action that the person could have taken and did not.
+
+    For closed questions another option; for several options at once another single option; for
+    text and numbers what the same person did in another context of the same kind, out of the
+    history. None if there is none.
+    """
+    interaction, space = item.interaction, item.interaction.space
+    random = Random(content_key(seed, interaction.key, "decoy"))  # noqa: S311 - nothing secret
+    true = interaction.action_text
+    if isinstance(space, FreeText | Number):
+        others: list[ActionValue] = [
+            past.action
+            for past in item.history
+            if past.space.kind == space.kind and past.action_text != true
+        ]
+    elif isinstance(space, MultiChoice):
+        others = [(option,) for option in space.options if option != true]
+    else:
+        others = [option for option in space.options if option != true]
+    return random.choice(others) if others else None
+
+
+def _forward(item: SynthesisItem, n: int, view: HistoryConfig) -> _Job:
+    one = item.interaction
+    prompt = forward_prompt(one.user_id, one.question, item.history, config=view)
+    return _Job(item=item, direction="forward", n=n, prompt=prompt)
+
+
+def _backward(
+    item: SynthesisItem, n: int, view: HistoryConfig, *, decoy: str | None = None
+) -> _Job:
+    one = item.interaction
+    prompt = backward_prompt(
+        one.user_id,
+        one.question,
+        item.history,
+        config=view,
+        action_text=one.action_text if decoy is None else decoy,
+    )
+    direction: Direction = "backward" if decoy is None else "decoy"
+    return _Job(item=item, direction=direction, n=n, prompt=prompt, decoy_action=decoy)
+
+
+def _run(
+    engine: Engine,
+    jobs: Callable[[SynthesisItem], list[_Job]],
+    config: SynthesisConfig,
+    adapter: AdapterRef | None,
+    progress: Progress | None,
+    items: Sequence[SynthesisItem],
+) -> Batch[tuple[Candidate, ...]]:
+    """Draw for all items in one call."""
+    wanted = [jobs(item) for item in items]
+    requests = [_request(job, config, adapter) for many in wanted for job in many]
+    drawn = iter(zip(requests, engine.generate(requests, progress=progress), strict=True))
+    results: list[tuple[Candidate, ...]] = []
+    for many in wanted:
+        candidates: list[Candidate] = []
+        for job in many:
+            request, draws = next(drawn)
+            candidates += (
+                _candidate(engine.model, job, request, index, draw)
+                for index, draw in enumerate(draws)
+            )
+        results.append(tuple(candidates))
+    return Batch(tuple(results))
+
+
+def _request(job: _Job, config: SynthesisConfig, adapter: AdapterRef | None) -> GenerateRequest:
+    digest = content_key(config.seed, job.item.interaction.key, job.direction)
+    return GenerateRequest(
+        prompt=job.prompt,
+        prefix=OPEN,
+        max_tokens=config.max_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        stop=_STOPS,
+        n=job.n,
+        seed=int(digest[:8], 16) >> 1,  # 31 bits: every engine takes them
+        adapter=adapter,
+    )
+
+
+def _candidate(
+    model: str, job: _Job, request: GenerateRequest, index: int, draw: Draw
+) -> Candidate:
+    reasoning, complete = read_draw(draw)
+    template = "forward" if job.direction == "forward" else "backward"
+    return Candidate(
+        interaction_key=job.item.interaction.key,
+        direction=job.direction,
+        index=index,
+        reasoning=reasoning,
+        complete=complete,
+        model=model,
+        adapter=request.adapter.name if request.adapter else None,
+        prompt_id=load_template(template).id,
+        seed=request.seed,
+        # The draw's own figure belongs to the whole draw; of a shortened one none is known.
+        log_q=draw.mean_logprob if complete and draw.finish != "length" else None,
+        n_tokens=draw.n_tokens,
+        decoy_action=job.decoy_action,
+    )
+
+
+def read_draw(draw: Draw) -> tuple[str, bool]:
+    """Return the reasoning of a draw as one paragraph, and whether it can be used.
+
+    A draw that was cut keeps its whole sentences; without one it is unusable, as is an empty
+    one and one with a stray tag. What is unusable is returned as it was drawn.
+    """
+    text = draw.text
+    if draw.finish == "length":
+        ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+        if not ends:
+            return text, False
+        text = text[: ends[-1]]
+    try:
+        return " ".join(parse_reasoning(text, stopped=True).split()), True
+    except TranscriptError:
+        return draw.text, False
