@@ -1,0 +1,249 @@
+"""The connection to a store: SQLite file, SQLite in memory, or PostgreSQL by URL.
+
+Knows drivers, pragmas, transactions and how a driver's errors read; knows no table.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from usersim.errors import CorpusError, MissingDependencyError
+
+__all__ = ["IN_CHUNK", "Database"]
+
+IN_CHUNK = 500
+"""Most values in one IN list: far below the limit of every driver."""
+
+_BUSY_SECONDS = 60
+_SQLITE_PRAGMAS = (
+    f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA synchronous = NORMAL",  # with WAL: no corruption, at worst the last commit is lost
+    "PRAGMA cache_size = -32768",  # 32 MiB: the key index of a million rows stays warm
+)
+
+# What a driver says, what it means, what to do. First match wins.
+_MEANINGS = (
+    (
+        "file is not a database",
+        "is not a database",
+        "name another file, or delete this one",
+    ),
+    (
+        "database disk image is malformed",
+        "is damaged",
+        "restore a copy, or load the sources into a new store",
+    ),
+    (
+        "readonly database",
+        "cannot be written: it is read-only",
+        "make the file and its folder writable, or copy the store elsewhere",
+    ),
+    (
+        "database or disk is full",
+        "cannot grow: the disk is full",
+        "free some space and repeat the call; what was kept stays, nothing is added twice",
+    ),
+    (
+        "disk i/o error",
+        "cannot be read or written: the disk reports an error or is full",
+        "check space and permissions and repeat the call; nothing is added twice",
+    ),
+    (
+        "unable to open database file",
+        "cannot be opened",
+        "check that the folder exists and that you may write to it",
+    ),
+    (
+        "database is locked",
+        f"was locked by another process for more than {_BUSY_SECONDS} s",
+        "repeat the call when the other process is done; nothing is added twice",
+    ),
+)
+
+
+class Database:
+    """One store's engine, with transactions that say what went wrong.
+
+    Args:
+        url_or_path: A path, `":memory:"`, or an SQLAlchemy URL of SQLite or PostgreSQL.
+
+    Raises:
+        CorpusError: If it is none of these.
+        MissingDependencyError: If PostgreSQL is named and its driver is not installed.
+    """
+
+    def __init__(self, url_or_path: str | Path) -> None:
+        url = _url(url_or_path)
+        self.name = url.database or ":memory:" if _is_sqlite(url) else url.render_as_string()
+        self.is_sqlite = _is_sqlite(url)
+        self._memory = self.is_sqlite and url.database in {None, "", ":memory:"}
+        # One shared connection holds a store in memory, so its transactions take turns.
+        self._turn: AbstractContextManager[object] = (
+            threading.RLock() if self._memory else nullcontext()
+        )
+        self.engine = self._make(url)
+
+    def _make(self, url: URL) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(url)
+        if self._memory:
+            engine = create_engine(
+                url, poolclass=StaticPool, connect_args={"check_same_thread": False}
+            )
+        else:
+            engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    @property
+    def mark(self) -> str:
+        """Placeholder of a value in the driver's own SQL."""
+        return "?" if self.is_sqlite else "%s"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads.
+
+        Yields:
+            The connection.
+        """
+        with self._turn, self._explained(), self.engine.connect() as connection:
+            yield connection
+            connection.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that writes; it is kept if the block ends well, or not at all.
+
+        SQLite takes its write lock at the beginning, so two writers wait for each other
+        instead of failing in the middle.
+
+        Yields:
+            The connection.
+        """
+        with self._turn, self._explained(), self.engine.connect() as raw:
+            connection = raw.execution_options(usersim_write=True)
+            with connection.begin():
+                yield connection
+
+    def journal(self) -> None:
+        """Set write-ahead logging, so that readers and one writer work at the same time.
+
+        SQLite answers "locked" at once, without its busy timeout, when two processes do this
+        to a new file in the same moment; so it is tried again for a while.
+        """
+        if not self.is_sqlite or self._memory:
+            return
+        for attempt in Retrying(
+            retry=retry_if_exception(_is_locked),
+            stop=stop_after_delay(_BUSY_SECONDS),
+            wait=wait_random_exponential(multiplier=0.01, max=0.5),
+            reraise=True,
+        ):
+            with attempt, self._explained():
+                self._set_wal()
+
+    def _set_wal(self) -> None:
+        connection = self.engine.raw_connection()
+        try:
+            mode = connection.cursor().execute("PRAGMA journal_mode").fetchone()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType, reportOptionalMemberAccess]
+            if mode != ("wal",):
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+
+    def empty_log(self) -> None:
+        """Move the write-ahead log into the file and empty it: deleted text leaves it too."""
+        if not self.is_sqlite or self._memory:
+            return
+        with self._explained():
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn a driver's error into one that says what it means for the store."""
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            said = str(error.orig if isinstance(error, DBAPIError) else error)
+            raise self._meaning(error, said) from error
+
+    def _meaning(self, error: Exception, said: str) -> CorpusError:
+        for words, meaning, hint in _MEANINGS:
+            if words in said.lower():
+                return CorpusError(f"the store {self.name!r} {meaning} ({said})", hint=hint)
+        if isinstance(error, IntegrityError):
+            return CorpusError(
+                f"the store {self.name!r} has no such interaction or user: {said}",
+                hint="store traces with the corpus that holds their interactions",
+            )
+        if isinstance(error, OperationalError) and not self.is_sqlite:
+            return CorpusError(
+                f"the server of {self.name!r} does not answer: {said.strip()}",
+                hint="check that it runs, and the host, user and database of the URL",
+            )
+        return CorpusError(f"the store {self.name!r} failed: {said}")
+
+
+def _url(url_or_path: str | Path) -> URL:
+    text = str(url_or_path)
+    if isinstance(url_or_path, Path) or "://" not in text:
+        return URL.create("sqlite+pysqlite", database=text)
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise CorpusError(
+            "the store's URL cannot be read", hint="write it as postgresql://user@host/database"
+        ) from None
+    if _is_sqlite(url):
+        return url.set(drivername="sqlite+pysqlite")
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise CorpusError(
+            f"a store in {url.get_backend_name()!r} is not supported",
+            hint="give a path (SQLite) or a URL postgresql://user@host/database",
+        )
+    if importlib.util.find_spec("psycopg") is None:
+        raise MissingDependencyError("psycopg", extra="postgres", why="a store in PostgreSQL")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, CorpusError) and "database is locked" in str(error)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    # The driver's own transactions leave DDL outside; `_begin_sqlite` opens them instead.
+    connection.isolation_level = None
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("usersim_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,447 @@
+"""What the other stages made of a corpus: traces, scores, selections, adapters, responses, runs.
+
+Typed access to the tables, for stages that may not know the store. A `stage_key` is an opaque
+fingerprint of the settings that a stage ran with; equal keys mean that finished work can be
+taken over. Every write is one small transaction and can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Insert, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from usersim.corpus import ledger_rows as rows
+from usersim.corpus.database import Database
+from usersim.corpus.reading import chunks, user_row_id
+from usersim.corpus.tables import (
+    adapter_users,
+    adapters,
+    candidates,
+    interactions,
+    responses,
+    runs,
+    selections,
+    users,
+)
+from usersim.types import Candidate, ScoredCandidate, Selection
+
+__all__ = ["AdapterRecord", "Ledger", "ResponseRecord", "RunRecord", "TraceRecord"]
+
+_PAGE = 500
+_HEX_END = "g"  # sorts after every hexadecimal digit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceRecord:
+    """Everything that is known about one candidate in one stage.
+
+    Attributes:
+        stage_key: Stage that stored it.
+        user_id: Whose interaction it was drawn for.
+        candidate: The trace as it was drawn.
+        scored: With scores and leakage; None if it was not scored in that stage.
+        selection: The decision about its interaction; None if none was made.
+        verdict: Why it was kept or not; empty if no decision names it.
+    """
+
+    stage_key: str
+    user_id: str
+    candidate: Candidate
+    scored: ScoredCandidate | None
+    selection: Selection | None
+
+    @property
+    def verdict(self) -> str:
+        """Why it was kept or not; empty if no decision names it."""
+        return self.selection.verdicts.get(self.candidate.key, "") if self.selection else ""
+
+    @property
+    def kept(self) -> bool:
+        """True if this candidate is the one that was kept."""
+        return self.selection is not None and self.selection.kept == self.candidate.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterRecord:
+    """A trained adapter: where it lies and who it learned from."""
+
+    name: str
+    path: str
+    digest: str
+    base_model: str
+    user_ids: tuple[str, ...]
+    manifest: Mapping[str, object]
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRecord:
+    """An answer given in a user's name."""
+
+    id: int
+    user_id: str
+    question_key: str
+    run_id: int | None
+    record: Mapping[str, object]
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run and its settings."""
+
+    id: int
+    fingerprint: str
+    config: Mapping[str, object]
+    created: str
+
+
+class Ledger:
+    """The tables of the other stages in one store.
+
+    Args:
+        database: The store.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Traces
+
+    def put_candidates(self, stage_key: str, drawn: Sequence[Candidate]) -> None:
+        """Store candidates; those that are there already stay as they are.
+
+        Args:
+            stage_key: The stage's fingerprint.
+            drawn: Candidates of interactions that the store holds.
+        """
+        values = [rows.candidate_row(stage_key, candidate) for candidate in drawn]
+        statement = self._insert_new(candidates, ["stage_key", "key"])
+        self._put(statement, values)
+
+    def candidates(
+        self, stage_key: str, interaction_keys: Sequence[str]
+    ) -> dict[str, list[Candidate]]:
+        """Return the candidates of a stage by interaction, by direction and draw.
+
+        Args:
+            stage_key: The stage's fingerprint.
+            interaction_keys: Which interactions; those without candidates are left out.
+        """
+        found: dict[str, list[Candidate]] = {}
+        for row in self._candidate_rows(stage_key, interaction_keys):
+            candidate = rows.candidate_of(row)
+            found.setdefault(candidate.interaction_key, []).append(candidate)
+        return found
+
+    def put_scored(self, stage_key: str, scored: Sequence[ScoredCandidate]) -> None:
+        """Store candidates with their scores; scores that are there already are replaced.
+
+        Args:
+            stage_key: The stage's fingerprint; that of the candidates, or one of its own.
+            scored: Scored candidates of interactions that the store holds.
+        """
+        values = [rows.scored_row(stage_key, item) for item in scored]
+        if not values:
+            return
+        statement = self._upsert(candidates, ["stage_key", "key"], list(rows.SCORE_COLUMNS))
+        self._put(statement, values)
+
+    def scored(
+        self, stage_key: str, interaction_keys: Sequence[str]
+    ) -> dict[str, list[ScoredCandidate]]:
+        """Return the scored candidates of a stage by interaction, by direction and draw.
+
+        Args:
+            stage_key: The stage's fingerprint.
+            interaction_keys: Which interactions; those without scores are left out.
+        """
+        found: dict[str, list[ScoredCandidate]] = {}
+        for row in self._candidate_rows(stage_key, interaction_keys):
+            item = rows.scored_of(row)
+            if item is not None:
+                found.setdefault(item.candidate.interaction_key, []).append(item)
+        return found
+
+    def _candidate_rows(
+        self, stage_key: str, interaction_keys: Sequence[str]
+    ) -> Iterator[rows.AnyRow]:
+        for keys in chunks(list(dict.fromkeys(interaction_keys))):
+            query = select(candidates).where(
+                candidates.c.stage_key == stage_key, candidates.c.interaction_key.in_(keys)
+            )
+            with self._database.read() as connection:
+                found = connection.execute(
+                    query.order_by(candidates.c.direction, candidates.c.draw, candidates.c.key)
+                ).all()
+            yield from found
+
+    def put_selections(self, stage_key: str, chosen: Sequence[Selection]) -> None:
+        """Store selections; those that are there already are replaced.
+
+        Args:
+            stage_key: The stage's fingerprint.
+            chosen: Selections for interactions that the store holds.
+        """
+        columns = ["kept", "reason", "utilities", "verdicts"]
+        statement = self._upsert(selections, ["stage_key", "interaction_key"], columns)
+        self._put(statement, [rows.selection_row(stage_key, choice) for choice in chosen])
+
+    def selections(self, stage_key: str, interaction_keys: Sequence[str]) -> dict[str, Selection]:
+        """Return the selections of a stage by interaction.
+
+        Args:
+            stage_key: The stage's fingerprint.
+            interaction_keys: Which interactions; those without a selection are left out.
+        """
+        found: dict[str, Selection] = {}
+        for keys in chunks(list(dict.fromkeys(interaction_keys))):
+            query = select(selections).where(
+                selections.c.stage_key == stage_key, selections.c.interaction_key.in_(keys)
+            )
+            with self._database.read() as connection:
+                for row in connection.execute(query):
+                    choice = rows.selection_of(row)
+                    found[choice.interaction_key] = choice
+        return found
+
+    def find_trace(self, prefix: str) -> list[TraceRecord]:
+        """Return what is known of a candidate, or of every candidate of an interaction.
+
+        Args:
+            prefix: Beginning of a candidate's or an interaction's key.
+        """
+        if not prefix:
+            return []
+        key, of = candidates.c.key, candidates.c.interaction_key
+        end = prefix + _HEX_END
+        query = (
+            select(*candidates.c, users.c.user_id)
+            .join(interactions, interactions.c.key == of)
+            .join(users, users.c.id == interactions.c.user_id)
+            .where(((key >= prefix) & (key < end)) | ((of >= prefix) & (of < end)))
+            .order_by(of, candidates.c.stage_key, candidates.c.direction, candidates.c.draw)
+        )
+        with self._database.read() as connection:
+            found = connection.execute(query).all()
+            keys = list(dict.fromkeys(row.interaction_key for row in found))
+            choices = _choices(connection, keys)
+        return [_trace(row, choices) for row in found]
+
+    # Adapters
+
+    def put_adapter(
+        self,
+        *,
+        name: str,
+        path: str | Path,
+        digest: str,
+        base_model: str,
+        user_ids: Sequence[str],
+        manifest: Mapping[str, object],
+    ) -> None:
+        """Store an adapter; one of the same name is replaced.
+
+        Args:
+            name: Served name.
+            path: Its folder.
+            digest: Hash over its weights and configuration.
+            base_model: What it was trained on.
+            user_ids: Everybody whose data went into it: forgetting one of them removes it.
+            manifest: Its manifest.
+        """
+        values = {
+            "name": name,
+            "path": str(Path(path).resolve()),
+            "digest": digest,
+            "base_model": base_model,
+            "created": _now(),
+            "manifest": rows.dump(manifest),
+        }
+        with self._database.write() as connection:
+            owners = [user_row_id(connection, user_id) for user_id in dict.fromkeys(user_ids)]
+            connection.execute(delete(adapters).where(adapters.c.name == name))
+            new = connection.scalar(insert(adapters).values(values).returning(adapters.c.id))
+            if owners:
+                links = [{"adapter_id": new, "user_id": owner} for owner in owners]
+                connection.execute(insert(adapter_users), links)
+
+    def adapters(self, user_id: str | None = None) -> list[AdapterRecord]:
+        """Return the adapters, oldest first.
+
+        Args:
+            user_id: Only those that learned from this user.
+        """
+        query = select(adapters).order_by(adapters.c.id)
+        with self._database.read() as connection:
+            if user_id is not None:
+                owner = user_row_id(connection, user_id)
+                theirs = select(adapter_users.c.adapter_id).where(adapter_users.c.user_id == owner)
+                query = query.where(adapters.c.id.in_(theirs))
+            found = connection.execute(query).all()
+            people = _people(connection)
+        return [
+            AdapterRecord(
+                name=row.name,
+                path=row.path,
+                digest=row.digest,
+                base_model=row.base_model,
+                user_ids=tuple(people.get(row.id, ())),
+                manifest=rows.load(row.manifest),
+                created=row.created,
+            )
+            for row in found
+        ]
+
+    # Responses and runs
+
+    def put_response(
+        self,
+        user_id: str,
+        question_key: str,
+        record: Mapping[str, object],
+        run_id: int | None = None,
+    ) -> int:
+        """Store an answer given in a user's name and return its id.
+
+        Args:
+            user_id: Who was simulated.
+            question_key: Identity of the question.
+            record: The answer and its trace, as plain data.
+            run_id: The run that it belongs to.
+        """
+        with self._database.write() as connection:
+            values = {
+                "user_id": user_row_id(connection, user_id),
+                "question_key": question_key,
+                "run_id": run_id,
+                "created": _now(),
+                "record": rows.dump(record),
+            }
+            statement = insert(responses).values(values).returning(responses.c.id)
+            return connection.execute(statement).scalar_one()
+
+    def responses(
+        self, user_id: str | None = None, run_id: int | None = None
+    ) -> Iterator[ResponseRecord]:
+        """Yield answers, oldest first.
+
+        Args:
+            user_id: Only this user's.
+            run_id: Only this run's.
+
+        Yields:
+            The answers.
+        """
+        query = select(responses, users.c.user_id.label("owner")).join(users)
+        if user_id is not None:
+            with self._database.read() as connection:
+                query = query.where(responses.c.user_id == user_row_id(connection, user_id))
+        if run_id is not None:
+            query = query.where(responses.c.run_id == run_id)
+        after = 0
+        while True:
+            page = query.where(responses.c.id > after).order_by(responses.c.id).limit(_PAGE)
+            with self._database.read() as connection:
+                found = connection.execute(page).all()
+            for row in found:
+                yield ResponseRecord(
+                    id=row.id,
+                    user_id=row.owner,
+                    question_key=row.question_key,
+                    run_id=row.run_id,
+                    record=rows.load(row.record),
+                    created=row.created,
+                )
+            if len(found) < _PAGE:
+                return
+            after = found[-1].id
+
+    def put_run(self, fingerprint: str, config: Mapping[str, object]) -> int:
+        """Store a run and return its id; a run with the same fingerprint is the same run.
+
+        Args:
+            fingerprint: Identity of the run's settings and inputs.
+            config: The settings, as plain data.
+        """
+        values = {"fingerprint": fingerprint, "config": rows.dump(config), "created": _now()}
+        self._put(self._insert_new(runs, ["fingerprint"]), [values])
+        with self._database.read() as connection:
+            query = select(runs.c.id).where(runs.c.fingerprint == fingerprint)
+            return connection.execute(query).scalar_one()
+
+    def runs(self) -> list[RunRecord]:
+        """Return the runs, oldest first."""
+        with self._database.read() as connection:
+            found = connection.execute(select(runs).order_by(runs.c.id)).all()
+        return [
+            RunRecord(
+                id=row.id,
+                fingerprint=row.fingerprint,
+                config=rows.load(row.config),
+                created=row.created,
+            )
+            for row in found
+        ]
+
+    def _put(self, statement: Insert, values: list[dict[str, object]]) -> None:
+        for part in chunks(values):
+            with self._database.write() as connection:
+                connection.execute(statement, list(part))
+
+    def _dialect_insert(self, table: rows.AnyTable) -> sqlite.Insert | postgresql.Insert:
+        return sqlite.insert(table) if self._database.is_sqlite else postgresql.insert(table)
+
+    def _insert_new(self, table: rows.AnyTable, identity: list[str]) -> Insert:
+        return self._dialect_insert(table).on_conflict_do_nothing(index_elements=identity)
+
+    def _upsert(self, table: rows.AnyTable, identity: list[str], columns: list[str]) -> Insert:
+        statement = self._dialect_insert(table)
+        replaced = {name: statement.excluded[name] for name in columns}
+        return statement.on_conflict_do_update(index_elements=identity, set_=replaced)
+
+
+def _people(connection: Connection) -> dict[int, list[str]]:
+    query = select(adapter_users.c.adapter_id, users.c.user_id).join(users)
+    people: dict[int, list[str]] = {}
+    for adapter_id, name in connection.execute(query.order_by(users.c.user_id)):
+        people.setdefault(adapter_id, []).append(name)
+    return people
+
+
+def _choices(connection: Connection, keys: Sequence[str]) -> dict[str, list[tuple[str, Selection]]]:
+    """Return every stage's selections by interaction, with their stage keys."""
+    found: dict[str, list[tuple[str, Selection]]] = {}
+    for part in chunks(keys):
+        query = select(selections).where(selections.c.interaction_key.in_(part))
+        for row in connection.execute(query):
+            choice = rows.selection_of(row)
+            found.setdefault(choice.interaction_key, []).append((row.stage_key, choice))
+    return found
+
+
+def _trace(row: rows.AnyRow, choices: Mapping[str, list[tuple[str, Selection]]]) -> TraceRecord:
+    candidate = rows.candidate_of(row)
+    decided = choices.get(candidate.interaction_key, [])
+    # The same stage's decision first, then any that names the candidate.
+    ranked = [choice for stage, choice in decided if stage == row.stage_key] + [
+        choice
+        for _, choice in decided
+        if candidate.key in choice.verdicts or choice.kept == candidate.key
+    ]
+    return TraceRecord(
+        stage_key=row.stage_key,
+        user_id=row.user_id,
+        candidate=candidate,
+        scored=rows.scored_of(row),
+        selection=ranked[0] if ranked else None,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

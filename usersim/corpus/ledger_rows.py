@@ -1,0 +1,165 @@
+"""Traces, scores and selections as rows of the store, and back.
+
+Pure functions; `ledger` runs the statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import Row, Table
+
+from usersim.corpus.values import dump_json
+from usersim.types import Candidate, Leakage, ScoredCandidate, Selection, TraceScores
+
+__all__ = [
+    "SCORE_COLUMNS",
+    "AnyRow",
+    "AnyTable",
+    "candidate_of",
+    "candidate_row",
+    "dump",
+    "load",
+    "scored_of",
+    "scored_row",
+    "selection_of",
+    "selection_row",
+]
+
+AnyRow = Row[Any]
+AnyTable = Table
+
+SCORE_COLUMNS = (
+    "scorer",
+    "unit",
+    "gain",
+    "masked_gain",
+    "report_gain",
+    "components",
+    "longest_run",
+    "containment",
+    "quoted_span",
+    "asserts_option",
+    "trace_only_share",
+    "plausibility",
+    "leak_reasons",
+)
+"""Columns of `candidates` that a score fills."""
+
+
+def dump(value: object) -> str:
+    """Return plain data as JSON text."""
+    return dump_json(value).decode()
+
+
+def load(text: str) -> dict[str, object]:
+    """Return the object that `dump` wrote."""
+    return cast("dict[str, object]", orjson.loads(text))
+
+
+def candidate_row(stage_key: str, candidate: Candidate) -> dict[str, object]:
+    """Return the row of an unscored candidate."""
+    return {
+        "stage_key": stage_key,
+        "key": candidate.key,
+        "interaction_key": candidate.interaction_key,
+        "direction": candidate.direction,
+        "draw": candidate.index,
+        "complete": candidate.complete,
+        "model": candidate.model,
+        "adapter": candidate.adapter,
+        "prompt_id": candidate.prompt_id,
+        "seed": str(candidate.seed),
+        "log_q": candidate.log_q,
+        "n_tokens": candidate.n_tokens,
+        "decoy_action": candidate.decoy_action,
+        "reasoning": candidate.reasoning,
+    }
+
+
+def candidate_of(row: AnyRow) -> Candidate:
+    """Return the candidate of a row."""
+    return Candidate(
+        interaction_key=row.interaction_key,
+        direction=row.direction,
+        index=row.draw,
+        reasoning=row.reasoning,
+        complete=row.complete,
+        model=row.model,
+        adapter=row.adapter,
+        prompt_id=row.prompt_id,
+        seed=int(row.seed),
+        log_q=row.log_q,
+        n_tokens=row.n_tokens,
+        decoy_action=row.decoy_action,
+    )
+
+
+def scored_row(stage_key: str, scored: ScoredCandidate) -> dict[str, object]:
+    """Return the row of a scored candidate."""
+    scores, leakage = scored.scores, scored.leakage
+    return {
+        **candidate_row(stage_key, scored.candidate),
+        "scorer": scores.scorer,
+        "unit": scores.unit,
+        "gain": scores.gain,
+        "masked_gain": scores.masked_gain,
+        "report_gain": scores.report_gain,
+        "components": dump(dict(scores.components)),
+        "longest_run": leakage.longest_run,
+        "containment": leakage.containment,
+        "quoted_span": leakage.quoted_span,
+        "asserts_option": leakage.asserts_option,
+        "trace_only_share": leakage.trace_only_share,
+        "plausibility": leakage.plausibility,
+        "leak_reasons": dump(list(leakage.reasons)),
+    }
+
+
+def scored_of(row: AnyRow) -> ScoredCandidate | None:
+    """Return the scored candidate of a row; None if it has no score."""
+    if row.scorer is None:
+        return None
+    scores = TraceScores(
+        scorer=row.scorer,
+        unit=row.unit,
+        gain=row.gain,
+        masked_gain=row.masked_gain,
+        report_gain=row.report_gain,
+        components=cast("Mapping[str, float]", load(row.components)),
+    )
+    leakage = Leakage(
+        longest_run=row.longest_run,
+        containment=row.containment,
+        quoted_span=row.quoted_span,
+        asserts_option=row.asserts_option,
+        trace_only_share=row.trace_only_share,
+        plausibility=row.plausibility,
+        reasons=tuple(orjson.loads(row.leak_reasons)),
+    )
+    return ScoredCandidate(candidate=candidate_of(row), scores=scores, leakage=leakage)
+
+
+def selection_row(stage_key: str, choice: Selection) -> dict[str, object]:
+    """Return the row of a selection."""
+    return {
+        "stage_key": stage_key,
+        "interaction_key": choice.interaction_key,
+        "kept": choice.kept,
+        "reason": choice.reason,
+        "utilities": dump(dict(choice.utilities)),
+        "verdicts": dump(dict(choice.verdicts)),
+    }
+
+
+def selection_of(row: AnyRow) -> Selection:
+    """Return the selection of a row."""
+    return Selection(
+        interaction_key=row.interaction_key,
+        kept=row.kept,
+        reason=row.reason,
+        utilities=cast("Mapping[str, float]", load(row.utilities)),
+        verdicts=cast("Mapping[str, str]", load(row.verdicts)),
+    )

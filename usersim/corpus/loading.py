@@ -1,0 +1,214 @@
+"""One load: records to rows to batches to the store, with a report.
+
+Memory is flat: one batch of rows at a time, bounded by count and by size.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import cast
+
+from sqlalchemy import Connection
+
+from usersim.config import CorpusConfig
+from usersim.corpus.database import Database
+from usersim.corpus.readers import Codebook, Records, RowMaker, Unreadable, row_maker
+from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
+from usersim.corpus.rows import PreparedRow, RowChecker, Tally
+from usersim.corpus.values import RowError
+from usersim.corpus.writer import RowWriter
+from usersim.errors import RefusedRowsError
+
+__all__ = ["Load", "LoadOptions", "LoadProgress"]
+
+LoadProgress = Callable[[int, int | None], None]
+"""Called with (records read, records in all or None where that is not known)."""
+
+_BATCH_ROWS = 4_000
+_BATCH_CHARS = 8_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How a source is to be read; see `Corpus.add`."""
+
+    format: str = "auto"
+    user_id: str | None = None
+    person: str | None = None
+    codebook: Codebook | None = None
+    strict: bool = False
+    progress: LoadProgress | None = None
+
+
+@dataclass(slots=True)
+class _Counts:
+    read: int = 0
+    kept: int = 0
+    present: int = 0
+    merged: int = 0
+    batch: list[PreparedRow] = field(default_factory=list[PreparedRow])
+    chars: int = 0
+
+
+class Load:
+    """One load into one store.
+
+    Args:
+        database: The store.
+        config: Longest message and action.
+        options: How the source is to be read.
+    """
+
+    def __init__(self, database: Database, config: CorpusConfig, options: LoadOptions) -> None:
+        self._database = database
+        self._options = options
+        self._tally = Tally()
+        self._refused = RefusedRows()
+        self._counts = _Counts()
+        self._writer = RowWriter(database)
+        self._checker = RowChecker(config, user_id=options.user_id, tally=self._tally)
+
+    def run(self, records: Records) -> LoadReport:
+        """Read `records` to their end.
+
+        Args:
+            records: An opened source.
+
+        Returns:
+            What was kept and what was refused.
+
+        Raises:
+            RefusedRowsError: If `strict` and a row was refused; then nothing was kept.
+        """
+        started = time.perf_counter()
+        whole = self._database.write() if self._options.strict else nullcontext(None)
+        with whole as connection:
+            name = self._read(records, connection)
+            if self._options.strict and len(self._refused):
+                first = "\n".join(self._refused_lines())
+                raise RefusedRowsError(
+                    f"{len(self._refused)} of {self._counts.read} rows of {records.name} cannot "
+                    f"be used, so nothing was kept:\n{first}",
+                    hint="mend them, or load with strict=False and read report.refused",
+                )
+        return self._report(records.name, name, time.perf_counter() - started)
+
+    def _read(self, records: Records, connection: Connection | None) -> str:
+        first, items = _peeked(records.items)
+        name, make = row_maker(
+            self._options.format,
+            first,
+            codebook=self._options.codebook,
+            person=self._options.person,
+            user_id=self._options.user_id,
+        )
+        done = 0
+        for number, record in items:
+            done += 1
+            self._record(number, record, make)
+            counts = self._counts
+            if len(counts.batch) >= _BATCH_ROWS or counts.chars >= _BATCH_CHARS:
+                self._flush(connection)
+            if done % _BATCH_ROWS == 0:
+                self._tell(done, records.total)
+        self._flush(connection)
+        self._tell(done, records.total)
+        return name
+
+    def _record(self, number: int, record: object, make: RowMaker) -> None:
+        if isinstance(record, Unreadable):
+            self._refuse(number, RowError("", record.row["_raw"], record.reason), record.row)
+            return
+        if not isinstance(record, dict):
+            reason = f"is not an object but a {type(record).__name__}"
+            self._refuse(number, RowError("", record, reason), {"_raw": record})
+            return
+        fields = cast("dict[str, object]", record)
+        try:
+            for row in make(fields):
+                if row is None:
+                    self._tally.unanswered += 1
+                else:
+                    self._row(number, row)
+        except RowError as error:  # no rows can be made of the record
+            self._refuse(number, error, fields)
+
+    def _row(self, number: int, row: Mapping[str, object]) -> None:
+        try:
+            prepared = self._checker.check(row)
+        except RowError as error:
+            self._refuse(number, error, row)
+            return
+        counts = self._counts
+        counts.read += 1
+        if prepared is not None:
+            counts.batch.append(prepared)
+            counts.chars += len(prepared.context)
+
+    def _refuse(self, number: int, error: RowError, row: Mapping[str, object]) -> None:
+        self._counts.read += 1
+        self._refused.add(
+            RefusedRow(
+                number=number, field=error.field, value=error.value, reason=error.reason, row=row
+            )
+        )
+
+    def _flush(self, connection: Connection | None) -> None:
+        counts = self._counts
+        if not counts.batch:
+            return
+        if connection is not None:
+            result = self._writer.write(connection, counts.batch)
+        else:
+            with self._database.write() as own:
+                result = self._writer.write(own, counts.batch)
+        kept, present, merged = result
+        counts.kept += kept
+        counts.present += present
+        counts.merged += merged
+        counts.batch = []
+        counts.chars = 0
+
+    def _tell(self, done: int, total: int | None) -> None:
+        if self._options.progress is not None:
+            self._options.progress(done, total)
+
+    def _refused_lines(self) -> list[str]:
+        return self._report("", "", 0.0).refusals()
+
+    def _report(self, source: str, name: str, seconds: float) -> LoadReport:
+        counts, tally = self._counts, self._tally
+        return LoadReport(
+            source=source,
+            format=name,
+            rows_read=counts.read,
+            kept=counts.kept,
+            already_present=counts.present,
+            merged=counts.merged,
+            refused=self._refused,
+            other_users=tally.other_users,
+            unanswered=tally.unanswered,
+            truncated_messages=tally.truncated_messages,
+            replaced_characters=tally.replaced_characters,
+            unknown_fields=dict(tally.unknown_fields),
+            conversations=dict(tally.conversations),
+            seconds=seconds,
+        )
+
+
+def _peeked(
+    items: Iterator[tuple[int, object]],
+) -> tuple[Mapping[str, object] | None, Iterator[tuple[int, object]]]:
+    """Return the first object among the first records, and all records."""
+    seen: list[tuple[int, object]] = []
+    for item in items:
+        seen.append(item)
+        if isinstance(item[1], dict):
+            return cast("dict[str, object]", item[1]), chain(seen, items)
+        if len(seen) >= _BATCH_ROWS:
+            break
+    return None, chain(seen, items)

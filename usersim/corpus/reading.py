@@ -1,0 +1,226 @@
+"""Reading interactions back: queries, and rows as the types that the stages know.
+
+Long reads go page by page, each page its own short transaction, so a caller may write between
+two items and no reader holds the write-ahead log back.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import orjson
+from sqlalchemy import Connection, Row, Select, select
+
+from usersim.corpus.database import IN_CHUNK, Database
+from usersim.corpus.rows import space_from_json
+from usersim.corpus.tables import conversations, interactions, users
+from usersim.errors import CorpusError, UserNotFoundError
+from usersim.types import ActionSpace, ActionValue, FreeText, Interaction, Message, Role, Split
+
+__all__ = ["InteractionReader", "chunks", "user_row_id"]
+
+_T = TypeVar("_T")
+_PAGE = 500
+_HEX_END = "g"  # sorts after every hexadecimal digit
+_NAMED = 20_000
+
+_COLUMNS = (
+    users.c.user_id,
+    interactions.c.key,
+    interactions.c.position,
+    interactions.c.context,
+    interactions.c.action,
+    interactions.c.kind,
+    interactions.c.space,
+    conversations.c.name,
+    interactions.c.timestamp,
+    interactions.c.split,
+    interactions.c.metadata,
+    interactions.c.id,
+    interactions.c.source_order,
+    interactions.c.source_id,
+)
+
+_Row = Row[Any]  # rows of SQLAlchemy are typed by column; `_COLUMNS` is the one place for these
+
+
+def _select() -> Select[Any]:
+    joined = interactions.join(users).outerjoin(
+        conversations, interactions.c.conversation_id == conversations.c.id
+    )
+    return select(*_COLUMNS).select_from(joined)
+
+
+class InteractionReader:
+    """Reads interactions of one store.
+
+    Args:
+        database: The store.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def user_ids(self) -> list[str]:
+        """Return every user, sorted by code point whatever the database's collation."""
+        with self._database.read() as connection:
+            return sorted(connection.scalars(select(users.c.user_id)))
+
+    def stream(
+        self, user_ids: Sequence[str] | None, *, split: Split | None = None
+    ) -> Iterator[Interaction]:
+        """Yield interactions by user and position."""
+        for row in self._pages(user_ids, split=split):
+            yield _interaction(row)
+
+    def rows(self, user_ids: Sequence[str] | None) -> Iterator[dict[str, object]]:
+        """Yield interactions in the row format; loading them gives the same identities."""
+        for row in self._pages(user_ids, split=None):
+            yield _exported(row)
+
+    def one(self, key: str) -> Interaction:
+        """Return the interaction whose key is or begins with `key`.
+
+        Raises:
+            CorpusError: If there is none, or more than one.
+        """
+        column = interactions.c.key
+        query = _select().where(column >= key, column < key + _HEX_END).order_by(column).limit(3)
+        with self._database.read() as connection:
+            found = connection.execute(query).all() if key else []
+        if not found:
+            raise CorpusError(
+                f"no interaction has a key that begins with {key!r}",
+                hint="`usersim show USER` lists the keys of a user",
+            )
+        if len(found) > 1 and found[0][1] != key:
+            some = ", ".join(repr(row[1]) for row in found)
+            raise CorpusError(f"{key!r} begins several keys ({some}, …)", hint="give more of it")
+        return _interaction(found[0])
+
+    def history(self, user_id: str, *, before: int | None, limit: int | None) -> list[Interaction]:
+        """Return the newest `limit` interactions of the train split, oldest first.
+
+        Args:
+            user_id: Whose.
+            before: Only positions below it.
+            limit: How many at the most; None for all.
+        """
+        with self._database.read() as connection:
+            owner = user_row_id(connection, user_id)
+            query = _select().where(
+                interactions.c.user_id == owner, interactions.c.split == "train"
+            )
+            if before is not None:
+                query = query.where(interactions.c.position < before)
+            newest = query.order_by(interactions.c.position.desc()).limit(limit)
+            return [_interaction(row) for row in reversed(connection.execute(newest).all())]
+
+    def by_row_id(self, ids: Sequence[int]) -> list[Interaction]:
+        """Return the interactions of these row ids, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(_select().where(interactions.c.id.in_(ids))).all()
+        return sorted(map(_interaction, rows), key=lambda item: item.position)
+
+    def _pages(self, user_ids: Sequence[str] | None, *, split: Split | None) -> Iterator[_Row]:
+        names = self.user_ids() if user_ids is None else sorted(set(user_ids))
+        for name in names:
+            with self._database.read() as connection:
+                owner = user_row_id(connection, name)
+            yield from self._user_pages(owner, split)
+
+    def _user_pages(self, owner: int, split: Split | None) -> Iterator[_Row]:
+        after = -1
+        query = _select().where(interactions.c.user_id == owner)
+        if split is not None:
+            query = query.where(interactions.c.split == split)
+        while True:
+            page = query.where(interactions.c.position > after)
+            with self._database.read() as connection:
+                rows = connection.execute(page.order_by(interactions.c.position).limit(_PAGE)).all()
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1][2]
+
+
+def user_row_id(connection: Connection, user_id: str) -> int:
+    """Return the row id of a user.
+
+    Raises:
+        UserNotFoundError: If there is none; names similar ones.
+    """
+    owner = connection.scalar(select(users.c.id).where(users.c.user_id == user_id))
+    if owner is not None:
+        return owner
+    names = connection.scalars(select(users.c.user_id).limit(_NAMED)).all()
+    close = difflib.get_close_matches(str(user_id), names, n=3)
+    like = f"did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise UserNotFoundError(
+        f"no user {user_id!r} in the corpus ({len(names)} users)",
+        hint=like or "`usersim users` lists them",
+    )
+
+
+def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Yield pieces of `items` that fit one IN list."""
+    for start in range(0, len(items), IN_CHUNK):
+        yield items[start : start + IN_CHUNK]
+
+
+@lru_cache(maxsize=4096)
+def _space(kind: str, text: str | None) -> ActionSpace:
+    return space_from_json(kind, _object(text)) if text else space_from_json(kind, {})
+
+
+def _object(text: str | None) -> dict[str, object]:
+    return cast("dict[str, object]", orjson.loads(text)) if text else {}
+
+
+def _messages(text: str) -> list[Mapping[str, str | None]]:
+    return cast("list[Mapping[str, str | None]]", orjson.loads(text))
+
+
+def _value(space: ActionSpace, text: str) -> ActionValue:
+    return text if isinstance(space, FreeText) else space.parse(text)
+
+
+def _interaction(row: _Row) -> Interaction:
+    user_id, key, position, context, action, kind, space_text, talk, timestamp, split = row[:10]
+    space = _space(kind, space_text)
+    return Interaction(
+        key=key,
+        user_id=user_id,
+        position=position,
+        context=tuple(
+            Message(str(item["content"]), cast("Role", item["role"]), item["name"])
+            for item in _messages(context)
+        ),
+        action=_value(space, action),
+        space=space,
+        conversation=talk or key,
+        timestamp=timestamp,
+        split=cast("Split", split),
+        metadata=_object(row[10]),
+    )
+
+
+def _exported(row: _Row) -> dict[str, object]:
+    user_id, _, _, context, action, kind, space_text, talk, timestamp = row[:9]
+    value = _value(_space(kind, space_text), action)
+    fields: dict[str, object] = {
+        "user_id": user_id,
+        "timestamp": timestamp,
+        "order": row[12],
+        "id": row[13],
+        "conversation_id": talk,
+        "context": _messages(context),
+        "action": list(value) if isinstance(value, tuple) else value,
+        "action_type": kind,
+        **_object(space_text),
+        "metadata": _object(row[10]),
+    }
+    return {name: item for name, item in fields.items() if item is not None and item != {}}

@@ -1,0 +1,161 @@
+"""Forgetting one person: every row, the search index, and the adapters that learned from them.
+
+Folders go first: after an interruption the store still says what is left to remove.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.sql import ColumnElement
+
+from usersim.corpus.database import Database
+from usersim.corpus.reading import user_row_id
+from usersim.corpus.search import drop_user
+from usersim.corpus.tables import (
+    adapter_users,
+    adapters,
+    candidates,
+    conversations,
+    interactions,
+    responses,
+    selections,
+    users,
+)
+from usersim.errors import CorpusError
+
+__all__ = ["Removal", "forget"]
+
+_ADAPTER_FILES = ("adapter_config.json", "manifest.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What was removed of one person.
+
+    Attributes:
+        user_id: The person.
+        interactions: Rows of interactions.
+        conversations: Rows of conversations.
+        candidates: Candidate traces, in every stage.
+        selections: Selections.
+        responses: Answers given in their name.
+        search_rows: Rows of the search index.
+        adapters: Names of the adapters that learned from them.
+        shared_adapters: Those of `adapters` that learned from other people too; they are gone
+            for these as well, because what was learned cannot be taken out again.
+        folders: Adapter folders deleted.
+        folders_left: Folders that hold no adapter, or none at all, and were left alone.
+    """
+
+    user_id: str
+    interactions: int
+    conversations: int
+    candidates: int
+    selections: int
+    responses: int
+    search_rows: int
+    adapters: tuple[str, ...]
+    shared_adapters: tuple[str, ...]
+    folders: tuple[str, ...]
+    folders_left: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it in lines."""
+        lines = [f"removed of user {self.user_id!r}:"]
+        for item in fields(self)[1:7]:
+            lines.append(f"  {item.name.replace('_', ' ')}: {getattr(self, item.name)}")
+        lines.append(f"  adapters: {', '.join(self.adapters) or 'none'}")
+        if self.shared_adapters:
+            shared = ", ".join(self.shared_adapters)
+            lines.append(f"  these were shared and must be trained again for others: {shared}")
+        lines += [f"  folder deleted: {folder}" for folder in self.folders]
+        lines += [f"  folder left alone (no adapter in it): {f}" for f in self.folders_left]
+        return "\n".join(lines)
+
+
+def forget(database: Database, user_id: str) -> Removal:
+    """Remove everything of one person.
+
+    SQLite overwrites what is deleted (`secure_delete`), and its log is emptied at the end.
+    Copies of the sources, of adapters elsewhere, and backups are out of reach.
+
+    Args:
+        database: The store.
+        user_id: The person.
+
+    Returns:
+        What was removed.
+    """
+    with database.read() as connection:
+        owner = user_row_id(connection, user_id)
+        taught = _adapters(connection, owner)
+    folders, left = _delete_folders([path for _, path, _ in taught.values()])
+    with database.write() as connection:
+        mine = select(interactions.c.key).where(interactions.c.user_id == owner)
+        counts = {
+            "candidates": _count(connection, candidates.c.interaction_key.in_(mine)),
+            "selections": _count(connection, selections.c.interaction_key.in_(mine)),
+            "responses": _count(connection, responses.c.user_id == owner),
+            "interactions": _count(connection, interactions.c.user_id == owner),
+            "conversations": _count(connection, conversations.c.user_id == owner),
+        }
+        searched = drop_user(connection, database, owner)
+        connection.execute(delete(adapters).where(adapters.c.id.in_(list(taught))))
+        # The rest hangs on these two by ON DELETE CASCADE.
+        connection.execute(delete(interactions).where(interactions.c.user_id == owner))
+        connection.execute(delete(users).where(users.c.id == owner))
+    database.empty_log()
+    return Removal(
+        user_id=user_id,
+        **counts,
+        search_rows=searched,
+        adapters=tuple(name for name, _, _ in taught.values()),
+        shared_adapters=tuple(name for name, _, people in taught.values() if people > 1),
+        folders=tuple(folders),
+        folders_left=tuple(left),
+    )
+
+
+def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
+    return connection.scalar(select(func.count()).where(condition)) or 0
+
+
+def _adapters(connection: Connection, owner: int) -> dict[int, tuple[str, str, int]]:
+    """Return name, path and number of people of each adapter that learned from a user."""
+    theirs = select(adapter_users.c.adapter_id).where(adapter_users.c.user_id == owner)
+    query = (
+        select(adapters.c.id, adapters.c.name, adapters.c.path, func.count())
+        .join(adapter_users, adapter_users.c.adapter_id == adapters.c.id)
+        .where(adapters.c.id.in_(theirs))
+        .group_by(adapters.c.id, adapters.c.name, adapters.c.path)
+        .order_by(adapters.c.id)
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in connection.execute(query)}
+
+
+def _delete_folders(paths: list[str]) -> tuple[list[str], list[str]]:
+    """Delete adapter folders; a path that is no adapter folder is left alone.
+
+    The path comes from the store, so the folder itself must show that it is an adapter.
+    """
+    deleted: list[str] = []
+    left: list[str] = []
+    for path in dict.fromkeys(paths):
+        folder = Path(path)
+        known = any((folder / name).is_file() for name in _ADAPTER_FILES)
+        if folder.is_symlink() or not folder.is_dir() or not known:
+            left.append(path)
+            continue
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise CorpusError(
+                f"the adapter folder {path!r} cannot be deleted: {error}",
+                hint="nothing was removed from the store; mend the permissions and repeat",
+            ) from error
+        deleted.append(path)
+    return deleted, left

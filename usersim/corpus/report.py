@@ -1,0 +1,220 @@
+"""What a load did: counts, and every refused row with the reason.
+
+Refused rows go to a temporary file beyond a megabyte, so a load whose every row is refused
+needs no more memory than a good one. Knows nothing of sources and stores.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from usersim.errors import CorpusError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+__all__ = ["LoadReport", "RefusedRow", "RefusedRows"]
+
+_IN_MEMORY = 1 << 20
+_SHOWN = 5
+_SHOWN_CHARS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRow:
+    """One row that was not kept.
+
+    Attributes:
+        number: Place in the source: the line of a JSONL file, else the record, from 1.
+        field: The field that is wrong; empty if the row as a whole is.
+        value: What stands there.
+        reason: Why it cannot be used.
+        row: The whole row, as it was read.
+    """
+
+    number: int
+    field: str
+    value: object
+    reason: str
+    row: Mapping[str, object]
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        shown = repr(self.value)
+        if len(shown) > _SHOWN_CHARS:
+            shown = shown[:_SHOWN_CHARS] + "…"
+        what = f"{self.field} {shown} " if self.field else ""
+        return f"row {self.number}: {what}{self.reason}"
+
+
+class RefusedRows:
+    """Refused rows, in the order of the source; iterate, count, or write them out.
+
+    Example:
+        >>> rows = RefusedRows()
+        >>> rows.add(RefusedRow(number=3, field="action", value=None, reason="is missing", row={}))
+        >>> len(rows), str(next(iter(rows)))
+        (1, 'row 3: action None is missing')
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - lives as long as the report
+        self._count = 0
+        weakref.finalize(self, self._file.close)
+
+    def add(self, refused: RefusedRow) -> None:
+        """Append a row."""
+        about = {
+            "number": refused.number,
+            "field": refused.field,
+            "value": refused.value,
+            "reason": refused.reason,
+        }
+        # ASCII keeps lone surrogates, and `default` what JSON has no form for.
+        text = json.dumps({**refused.row, "_refused": about}, default=str, skipkeys=True)
+        self._file.seek(0, 2)
+        self._file.write(text.encode() + b"\n")
+        self._count += 1
+
+    def __len__(self) -> int:
+        """Return how many rows were refused."""
+        return self._count
+
+    def __iter__(self) -> Iterator[RefusedRow]:
+        """Iterate over the refused rows."""
+        for line in self._lines():
+            row = cast("dict[str, object]", json.loads(line))
+            about = cast("dict[str, object]", row.pop("_refused"))
+            yield RefusedRow(
+                number=cast("int", about["number"]),
+                field=cast("str", about["field"]),
+                value=about["value"],
+                reason=cast("str", about["reason"]),
+                row=row,
+            )
+
+    def _lines(self) -> Iterator[bytes]:
+        offset = 0
+        while True:
+            self._file.seek(offset)  # rows may be added, and read twice, at the same time
+            line = self._file.readline()
+            if not line:
+                return
+            offset += len(line)
+            yield line
+
+    def write(self, path: str | Path) -> int:
+        """Write the rows as JSON Lines, each with the reason under `_refused`.
+
+        Mend the rows and load the file again: `_refused` is ignored then. A line that was no
+        JSON stands under `_raw`, and under `_base64` where it was no text either.
+
+        Args:
+            path: The file; it is overwritten.
+
+        Returns:
+            How many rows were written.
+
+        Raises:
+            CorpusError: If the file cannot be written.
+        """
+        try:
+            with Path(path).open("wb") as out:
+                out.writelines(self._lines())
+        except OSError as error:
+            raise CorpusError(
+                f"the refused rows cannot be written to {str(path)!r}: {error}",
+                hint="name a file in a folder that you may write to, on a disk with space left",
+            ) from error
+        return self._count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What a load did. `rows_read` is the sum of the five counts below it.
+
+    Attributes:
+        source: What was read.
+        format: Format that it was read as.
+        rows_read: Rows read; in chats one per turn of the person, in surveys one per answer.
+        kept: New interactions.
+        already_present: Rows that the store held before the load.
+        merged: Exact duplicates of a row of the same load.
+        refused: Rows that cannot be used, with the reasons.
+        other_users: Rows of other users than the one asked for.
+        unanswered: Blank cells of a survey; not counted as rows.
+        truncated_messages: Messages cut to `CorpusConfig.max_message_chars`.
+        replaced_characters: Texts with NUL characters or lone surrogates, which became U+FFFD.
+        repeated_ids: Ids of the source that name more than one different interaction of a
+            user; all of them are kept.
+        unknown_fields: Fields that the format does not know, kept in the metadata: rows each.
+        conversations: Where the conversations come from: rows each.
+        seconds: Duration.
+    """
+
+    source: str
+    format: str
+    rows_read: int
+    kept: int
+    already_present: int
+    merged: int
+    refused: RefusedRows
+    other_users: int = 0
+    unanswered: int = 0
+    truncated_messages: int = 0
+    replaced_characters: int = 0
+    repeated_ids: int = 0
+    unknown_fields: Mapping[str, int] = field(default_factory=dict[str, int])
+    conversations: Mapping[str, int] = field(default_factory=dict[str, int])
+    seconds: float = 0.0
+
+    def lines(self) -> list[str]:
+        """Return the report as lines of text, the refused rows apart."""
+        lines = [
+            f"{self.source} ({self.format}): {self.rows_read} rows read in {self.seconds:.1f} s",
+            f"  kept {self.kept}, already present {self.already_present}, "
+            f"merged duplicates {self.merged}, refused {len(self.refused)}",
+        ]
+        counts = {
+            "rows of other users": self.other_users,
+            "blank answers": self.unanswered,
+            "messages cut to the longest allowed": self.truncated_messages,
+            "texts with replaced characters": self.replaced_characters,
+            "ids that name several interactions": self.repeated_ids,
+        }
+        lines += [f"  {what}: {count}" for what, count in counts.items() if count]
+        if self.unknown_fields:
+            lines.append(f"  unknown fields kept as metadata: {_counts(self.unknown_fields)}")
+        if self.conversations:
+            lines.append(f"  conversations from: {_counts(self.conversations)}")
+        return lines
+
+    def refusals(self) -> list[str]:
+        """Return the first refused rows as lines of text, and how many more there are."""
+        shown = [str(row) for row, _ in zip(self.refused, range(_SHOWN), strict=False)]
+        more = len(self.refused) - len(shown)
+        if more > 0:
+            shown.append(f"… and {more} more; report.refused.write(path) writes all of them")
+        return shown
+
+    def __str__(self) -> str:
+        """Return the report with the first refused rows."""
+        return "\n".join([*self.lines(), *(f"  {line}" for line in self.refusals())])
+
+    def __rich__(self) -> Group:
+        """Return the report for a terminal; text of the source is never read as markup."""
+        from rich.console import Group
+        from rich.text import Text
+
+        refusals = [Text(f"  {line}", style="yellow") for line in self.refusals()]
+        return Group(*(Text(line) for line in self.lines()), *refusals)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,0 +1,372 @@
+"""One row of a source, checked and made ready for the store.
+
+The row format is the one shape that every source is brought into: `user_id`, `context`,
+`action`, and optionally `timestamp`, `order`, `id`, `conversation_id`, `action_type`,
+`options`, `low`, `high`, `unit`, `integer`, `metadata`. This is the hot path of a load, so it
+is written by hand. Knows values; knows no file format and no database.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple, cast
+
+from usersim.config import CorpusConfig
+from usersim.corpus.values import (
+    RowError,
+    clean_text,
+    dump_json,
+    moment_of,
+    number_of,
+    shortened,
+)
+from usersim.errors import ActionError
+from usersim.types import ActionSpace, MultiChoice, Number, action_space
+
+__all__ = ["ROW_FIELDS", "PreparedRow", "RowChecker", "Tally", "space_from_json"]
+
+ROW_FIELDS = frozenset(
+    {
+        "user_id",
+        "timestamp",
+        "order",
+        "id",
+        "conversation_id",
+        "context",
+        "action",
+        "action_type",
+        "options",
+        "low",
+        "high",
+        "unit",
+        "integer",
+        "metadata",
+        "_refused",
+    }
+)
+"""Fields of the row format. `_refused` is what a written-out refusal adds; it is ignored."""
+
+_CONVERSATION_FIELDS = (
+    "conversation_id",
+    "conversation",
+    "session",
+    "meeting",
+    "case",
+    "thread_id",
+)
+_ROLES = {
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "human": "user",
+    "gpt": "assistant",
+    "ai": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "developer": "system",
+    "tool": "system",
+    "function": "system",
+}
+_MESSAGE_FIELDS = frozenset({"role", "name", "content"})
+_CACHED_SPACES = 4096
+_KEY_CHARS = 40  # 160 bits of SHA-256: collisions are out of the question, indexes stay small
+_NAMED_FIELDS = 100  # most unknown fields that a report names
+
+
+class PreparedRow(NamedTuple):
+    """A row as the store takes it; JSON is text already."""
+
+    user_id: str
+    conversation: str | None
+    key: str
+    moment: float | None
+    order: float | None
+    source_id: str | None
+    timestamp: str | None
+    kind: str
+    space: str | None
+    action: str
+    context: str
+    metadata: str | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened to the rows of a load beside being kept or refused."""
+
+    truncated_messages: int = 0
+    replaced_characters: int = 0
+    unanswered: int = 0
+    other_users: int = 0
+    unknown_fields: Counter[str] = field(default_factory=Counter[str])
+    conversations: Counter[str] = field(default_factory=Counter[str])
+
+    def unknown(self, name: str) -> None:
+        """Count a field that the row format does not know."""
+        if name in self.unknown_fields or len(self.unknown_fields) < _NAMED_FIELDS:
+            self.unknown_fields[name] += 1
+        else:
+            self.unknown_fields["(others)"] += 1
+
+
+class RowChecker:
+    """Checks rows of the row format and computes their identity.
+
+    Args:
+        config: Longest message and action.
+        user_id: Only this user's rows; also the user of rows that name none.
+        tally: Where truncations and the like are counted.
+    """
+
+    def __init__(self, config: CorpusConfig, *, user_id: str | None, tally: Tally) -> None:
+        self._max_message = config.max_message_chars
+        self._max_action = config.max_action_chars
+        self._only = user_id
+        self._tally = tally
+        self._spaces: dict[tuple[object, ...], tuple[ActionSpace, str | None]] = {}
+
+    def check(self, row: Mapping[str, object]) -> PreparedRow | None:
+        """Return `row` ready for the store; None if it is another user's.
+
+        Raises:
+            RowError: Naming the field, its value and the reason.
+        """
+        user_id = self._user(row.get("user_id"))
+        if user_id is None:
+            self._tally.other_users += 1
+            return None
+        extra = self._metadata(row)
+        context = self._context(row.get("context"), extra)
+        space, space_json = self._space(row)
+        action = self._action(row.get("action"), space)
+        metadata = self._json(extra).decode() if extra else None
+        return self._identified(row, (user_id, space.kind, space_json, action), context, metadata)
+
+    def _identified(
+        self,
+        row: Mapping[str, object],
+        settled: tuple[str, str, str | None, str],
+        context: bytes,
+        metadata: str | None,
+    ) -> PreparedRow:
+        user_id, kind, space_json, action = settled
+        conversation = self._conversation(row)
+        timestamp, moment = moment_of(row.get("timestamp"))
+        order = number_of(row.get("order"), "order")
+        source_id = self._name(row.get("id"), "id")
+        head = dump_json((user_id, conversation, moment, order, source_id, kind, space_json))
+        digest = sha256(b"\n".join((head, context, action.encode())))
+        return PreparedRow(
+            user_id,
+            conversation,
+            digest.hexdigest()[:_KEY_CHARS],
+            moment,
+            order,
+            source_id,
+            timestamp,
+            kind,
+            space_json,
+            action,
+            context.decode(),
+            metadata,
+        )
+
+    def _user(self, value: object) -> str | None:
+        if value is None or value == "":
+            if self._only is None:
+                raise RowError("user_id", value, "is missing; give user_id= if there is one user")
+            return self._only
+        name = self._name(value, "user_id")
+        return name if self._only is None or name == self._only else None
+
+    def _name(self, value: object, name: str) -> str | None:
+        if value is None:
+            return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # a table with gaps turns whole numbers into floats
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise RowError(name, value, "is not a text or a whole number")
+        return self._clean(str(value)) or None
+
+    def _clean(self, text: str) -> str:
+        cleaned = clean_text(text)
+        if cleaned is not text:
+            self._tally.replaced_characters += 1
+        return cleaned
+
+    def _json(self, value: object) -> bytes:
+        found: list[str] = []
+        data = dump_json(value, replaced=found)
+        self._tally.replaced_characters += len(found)
+        return data
+
+    def _metadata(self, row: Mapping[str, object]) -> dict[str, object]:
+        value = row.get("metadata")
+        if value is not None and not isinstance(value, dict):
+            raise RowError("metadata", value, "is not an object")
+        extra = dict(cast("dict[str, object]", value)) if value else {}
+        unknown = row.keys() - ROW_FIELDS
+        for name in sorted(map(str, unknown)) if unknown else ():
+            self._tally.unknown(name)
+            if row.get(name) is not None:
+                extra.setdefault(name, row[name])
+        return extra
+
+    def _conversation(self, row: Mapping[str, object]) -> str | None:
+        value = row.get("conversation_id")
+        if value is not None and value != "":
+            self._tally.conversations["conversation_id"] += 1
+            return self._name(value, "conversation_id")
+        metadata = row.get("metadata")
+        if isinstance(metadata, dict):
+            fields = cast("dict[str, object]", metadata)
+            for name in _CONVERSATION_FIELDS:
+                value = fields.get(name)
+                if isinstance(value, str | int) and value != "":
+                    self._tally.conversations[f"metadata.{name}"] += 1
+                    return self._clean(str(value))
+        self._tally.conversations["each row its own"] += 1
+        return None
+
+    def _context(self, value: object, extra: dict[str, object]) -> bytes:
+        if isinstance(value, str):
+            value = [{"content": value}]
+        if not isinstance(value, list | tuple):
+            reason = "is missing" if value is None else "is neither a text nor a list of messages"
+            raise RowError("context", value, reason)
+        items = cast("list[object]", value)
+        messages = [self._message(item, index, extra) for index, item in enumerate(items)]
+        if not any(message["content"].strip() for message in messages if message["content"]):
+            raise RowError("context", value, "is empty; give at least one message with text")
+        return self._json(messages)
+
+    def _message(self, item: object, index: int, extra: dict[str, object]) -> dict[str, str | None]:
+        if not isinstance(item, dict):
+            raise RowError(f"context[{index}]", item, "is not a message (role, name, content)")
+        message = cast("dict[str, object]", item)
+        content, name = message.get("content"), message.get("name")
+        if not isinstance(content, str):
+            reason = "is missing" if content is None else "is not a text"
+            raise RowError(f"context[{index}].content", content, reason)
+        if name is not None and not isinstance(name, str):
+            raise RowError(f"context[{index}].name", name, "is not a text")
+        given = message.get("role") or "user"
+        role = _ROLES.get(given) if isinstance(given, str) else None
+        if role is None:
+            raise RowError(f"context[{index}].role", given, f"is not one of {list(_ROLES)}")
+        if len(content) > self._max_message:
+            content = shortened(content, self._max_message)
+            self._tally.truncated_messages += 1
+        if not message.keys() <= _MESSAGE_FIELDS:
+            self._message_extra(message, index, extra)
+        return {"role": role, "name": name, "content": content}
+
+    def _message_extra(
+        self, message: dict[str, object], index: int, extra: dict[str, object]
+    ) -> None:
+        kept = cast("dict[str, object]", extra.setdefault("context_fields", {}))
+        for name in sorted(message.keys() - _MESSAGE_FIELDS):
+            self._tally.unknown(f"context[].{name}")
+            kept[f"{index}.{name}"] = message[name]
+
+    def _space(self, row: Mapping[str, object]) -> tuple[ActionSpace, str | None]:
+        kind, options = row.get("action_type"), row.get("options")
+        if isinstance(options, str):  # a cell of a table
+            options = [part.strip() for part in options.split("|") if part.strip()]
+        if options is not None and not isinstance(options, list | tuple):
+            raise RowError("options", options, "is not a list")
+        names = tuple(cast("list[object]", options)) if options else ()
+        if kind is None or kind == "":
+            kind = _implied_kind(names, row.get("action"))
+        given = (kind, names, row.get("low"), row.get("high"), row.get("unit"), row.get("integer"))
+        try:
+            known = self._spaces.get(given)
+        except TypeError:  # an option that is a list or an object
+            raise RowError("options", options, "holds something that is not a text") from None
+        if known is None:
+            if len(self._spaces) >= _CACHED_SPACES:
+                self._spaces.clear()
+            known = self._spaces[given] = self._new_space(given)
+        return known
+
+    def _new_space(self, given: tuple[object, ...]) -> tuple[ActionSpace, str | None]:
+        kind, names, low, high, unit, integer = given
+        options = tuple(self._option(name) for name in cast("tuple[object, ...]", names))
+        if not isinstance(kind, str):
+            raise RowError("action_type", kind, "is not a text")
+        limits: dict[str, object] = {}
+        if kind == "number":
+            bounds = {"low": low, "high": high, "unit": unit, "integer": integer}
+            limits = {name: value for name, value in bounds.items() if value not in {None, ""}}
+        try:
+            # A free text or a number with options listed is what its type says.
+            closed = options if kind not in {"free_text", "number"} else None
+            space = action_space(kind, closed, **limits)
+        except ActionError as error:
+            name = "options" if kind in {"choice", "scale", "multi_choice"} else "action_type"
+            raise RowError(name, list(options) or kind, str(error)) from None
+        return space, _space_json(space)
+
+    def _option(self, value: object) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise RowError("options", value, "is not a text")
+        return self._clean(str(value))
+
+    def _action(self, value: object, space: ActionSpace) -> str:
+        if value is None or value == "":
+            raise RowError("action", value, "is missing" if value is None else "is empty")
+        try:
+            return self._action_text(value, space)
+        except ActionError as error:
+            raise RowError("action", value, str(error)) from None
+
+    def _action_text(self, value: object, space: ActionSpace) -> str:
+        if isinstance(space, MultiChoice) and isinstance(value, list | tuple):
+            chosen = [self._option(item) for item in cast("list[object]", value)]
+            for option in chosen:
+                if option not in space.options:
+                    raise ActionError(f"{option!r} is not among the options {space.options!r}")
+            return space.render(tuple(chosen))
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise RowError("action", value, f"is not a {space.kind}")
+        text = self._clean(Number().render(value) if _finite(value) else str(value))
+        if len(text) > self._max_action:
+            raise RowError("action", text, f"is longer than {self._max_action} characters")
+        return space.render(space.parse(text))
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _implied_kind(options: tuple[object, ...], action: object) -> str:
+    if options:
+        return "multi_choice" if isinstance(action, list | tuple) else "choice"
+    is_number = isinstance(action, int | float) and not isinstance(action, bool)
+    return "number" if is_number else "free_text"
+
+
+def _space_json(space: ActionSpace) -> str | None:
+    """Return what the action's kind does not say about its space; None if nothing."""
+    if isinstance(space, Number):
+        limits = {
+            "low": space.low,
+            "high": space.high,
+            "unit": space.unit,
+            "integer": space.integer or None,
+        }
+        said = {name: value for name, value in limits.items() if value is not None}
+        return dump_json(said).decode() if said else None
+    options = getattr(space, "options", None)
+    return None if options is None else dump_json({"options": options}).decode()
+
+
+def space_from_json(kind: str, fields: Mapping[str, object]) -> ActionSpace:
+    """Return the action space that `_space_json` described."""
+    rest = dict(fields)
+    options = cast("list[str] | None", rest.pop("options", None))
+    return action_space(kind, tuple(options) if options else None, **rest)

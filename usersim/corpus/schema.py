@@ -1,0 +1,76 @@
+"""The store's schema version: read it, bring an older store up to date, refuse an unknown one.
+
+Knows revisions; the tables themselves stand in `tables`, the steps in `migrations/versions`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from usersim.corpus.database import Database
+from usersim.corpus.tables import SCHEMA_VERSION
+from usersim.errors import CorpusSchemaError
+
+__all__ = ["MIGRATIONS", "prepare"]
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def prepare(database: Database, *, migrations: Path = MIGRATIONS) -> None:
+    """Create the schema in a new store, upgrade an older one, accept the present one.
+
+    Everything happens in one transaction: a store is never left between two versions.
+
+    Args:
+        database: The store.
+        migrations: Folder of the migrations.
+
+    Raises:
+        CorpusSchemaError: If the store belongs to a newer usersim, or to another program.
+    """
+    with database.read() as connection:
+        if _version(connection, database.name) == SCHEMA_VERSION:
+            return
+    with database.write() as connection:
+        # Another process may have done it since; the write lock makes this look final.
+        version = _version(connection, database.name)
+        if version != SCHEMA_VERSION:
+            _upgrade(connection, version, database.name, migrations)
+
+
+def _version(connection: Connection, name: str) -> str | None:
+    """Return the store's schema version; None for an empty database."""
+    tables = set(inspect(connection).get_table_names())
+    if not tables:
+        return None
+    version = None
+    if "alembic_version" in tables:
+        version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if version is None or "interactions" not in tables:
+        some = ", ".join(sorted(tables)[:5])
+        raise CorpusSchemaError(
+            f"{name!r} is a database of another program (it has the tables {some})",
+            hint="name another file or database for the corpus",
+        )
+    return version
+
+
+def _upgrade(connection: Connection, version: str | None, name: str, migrations: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+    if version is not None and version not in known:
+        raise CorpusSchemaError(
+            f"the store {name!r} has schema version {version!r}, and this usersim knows "
+            f"versions up to {SCHEMA_VERSION!r}",
+            hint="the store was written by a newer usersim: pip install --upgrade usersim-recon",
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

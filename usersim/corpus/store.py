@@ -1,0 +1,334 @@
+"""The corpus: what people did, loaded, split and read back.
+
+The face of this package. It knows the order of a load (read, check, write, place) and hands
+everything else to the modules beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import orjson
+from sqlalchemy import func, select
+
+from usersim.config import CorpusConfig, HistoryConfig
+from usersim.corpus.database import Database
+from usersim.corpus.ledger import Ledger
+from usersim.corpus.loading import Load, LoadOptions, LoadProgress
+from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
+from usersim.corpus.reading import InteractionReader, user_row_id
+from usersim.corpus.readers import Codebook, Format, Records, open_source
+from usersim.corpus.removal import Removal, forget
+from usersim.corpus.report import LoadReport
+from usersim.corpus.schema import prepare
+from usersim.corpus.tables import interactions, users
+from usersim.corpus.writer import place_users
+from usersim.errors import CorpusError
+from usersim.types import Interaction, Retriever, Split
+
+__all__ = ["Corpus", "UserSummary"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSummary:
+    """One user of a corpus.
+
+    Attributes:
+        user_id: Who.
+        interactions: How many there are.
+        train: How many may be learned from.
+        held_out: How many are kept for measuring.
+        kinds: Kinds of action, sorted.
+    """
+
+    user_id: str
+    interactions: int
+    train: int
+    held_out: int
+    kinds: tuple[str, ...]
+
+
+class Corpus:
+    """A store of interactions; make one by `Corpus.open`.
+
+    Example:
+        >>> rows = [{"user_id": "ada", "context": f"Tea number {i}?", "action": "Yes."}
+        ...         for i in range(5)]
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add(rows)
+        ...     [(user.user_id, user.train, user.held_out) for user in corpus.users()]
+        [('ada', 4, 1)]
+        >>> report.kept, len(report.refused)
+        (5, 0)
+    """
+
+    def __init__(self, database: Database, config: CorpusConfig) -> None:
+        self._database = database
+        self._config = config
+        self._reader = InteractionReader(database)
+        self._settled = False
+        self.ledger = Ledger(database)
+
+    @classmethod
+    def open(cls, url_or_path: str | Path, *, config: CorpusConfig = CorpusConfig()) -> Corpus:
+        """Open a store, made new where there is none, upgraded where it is older.
+
+        Args:
+            url_or_path: A path or `":memory:"` for SQLite, `postgresql://…` for PostgreSQL.
+            config: How sources are read and split.
+
+        Returns:
+            The corpus; close it, or use it in a `with` block.
+        """
+        database = Database(url_or_path)
+        try:
+            database.journal()
+            prepare(database)
+            corpus = cls(database, config)
+            corpus._settle()
+        except BaseException:
+            database.close()
+            raise
+        return corpus
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the store's connections."""
+        self._database.close()
+
+    @property
+    def name(self) -> str:
+        """Path or URL of the store, without a password."""
+        return self._database.name
+
+    def add(
+        self,
+        source: object,
+        *,
+        format: Format = "auto",  # noqa: A002 - the word that a caller expects
+        user_id: str | None = None,
+        person: str | None = None,
+        codebook: Mapping[str, object] | str | Path | None = None,
+        strict: bool = False,
+        progress: LoadProgress | None = None,
+    ) -> LoadReport:
+        """Load a source; what the store holds already is not added again.
+
+        Rows are written in batches, each a transaction: after an interruption the store is
+        whole, and loading the source again adds the rest.
+
+        Args:
+            source: A path (JSON Lines, JSON, CSV, Parquet; also gzip), an iterable of dicts, a
+                pandas or polars frame, or another corpus.
+            format: How the records are to be read; `auto` tells by the first one.
+            user_id: Only this user's rows; also the id where the source has none.
+            person: In chats, role or name of the modelled person; the human side if not given.
+            codebook: For surveys, what the columns mean: a dict, or a JSON or CSV file. See
+                `Codebook.read`.
+            strict: Raise if any row is refused, and keep nothing. The whole load is then one
+                transaction, and other writers wait for it.
+            progress: Called with (records read, records in all or None) after each batch.
+
+        Returns:
+            What was kept, what was refused and why.
+        """
+        options = LoadOptions(
+            format=format,
+            user_id=user_id,
+            person=person,
+            codebook=None if codebook is None else Codebook.read(codebook),
+            strict=strict,
+            progress=progress,
+        )
+        self._settled = False
+        report = Load(self._database, self._config, options).run(_records(source))
+        self._settle()
+        return replace(report, repeated_ids=self._repeated_ids())
+
+    def users(self) -> list[UserSummary]:
+        """Return every user, sorted by id."""
+        self._settle()
+        table = interactions.c
+        query = (
+            select(users.c.user_id, table.kind, table.split, func.count())
+            .join(users)
+            .group_by(users.c.user_id, table.kind, table.split)
+        )
+        counts: dict[str, dict[Split, int]] = {}
+        kinds: dict[str, set[str]] = {}
+        with self._database.read() as connection:
+            for name, kind, split, count in connection.execute(query):
+                parts = counts.setdefault(name, {"train": 0, "held_out": 0})
+                parts[split] += count
+                kinds.setdefault(name, set()).add(kind)
+        return [
+            UserSummary(
+                user_id=name,
+                interactions=sum(parts.values()),
+                train=parts["train"],
+                held_out=parts["held_out"],
+                kinds=tuple(sorted(kinds[name])),
+            )
+            for name, parts in sorted(counts.items())
+        ]
+
+    def interactions(
+        self, user_ids: Sequence[str] | None = None, *, split: Split | None = None
+    ) -> Iterator[Interaction]:
+        """Iterate over interactions by user and position; memory stays flat.
+
+        Args:
+            user_ids: Only these users'.
+            split: Only this part.
+
+        Returns:
+            An iterator.
+        """
+        self._settle()
+        return self._reader.stream(user_ids, split=split)
+
+    def interaction(self, key: str) -> Interaction:
+        """Return one interaction.
+
+        Args:
+            key: Its key, or a beginning that no other key shares.
+        """
+        self._settle()
+        return self._reader.one(key)
+
+    def history(
+        self, user_id: str, *, before: int | None = None, limit: int | None = None
+    ) -> list[Interaction]:
+        """Return what a user did, from the train split alone, oldest first.
+
+        Args:
+            user_id: Who.
+            before: Only interactions whose `position` is smaller.
+            limit: The newest so many; None for all.
+        """
+        self._settle()
+        return self._reader.history(user_id, before=before, limit=limit)
+
+    def memory(
+        self, config: HistoryConfig = HistoryConfig(), *, embed: Embed | None = None
+    ) -> Retriever:
+        """Return what finds past interactions that bear on a question.
+
+        Args:
+            config: How many recent and how many similar ones.
+            embed: Texts to vectors, for similarity by embeddings; full-text search (BM25) if
+                not given.
+        """
+        self._settle()
+        if embed is not None:
+            return EmbeddingMemory(self._database, config, embed)
+        return SearchMemory(self._database, config)
+
+    def digest(self, user_ids: Sequence[str] | None = None) -> str:
+        """Return a hash of the content: equal digests mean the same interactions.
+
+        Args:
+            user_ids: Only of these users.
+        """
+        names = self._reader.user_ids() if user_ids is None else sorted(set(user_ids))
+        total = sha256()
+        for name in names:
+            with self._database.read() as connection:
+                owner = user_row_id(connection, name)
+                keys = connection.scalars(
+                    select(interactions.c.key).where(interactions.c.user_id == owner)
+                ).all()
+            # The keys hash everything of a row, its user included.
+            total.update("\n".join(sorted(keys)).encode() + b"\n\n")
+        return total.hexdigest()
+
+    def export(self, path: str | Path, user_ids: Sequence[str] | None = None) -> int:
+        """Write interactions as JSON Lines in the row format and return how many.
+
+        Loading the file into an empty store gives the same interactions with the same keys.
+
+        Args:
+            path: The file; it is overwritten.
+            user_ids: Only of these users.
+
+        Raises:
+            CorpusError: If the file cannot be written.
+        """
+        count = 0
+        try:
+            with Path(path).open("wb") as out:
+                for row in self.rows(user_ids):
+                    out.write(orjson.dumps(row) + b"\n")
+                    count += 1
+        except OSError as error:
+            raise CorpusError(
+                f"the corpus cannot be written to {str(path)!r}: {error}",
+                hint="name a file in a folder that you may write to, on a disk with space left",
+            ) from error
+        return count
+
+    def rows(self, user_ids: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
+        """Iterate over interactions in the row format.
+
+        Args:
+            user_ids: Only of these users.
+
+        Returns:
+            An iterator.
+        """
+        self._settle()
+        return self._reader.rows(user_ids)
+
+    def forget(self, user_id: str) -> Removal:
+        """Remove everything of one user: rows, index, traces, responses, adapters.
+
+        An adapter that learned from several users is removed too: what was learned from one
+        of them cannot be taken out again.
+
+        Args:
+            user_id: Who.
+
+        Returns:
+            What was removed.
+        """
+        return forget(self._database, user_id)
+
+    def _settle(self) -> None:
+        """Place the users that a load, perhaps one that was killed, left unplaced."""
+        if not self._settled:
+            place_users(self._database, train_share=self._config.train_share)
+            self._settled = True
+
+    def _repeated_ids(self) -> int:
+        table = interactions.c
+        repeated = (
+            select(table.source_id)
+            .where(table.source_id.is_not(None))
+            .group_by(table.user_id, table.source_id)
+            .having(func.count() > 1)
+            .subquery()
+        )
+        with self._database.read() as connection:
+            return connection.scalar(select(func.count()).select_from(repeated)) or 0
+
+
+def _records(source: object) -> Records:
+    if not isinstance(source, Corpus):
+        return open_source(source)
+    rows = enumerate(source.rows(), start=1)
+    return Records(f"the corpus {source.name}", "json", rows)

@@ -1,0 +1,185 @@
+"""The one schema of the store: what a corpus keeps, table by table.
+
+Knows tables and columns; knows nothing of sources, splits or models. The large columns stand
+last, so that a scan over the small ones touches no overflow page. JSON is kept as text that
+this package writes and reads itself: the hot path hands tuples to the driver.
+`migrations/versions` must produce exactly this schema; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "SEARCH_TABLE",
+    "adapter_users",
+    "adapters",
+    "candidates",
+    "conversations",
+    "interactions",
+    "metadata",
+    "responses",
+    "runs",
+    "selections",
+    "users",
+]
+
+SCHEMA_VERSION = "0001"
+"""Newest revision in `migrations/versions`."""
+
+SEARCH_TABLE = "history_search"
+"""FTS5 table of the SQLite store: one row per indexed interaction, same row id."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _cascade(target: str) -> ForeignKey:
+    return ForeignKey(target, ondelete="CASCADE")
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", Text, nullable=False, unique=True),
+    # False from the first row of a load until positions and splits are computed again.
+    Column("placed", Boolean, nullable=False),
+    # Interactions of this user up to this id are in the search index.
+    Column("indexed_upto", _Id, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", _Id, _cascade("users.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("name", "user_id"),
+)
+
+interactions = Table(
+    "interactions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("user_id", _Id, _cascade("users.id"), nullable=False),
+    # Null where the interaction is a conversation of its own.
+    Column("conversation_id", _Id, _cascade("conversations.id"), index=True),
+    Column("position", Integer, nullable=False),
+    Column("split", Text, nullable=False),
+    Column("moment", Float),  # seconds since 1970, UTC; orders rows whatever the text form
+    Column("source_order", Float),
+    Column("source_id", Text),
+    Column("timestamp", Text),
+    Column("kind", Text, nullable=False),
+    Column("space", Text),
+    Column("action", Text, nullable=False),
+    Column("context", Text, nullable=False),
+    Column("metadata", Text),
+    Index(None, "user_id", "position"),
+)
+
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("stage_key", Text, primary_key=True),
+    Column("key", Text, primary_key=True, index=True),
+    Column("interaction_key", Text, _cascade("interactions.key"), nullable=False, index=True),
+    Column("direction", Text, nullable=False),
+    Column("draw", Integer, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("adapter", Text),
+    Column("prompt_id", Text, nullable=False),
+    Column("seed", Text, nullable=False),  # text: a seed may have more than 63 bits
+    Column("log_q", Float),
+    Column("n_tokens", Integer, nullable=False),
+    Column("decoy_action", Text),
+    Column("reasoning", Text, nullable=False),
+    # Null until the candidate is scored.
+    Column("scorer", Text),
+    Column("unit", Text),
+    Column("gain", Float),
+    Column("masked_gain", Float),
+    Column("report_gain", Float),
+    Column("components", Text),
+    Column("longest_run", Integer),
+    Column("containment", Float),
+    Column("quoted_span", Integer),
+    Column("asserts_option", Boolean),
+    Column("trace_only_share", Float),
+    Column("plausibility", Float),
+    Column("leak_reasons", Text),
+)
+
+selections = Table(
+    "selections",
+    metadata,
+    Column("stage_key", Text, primary_key=True),
+    Column("interaction_key", Text, _cascade("interactions.key"), primary_key=True, index=True),
+    Column("kept", Text),
+    Column("reason", Text, nullable=False),
+    Column("utilities", Text, nullable=False),
+    Column("verdicts", Text, nullable=False),
+)
+
+adapters = Table(
+    "adapters",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("path", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("base_model", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("manifest", Text, nullable=False),
+)
+
+adapter_users = Table(
+    "adapter_users",
+    metadata,
+    Column("adapter_id", _Id, _cascade("adapters.id"), primary_key=True),
+    Column("user_id", _Id, _cascade("users.id"), primary_key=True, index=True),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("fingerprint", Text, nullable=False, unique=True),
+    Column("created", Text, nullable=False),
+    Column("config", Text, nullable=False),
+)
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", _Id, _cascade("users.id"), nullable=False, index=True),
+    Column("run_id", _Id, _cascade("runs.id"), index=True),
+    Column("question_key", Text, nullable=False, index=True),
+    Column("created", Text, nullable=False),
+    Column("record", Text, nullable=False),
+)

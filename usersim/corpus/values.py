@@ -1,0 +1,181 @@
+"""Single values of a source: text that every store can hold, times, numbers, canonical JSON.
+
+Pure functions. What cannot be used raises `RowError`, which a load turns into a refused row.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import cast
+
+import orjson
+
+__all__ = [
+    "CUT_MARK",
+    "RowError",
+    "clean_text",
+    "dump_json",
+    "moment_of",
+    "number_of",
+    "shortened",
+]
+
+CUT_MARK = " […] "
+_MILLISECONDS = 1e11  # an epoch beyond it (year 5138 in seconds) is in milliseconds
+
+
+class RowError(Exception):
+    """One row cannot be used. Never leaves the package: a load records it as a refused row.
+
+    Attributes:
+        field: Name of the field.
+        value: What stands there.
+        reason: Why it cannot be used; reads on after "field value".
+    """
+
+    def __init__(self, field: str, value: object, reason: str) -> None:
+        super().__init__(f"{field} {value!r} {reason}")
+        self.field = field
+        self.value = value
+        self.reason = reason
+
+
+def clean_text(text: str) -> str:
+    """Return `text` without what no store can hold; the same object if there is nothing.
+
+    Halves of a surrogate pair are joined; a lone half and a NUL become U+FFFD.
+
+    Example:
+        >>> clean_text("a\\x00b\\ud800")
+        'a�b�'
+    """
+    if text.isascii():
+        return text.replace("\x00", "\ufffd") if "\x00" in text else text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\x00", "\ufffd") if "\x00" in text else text
+
+
+def dump_json(value: object, *, replaced: list[str] | None = None) -> bytes:
+    """Return the canonical JSON of `value`: keys sorted, no white space, UTF-8.
+
+    Args:
+        value: Plain data. What JSON has no form for becomes its text.
+        replaced: Texts that had to be cleaned are appended here.
+
+    Returns:
+        UTF-8 text.
+    """
+    try:
+        data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a lone surrogate, a foreign type, a huge integer, a key that is no text
+        return _dump_odd(value, replaced)
+    return _dump_odd(value, replaced) if b"\\u0000" in data else data
+
+
+def _dump_odd(value: object, replaced: list[str] | None) -> bytes:
+    found: list[str] = [] if replaced is None else replaced
+    return orjson.dumps(_plain(value, found), option=orjson.OPT_SORT_KEYS)
+
+
+def _plain(value: object, replaced: list[str]) -> object:
+    if isinstance(value, str):
+        cleaned = clean_text(value)
+        if cleaned is not value:
+            replaced.append(value)
+        return cleaned
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value).items()
+        return {str(_plain(str(k), replaced)): _plain(v, replaced) for k, v in items}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, replaced) for item in cast("list[object]", value)]
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    return str(value)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return the first and last halves of `text` with a mark between, `limit` characters long.
+
+    The mark counts, so that a shortened text is never shortened again.
+
+    Example:
+        >>> shortened("abcdefghijklmnopqrstuvwxyz", 15)
+        'abcde […] vwxyz'
+    """
+    room = limit - len(CUT_MARK)
+    head = (room + 1) // 2
+    return text[:head] + CUT_MARK + text[len(text) - (room - head) :]
+
+
+def number_of(value: object, name: str) -> float | None:
+    """Return `value` as a finite number; None if it is missing.
+
+    Raises:
+        RowError: If it is something else.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise RowError(name, value, "is not a number")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise RowError(name, value, "is not a number") from None
+    if not math.isfinite(number):
+        raise RowError(name, value, "is not a finite number")
+    return number
+
+
+def moment_of(value: object) -> tuple[str | None, float | None]:
+    """Return a time as ISO 8601 text and as seconds since 1970, UTC.
+
+    A text without a zone counts as UTC. A number is an epoch in seconds, or in milliseconds
+    where seconds would lie beyond the year 5000.
+
+    Args:
+        value: ISO 8601 text, an epoch, a `datetime`, or None.
+
+    Returns:
+        The text as it was given and its moment; both None if there is none.
+
+    Raises:
+        RowError: If it is something else.
+
+    Example:
+        >>> moment_of("1970-01-02")
+        ('1970-01-02', 86400.0)
+    """
+    if value is None or value == "":
+        return None, None
+    if isinstance(value, str):
+        return value, _moment(value)
+    if isinstance(value, datetime):
+        return value.isoformat(), _moment(value.isoformat())
+    seconds = number_of(value, "timestamp") or 0.0
+    if abs(seconds) > _MILLISECONDS:
+        seconds /= 1000
+    try:
+        text = datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (OverflowError, ValueError, OSError):
+        raise RowError("timestamp", value, "is not a time") from None
+    return text, seconds
+
+
+@lru_cache(maxsize=4096)
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        raise RowError("timestamp", text, "is not ISO 8601") from None
