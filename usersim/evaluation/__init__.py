@@ -8,10 +8,14 @@ from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.cache import FileCache, PredictionCache
 from usersim.evaluation.harness import evaluate
+from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
+from usersim.evaluation.populations import PopulationRow, population_rows
 from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
+from usersim.evaluation.report import Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
+from usersim.evaluation.verdict import sentence, verdicts
 
 __all__ = [
     "METRICS",
@@ -19,11 +23,15 @@ __all__ = [
     "Comparison",
     "Estimate",
     "Evaluation",
+    "Example",
     "FileCache",
     "Interval",
+    "LeakageTable",
     "Metric",
+    "PopulationRow",
     "PredictionCache",
     "Resampling",
+    "Section",
     "WinRate",
     "comparisons_needed",
     "default_metrics",
@@ -31,6 +39,10 @@ __all__ = [
     "holm",
     "others_arm",
     "own_mode_arm",
+    "population_rows",
+    "sentence",
     "uniform_arm",
+    "verdicts",
     "win_rate",
+    "write_report",
 ]

@@ -6,12 +6,13 @@ next run tries them again.
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from usersim.errors import EvaluationError
 from usersim.types import Prediction
@@ -75,15 +76,15 @@ class FileCache:
         Raises:
             EvaluationError: If the file cannot be written, or the disk is full.
         """
-        body = {"key": key, "prediction": prediction}
+        body = {"key": key, "prediction": asdict(prediction)}
+        line = f"\n{json.dumps(body, default=str)}\n".encode("ascii")
         try:
-            line = b"\n" + orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS) + b"\n"
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 written = os.write(handle, line)
             finally:
                 os.close(handle)
-        except (OSError, orjson.JSONEncodeError) as error:
+        except OSError as error:
             raise EvaluationError(
                 f"a prediction cannot be written to {str(self.path)!r}: {error}",
                 hint="free some space or choose another folder; finished predictions are kept",
@@ -103,7 +104,7 @@ class FileCache:
 
     def _take(self, line: bytes) -> None:
         try:
-            body = orjson.loads(line)
+            body = json.loads(line)
             self._known[str(body["key"])] = _PREDICTION.validate_python(body["prediction"])
-        except (orjson.JSONDecodeError, ValidationError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):  # pydantic's and JSON's errors are ValueErrors
             self.damaged += 1

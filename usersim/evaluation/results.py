@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
     from rich.table import Table
 
-__all__ = ["Comparison", "Estimate", "Evaluation"]
+__all__ = ["Comparison", "Estimate", "Evaluation", "better_word", "plain"]
 
 _TIE = 1e-12
 """Scores closer than this are a tie: what differs is rounding."""
@@ -106,7 +107,7 @@ class Evaluation:
     resamples: int
     seed: int
 
-    @property
+    @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
         """Every other arm against the baseline, by metric."""
         return self.against(self.baseline)
@@ -194,7 +195,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, object]:
         """Return all figures as plain values for JSON; NaN as None. No text of the corpus."""
-        return _plain(
+        return plain(
             {
                 "baseline": self.baseline,
                 "n_items": len(self.interactions),
@@ -286,7 +287,8 @@ def _describe(metric: Metric) -> dict[str, object]:
     }
 
 
-def _plain(value: Mapping[str, object]) -> dict[str, object]:
+def plain(value: Mapping[str, object]) -> dict[str, object]:
+    """Return `value` in a form that JSON holds; numbers that are not finite become None."""
     return {key: _plain_value(inner) for key, inner in value.items()}
 
 

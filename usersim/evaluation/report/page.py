@@ -1,0 +1,123 @@
+"""The one-page report: plain values into a self-contained HTML page.
+
+Every text is escaped; the page loads nothing, and its own policy forbids it to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from usersim.evaluation.bootstrap import Interval
+from usersim.evaluation.leakage import LeakageTable
+from usersim.evaluation.report.plots import Plot, calibration, forest, leakage_scatter, per_user
+from usersim.evaluation.results import Evaluation, better_word
+from usersim.evaluation.tables import arrow, headline_metrics
+from usersim.evaluation.verdict import verdicts
+
+__all__ = ["Example", "Section", "render_page"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One simulated answer beside what the person did.
+
+    Attributes:
+        user_id: Whose answer is simulated.
+        question: The context, as text.
+        action: The simulated action.
+        reasoning: The trace that led to it; empty if there was none.
+        true_action: What the person did.
+        arm: Who simulated.
+    """
+
+    user_id: str
+    question: str
+    action: str
+    reasoning: str = ""
+    true_action: str = ""
+    arm: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of the report that the caller adds.
+
+    Attributes:
+        heading: Its heading.
+        paragraphs: Plain text.
+        columns: Headings of its table; empty without a table.
+        rows: Cells of its table.
+    """
+
+    heading: str
+    paragraphs: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def render_page(
+    evaluation: Evaluation,
+    *,
+    title: str,
+    leakage: LeakageTable | None,
+    examples: Sequence[Example],
+    also_against: Sequence[str],
+    sections: Sequence[Section],
+    provenance: Mapping[str, object],
+) -> str:
+    """Return the report as HTML; arguments as in `write_report`."""
+    environment = Environment(
+        loader=PackageLoader("usersim.evaluation.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "share": _share, "interval": _interval}
+    baselines = list(dict.fromkeys([evaluation.baseline, *also_against]))
+    return environment.get_template("report.html.jinja").render(
+        title=title,
+        evaluation=evaluation,
+        metrics=headline_metrics(evaluation),
+        measured=[m for m in evaluation.metrics if _measured(evaluation, m.name)],
+        arrow=arrow,
+        better_word=better_word,
+        verdicts={name: verdicts(evaluation, baseline=name) for name in baselines},
+        comparisons=evaluation.comparisons,
+        plots=_plots(evaluation, baselines, leakage),
+        leakage=leakage,
+        examples=examples,
+        sections=sections,
+        provenance={key: str(value) for key, value in provenance.items()},
+    )
+
+
+def _measured(evaluation: Evaluation, metric: str) -> bool:
+    return any(e.metric == metric for e in evaluation.estimates)
+
+
+def _plots(
+    evaluation: Evaluation, baselines: Sequence[str], leakage: LeakageTable | None
+) -> list[Plot]:
+    first = next((m for m in headline_metrics(evaluation) if m.itemwise), None)
+    drawn = [forest(evaluation, evaluation.against(name)) for name in baselines]
+    drawn.append(calibration(evaluation))
+    drawn.append(per_user(evaluation, first) if first else None)
+    drawn.append(leakage_scatter(leakage) if leakage else None)
+    return [plot for plot in drawn if plot is not None]
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def _share(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def _interval(interval: Interval) -> str:
+    return f"[{_number(interval.low)}, {_number(interval.high)}]"

@@ -1,0 +1,258 @@
+"""The report's plots, as SVG data URIs: light background, one palette, units on every axis.
+
+Knows evaluations and leakage tables; knows nothing of pages or files. No pyplot and no global
+state of matplotlib, so drawing is safe inside another program.
+"""
+# pyright: reportUnknownMemberType=false
+# (matplotlib's plotting methods take untyped keyword arguments)
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from usersim.errors import MissingDependencyError
+from usersim.evaluation.metrics import LOG_SCORE, Metric, distribution
+from usersim.evaluation.results import Comparison, Evaluation
+from usersim.evaluation.tables import headline_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from usersim.evaluation.leakage import LeakageTable
+
+__all__ = ["Plot", "calibration", "forest", "leakage_scatter", "per_user"]
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
+"""From Okabe and Ito's palette, told apart by the colour-blind and in grey print."""
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+    "svg.hashsalt": "usersim",
+    "text.parse_math": False,
+}
+_LABEL = 34
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One picture of the report.
+
+    Attributes:
+        heading: What it is.
+        uri: SVG as a data URI.
+        alt: What it shows, for those who do not see it.
+        caption: How to read it.
+    """
+
+    heading: str
+    uri: str
+    alt: str
+    caption: str
+
+
+def _draw(size: tuple[float, float], paint: Callable[[Figure], None]) -> str:
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("matplotlib", extra="report", why="the report") from error
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcParams.update(_STYLE)
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # emoji in a name
+        figure = Figure(figsize=size, layout="constrained")
+        paint(figure)
+        out = io.BytesIO()
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LABEL else text[: _LABEL - 1] + "…"
+
+
+def forest(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> Plot | None:
+    """Return the paired differences with intervals, one panel per headline metric."""
+    panels = [
+        (m, sorted((c for c in comparisons if c.metric == m.name), key=_gap_towards(m)))
+        for m in headline_metrics(evaluation)
+    ]
+    panels = [(m, found) for m, found in panels if found]
+    if not panels:
+        return None
+    baseline = comparisons[0].baseline
+    columns = min(2, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    tallest = max(len(found) for _, found in panels)
+
+    def paint(figure: Figure) -> None:
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes, (metric, found) in zip(grid.flat, panels, strict=False):
+            _forest_panel(axes, metric, found)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
+
+    return Plot(
+        f"Differences to {baseline}",
+        _draw((5 * columns, rows * (1.1 + 0.32 * tallest)), paint),
+        f"Paired differences of {tallest} arms to {baseline} with 95 % intervals.",
+        "Best arm on top. A bar that crosses the line at 0 is not distinguishable from the "
+        "baseline. Blue: better, orange: worse, grey: not distinguishable.",
+    )
+
+
+def _gap_towards(metric: Metric) -> Callable[[Comparison], float]:
+    sign = -1.0 if metric.greater_is_better is False else 1.0
+    return lambda comparison: sign * comparison.difference.value
+
+
+def _forest_panel(axes: Axes, metric: Metric, found: Sequence[Comparison]) -> None:
+    for place, comparison in enumerate(found):
+        gap = comparison.difference
+        colour = GREY
+        if gap.excludes(0.0):
+            colour = BLUE if metric.better(gap.value, 0.0) else ORANGE
+        axes.plot([gap.low, gap.high], [place, place], color=colour, linewidth=2)
+        axes.plot(gap.value, place, "o", color=colour, markersize=5)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(found)), [_short(c.arm) for c in found])
+    axes.set_ylim(-0.6, len(found) - 0.4)
+    side = {True: "right is better", False: "left is better", None: "nearer is better"}
+    axes.set_title(f"{metric.label} ({side[metric.greater_is_better]})", fontsize=9, loc="left")
+    axes.set_xlabel(f"difference, {metric.unit}")
+
+
+def calibration(evaluation: Evaluation, *, bins: int = 10) -> Plot | None:
+    """Return hit rate against confidence, one panel per arm with probabilities."""
+    measured = [a for a in evaluation.arms if evaluation.estimate(a, LOG_SCORE.name)]
+    if not measured:
+        return None
+    columns = min(4, len(measured))
+    rows = math.ceil(len(measured) / columns)
+
+    def paint(figure: Figure) -> None:
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes, arm in zip(grid.flat, measured, strict=False):
+            _calibration_panel(axes, *_confidences(evaluation, arm), bins)
+            axes.set_title(_short(arm), fontsize=9, loc="left")
+        for axes in grid.flat[len(measured) :]:
+            axes.set_axis_off()
+        figure.supxlabel("confidence: largest option probability", fontsize=9)
+        figure.supylabel("share correct", fontsize=9)
+
+    return Plot(
+        "Calibration",
+        _draw((2.4 * columns, 2.3 * rows + 0.3), paint),
+        f"Share correct against confidence for {len(measured)} arms.",
+        "On the dashed line the arm is right as often as it says. Area of a dot: number of items.",
+    )
+
+
+def _confidences(evaluation: Evaluation, arm: str) -> tuple[list[float], list[bool]]:
+    confidence: list[float] = []
+    hits: list[bool] = []
+    for item, prediction in zip(evaluation.interactions, evaluation.predictions[arm], strict=True):
+        if LOG_SCORE.applies(item) and prediction.probabilities:
+            p = distribution(item, prediction)
+            confidence.append(float(p.max()))
+            hits.append(item.space.options[int(p.argmax())] == item.action)  # type: ignore[union-attr]
+    return confidence, hits
+
+
+def _calibration_panel(
+    axes: Axes, confidence: Sequence[float], hits: Sequence[bool], bins: int
+) -> None:
+    places = np.clip(np.ceil(np.array(confidence) * bins).astype(int) - 1, 0, bins - 1)
+    axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=0.8)
+    for place in np.unique(places):
+        inside = places == place
+        size = 15 + 120 * inside.mean()
+        x, y = np.array(confidence)[inside].mean(), np.array(hits)[inside].mean()
+        axes.scatter(x, y, s=size, color=BLUE, edgecolor="white", linewidth=0.6)
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_aspect("equal")
+
+
+def per_user(evaluation: Evaluation, metric: Metric) -> Plot | None:
+    """Return each person's own score under every arm, and the mean."""
+    arms = [a for a in evaluation.arms if evaluation.estimate(a, metric.name)]
+    if not metric.itemwise or not arms:
+        return None
+    users = list(dict.fromkeys(i.user_id for i in evaluation.interactions))
+    scores = _user_scores(evaluation, metric, arms, users)
+    named = len(users) <= 8  # noqa: PLR2004 - more names would overlap
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for place, user in enumerate(users):
+            axes.plot(scores[place], color=GREY, linewidth=0.7, alpha=0.6, marker="o", markersize=3)
+            if named:
+                axes.annotate(
+                    _short(user), (len(arms) - 1, scores[place, -1]), xytext=(6, 0),
+                    textcoords="offset points", fontsize=7, va="center",
+                )  # fmt: skip
+        values = [e.interval.value for a in arms if (e := evaluation.estimate(a, metric.name))]
+        axes.plot(values, "D", color=ORANGE, markersize=7, label="all items")
+        axes.set_xticks(range(len(arms)), [_short(a) for a in arms], rotation=25, ha="right")
+        axes.set_ylabel(f"{metric.label}, {metric.unit}")
+        axes.legend(frameon=False, loc="best")
+
+    return Plot(
+        f"Each person: {metric.label}",
+        _draw((max(5.0, 1.1 * len(arms) + 2), 3.6), paint),
+        f"{metric.label} of {len(users)} people under {len(arms)} arms.",
+        "One grey line is one person, the same person in every arm.",
+    )
+
+
+def _user_scores(
+    evaluation: Evaluation, metric: Metric, arms: Sequence[str], users: Sequence[str]
+) -> np.ndarray:
+    """Return the metric of each person under each arm; NaN without items. Shape `(u, arms)`."""
+    owner = np.array([i.user_id for i in evaluation.interactions], dtype=object)
+    rows = [evaluation.statistics[metric.name, arm] for arm in arms]
+    return np.array(
+        [[metric.finish(r[owner == user].sum(axis=0)) for r in rows] for user in users],
+        dtype=np.float64,
+    )
+
+
+def leakage_scatter(table: LeakageTable) -> Plot | None:
+    """Return raw gain against containment, refused traces set apart."""
+    if not table.points:
+        return None
+    markers = {"forward": "o", "backward": "^", "decoy": "s"}
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for source, marker in markers.items():
+            for valid, colour in ((True, BLUE), (False, ORANGE)):
+                found = [p for p in table.points if (p.source, p.valid) == (source, valid)]
+                if found:
+                    axes.scatter(
+                        [p.containment for p in found], [p.gain for p in found], s=22,
+                        marker=marker, color=colour, alpha=0.6, linewidth=0, rasterized=True,
+                        label=f"{source}, {'passed' if valid else 'refused'}",
+                    )  # fmt: skip
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_xlabel("share of the action's 4-grams in the trace")
+        axes.set_ylabel(f"gain, {table.unit}")
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+    return Plot(
+        "Gain against leakage",
+        _draw((7.0, 3.6), paint),
+        f"Gain and containment of {len(table.points)} traces.",
+        "A trace that copies the action reconstructs it: high on the right is a leak.",
+    )

@@ -1,0 +1,53 @@
+"""Sentences that a table of intervals allows, and no others.
+
+A win is said only where the interval of the paired difference excludes 0; where the corrected
+p-value does not agree, the sentence says so.
+"""
+
+from __future__ import annotations
+
+from usersim.evaluation.results import Comparison, Evaluation
+
+__all__ = ["sentence", "verdicts"]
+
+_ALPHA = 0.05
+
+
+def sentence(evaluation: Evaluation, comparison: Comparison) -> str:
+    """Return what one comparison allows to be said, in plain words."""
+    metric = evaluation.metric(comparison.metric)
+    gap = comparison.difference
+    figures = (
+        f"difference {_signed(gap.value)} [{_signed(gap.low)}, {_signed(gap.high)}] {metric.unit}, "
+        f"{comparison.n_items} items"
+    )
+    head = f"{metric.label}: {comparison.arm}"
+    if not gap.excludes(0.0):
+        return f"{head} is not distinguishable from {comparison.baseline}: {figures}."
+    if metric.greater_is_better is None:
+        return f"{head} differs from {comparison.baseline}: {figures} (aimed at {metric.target:g})."
+    word = "better" if metric.better(gap.value, 0.0) else "worse"
+    caution = (
+        f"; this does not survive the correction for several arms (p = {comparison.p_holm:.2f})"
+        if comparison.p_holm > _ALPHA
+        else ""
+    )
+    return f"{head} is {word} than {comparison.baseline}: {figures}{caution}."
+
+
+def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str]:
+    """Return a sentence per arm on each headline metric.
+
+    Args:
+        evaluation: What was measured.
+        baseline: What to compare with; None takes the evaluation's own.
+
+    Returns:
+        Sentences, by metric.
+    """
+    compared = evaluation.against(baseline or evaluation.baseline)
+    return [sentence(evaluation, c) for c in compared if evaluation.metric(c.metric).headline]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
