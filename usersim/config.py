@@ -180,7 +180,7 @@ class EngineConfig(_Config):
     """`auto` takes a GPU if there is one."""
     row_tokens: Annotated[int, Field(ge=64)] = 1024
     """Tokens of one packed row: more share longer prompts, fewer keep attention cheap."""
-    batch_draws: Annotated[int, Field(ge=1)] = 32
+    batch_draws: Annotated[int, Field(ge=1)] = 64
     """Draws decoded together."""
 
 

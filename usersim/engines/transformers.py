@@ -1,0 +1,419 @@
+# pyright: basic
+"""The in-process engine: any Hugging Face causal language model, on a CPU or one GPU.
+
+Requests are packed into token trees for scoring (`usersim.engines.packing`) and decoded
+together (`usersim.engines.decoding`). Adapters are PEFT folders, applied per request.
+Knows models and tensors; knows nothing of corpora or traces.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from usersim.config import EngineConfig
+from usersim.engines.adapters import check_adapter
+from usersim.engines.base import (
+    AdapterRef,
+    Capabilities,
+    Draw,
+    GenerateRequest,
+    Progress,
+    Score,
+    ScoreRequest,
+)
+from usersim.engines.chat import encode_continuation, encode_prompt, end_of_turn_id
+from usersim.engines.decoding import DrawState, decode, forward_row
+from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.packing import PackedRow, pack
+from usersim.errors import (
+    AdapterLoadError,
+    ContextLengthError,
+    EngineError,
+    MissingDependencyError,
+    ModelLoadError,
+    ScoringError,
+    boundary,
+)
+
+__all__ = ["TransformersEngine", "load_model", "load_tokenizer"]
+
+logger = logging.getLogger(__name__)
+
+ADAPTERS_IN_MEMORY = 8
+HEAD_ROWS = 256
+"""Positions whose vocabulary-wide log-probabilities are normalised together; bounds memory."""
+
+
+def _torch() -> Any:
+    """Import torch, patient threads first: spinning ones starve whatever else runs."""
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        import peft  # noqa: F401 - told apart from a broken torch here, used below
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            error.name or "torch", extra="local", why="running a model in this process"
+        ) from error
+    return torch
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """Load a model's tokenizer.
+
+    Raises:
+        ModelLoadError: If there is none, or it is not a fast one.
+    """
+    _torch()
+    from transformers import AutoTokenizer
+
+    with boundary(ModelLoadError, f"loading the tokenizer of {str(folder)!r}"):
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    if not tokenizer.is_fast:
+        raise ModelLoadError(f"the tokenizer of {str(folder)!r} is not a fast one")
+    return tokenizer
+
+
+def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
+    """Load a causal language model in evaluation mode.
+
+    Args:
+        folder: A Hugging Face folder or hub name.
+        dtype: `auto`, `float32`, `bfloat16` or `float16`.
+        device: `auto` or a torch device.
+
+    Returns:
+        The model, on its device.
+
+    Raises:
+        ModelLoadError: If it cannot be loaded, or its layers are not attention layers.
+    """
+    torch = _torch()
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as noise
+
+    place = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    kind = dtype if dtype != "auto" else ("float32" if place == "cpu" else "bfloat16")
+    noise.disable_progress_bar()
+    hint = "name a Hugging Face model folder, a hub name that this machine can reach, or 'embedded'"
+    with boundary(ModelLoadError, f"loading the model {str(folder)!r}", hint=hint):
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=getattr(torch, kind), attn_implementation="sdpa"
+        )
+    if getattr(model, "_is_stateful", False):
+        raise ModelLoadError(
+            f"{str(folder)!r} ({model.config.model_type}) keeps a recurrent state; "
+            "shared beginnings need attention layers",
+            hint="choose a transformer with attention in every layer",
+        )
+    return model.to(place).eval()
+
+
+class TransformersEngine:
+    """Runs a Hugging Face model in this process.
+
+    Args:
+        model: `"embedded"`, a model folder or a hub name.
+        config: Arithmetic, device and batch sizes.
+
+    Raises:
+        ModelLoadError: If the model cannot be loaded.
+        MissingDependencyError: If the extra `local` is not installed.
+
+    Example:
+        ```python
+        engine = TransformersEngine("embedded")
+        request = GenerateRequest(prompt=(("user", "Hello."),), max_tokens=8, temperature=0)
+        engine.generate([request])[0][0].text
+        ```
+    """
+
+    def __init__(self, model: str | Path, config: EngineConfig = EngineConfig()) -> None:
+        folder = model_folder(model)
+        self._name = str(model)
+        self._folder = folder
+        self._config = config
+        self._tokenizer = load_tokenizer(folder)
+        self._model: Any = load_model(folder, dtype=config.dtype, device=config.device)
+        self._ends = self._end_tokens()
+        self._peft: Any = None
+        self._loaded: OrderedDict[str, str] = OrderedDict()
+        self._counter = 0
+        self._lock = threading.RLock()
+        dtype = str(self._model.dtype).removeprefix("torch.")
+        self._identity = f"{self._name}@{model_digest(folder)[:12]}/{dtype}/transformers"
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def model(self) -> str:
+        """Name or path of the base model, as it was given."""
+        return self._name
+
+    @property
+    def identity(self) -> str:
+        """Model, digest of its files, arithmetic and engine."""
+        return self._identity
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Scores, adapters, streaming; seeds are exact up to rounding."""
+        limit = getattr(self._model.config, "max_position_embeddings", None) if self._model else None
+        return Capabilities(
+            logprobs=True, adapters=True, streaming=True, seeds="rounding", max_context=limit
+        )
+
+    def _end_tokens(self) -> frozenset[int]:
+        named = self._model.generation_config.eos_token_id
+        listed = named if isinstance(named, list) else [named]
+        ends = {*listed, self._tokenizer.eos_token_id, end_of_turn_id(self._tokenizer)}
+        return frozenset(token for token in ends if token is not None)
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens `text` has by itself."""
+        return len(encode_continuation(self._tokenizer, text, end=False))
+
+    def truncate(self, text: str, max_tokens: int) -> str:
+        """Return the longest beginning of `text` that has at most `max_tokens` tokens."""
+        tokens = encode_continuation(self._tokenizer, text, end=False)
+        if len(tokens) <= max_tokens:
+            return text
+        return self._text(tokens[:max_tokens]).rstrip("�")
+
+    def _text(self, tokens: list[int]) -> str:
+        return self._tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+    # ------------------------------------------------------------------ scoring
+
+    def score(
+        self, requests: Sequence[ScoreRequest], *, progress: Progress | None = None
+    ) -> list[Score]:
+        """Return the log-probability of each request's continuation, token by token.
+
+        Whatever the requests share from the beginning is computed once.
+
+        Raises:
+            ScoringError: If a continuation has no token.
+            ContextLengthError: If a request does not fit the model.
+            AdapterLoadError: If an adapter cannot be used.
+        """
+        results: list[Score | None] = [None] * len(requests)
+        done = 0
+        for adapter, members in _by_adapter(requests):
+            starts, sequences = [], []
+            for member in members:
+                start, tokens = self._score_tokens(requests[member])
+                starts.append(start)
+                sequences.append(tokens)
+            for row in pack(sequences, row_tokens=self._config.row_tokens):
+                with self._using(adapter):
+                    scores = self._score_row(row, [starts[which] for which in row.members])
+                for which, score in zip(row.members, scores, strict=True):
+                    results[members[which]] = score
+                done += len(row.members)
+                if progress:
+                    progress(done, len(requests))
+        return [score for score in results if score is not None]
+
+    def _score_tokens(self, request: ScoreRequest) -> tuple[int, list[int]]:
+        prompt = encode_prompt(self._tokenizer, request.prompt, request.prefix)
+        own = encode_continuation(self._tokenizer, request.continuation, end=request.end)
+        if not own:
+            raise ScoringError(
+                f"there is nothing to score: continuation {request.continuation!r} has no token"
+            )
+        self._fits(len(prompt) + len(own))
+        return len(prompt), prompt + own
+
+    def _score_row(self, row: PackedRow, starts: list[int]) -> list[Score]:
+        """Score the tokens of each path from its start on; the node before predicts each."""
+        torch = _torch()
+        sources = [path[start - 1 : -1] for path, start in zip(row.paths, starts, strict=True)]
+        nodes = sorted({int(node) for source in sources for node in source})
+        place = {node: i for i, node in enumerate(nodes)}
+        pairs = [
+            (place[int(node)], int(row.tokens[target]))
+            for source, path, start in zip(sources, row.paths, starts, strict=True)
+            for node, target in zip(source, path[start:], strict=True)
+        ]
+        with torch.inference_mode(), boundary(EngineError, "scoring a packed row"):
+            logits = forward_row(
+                self._model, row, keep=torch.tensor(nodes), use_cache=False
+            ).logits[0]
+            norms = torch.cat([part.float().logsumexp(-1) for part in logits.split(HEAD_ROWS)])
+            at = torch.tensor(pairs, device=logits.device)
+            values = (logits[at[:, 0], at[:, 1]].float() - norms[at[:, 0]]).tolist()
+        scores, offset = [], 0
+        for source in sources:
+            scores.append(Score(tuple(values[offset : offset + len(source)])))
+            offset += len(source)
+        return scores
+
+    # ------------------------------------------------------------------ generating
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], *, progress: Progress | None = None
+    ) -> list[tuple[Draw, ...]]:
+        """Return `n` draws per request, in the order of the requests.
+
+        Raises:
+            ContextLengthError: If a request does not fit the model.
+            AdapterLoadError: If an adapter cannot be used.
+        """
+        states = [self._states(request) for request in requests]
+        done = 0
+        for adapter, members in _by_adapter(requests):
+            queue = [state for member in members for state in states[member]]
+            # Neighbours in this order share their prompts' beginnings.
+            queue.sort(key=lambda state: state.prompt)
+            for start in range(0, len(queue), self._config.batch_draws):
+                batch = queue[start : start + self._config.batch_draws]
+                with self._using(adapter), boundary(EngineError, "decoding a batch"):
+                    for _ in self._decode(batch):
+                        pass
+                done += len(batch)
+                if progress:
+                    finished = sum(all(s.finish for s in group) for group in states)
+                    progress(finished, len(requests))
+        return [tuple(_draw(state) for state in group) for group in states]
+
+    def stream(self, request: GenerateRequest) -> Iterator[str]:
+        """Yield the first draw of `request` piece by piece.
+
+        What could be the beginning of a stop string, or half a character, is held back, so
+        that the pieces join to exactly the draw's text.
+
+        Yields:
+            Pieces of text.
+
+        Raises:
+            ContextLengthError: If the request does not fit the model.
+            AdapterLoadError: If the adapter cannot be used.
+        """
+        state = self._states(request)[0]
+        hold = max((len(stop) for stop in state.stop), default=1) - 1
+        sent = 0
+        with self._using(request.adapter), boundary(EngineError, "streaming a draw"):
+            for _ in self._decode([state]):
+                text = state.text if state.finish else self._text(state.tokens)
+                safe = len(text) if state.finish else len(text.rstrip("�")) - hold
+                if safe > sent:
+                    yield text[sent:safe]
+                    sent = safe
+
+    def _decode(self, batch: list[DrawState]) -> Iterator[None]:
+        return decode(
+            self._model,
+            batch,
+            ends=self._ends,
+            text_of=self._text,
+            row_tokens=self._config.row_tokens,
+        )
+
+    def _states(self, request: GenerateRequest) -> list[DrawState]:
+        prompt = encode_prompt(self._tokenizer, request.prompt, request.prefix)
+        self._fits(len(prompt) + request.max_tokens)
+        return [
+            DrawState(
+                prompt=prompt,
+                max_tokens=request.max_tokens,
+                temperature=request.temperature,
+                top_p=request.top_p,
+                stop=request.stop,
+                seed=(request.seed % 2**64, index),
+            )
+            for index in range(request.n)
+        ]
+
+    def _fits(self, n_tokens: int) -> None:
+        self._alive()
+        limit = self.capabilities.max_context
+        if limit is not None and n_tokens > limit:
+            raise ContextLengthError(n_tokens, limit)
+
+    # ------------------------------------------------------------------ adapters
+
+    @contextmanager
+    def _using(self, adapter: AdapterRef | None) -> Iterator[None]:
+        """Apply `adapter`, or none, to what is run inside."""
+        with self._lock:
+            self._alive()
+            if adapter is not None:
+                self._activate(adapter)
+            off = self._peft is not None and adapter is None
+            with self._peft.disable_adapter() if off else nullcontext():
+                yield
+
+    def _activate(self, adapter: AdapterRef) -> None:
+        if adapter.name not in self._loaded:
+            self._load(adapter)
+        self._loaded.move_to_end(adapter.name)
+        self._peft.set_adapter(self._loaded[adapter.name])
+
+    def _load(self, adapter: AdapterRef) -> None:
+        from peft import PeftModel
+
+        check_adapter(adapter, self._folder)
+        # PEFT keeps adapters in a ModuleDict, whose keys may hold no dot.
+        self._counter += 1
+        inner = f"adapter_{self._counter}"
+        hint = "train it again, or load the folder that it was saved to"
+        with boundary(AdapterLoadError, f"loading adapter {adapter.name!r}", hint=hint):
+            if self._peft is None:
+                self._peft = PeftModel.from_pretrained(
+                    self._model, adapter.path, adapter_name=inner
+                ).eval()
+            else:
+                self._peft.load_adapter(adapter.path, adapter_name=inner)
+        self._loaded[adapter.name] = inner
+        while len(self._loaded) > ADAPTERS_IN_MEMORY:
+            _, oldest = self._loaded.popitem(last=False)
+            self._peft.delete_adapter(oldest)
+
+    # ------------------------------------------------------------------ life
+
+    def _alive(self) -> None:
+        if self._model is None:
+            raise EngineError(f"the engine of {self._name!r} is closed")
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._model = self._peft = None
+        self._loaded.clear()
+
+    def __enter__(self) -> TransformersEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _by_adapter(
+    requests: Sequence[GenerateRequest] | Sequence[ScoreRequest],
+) -> list[tuple[AdapterRef | None, list[int]]]:
+    """Group requests by adapter, the base model first."""
+    groups: dict[AdapterRef | None, list[int]] = {}
+    for index, request in enumerate(requests):
+        groups.setdefault(request.adapter, []).append(index)
+    return sorted(groups.items(), key=lambda group: group[0].name if group[0] else "")
+
+
+def _draw(state: DrawState) -> Draw:
+    assert state.finish is not None, "decode returned before every draw had finished"
+    return Draw(
+        text=state.text,
+        finish=state.finish,
+        n_tokens=len(state.tokens),
+        mean_logprob=sum(state.logprobs) / len(state.logprobs),
+    )
