@@ -29,14 +29,17 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 """Words too common to say, by themselves, that an option is meant."""
 
 _ANNOUNCE = (
-    r"choos\w*|chose|pick\w*|select\w*|answer\w*|say|said|rat(?:e|ed|ing)|option|score|"
-    r"giv(?:e|es|ing)|gave|vot\w+|mark\w*|respon[ds]\w*|reply|replied|go with|went with|opt\w* for|tick\w*"
+    r"choos\w*|chose|pick\w*|select\w*|answer\w*|say|said|rat(?:e|ed|ing)|option|score|giv(?:es?|ing)"
+    r"|gave|vot\w+|mark\w*|respon[ds]\w*|reply|replied|go with|went with|opt\w* for|tick\w*"
+)
+_DESCRIBE = (
+    r"would be|(?:that|it|this)(?:['’]s| is| was| feels| sounds)|lean\w*|therefore|describe\w*"
 )
 _CUE = re.compile(
-    rf"\b(?:{_ANNOUNCE}|would be|(?:that|it|this)(?:['’]s| is| was| feels| sounds)|lean\w*|therefore|describe\w*)\W+(?:\w+\W+){{0,3}}$",
+    rf"\b(?:{_ANNOUNCE}|{_DESCRIBE})\W+(?:(?!(?:whether|if|n?or|than)\b)\w+\W+){{0,3}}$",
     re.IGNORECASE,
 )
-"""Announces an answer, up to three words before it."""
+"""Announces an answer, up to three words before it; "whether" and "or" weigh options instead."""
 _NEAR_CUE = re.compile(
     rf"\b(?:{_ANNOUNCE})\W+(?:(?:an?|the|is|be|it|with|to|option|number)\W+){{0,2}}$",
     re.IGNORECASE,
@@ -143,9 +146,9 @@ def asserts_option(text: str, options: Sequence[str], chosen: int, context: str)
 def _names(options: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[int, ...]]:
     """Return what can stand for which options, longest first.
 
-    An option that is itself its family's core ("Agree" beside "Strongly agree") stands for the
-    family: naming it gives the direction away. A core that all options share ("like me" in a scale of likeness) tells nothing and is left
-    out; so is an option without words.
+    An option that is its family's core ("Agree" beside "Strongly agree") stands for the family:
+    naming it gives the direction away. A core that all options share ("like me" in a scale of
+    likeness) tells nothing and is left out; so is an option without words.
     """
     cores = [core(option) for option in options]
     names: dict[tuple[str, ...], tuple[int, ...]] = {}
