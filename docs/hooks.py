@@ -57,8 +57,7 @@ def _modules(name: str) -> str:
         ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for file in sorted(path.rglob("*.py"))
         if not any(part.startswith("_") for part in file.relative_to(ROOT).parts)
-        and "versions" not in file.parts
-        and file.stem != "env"
+        and "migrations" not in file.parts
     ]
     return "\n".join(f"::: {each}\n" for each in names)
 
