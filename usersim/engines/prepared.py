@@ -1,0 +1,241 @@
+"""Folders that are whole or not there: built once, checked on every opening.
+
+Knows files, digests and locks; knows nothing of models. A folder is built under another name and
+renamed into place, with a manifest written last, so that a kill at any moment, a full disk or a
+second process leaves either a whole folder or none. Opening compares sizes and modification times
+with the manifest and takes the full digests only where these differ, or when `verify=True`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from usersim.engines.base import Progress
+from usersim.errors import ModelLoadError
+
+__all__ = ["DISK_HINT", "MANIFEST", "Manifest", "file_sha256", "prepare_folder", "read_manifest"]
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "usersim-model.json"
+"""Written last into a prepared folder: the files with their sizes and digests."""
+DISK_HINT = "free 1.1 GB there, or set USERSIM_CACHE to a folder that can be written"
+
+_PARTIAL = ".partial"
+_LOCK_SECONDS = 900.0
+"""Patience with another process that builds the folder; it takes half a minute on one core."""
+
+
+class _File(BaseModel):
+    """One file of a prepared folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a prepared folder holds, and what it was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    source: str
+    files: dict[str, _File]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the files' names and digests; modification times do not enter."""
+        text = json.dumps(sorted((name, file.sha256) for name, file in self.files.items()))
+        return sha256(text.encode()).hexdigest()
+
+
+def prepare_folder(
+    target: Path,
+    write: Callable[[Path], None],
+    *,
+    source: str,
+    progress: Progress | None = None,
+    verify: bool = False,
+) -> Path:
+    """Return `target`, built by `write` unless it is there and whole.
+
+    Args:
+        target: The folder.
+        write: Fills an empty folder.
+        source: What the folder is made from; another one in the manifest means a rebuild.
+        progress: Called with (steps done, steps in all).
+        verify: Take the digest of every file.
+
+    Returns:
+        `target`.
+
+    Raises:
+        ModelLoadError: If it cannot be built.
+    """
+    step = progress or _ignore
+    if not _damage(target, source, verify=verify):
+        step(2, 2)
+        return target
+    step(0, 2)
+    with _writing(target), _locked(target):
+        # Another process may have built it while this one waited.
+        reason = _damage(target, source, verify=verify)
+        if reason:
+            _build(target, write, source=source, reason=reason, built=lambda: step(1, 2))
+    step(2, 2)
+    return target
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Take the place of a progress function."""
+
+
+@contextmanager
+def _writing(target: Path) -> Generator[None, None, None]:
+    """Name the folder and the way out where the cache cannot be written.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ModelLoadError: In place of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ModelLoadError(
+            f"cannot prepare a model in {str(target.parent)!r}: {error}",
+            hint=DISK_HINT,
+        ) from error
+
+
+@contextmanager
+def _locked(target: Path) -> Generator[None, None, None]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = target.parent / f"{target.name}.lock"
+    try:
+        with FileLock(lock, timeout=_LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise ModelLoadError(
+            f"another process has held {str(lock)!r} for {_LOCK_SECONDS:.0f} s",
+            hint="wait for it to end, or end it",
+        ) from error
+
+
+def _build(
+    target: Path,
+    write: Callable[[Path], None],
+    *,
+    source: str,
+    reason: str,
+    built: Callable[[], None],
+) -> None:
+    """Build `target` beside itself and rename it into place; the lock is held."""
+    parent = target.parent
+    # Whoever left these behind did not live to rename them: the lock was free.
+    for stale in parent.glob(f"{target.name}.*{_PARTIAL}"):
+        shutil.rmtree(stale, ignore_errors=True)
+    if target.exists():
+        logger.warning("rebuilding the prepared model in %s: %s", target, reason)
+    else:
+        logger.info("preparing a model in %s (once)", target)
+    partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", suffix=_PARTIAL, dir=parent))
+    try:
+        write(partial)
+        built()
+        _write_manifest(partial, source)
+        if target.exists():
+            target.rename(
+                Path(tempfile.mkdtemp(prefix=f"{target.name}.", suffix=_PARTIAL, dir=parent))
+            )
+        partial.rename(target)
+        _sync(parent)
+    finally:
+        for left in parent.glob(f"{target.name}.*{_PARTIAL}"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _write_manifest(folder: Path, source: str) -> None:
+    """Bring every file to the disk, then the manifest that vouches for them."""
+    files: dict[str, _File] = {}
+    for path in sorted(folder.iterdir()):
+        path.chmod(0o644)
+        _sync(path)
+        stat = path.stat()
+        files[path.name] = _File(
+            size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=file_sha256(path)
+        )
+    manifest = folder / MANIFEST
+    text = Manifest(format=1, source=source, files=files).model_dump_json(indent=2)
+    manifest.write_text(text, encoding="utf-8")
+    folder.chmod(0o755)
+    _sync(manifest)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or a folder's entries to the disk, where the system can (not on Windows)."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of a prepared folder; None if there is none that can be read."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _damage(folder: Path, source: str, *, verify: bool) -> str:
+    """Return what is wrong with a prepared folder; empty if nothing is."""
+    if not folder.is_dir():
+        return "it does not exist"
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return f"{MANIFEST} is missing or unreadable"
+    if manifest.source != source:
+        return f"it was made from {manifest.source!r}, not from {source!r}"
+    for name, file in manifest.files.items():
+        reason = _file_damage(folder / name, file, verify=verify)
+        if reason:
+            return reason
+    return ""
+
+
+def _file_damage(path: Path, known: _File, *, verify: bool) -> str:
+    if not path.is_file():
+        return f"{path.name} is missing"
+    stat = path.stat()
+    if stat.st_size != known.size:
+        return f"{path.name} has {stat.st_size} bytes instead of {known.size}"
+    unchanged = stat.st_mtime_ns == known.mtime_ns and not verify
+    if not unchanged and file_sha256(path) != known.sha256:
+        return f"{path.name} was altered"
+    return ""
