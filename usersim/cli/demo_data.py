@@ -32,7 +32,11 @@ def _archive() -> Path:
 
 
 def _members(archive: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Read text members of the archive by the end of their names."""
+    """Read text members of the archive by the end of their names.
+
+    Raises:
+        CorpusFormatError: If one is missing.
+    """
     found: dict[str, str] = {}
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
@@ -47,12 +51,18 @@ def _members(archive: Path, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _labels(documentation: str) -> tuple[str, ...]:
-    """Read the labels of the six points, in order, from the documentation's sentence."""
+    """Read the labels of the six points, in order, from the documentation's sentence.
+
+    Raises:
+        CorpusFormatError: If it does not name six.
+    """
     text = " ".join(documentation.split())
     found = re.findall(r"\b([1-6]) ((?:Very|Moderately|Slightly) (?:Ina|A)ccurate)", text)
     labels = dict(found)
     if len(labels) != POINTS:
-        raise CorpusFormatError(f"the documentation of 'bfi' names {sorted(labels)!r}, not 6 points")
+        raise CorpusFormatError(
+            f"the documentation of 'bfi' names {sorted(labels)!r}, not 6 points"
+        )
     return tuple(labels[key] for key in sorted(labels))
 
 

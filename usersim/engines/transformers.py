@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from usersim.config import EngineConfig
 from usersim.engines.adapters import check_adapter
@@ -53,7 +53,11 @@ HEAD_ROWS = 256
 
 
 def _torch() -> Any:
-    """Import torch, patient threads first: spinning ones starve whatever else runs."""
+    """Import torch, patient threads first: spinning ones starve whatever else runs.
+
+    Raises:
+        MissingDependencyError: If the extra `local` is not installed.
+    """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
@@ -115,7 +119,8 @@ def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
             "shared beginnings need attention layers",
             hint="choose a transformer with attention in every layer",
         )
-    return model.to(place).eval()
+    placed: Any = model
+    return placed.to(place).eval()
 
 
 class TransformersEngine:
@@ -167,7 +172,9 @@ class TransformersEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Scores, adapters, streaming; seeds are exact up to rounding."""
-        limit = getattr(self._model.config, "max_position_embeddings", None) if self._model else None
+        limit = (
+            getattr(self._model.config, "max_position_embeddings", None) if self._model else None
+        )
         return Capabilities(
             logprobs=True, adapters=True, streaming=True, seeds="rounding", max_context=limit
         )
@@ -351,8 +358,8 @@ class TransformersEngine:
             self._alive()
             if adapter is not None:
                 self._activate(adapter)
-            off = self._peft is not None and adapter is None
-            with self._peft.disable_adapter() if off else nullcontext():
+            wrapped = self._peft
+            with wrapped.disable_adapter() if wrapped and not adapter else nullcontext():
                 yield
 
     def _activate(self, adapter: AdapterRef) -> None:
@@ -392,7 +399,7 @@ class TransformersEngine:
         self._model = self._peft = None
         self._loaded.clear()
 
-    def __enter__(self) -> TransformersEngine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -132,7 +132,7 @@ class Answer:
         """The action as text."""
         if isinstance(self.action, tuple):
             return " | ".join(self.action)
-        return f"{self.action:g}" if isinstance(self.action, float) else self.action
+        return f"{self.action:g}" if isinstance(self.action, float | int) else self.action
 
     @property
     def probabilities(self) -> Mapping[str, float]:

@@ -59,7 +59,9 @@ def rich_view(answer: Answer) -> RenderableType:
     for name, value in _facts(answer):
         facts.add_row(Text(name, style="dim"), Text(value, style="dim"))
     parts.append(facts)
-    return Panel(Group(*parts), title=Text(f"as {answer.trace.user_id} might answer"), subtitle=NOTE)
+    return Panel(
+        Group(*parts), title=Text(f"as {answer.trace.user_id} might answer"), subtitle=NOTE
+    )
 
 
 def html_view(answer: Answer) -> str:

@@ -1,0 +1,25 @@
+"""Answer as a person would: one response, many, or piece by piece."""
+
+from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
+from usersim.simulation.items import RespondItem
+from usersim.simulation.predict import Likelihoods, likelihoods, predict
+from usersim.simulation.reasoning import derive_seed
+from usersim.simulation.respond import respond
+from usersim.simulation.streaming import Piece, stream_answer
+from usersim.simulation.views import to_frame
+
+__all__ = [
+    "Answer",
+    "AnswerTrace",
+    "DrawnTrace",
+    "Influence",
+    "Likelihoods",
+    "Piece",
+    "RespondItem",
+    "derive_seed",
+    "likelihoods",
+    "predict",
+    "respond",
+    "stream_answer",
+    "to_frame",
+]

@@ -1,0 +1,212 @@
+"""How likely a simulated person is to do what the real one did: predictions to be measured.
+
+The reasoning is marginalised: p(a | x) is the mean over K drawn traces of p(a | x, r_k). A draw
+that cannot be read counts as the no-reasoning likelihood and is never dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from usersim import transcript
+from usersim.config import HistoryConfig, SimulationConfig
+from usersim.engines import Engine, Progress, Score, ScoreRequest
+from usersim.simulation.closed import Distribution, distributions, mixed
+from usersim.simulation.items import RespondItem
+from usersim.simulation.reasoning import ReasoningRequest, draw_reasoning
+from usersim.types import ActionValue, Batch, Prediction, is_closed
+
+__all__ = ["Likelihoods", "likelihoods", "predict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihoods:
+    """Log-likelihoods of the true action of one item.
+
+    Attributes:
+        given: log p(a | x, r_k) of each of the K draws, nats for the whole action.
+        without: log p(a | x) with the no-reasoning marker, nats.
+        n_tokens: Action tokens, the end of the turn included; 1 for a closed question, whose
+            probabilities are normalised over the options.
+        reasonings: The traces that were read; fewer than K where draws were malformed.
+        options: Option distributions: one per draw, then the marker's; empty for open ones.
+    """
+
+    given: tuple[float, ...]
+    without: float
+    n_tokens: int
+    reasonings: tuple[str, ...]
+    options: tuple[Distribution, ...] = ()
+
+    def mixture(self, weight: float) -> float:
+        """Return log(w * mean_k p(a | x, r_k) + (1 - w) * p(a | x)), nats."""
+        if not self.given:
+            return self.without
+        given = _log_mean(self.given)
+        parts = [(weight, given), (1 - weight, self.without)]
+        return _log_sum([math.log(w) + value for w, value in parts if w > 0])
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))
+
+
+def _log_mean(values: Sequence[float]) -> float:
+    return _log_sum(values) - math.log(len(values))
+
+
+def likelihoods(
+    engine: Engine,
+    items: Sequence[tuple[RespondItem, ActionValue]],
+    *,
+    config: SimulationConfig = SimulationConfig(),
+    history: HistoryConfig = HistoryConfig(),
+    progress: Progress | None = None,
+) -> list[Likelihoods]:
+    """Return how likely each item's action is, after K drawn traces and without reasoning.
+
+    Args:
+        engine: Needs `logprobs`.
+        items: What was asked, and what the person did.
+        config: `traces` is K; 0 scores without reasoning alone.
+        history: Limits of the prompt.
+        progress: Called while traces are drawn.
+
+    Returns:
+        One entry per item.
+
+    Raises:
+        CapabilityError: If the engine cannot score given text.
+    """
+    # One readable text per draw: what is malformed is counted, not drawn again.
+    once = config.model_copy(update={"redraws": 0, "long_reasoning": "close"})
+    requests = [
+        ReasoningRequest(
+            prompt=item.prompt(history), n=config.traces, seed=item.seed, adapter=item.adapter
+        )
+        for item, _ in items
+    ]
+    drawn = draw_reasoning(engine, requests, once, progress=progress) if config.traces else []
+    texts = [[trace.reasoning for trace in result.traces] for result in drawn]
+    texts = texts or [[] for _ in items]
+    closed = [i for i, (item, _) in enumerate(items) if is_closed(item.question.space)]
+    found: dict[int, Likelihoods] = {}
+    found.update(_closed(engine, items, texts, closed, config, history))
+    opened = [i for i in range(len(items)) if i not in found]
+    found.update(_opened(engine, items, texts, opened, config, history))
+    return [found[i] for i in range(len(items))]
+
+
+def _closed(
+    engine: Engine,
+    items: Sequence[tuple[RespondItem, ActionValue]],
+    texts: Sequence[Sequence[str]],
+    which: Sequence[int],
+    config: SimulationConfig,
+    history: HistoryConfig,
+) -> dict[int, Likelihoods]:
+    asked = [(items[i][0], [*texts[i], ""]) for i in which]
+    rows_of = distributions(engine, asked, history=history, orders=config.option_orders)
+    found: dict[int, Likelihoods] = {}
+    for i, rows in zip(which, rows_of, strict=True):
+        padded = [*rows[:-1], *([rows[-1]] * (config.traces - len(texts[i]))), rows[-1]]
+        logs = [math.log(max(row[str(items[i][1])], 1e-300)) for row in padded]
+        found[i] = Likelihoods(
+            given=tuple(logs[:-1]),
+            without=logs[-1],
+            n_tokens=1,
+            reasonings=tuple(texts[i]),
+            options=tuple(padded),
+        )
+    return found
+
+
+def _opened(
+    engine: Engine,
+    items: Sequence[tuple[RespondItem, ActionValue]],
+    texts: Sequence[Sequence[str]],
+    which: Sequence[int],
+    config: SimulationConfig,
+    history: HistoryConfig,
+) -> dict[int, Likelihoods]:
+    requests: list[ScoreRequest] = []
+    for i in which:
+        item, action = items[i]
+        prompt = item.prompt(history)
+        text = transcript.action_text(item.question.space.render(action))
+        requests.extend(
+            ScoreRequest(
+                prompt=prompt,
+                prefix=transcript.prefix(reasoning),
+                continuation=text,
+                adapter=item.adapter,
+            )
+            for reasoning in (*texts[i], "")
+        )
+    scores = iter(engine.score(requests) if requests else [])
+    found: dict[int, Likelihoods] = {}
+    for i in which:
+        own: list[Score] = [next(scores) for _ in range(len(texts[i]) + 1)]
+        without = own[-1].total
+        missing = config.traces - len(texts[i])
+        found[i] = Likelihoods(
+            given=(*(score.total for score in own[:-1]), *([without] * missing)),
+            without=without,
+            n_tokens=len(own[-1].logprobs),
+            reasonings=tuple(texts[i]),
+        )
+    return found
+
+
+def predict(
+    engine: Engine,
+    items: Sequence[tuple[RespondItem, ActionValue]],
+    *,
+    config: SimulationConfig = SimulationConfig(),
+    history: HistoryConfig = HistoryConfig(),
+    progress: Progress | None = None,
+) -> Batch[Prediction]:
+    """Predict each item's action, to be measured against the true one.
+
+    Closed questions get probabilities and the likeliest option. Open ones get the likelihood of
+    the true action; their text is drawn only where a caller asks `respond` for it, since the
+    primary measure needs none.
+
+    Args:
+        engine: Needs `logprobs`.
+        items: What was asked, and what the person did.
+        config: `traces` is K; 0 predicts without reasoning.
+        history: Limits of the prompt.
+        progress: Called while traces are drawn.
+
+    Returns:
+        One prediction per item.
+
+    Raises:
+        CapabilityError: If the engine cannot score given text.
+    """
+    found = likelihoods(engine, items, config=config, history=history, progress=progress)
+    predictions: list[Prediction] = []
+    for (item, _), one in zip(items, found, strict=True):
+        weight = item.reasoning_weight
+        probabilities = (
+            mixed(one.options[:-1], one.options[-1], weight) if one.options else dict[str, float]()
+        )
+        likeliest = max(probabilities, key=probabilities.__getitem__) if probabilities else ""
+        predictions.append(
+            Prediction(
+                action=likeliest,
+                probabilities=probabilities,
+                log_likelihood=one.mixture(weight),
+                n_tokens=one.n_tokens,
+                detail={
+                    "reasonings": list(one.reasonings),
+                    "seed": item.seed,
+                    "malformed": config.traces - len(one.reasonings),
+                },
+            )
+        )
+    return Batch(tuple(predictions))

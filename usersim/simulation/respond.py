@@ -1,0 +1,240 @@
+"""Answer questions as a person would: reasoning first, action second.
+
+Takes items that hold everything they need, and an engine; knows nothing of the store, of
+training or of how traces are selected.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from usersim.config import HistoryConfig, SimulationConfig
+from usersim.engines import Engine, Progress
+from usersim.prompts import load_template
+from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
+from usersim.simulation.closed import distributions, mixed
+from usersim.simulation.explain import influences
+from usersim.simulation.items import RespondItem
+from usersim.simulation.opened import ActionRequest, ActionResult, combine, draw_actions
+from usersim.simulation.reasoning import (
+    ReasoningRequest,
+    ReasoningResult,
+    derive_seed,
+    draw_reasoning,
+)
+from usersim.types import ActionValue, Batch, Failure, Number, is_closed
+
+__all__ = ["respond"]
+
+
+@dataclass(slots=True)
+class _Work:
+    """One item on its way to an answer."""
+
+    index: int
+    item: RespondItem
+    traces: list[DrawnTrace]
+    redraws: int
+    probabilities: dict[str, float]
+    action: ActionValue | None = None
+    failure: Failure | None = None
+
+    def fail(self, error: str, message: str, texts: Sequence[str]) -> None:
+        self.failure = Failure(
+            index=self.index,
+            item=self.item.user_id,
+            error=error,
+            message=f"user {self.item.user_id!r}, item {self.index}: {message}",
+            text="\n---\n".join(texts),
+        )
+
+
+def respond(
+    engine: Engine,
+    items: Sequence[RespondItem],
+    *,
+    config: SimulationConfig = SimulationConfig(),
+    history: HistoryConfig = HistoryConfig(),
+    explain: bool = False,
+    progress: Progress | None = None,
+) -> Batch[Answer]:
+    """Answer every item.
+
+    Args:
+        engine: Generates; needs `logprobs` for closed questions and for `explain`.
+        items: What is asked of whom.
+        config: How an answer is drawn.
+        history: Limits of the prompt.
+        explain: Also measure how far the trace moves the answer.
+        progress: Called with (traces drawn for so many items, items).
+
+    Returns:
+        Answers in the order of the items; an item whose texts stayed malformed is a failure
+        that keeps them.
+
+    Raises:
+        CapabilityError: If the engine cannot do what the questions need.
+    """
+    started = time.perf_counter()
+    work = _reason(engine, items, config, history, progress)
+    closed = [w for w in work if not w.failure and is_closed(w.item.question.space)]
+    opened = [w for w in work if not w.failure and not is_closed(w.item.question.space)]
+    _decide(engine, closed, config, history)
+    _act(engine, opened, config, history)
+    seconds = (time.perf_counter() - started) / max(len(items), 1)
+    prompt_id = load_template("respond").id
+    answers = [None if w.failure else _answer(w, engine, history, prompt_id, seconds) for w in work]
+    if explain:
+        answers = _explained(engine, items, answers, config, history)
+    return Batch(tuple(answers), tuple(w.failure for w in work if w.failure))
+
+
+def _reason(
+    engine: Engine,
+    items: Sequence[RespondItem],
+    config: SimulationConfig,
+    history: HistoryConfig,
+    progress: Progress | None,
+) -> list[_Work]:
+    """Draw the traces; open text needs one only, since its action follows one trace."""
+
+    def wanted(item: RespondItem) -> int:
+        averaged = is_closed(item.question.space) or isinstance(item.question.space, Number)
+        return config.traces if averaged else min(config.traces, 1)
+
+    asked = [item for item in items if wanted(item)]
+    requests = [
+        ReasoningRequest(
+            prompt=item.prompt(history), n=wanted(item), seed=item.seed, adapter=item.adapter
+        )
+        for item in asked
+    ]
+    drawn = iter(draw_reasoning(engine, requests, config, progress=progress))
+    work: list[_Work] = []
+    for index, item in enumerate(items):
+        result = (
+            next(drawn)
+            if wanted(item)
+            else ReasoningResult([DrawnTrace(reasoning="", seed=item.seed)])
+        )
+        one = _Work(index, item, result.traces, len(result.malformed), {})
+        if not result.traces:
+            message = f"none of {len(result.malformed)} drawn traces could be read as reasoning"
+            one.fail("TranscriptError", message, result.malformed)
+        work.append(one)
+    return work
+
+
+def _decide(
+    engine: Engine, work: Sequence[_Work], config: SimulationConfig, history: HistoryConfig
+) -> None:
+    """Choose the option of closed questions from the averaged probabilities."""
+    if not work:
+        return
+    asked = [(w.item, [t.reasoning for t in w.traces] + _marker(w)) for w in work]
+    found = distributions(engine, asked, history=history, orders=config.option_orders)
+    for w, rows in zip(work, found, strict=True):
+        given = rows[: len(w.traces)]
+        without = rows[-1] if len(rows) > len(w.traces) else None
+        w.probabilities = mixed(given, without, w.item.reasoning_weight)
+        w.action = _option(w, config)
+        w.traces = [
+            replace(trace, probabilities=row, action=max(row, key=row.__getitem__))
+            for trace, row in zip(w.traces, given, strict=True)
+        ]
+        # The trace that speaks most for the answer is the one that is shown.
+        w.traces.sort(key=lambda trace: -trace.probabilities[str(w.action)])
+
+
+def _marker(work: _Work) -> list[str]:
+    """Return the empty reasoning where the reasoning weight asks for it."""
+    return [""] if work.item.reasoning_weight < 1 and work.traces[0].reasoning else []
+
+
+def _option(work: _Work, config: SimulationConfig) -> str:
+    options, weights = zip(*work.probabilities.items(), strict=True)
+    if config.decision == "likeliest":
+        return max(options, key=work.probabilities.__getitem__)
+    stream = random.Random(derive_seed(work.item.seed, "option"))  # noqa: S311 - not a secret
+    return str(stream.choices(options, weights=weights)[0])
+
+
+def _act(
+    engine: Engine, work: Sequence[_Work], config: SimulationConfig, history: HistoryConfig
+) -> None:
+    """Draw the actions of open questions, one per trace."""
+    requests = [
+        ActionRequest(
+            prompt=w.item.prompt(history),
+            reasoning=trace.reasoning,
+            space=w.item.question.space,
+            seed=derive_seed(w.item.seed, place),
+            adapter=w.item.adapter,
+        )
+        for w in work
+        for place, trace in enumerate(w.traces)
+    ]
+    results = iter(draw_actions(engine, requests, config))
+    for w in work:
+        own = [next(results) for _ in w.traces]
+        w.redraws += sum(len(result.malformed) for result in own)
+        _settle(w, own)
+
+
+def _settle(work: _Work, results: Sequence[ActionResult]) -> None:
+    space = work.item.question.space
+    read = [
+        (replace(trace, action=space.render(result.action)), result.action)
+        for trace, result in zip(work.traces, results, strict=True)
+        if result.action is not None
+    ]
+    if not read:
+        texts = [text for result in results for text in result.malformed]
+        work.fail("ActionError", f"no drawn action is {space.kind}: {results[-1].reason}", texts)
+        return
+    work.traces = [trace for trace, _ in read]
+    work.action = combine(space, [action for _, action in read])
+
+
+def _answer(
+    work: _Work, engine: Engine, history: HistoryConfig, prompt_id: str, seconds: float
+) -> Answer:
+    item = work.item
+    assert work.action is not None, "an item without an action is a failure"
+    trace = AnswerTrace(
+        user_id=item.user_id,
+        history=tuple(past.key for past in item.history),
+        prompt=item.prompt(history),
+        prompt_id=prompt_id,
+        drawn=tuple(work.traces),
+        probabilities=work.probabilities,
+        reasoning_weight=item.reasoning_weight,
+        redraws=work.redraws,
+        kept_gains=item.gains,
+        adapter=item.adapter.name if item.adapter else None,
+        engine=engine.identity,
+        seed=item.seed,
+        seconds=seconds,
+    )
+    return Answer(
+        action=work.action,
+        kind=item.question.space.kind,
+        reasoning=work.traces[0].reasoning,
+        trace=trace,
+    )
+
+
+def _explained(
+    engine: Engine,
+    items: Sequence[RespondItem],
+    answers: Sequence[Answer | None],
+    config: SimulationConfig,
+    history: HistoryConfig,
+) -> list[Answer | None]:
+    done = [(item, answer) for item, answer in zip(items, answers, strict=True) if answer]
+    found: list[Influence] = influences(engine, done, config=config, history=history)
+    measured = iter(found)
+    return [replace(answer, influence=next(measured)) if answer else None for answer in answers]
