@@ -1,0 +1,23 @@
+"""Training: from examples to an adapter that reasons and acts like a person.
+
+Importing it loads no torch; that happens when a training starts.
+"""
+
+from usersim.training.artifact import (
+    Manifest,
+    TrainedAdapter,
+    load_artifact,
+    set_reasoning_weight,
+)
+from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
+from usersim.training.user_model import train_user_model
+
+__all__ = [
+    "Manifest",
+    "ReasoningWeight",
+    "TrainedAdapter",
+    "fit_reasoning_weight",
+    "load_artifact",
+    "set_reasoning_weight",
+    "train_user_model",
+]

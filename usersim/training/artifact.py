@@ -1,0 +1,329 @@
+"""The adapter folder: PEFT's two files, a model card, and the manifest that makes it one.
+
+    NAME-DIGEST/
+      adapter_config.json          PEFT
+      adapter_model.safetensors    PEFT
+      README.md                    model card
+      usersim.json                 manifest, written last
+
+Knows files and digests; knows nothing of how the weights came about. A folder without a
+manifest is not an artifact; weights in a folder never change.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import re
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import mkdtemp
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from usersim.config import TrainingConfig
+from usersim.engines.adapters import adapter_ref
+from usersim.engines.base import AdapterRef
+from usersim.errors import AdapterLoadError, ArtifactError
+from usersim.training.card import model_card
+from usersim.training.checkpoints import file_digest
+from usersim.training.mixture import ReasoningWeight
+from usersim.training.schedule import Evaluation, StopReason
+from usersim.types import Failure
+
+__all__ = [
+    "MANIFEST",
+    "Counts",
+    "Manifest",
+    "TrainedAdapter",
+    "find_artifact",
+    "library_versions",
+    "load_artifact",
+    "set_reasoning_weight",
+    "write_artifact",
+]
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "usersim.json"
+CARD = "README.md"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+FORMAT = 1
+_TRAIN_AGAIN = "train it again, or restore the folder from a copy"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Counts(_Frozen):
+    """How many examples went where."""
+
+    train: int
+    """Trained on, those with the marker included."""
+    with_reasoning: int
+    """Of them with their trace."""
+    validation: int
+    """Measured, never trained on."""
+    refused: int
+    """Longer than the model takes."""
+
+
+class Manifest(_Frozen):
+    """Everything that an adapter can say about itself."""
+
+    format: int = FORMAT
+    """Version of this layout."""
+    name: str
+    """As the caller gave it."""
+    created: str
+    """ISO 8601, UTC."""
+    fingerprint: str
+    """Identity of the run: settings, examples, base model, name."""
+    users: tuple[str, ...]
+    """Whose data went in, sorted: what deleting a user looks for."""
+    base_model: str
+    """As the caller named it."""
+    base_model_digest: str
+    """Tells base models apart."""
+    adapter_digest: str = ""
+    """SHA-256 over configuration and weights; the reference's digest."""
+    files: dict[str, str] = {}
+    """SHA-256 of each file of the adapter."""
+    config: TrainingConfig
+    """All settings of the training."""
+    config_key: str
+    """Their key."""
+    examples_digest: str
+    """SHA-256 over the training examples."""
+    provenance: dict[str, JsonValue] = {}
+    """What the caller knows: corpus digest, prompt digests, the other stages' settings."""
+    versions: dict[str, str]
+    """Of Python and of the libraries that made the weights."""
+    counts: Counts
+    steps: int
+    """Optimiser steps done."""
+    planned_steps: int
+    """Optimiser steps of the whole run."""
+    stopped: StopReason
+    """Why the run ended."""
+    losses: tuple[float, ...]
+    """Training loss of each step, nats."""
+    before: Evaluation | None = None
+    """Validation figures of the base model."""
+    after: Evaluation | None = None
+    """Validation figures of the adapter."""
+    evaluations: tuple[Evaluation, ...] = ()
+    """All of them, in order."""
+    refused: tuple[Failure, ...] = ()
+    """The examples that were refused, and why."""
+    reasoning_weight: ReasoningWeight | None = None
+    """Fitted after training; None if it was not."""
+
+
+class TrainedAdapter(_Frozen):
+    """An adapter on disk, whole and verified."""
+
+    ref: AdapterRef
+    """What an engine needs."""
+    manifest: Manifest
+    """Where it comes from and how good it is."""
+
+    @property
+    def folder(self) -> Path:
+        """The artifact's folder."""
+        return Path(self.ref.path)
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Training loss of each step, nats."""
+        return self.manifest.losses
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of what makes the weights."""
+    versions = {"python": platform.python_version()}
+    for name in ("usersim-recon", "torch", "transformers", "peft", "accelerate"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"  # run from a source tree
+    return versions
+
+
+def _slug(name: str) -> str:
+    """Return `name` as one harmless part of a path."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "adapter"
+
+
+@contextmanager
+def _half_made(parent: Path) -> Generator[Path]:
+    """Give a folder beside the final one, and remove it whatever happens.
+
+    Yields:
+        The folder.
+
+    Raises:
+        ArtifactError: If the disk is full, read-only or otherwise refuses.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(mkdtemp(dir=parent, prefix=".half-made-"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"the adapter cannot be written to {str(parent)!r}: {error.strerror or error}",
+            hint="free some space or choose another folder; nothing half-made was left",
+        ) from error
+
+
+def write_artifact(
+    out_dir: Path, manifest: Manifest, write_adapter: Callable[[Path], None]
+) -> TrainedAdapter:
+    """Write an adapter folder: all of it, or nothing.
+
+    Args:
+        out_dir: The folder is made in here, and named after adapter and content.
+        manifest: Without digests; they are filled in.
+        write_adapter: Writes PEFT's two files into the folder that it is given.
+
+    Returns:
+        The adapter, as it stands on disk.
+
+    Raises:
+        ArtifactError: If the disk refuses.
+    """
+    with _half_made(out_dir) as folder:
+        write_adapter(folder)
+        digest = adapter_ref(folder).digest
+        manifest = manifest.model_copy(
+            update={
+                "adapter_digest": digest,
+                "files": {name: file_digest(folder / name) for name in ADAPTER_FILES},
+            }
+        )
+        _write_texts(folder, manifest)
+        folder.chmod(0o755)  # mkdtemp makes it the owner's alone
+        final = out_dir / f"{_slug(manifest.name)}-{digest[:8]}"
+        if final.exists():
+            # The same weights, made before: their folder stays, and tells the newest run.
+            _write_texts(final, manifest)
+        else:
+            folder.rename(final)
+    return load_artifact(final)
+
+
+def _write_texts(folder: Path, manifest: Manifest) -> None:
+    """Write card and manifest, each in one move, the manifest last."""
+    texts = {CARD: model_card(manifest), MANIFEST: manifest.model_dump_json(indent=2) + "\n"}
+    for name, text in texts.items():
+        partial = folder / f".{name}.partial"
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(folder / name)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(
+            f"{str(folder)!r} is not a complete adapter: cannot read {MANIFEST!r} "
+            f"({error.strerror or error})",
+            hint="the manifest is written last, so the training was cut off: run it again",
+        ) from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise ArtifactError(
+            f"{str(path)!r} is not a manifest of this version of usersim: "
+            f"{where!r}: {problem['msg']}",
+            hint=_TRAIN_AGAIN,
+        ) from error
+    if manifest.format != FORMAT:
+        raise ArtifactError(
+            f"{str(path)!r} has format {manifest.format!r}; this version reads {FORMAT!r}",
+            hint="use the version of usersim that made it, or train again",
+        )
+    return manifest
+
+
+def load_artifact(folder: str | Path) -> TrainedAdapter:
+    """Load an adapter folder and verify that it is whole and unaltered.
+
+    Args:
+        folder: What `train_user_model` made.
+
+    Returns:
+        The adapter.
+
+    Raises:
+        ArtifactError: If the manifest is missing, or a file is missing or was altered.
+
+    Example:
+        ```python
+        adapter = load_artifact("adapters/ada-1c9e2b7a")
+        engine.generate([GenerateRequest(prompt=prompt, adapter=adapter.ref)])
+        ```
+    """
+    path = Path(folder).expanduser()
+    manifest = _read_manifest(path)
+    for name in ADAPTER_FILES:
+        try:
+            digest = file_digest(path / name)
+        except OSError as error:
+            raise ArtifactError(
+                f"{str(path / name)!r} is missing from the adapter of {manifest.name!r}: "
+                f"{error.strerror or error}",
+                hint=_TRAIN_AGAIN,
+            ) from error
+        if digest != manifest.files.get(name):
+            raise ArtifactError(
+                f"{str(path / name)!r} was altered after the adapter of {manifest.name!r} was made",
+                hint=_TRAIN_AGAIN,
+            )
+    try:
+        ref = adapter_ref(path)
+    except AdapterLoadError as error:
+        raise ArtifactError(str(error), hint=error.hint) from error
+    return TrainedAdapter(ref=ref, manifest=manifest)
+
+
+def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:
+    """Return the finished adapter of a run, if there is one; damaged ones are passed over."""
+    for path in sorted(out_dir.glob(f"*/{MANIFEST}")):
+        try:
+            found = load_artifact(path.parent)
+        except ArtifactError as error:
+            logger.warning("passing over %s: %s", path.parent, error)
+            continue
+        if found.manifest.fingerprint == fingerprint:
+            return found
+    return None
+
+
+def set_reasoning_weight(adapter: TrainedAdapter, weight: ReasoningWeight) -> TrainedAdapter:
+    """Write a fitted reasoning weight into manifest and card; the weights stay as they are.
+
+    Raises:
+        ArtifactError: If the disk refuses.
+    """
+    manifest = adapter.manifest.model_copy(update={"reasoning_weight": weight})
+    try:
+        _write_texts(adapter.folder, manifest)
+    except OSError as error:
+        raise ArtifactError(
+            f"the reasoning weight cannot be written to {str(adapter.folder)!r}: "
+            f"{error.strerror or error}",
+            hint="free some space, or make the folder writable",
+        ) from error
+    return load_artifact(adapter.folder)

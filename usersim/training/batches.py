@@ -1,0 +1,197 @@
+"""Micro-batches: which examples make one optimiser step, packed into one token tree.
+
+Knows tokens, nodes and weights; knows nothing of text or models. In a tree one node can have
+several next tokens (two traces part after the same prompt), so the loss is a sum over
+(node, target, weight) triples and not over positions with one label each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from usersim.engines.packing import PackedRow, pack
+from usersim.training.dataset import EncodedExample, Term, TermKind
+
+__all__ = ["KINDS", "MicroBatch", "Step", "make_batch", "plan_steps"]
+
+KINDS: tuple[TermKind, ...] = ("action", "reasoning", "action_alone")
+
+Step = tuple[int, ...]
+"""Indices of the examples of one optimiser step."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """One token tree and what is predicted in it.
+
+    Attributes:
+        row: The tree, `t` nodes.
+        nodes: Nodes whose logits are needed. Shape `(m,)`.
+        source: Which of `nodes` predicts each target. Shape `(p,)`.
+        target: Token to be predicted. Shape `(p,)`.
+        share: 1 / number of targets in the same term, so that a term's shares sum to 1.
+            Shape `(p,)`.
+        kind: Index into `KINDS` of the term. Shape `(p,)`.
+        bare: Whether the target belongs to the action of an example without a trace.
+            Shape `(p,)`.
+        n_examples: Examples in the tree.
+    """
+
+    row: PackedRow
+    nodes: npt.NDArray[np.int64]
+    source: npt.NDArray[np.int64]
+    target: npt.NDArray[np.int64]
+    share: npt.NDArray[np.float32]
+    kind: npt.NDArray[np.int64]
+    bare: npt.NDArray[np.bool_]
+    n_examples: int
+
+    def weights(self, reasoning_weight: float) -> npt.NDArray[np.float32]:
+        """Return each target's weight in the loss. Shape `(p,)`.
+
+        The loss of an example is `reasoning_weight * mean over reasoning tokens + mean over
+        action tokens`, so that a long trace does not drown a short action; the loss of the
+        batch is the mean over its examples.
+        """
+        of_kind = np.asarray([1.0, reasoning_weight, 0.0], dtype=np.float32)
+        return of_kind[self.kind] * self.share / np.float32(self.n_examples)
+
+
+class _Targets(NamedTuple):
+    """The targets of one term; as in `MicroBatch`, but for `node`, which is a node of the row."""
+
+    node: npt.NDArray[np.int64]
+    target: npt.NDArray[np.int64]
+    share: npt.NDArray[np.float32]
+    kind: npt.NDArray[np.int64]
+    bare: npt.NDArray[np.bool_]
+
+
+def _targets(row: PackedRow, path: npt.NDArray[np.int64], term: Term, *, bare: bool) -> _Targets:
+    count = len(term.targets)
+    return _Targets(
+        # Each token is predicted by the node before it.
+        node=path[term.start - 1 : -1],
+        target=row.tokens[path[term.start :]],
+        share=np.full(count, 1.0 / count, dtype=np.float32),
+        kind=np.full(count, KINDS.index(term.kind), dtype=np.int64),
+        bare=np.full(count, bare, dtype=np.bool_),
+    )
+
+
+def make_batch(examples: Sequence[EncodedExample]) -> MicroBatch:
+    """Pack all terms of `examples` into one tree.
+
+    Args:
+        examples: At least one.
+
+    Returns:
+        The micro-batch.
+    """
+    terms = [(term, len(example.terms) == 1) for example in examples for term in example.terms]
+    sequences = [term.tokens for term, _ in terms]
+    (row,) = pack(sequences, row_tokens=sum(len(sequence) for sequence in sequences))
+    parts = [
+        _targets(row, path, terms[member][0], bare=terms[member][1])
+        for path, member in zip(row.paths, row.members, strict=True)
+    ]
+    nodes, source = np.unique(np.concatenate([p.node for p in parts]), return_inverse=True)
+    return MicroBatch(
+        row=row,
+        nodes=nodes,
+        source=source.astype(np.int64),
+        target=np.concatenate([p.target for p in parts]),
+        share=np.concatenate([p.share for p in parts]),
+        kind=np.concatenate([p.kind for p in parts]),
+        bare=np.concatenate([p.bare for p in parts]),
+        n_examples=len(examples),
+    )
+
+
+def _shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return the length of the longest common beginning."""
+    for place, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return place
+    return min(len(first), len(second))
+
+
+def _own_tokens(example: EncodedExample) -> int:
+    """Return how many nodes the example takes by itself."""
+    first, *others = (term.tokens for term in example.terms)
+    return len(first) + sum(len(tokens) - _shared(first, tokens) for tokens in others)
+
+
+def _epoch_order(examples: Sequence[EncodedExample], random: np.random.Generator) -> list[int]:
+    """Order examples so that neighbours share beginnings, differently in each epoch.
+
+    Users come in random order. Within a user the examples stand in the order of their tokens,
+    which brings equal beginnings together, and the list is turned by a random amount, so that
+    rows are cut at other places each time.
+    """
+    of_user: dict[str, list[int]] = {}
+    for index in sorted(range(len(examples)), key=lambda i: examples[i].terms[0].tokens):
+        of_user.setdefault(examples[index].user_id, []).append(index)
+    users = sorted(of_user)
+    order: list[int] = []
+    for which in random.permutation(len(users)):
+        members = of_user[users[int(which)]]
+        turn = int(random.integers(len(members)))
+        order += members[turn:] + members[:turn]
+    return order
+
+
+def _cut(examples: Sequence[EncodedExample], order: Sequence[int], batch_tokens: int) -> list[Step]:
+    """Cut an order into rows of at most about `batch_tokens` nodes.
+
+    As in `usersim.engines.packing.pack`, a row may hold up to twice its longest sequence where
+    that is more: a long shared beginning is worth sharing.
+    """
+    steps: list[Step] = []
+    row: list[int] = []
+    used = longest = 0
+    for index in order:
+        example = examples[index]
+        own = _own_tokens(example)
+        tokens = example.terms[0].tokens
+        new = own - (_shared(examples[row[-1]].terms[0].tokens, tokens) if row else 0)
+        if row and used + new > max(batch_tokens, 2 * max(longest, own)):
+            steps.append(tuple(row))
+            row, used, longest, new = [], 0, 0, own
+        row.append(index)
+        used += new
+        longest = max(longest, own)
+    return [*steps, tuple(row)] if row else steps
+
+
+def plan_steps(
+    examples: Sequence[EncodedExample], *, batch_tokens: int, epochs: float, seed: int
+) -> list[Step]:
+    """Return the examples of every optimiser step of a run.
+
+    The whole run is laid out beforehand, so that a resumed run goes on with exactly the step
+    at which the first one ended.
+
+    Args:
+        examples: What is trained on; at least one.
+        batch_tokens: Nodes of one step's tree.
+        epochs: Passes over the examples; of the last one a part if it is not whole.
+        seed: Decides the order.
+
+    Returns:
+        Steps in order.
+    """
+    steps: list[Step] = []
+    for epoch in range(ceil(epochs)):
+        random = np.random.default_rng([seed, epoch])
+        rows = _cut(examples, _epoch_order(examples, random), batch_tokens)
+        part = min(1.0, epochs - epoch)
+        shuffled = [rows[int(which)] for which in random.permutation(len(rows))]
+        steps += shuffled[: max(1, round(part * len(shuffled)))]
+    return steps

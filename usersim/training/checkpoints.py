@@ -1,0 +1,158 @@
+"""The checkpoints of one run: complete or not there.
+
+A checkpoint is a folder that the trainer fills. It counts once its marker stands in it, and
+the marker is written last, with the digest of every other file; a process that is killed at
+any moment leaves at worst a folder without a marker, which the next run removes.
+Knows folders and files; knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+from filelock import FileLock, Timeout
+
+from usersim.errors import TrainingError
+from usersim.training.schedule import Evaluation
+
+__all__ = ["Checkpoints", "History", "file_digest", "run_folder"]
+
+logger = logging.getLogger(__name__)
+
+MARKER = "complete.json"
+HISTORY = "history.json"
+
+
+class History:
+    """What a run has seen so far; goes on where a checkpoint left it.
+
+    Attributes:
+        losses: Training loss of each step, nats.
+        evaluations: Validation figures, in order.
+    """
+
+    def __init__(
+        self, losses: Collection[float] = (), evaluations: Collection[Evaluation] = ()
+    ) -> None:
+        self.losses = list(losses)
+        self.evaluations = list(evaluations)
+
+    def write(self, folder: Path) -> None:
+        """Write into a checkpoint's folder."""
+        data = {"losses": self.losses, "evaluations": self.evaluations}
+        (folder / HISTORY).write_bytes(orjson.dumps(data))
+
+    @classmethod
+    def read(cls, folder: Path) -> History:
+        """Read from a complete checkpoint."""
+        data = orjson.loads((folder / HISTORY).read_bytes())
+        return cls(data["losses"], [Evaluation(**values) for values in data["evaluations"]])
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        digest = sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints in one run's folder.
+
+    Args:
+        folder: Holds `checkpoint-STEP` folders, and nothing of another run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, step: int) -> Path:
+        """Return the folder of a step's checkpoint, whether it exists or not."""
+        return self.folder / f"checkpoint-{step}"
+
+    def _steps(self) -> list[int]:
+        found = (path.name.removeprefix("checkpoint-") for path in self.folder.glob("checkpoint-*"))
+        return sorted(int(step) for step in found if step.isdecimal())
+
+    def is_complete(self, step: int) -> bool:
+        """Return whether every file stands there as it was when the marker was written."""
+        folder = self.path(step)
+        try:
+            files = orjson.loads((folder / MARKER).read_bytes())
+            return all(file_digest(folder / name) == digest for name, digest in files.items())
+        except (OSError, orjson.JSONDecodeError):
+            return False
+
+    def seal(self, step: int) -> None:
+        """Write the marker: from here on the checkpoint counts."""
+        folder = self.path(step)
+        files = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+        partial = folder / f".{MARKER}"
+        partial.write_bytes(orjson.dumps(files))
+        partial.replace(folder / MARKER)
+
+    def keep(self, steps: Collection[int]) -> None:
+        """Remove every checkpoint but those of `steps`."""
+        for step in self._steps():
+            if step not in steps:
+                self._remove(step)
+
+    def newest(self) -> int | None:
+        """Return the last complete step, after removing what is not complete; None if none is."""
+        for step in reversed(self._steps()):
+            if self.is_complete(step):
+                return step
+            logger.info("removing the incomplete checkpoint %s", self.path(step))
+            self._remove(step)
+        return None
+
+    def _remove(self, step: int) -> None:
+        # The marker goes first: half of a checkpoint must not look like a whole one.
+        (self.path(step) / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(self.path(step))
+
+    def clear(self) -> None:
+        """Remove the whole folder: the run is finished."""
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def run_folder(out_dir: Path, fingerprint: str) -> Generator[Checkpoints]:
+    """Open the checkpoints of one run, for this process alone.
+
+    Runs with other settings, data or base models have other fingerprints and so other folders:
+    they can neither be resumed by mistake nor get in each other's way.
+
+    Args:
+        out_dir: Where adapters are made.
+        fingerprint: Identity of the run.
+
+    Yields:
+        The run's checkpoints.
+
+    Raises:
+        TrainingError: If another process is training the same.
+    """
+    folder = out_dir / "checkpoints" / fingerprint[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(
+            f"another process is training the same adapter in {str(out_dir)!r}",
+            hint="wait for it, or choose another out_dir",
+        ) from None
+    try:
+        folder.mkdir(exist_ok=True)  # the process before may have finished and removed it
+        yield Checkpoints(folder)
+    finally:
+        lock.release()

@@ -1,0 +1,113 @@
+"""When a run is measured, which state is the best, when it stops and when it has diverged.
+
+Pure functions of numbers: no model, no files, no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "Evaluation",
+    "StopReason",
+    "best_evaluation",
+    "diverged",
+    "evaluation_steps",
+    "learning_rate_factor",
+    "stalled",
+]
+
+StopReason = Literal["complete", "stalled", "time", "asked"]
+"""Why a run ended: all steps done; validation no better twice in a row; `max_minutes` were
+over; `stop_when` said so."""
+
+PATIENCE = 2
+"""Evaluations without improvement after which training stops."""
+WARM_UP = 0.05
+"""Share of the steps over which the learning rate rises."""
+MOVING = 5
+"""Losses that are averaged before they are compared."""
+EXPLOSION = 3.0
+MARGIN = 1.0
+"""Exploded: the moving mean is above `EXPLOSION` times the first one plus `MARGIN` nats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What the validation examples said after a step.
+
+    Attributes:
+        step: Optimiser steps done.
+        action_logprob: Mean log p(action) given the trace, nats per token, averaged over
+            examples. Examples without a trace count with the marker.
+        action_logprob_alone: The same with the no-reasoning marker in place of every trace.
+    """
+
+    step: int
+    action_logprob: float
+    action_logprob_alone: float
+
+
+def evaluation_steps(steps: int, evaluations: int) -> frozenset[int]:
+    """Return after which steps the validation loss is taken; the last step is one of them.
+
+    Example:
+        >>> sorted(evaluation_steps(10, 4))
+        [2, 5, 8, 10]
+    """
+    return frozenset(max(1, round(steps * (i + 1) / evaluations)) for i in range(evaluations))
+
+
+def best_evaluation(evaluations: Sequence[Evaluation]) -> Evaluation | None:
+    """Return the evaluation with the likeliest actions, the earliest of equals."""
+    return max(evaluations, key=lambda evaluation: evaluation.action_logprob, default=None)
+
+
+def stalled(evaluations: Sequence[Evaluation], planned: Collection[int]) -> bool:
+    """Return whether the last `PATIENCE` planned evaluations brought nothing better.
+
+    Evaluations at other steps (a run that the clock stopped, and that was taken up again) do
+    not count, so that an interrupted run stops where an uninterrupted one does.
+    """
+    counted = [evaluation for evaluation in evaluations if evaluation.step in planned]
+    best = best_evaluation(counted)
+    return best is not None and len(counted) - 1 - counted.index(best) >= PATIENCE
+
+
+def diverged(losses: Sequence[float]) -> bool:
+    """Return whether the last loss is not finite, or the moving mean has exploded.
+
+    Example:
+        >>> diverged([2.0, 1.9, float("nan")]), diverged([2.0] * 5 + [2.5] * 5)
+        (True, False)
+    """
+    if not losses:
+        return False
+    if not math.isfinite(losses[-1]):
+        return True
+    if len(losses) <= MOVING:
+        return False
+    first = sum(losses[:MOVING]) / MOVING
+    return sum(losses[-MOVING:]) / MOVING > EXPLOSION * first + MARGIN
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then cosine.
+
+    Never 0 within the run: with a few dozen steps each of them is wanted.
+
+    Args:
+        step: Steps done before, 0 for the first.
+        steps: Steps of the run.
+
+    Example:
+        >>> [round(learning_rate_factor(step, 40), 2) for step in (0, 1, 2, 21, 39)]
+        [0.33, 0.67, 1.0, 0.5, 0.0]
+    """
+    warm = math.ceil(WARM_UP * steps)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
