@@ -91,7 +91,7 @@ def _table(title: str, model: type[BaseModel]) -> str:
 def _row(name: str, info: FieldInfo) -> str:
     kind = getattr(info.annotation, "__name__", None)
     if kind in {None, "Literal"}:
-        kind = str(info.annotation).replace("typing.Literal", "one of ")
+        kind = str(info.annotation).removeprefix("typing.Literal[").removesuffix("]")
     bounds = ", ".join(
         f"{sign} {getattr(mark, word)}"
         for mark in info.metadata
