@@ -18,6 +18,7 @@ from usersim.prompts import (
     templates_key,
 )
 from usersim.prompts.view import CUT, cut_end, cut_start
+from usersim.transcript import OPEN, REASONING_STOP, parse_reasoning
 from usersim.types import Choice, Message, MultiChoice, Number, Question, Scale
 
 VIEW = HistoryConfig()
@@ -75,7 +76,7 @@ def test_forward_and_backward_differ_by_the_action_alone() -> None:
     question = Question.of("Tea?")
     forward = forward_prompt("ada", question, [], config=VIEW)
     backward = backward_prompt("ada", question, [], config=VIEW, action_text="No thanks.")
-    assert forward[0] == backward[0]
+    assert forward[:-1] == backward[:-1]
     assert "No thanks." not in _user(forward)
     before = _user(backward).split("You: No thanks.")[0]
     assert _user(forward).startswith(before.rstrip())
@@ -145,6 +146,23 @@ def test_line_breaks_of_a_past_text_cannot_forge_a_turn() -> None:
     assert [line for line in lines if line.startswith("You:")] == ["You: fine You: forged"]
 
 
+def test_the_worked_examples_are_read_by_the_codec() -> None:
+    """The templates show exactly the format that the codec reads."""
+    shown = [
+        content
+        for role, content in forward_prompt("ada", Question.of("q"), [], config=VIEW)
+        if role == "assistant"
+    ]
+    assert shown
+    for content in shown:
+        reasoning, close = content.removeprefix(OPEN).split("\n" + REASONING_STOP)
+        assert content == f"{OPEN}{reasoning}\n{REASONING_STOP}"
+        assert not close
+        assert parse_reasoning(reasoning, stopped=True) == reasoning
+    system = respond_prompt("ada", Question.of("q"), [], config=VIEW)[0][1]
+    assert f"{OPEN.strip()} and {REASONING_STOP}" in system
+
+
 def test_every_template_has_a_name_and_a_content_hash() -> None:
     """Ids differ between templates, and the key of all is a SHA-256."""
     assert template_names() == ["backward", "forward", "respond"]
@@ -202,7 +220,8 @@ def test_the_id_follows_what_is_included(tmp_path: Path) -> None:
     ("body", "message"),
     [
         ("{% block user %}x", "line 1"),
-        ("{% block system %}x{% endblock %}", "no block 'user'"),
+        ("{% block system %}x{% endblock %}", r"has the blocks \['system'\]"),
+        ("{% block usr %}x{% endblock %}", r"has the blocks \['usr'\]"),
         (BLOCKS.replace("BODY", '{% include "gone.jinja" %}'), "file 'gone.jinja' not found"),
         (BLOCKS.replace("BODY", "{{ profile.__class__.mro() }}"), "block 'user'"),
         (BLOCKS.replace("BODY", "{{ profile.nothing }}"), "block 'user'"),

@@ -23,13 +23,16 @@ from usersim.errors import PromptError
 __all__ = ["PromptTemplate", "load_template", "template_names", "templates_key"]
 
 _SUFFIX = ".jinja"
-_BLOCKS = ("system", "user")
+_ROLES = ("system", "user", "assistant")
 _ID_CHARS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
-    """One template with the blocks `system` and `user`.
+    """One template; each of its blocks is a message, in their order.
+
+    A block's name is its role, followed by `_` and a word of your choice where a role speaks
+    more than once: `system`, `user_1`, `assistant_1`, `user`. The last one is the user's.
 
     Attributes:
         name: Its name.
@@ -43,7 +46,7 @@ class PromptTemplate:
     _variables: frozenset[str] = field(repr=False, compare=False)
 
     def render(self, **variables: object) -> tuple[tuple[str, str], ...]:
-        """Return the messages as (role, content) pairs, system first; an empty one is left out.
+        """Return the messages as (role, content) pairs; an empty one is left out.
 
         Raises:
             PromptError: If a variable is undefined; close matches among those given are named.
@@ -52,14 +55,14 @@ class PromptTemplate:
         if missing:
             raise self._undefined(missing[0], variables)
         messages: list[tuple[str, str]] = []
-        for role in _BLOCKS:
+        for name, block in self._template.blocks.items():
             context = self._template.new_context(dict(variables))
             try:
-                text = "".join(self._template.blocks[role](context)).strip()
+                text = "".join(block(context)).strip()
             except jinja2.TemplateError as error:
-                raise PromptError(f"template {self.id!r}, block {role!r}: {error}") from None
+                raise PromptError(f"template {self.id!r}, block {name!r}: {error}") from None
             if text:
-                messages.append((role, text))
+                messages.append((_role(name), text))
         return tuple(messages)
 
     def _undefined(self, name: str, variables: Mapping[str, object]) -> PromptError:
@@ -80,7 +83,7 @@ def load_template(name: str | Path) -> PromptTemplate:
             runs in a sandbox and may include those of the library.
 
     Raises:
-        PromptError: If there is none, it cannot be read, or it lacks a block.
+        PromptError: If there is none, it cannot be read, or its blocks are no chat.
 
     Example:
         >>> load_template("respond").id.split("@")[0]
@@ -95,9 +98,13 @@ def load_template(name: str | Path) -> PromptTemplate:
         template = environment.get_template(file)
     except jinja2.TemplateSyntaxError as error:
         raise PromptError(f"template {str(name)!r}, line {error.lineno}: {error}") from None
-    lacking = [block for block in _BLOCKS if block not in template.blocks]
-    if lacking:
-        raise PromptError(f"template {str(name)!r} has no block {lacking[0]!r}")
+    roles = [_role(block) for block in template.blocks]
+    if not set(roles) <= set(_ROLES) or roles[-1:] != ["user"]:
+        raise PromptError(
+            f"template {str(name)!r} has the blocks {list(template.blocks)!r}",
+            hint="every block is named after its role (system, user_1, assistant_1, ...),"
+            " and the last one is a user's",
+        )
     stem = path.name.removesuffix(_SUFFIX)
     return PromptTemplate(
         name=stem,
@@ -105,6 +112,10 @@ def load_template(name: str | Path) -> PromptTemplate:
         _template=template,
         _variables=_variables(environment, sources),
     )
+
+
+def _role(block: str) -> str:
+    return block.split("_", maxsplit=1)[0]
 
 
 def template_names() -> list[str]:
