@@ -1,0 +1,171 @@
+"""Selection, the other arms, and the explanation of a decision."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.recon_engine import pair
+from usersim.config import GuardConfig
+from usersim.errors import ScoringError
+from usersim.recon.arms import first_backward, longest, oracle, random_eligible, random_of
+from usersim.recon.leakage import copying, refusals
+from usersim.recon.selection import explain, select
+from usersim.types import Candidate, Direction, Leakage, ScoredCandidate, TraceScores
+
+GUARDS = GuardConfig()
+CLEAN = Leakage(plausibility=0.0)
+
+
+def _one(
+    index: int,
+    gain: float,
+    *,
+    leakage: Leakage = CLEAN,
+    direction: Direction = "forward",
+    complete: bool = True,
+    reasoning: str = "",
+    key: str = "k",
+) -> ScoredCandidate:
+    return ScoredCandidate(
+        candidate=Candidate(
+            interaction_key=key,
+            direction=direction,
+            index=index,
+            reasoning=reasoning or f"thought number {index}",
+            complete=complete,
+            model="m",
+            prompt_id="p",
+            seed=0,
+        ),
+        scores=TraceScores(
+            scorer="loglik_gain@1",
+            unit="nats",
+            gain=gain + 1,
+            masked_gain=gain,
+            report_gain=gain,
+            components={"loglik": -1.0},
+        ),
+        leakage=leakage,
+    )
+
+
+LEAK = Leakage(asserts_option=True)
+
+
+def test_the_largest_masked_gain_among_valid_candidates_is_kept() -> None:
+    """A leaking candidate with a larger gain is refused, a smaller gain is not kept."""
+    scored = [_one(0, 0.1), _one(1, 0.9, leakage=LEAK), _one(2, 0.3)]
+    chosen = select(scored, GUARDS)
+    assert chosen.kept == scored[2].candidate.key
+    assert chosen.verdicts[scored[1].candidate.key].startswith("refused: L1 option")
+    assert "is not the largest" in chosen.verdicts[scored[0].candidate.key]
+    assert "best of 2 valid candidates (of 3): masked gain +0.300" in chosen.reason
+
+
+def test_without_a_positive_gain_the_empty_trace_is_kept() -> None:
+    """No valid candidate helps: the reason says so in numbers."""
+    chosen = select([_one(0, -0.1), _one(1, 0.5, complete=False)], GUARDS)
+    assert chosen.kept is None
+    assert chosen.reason.startswith("empty trace: none of 1 valid candidates (of 2)")
+    verdicts = sorted(chosen.verdicts.values())
+    assert verdicts[0] == "not kept: masked gain -0.100 is not positive"
+    assert verdicts[1].startswith("refused: unreadable")
+
+
+def test_a_trace_that_works_without_its_context_is_charged() -> None:
+    """The soft leak penalty can turn a choice between near equals."""
+    scored = [
+        _one(0, 0.31, leakage=Leakage(trace_only_share=1.0, plausibility=0.0)),
+        _one(1, 0.30),
+        _one(2, 0.29),
+        _one(3, 0.28),
+    ]
+    strict = GuardConfig(leak_penalty=3)
+    assert select(scored, strict).kept == scored[1].candidate.key
+    assert select(scored, GuardConfig(leak_penalty=0)).kept == scored[0].candidate.key
+
+
+def test_plausibility_has_a_weight_of_its_own() -> None:
+    """Between candidates of equal gain the more plausible is kept."""
+    scored = [_one(0, 0.3, leakage=Leakage(plausibility=-0.8)), _one(1, 0.3)]
+    assert select(scored, GUARDS).kept == scored[1].candidate.key
+
+
+def test_a_stored_verdict_does_not_bind_another_threshold() -> None:
+    """Selection judges the numbers, not the reasons that were stored with them."""
+    stored = Leakage(longest_run=9, reasons=("L1 copy: stored",))
+    scored = [_one(0, 0.4, leakage=stored)]
+    assert select(scored, GUARDS).kept is None
+    assert select(scored, GuardConfig(copy_run=10)).kept == scored[0].candidate.key
+
+
+@pytest.mark.parametrize(
+    ("scored", "message"),
+    [
+        ([], r"got 0 of 0 interactions"),
+        ([_one(0, 1), _one(1, 1, key="other")], r"got 2 of 2 interactions \['k', 'other'\]"),
+    ],
+)
+def test_a_selection_is_of_one_interaction(scored: list[ScoredCandidate], message: str) -> None:
+    """None, or candidates of several interactions, are refused."""
+    with pytest.raises(ScoringError, match=message):
+        select(scored, GUARDS)
+
+
+def test_the_random_arms_are_reproducible_and_differ_in_their_pool() -> None:
+    """The same seed keeps the same trace; only the eligible arm leaves out refused ones."""
+    scored = [_one(i, 0.1, leakage=LEAK if i % 2 else Leakage()) for i in range(8)]
+    of = {random_of(scored, seed).kept for seed in range(60)}
+    eligible = {random_eligible(scored, GUARDS, seed).kept for seed in range(60)}
+    assert of == {one.candidate.key for one in scored}
+    assert eligible == {one.candidate.key for one in scored[::2]}
+    assert random_of(scored, 3) == random_of(scored, 3)
+
+
+def test_the_backward_and_the_longest_arm_keep_by_their_rule() -> None:
+    """The first readable backward candidate; the readable one with the most characters."""
+    scored = [
+        _one(0, 0.1, reasoning="short"),
+        _one(1, 0.2, direction="backward", complete=False, reasoning="the longest of all" * 9),
+        _one(2, -0.3, direction="backward", reasoning="a longer one"),
+        _one(3, 0.9, direction="backward"),
+    ]
+    assert first_backward(scored).kept == scored[2].candidate.key
+    assert longest(scored).kept == scored[3].candidate.key
+    assert first_backward(scored).reason == "kept the first backward candidate (2 of 4)"
+
+
+def test_an_arm_without_a_candidate_keeps_the_empty_trace() -> None:
+    """The reason says what was wanted."""
+    chosen = first_backward([_one(0, 0.1)])
+    assert chosen.kept is None
+    assert chosen.reason == (
+        "empty trace: wanted the first backward candidate, and there is none among 1"
+    )
+
+
+def test_the_oracle_quotes_the_action_and_the_guards_see_it() -> None:
+    """The leak oracle's trace is refused by the guards that Recon uses."""
+    item = pair("I would rather stay in")
+    candidate, chosen = oracle(item)
+    assert "I would rather stay in" in candidate.reasoning
+    assert chosen.kept == candidate.key
+    assert refusals(copying(item, candidate.reasoning), GUARDS)
+
+
+def test_an_explanation_names_every_candidate_with_its_components() -> None:
+    """The lines hold the decision, each text, verdict, gains, guards and components."""
+    scored = [_one(0, 0.4), _one(1, 0.9, leakage=LEAK, direction="backward")]
+    text = "\n".join(explain(select(scored, GUARDS), scored))
+    for part in (
+        "interaction k: kept the best of 1 valid",
+        '"thought number 0"',
+        "kept: the largest utility",
+        "refused: L1 option: the chosen option is named",
+        "gain +1.400, masked +0.400, reported +0.400 (loglik_gain@1, nats)",
+        "names the option: yes",
+        "L3 trace-only share unknown, L4 plausibility 0.000",
+        "loglik -1.000",
+        f"backward 1  {scored[1].candidate.key[:12]}  by m",
+    ):
+        assert part in text
