@@ -1,9 +1,25 @@
-"""What holds for every test: no model hub, no network, no busy waiting."""
+"""What holds for every test: no model hub, no network, no busy waiting.
+
+`USERSIM_CACHE` stays as it is: preparing the embedded model takes half a minute, so tests share
+the caller's prepared one. Tests that write to a cache point the variable at a folder of their own.
+"""
 
 from __future__ import annotations
 
 import os
 
+import pytest
+from pytest_socket import socket_allow_hosts
+
 # Read when the libraries are imported, hence before anything else.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+pytest_plugins = ["tests.fixtures.tiny"]
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> None:  # pyright: ignore[reportUnusedFunction]
+    """Refuse connections to anything but this machine."""
+    socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
