@@ -13,6 +13,7 @@ from usersim.evaluation.bootstrap import Interval, ratio
 
 
 def mean_rows(values: np.ndarray) -> np.ndarray:
+    """Return statistics whose ratio is the mean."""
     return np.stack([values, np.ones_like(values)], axis=1)
 
 

@@ -51,6 +51,7 @@ POINTS = Scale(("1", "2", "3", "4", "5"))
 
 
 def item(space: ActionSpace, action: ActionValue, key: str = "k") -> Interaction:
+    """Return one interaction of Ada's."""
     return Interaction(
         key=key,
         user_id="ada",
@@ -64,6 +65,7 @@ def item(space: ActionSpace, action: ActionValue, key: str = "k") -> Interaction
 
 
 def said(action: str | None, *p: float, space: Choice | Scale = COLOURS, **more) -> Prediction:
+    """Return a prediction with probabilities in the options' order."""
     return Prediction(
         action=action, probabilities=dict(zip(space.options, p, strict=False)), **more
     )

@@ -134,8 +134,10 @@ class _Runner:
         """Return one prediction per item, failed ones without an action, and the failures."""
         keys = [content_key(arm.name, arm.identity, i.key) for i in self.items]
         cache = self.cache if arm.identity else None
-        known = {n: cache.get(key) for n, key in enumerate(keys)} if cache else {}
-        found = {n: p for n, p in known.items() if p is not None}
+        found: dict[int, Prediction] = {}
+        if cache is not None:
+            kept = ((n, cache.get(key)) for n, key in enumerate(keys))
+            found = {n: prediction for n, prediction in kept if prediction is not None}
         failures: list[Failure] = []
         self._advance(len(found))
         missing = [n for n in range(len(self.items)) if n not in found]
@@ -144,7 +146,7 @@ class _Runner:
             predicted, failed = _ask(arm, [self.items[n] for n in places])
             for n, prediction in zip(places, predicted, strict=True):
                 found[n] = prediction
-                if cache and prediction.action is not None:
+                if cache is not None and prediction.action is not None:
                     cache.put(keys[n], prediction)
             failures += [replace(f, index=places[f.index]) for f in failed]
             self._advance(len(places))

@@ -234,7 +234,7 @@ def population_rows(
 def _row(pairs: Sequence[tuple[Interaction, Prediction]]) -> PopulationRow | None:
     first = pairs[0][0]
     space = first.space
-    assert isinstance(space, Choice | Scale)  # noqa: S101 - grouped by the caller
+    assert isinstance(space, Choice | Scale)
     answers = [answer_of(i, p) for i, p in pairs]
     predicted = [sum(a == option for a in answers) for option in space.options]
     human = [sum(i.action == option for i, _ in pairs) for option in space.options]

@@ -20,7 +20,7 @@ from usersim.evaluation.metrics import Metric
 from usersim.types import Failure, Interaction, Prediction
 
 if TYPE_CHECKING:
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+    import pandas as pd
     from rich.table import Table
 
 __all__ = ["Comparison", "Estimate", "Evaluation", "better_word", "plain"]
@@ -107,7 +107,7 @@ class Evaluation:
     resamples: int
     seed: int
 
-    @cached_property
+    @property
     def comparisons(self) -> tuple[Comparison, ...]:
         """Every other arm against the baseline, by metric."""
         return self.against(self.baseline)
@@ -162,7 +162,15 @@ class Evaluation:
         """
         if baseline not in self.arms:
             raise EvaluationError(f"no arm {baseline!r}", hint=f"arms: {list(self.arms)!r}")
-        return tuple(c for m in self.metrics for c in self._compare(m, baseline))
+        if baseline not in self._compared:
+            found = tuple(c for m in self.metrics for c in self._compare(m, baseline))
+            self._compared[baseline] = found
+        return self._compared[baseline]
+
+    @cached_property
+    def _compared(self) -> dict[str, tuple[Comparison, ...]]:
+        """Comparisons by baseline, computed once: a report asks for them many times."""
+        return {}
 
     def _compare(self, metric: Metric, baseline: str) -> list[Comparison]:
         second = self.statistics.get((metric.name, baseline))
@@ -249,7 +257,7 @@ class Evaluation:
             MissingDependencyError: If pandas is not installed.
         """
         try:
-            import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+            import pandas as pd
         except ImportError as error:
             raise MissingDependencyError("pandas", extra="report", why="a data frame") from error
         return pd.DataFrame(self.to_records())

@@ -35,6 +35,7 @@ __all__ = [
     "log_score",
     "rps",
     "scale_error",
+    "top_option",
 ]
 
 PROBABILITY_FLOOR = 1e-4
@@ -42,10 +43,11 @@ PROBABILITY_FLOOR = 1e-4
 ECE_BINS = 10
 """Equal-width bins of confidence."""
 _SUM_TOLERANCE = 0.02
+_TIE = 1e-12
 
 
 def _options(interaction: Interaction) -> tuple[str, ...]:
-    assert isinstance(interaction.space, Choice | Scale)  # noqa: S101 - `applies` let it through
+    assert isinstance(interaction.space, Choice | Scale)
     return interaction.space.options
 
 
@@ -160,16 +162,27 @@ def _f1_finish(totals: FloatArray) -> FloatArray:
     return divide((scores * present).sum(axis=-1), present.sum(axis=-1))
 
 
+def top_option(interaction: Interaction, prediction: Prediction) -> tuple[float, float]:
+    """Return the confidence, the largest probability, and whether its option is the true one.
+
+    Where m options share the largest probability and one of them is true, the hit is 1/m: no
+    order of the options may make a uniform prediction look better than chance.
+    """
+    p = distribution(interaction, prediction)
+    top = float(p.max())
+    best = p >= top - _TIE
+    return top, float(best[_true(interaction)] / best.sum())
+
+
 def _ece_statistics(
     interactions: Sequence[Interaction], predictions: Sequence[Prediction]
 ) -> FloatArray:
     """Confidence, hit and count in the item's bin. Shape `(n, 3·bins)`."""
     sums = np.zeros((len(interactions), 3, ECE_BINS))
     for row, (interaction, prediction) in enumerate(zip(interactions, predictions, strict=True)):
-        p = distribution(interaction, prediction)
-        top = int(p.argmax())
-        place = max(math.ceil(p[top] * ECE_BINS) - 1, 0)
-        sums[row, :, place] = p[top], top == _true(interaction), 1
+        confidence, hit = top_option(interaction, prediction)
+        place = max(math.ceil(confidence * ECE_BINS) - 1, 0)
+        sums[row, :, place] = confidence, hit, 1
     return sums.reshape(len(interactions), -1)
 
 
@@ -265,7 +278,8 @@ ECE = Metric(
     version="1",
     unit="share",
     greater_is_better=False,
-    formula="Σ over 10 equal-width bins of |sum of confidence − hits| / n; confidence: largest p",
+    formula="Σ over 10 equal-width bins of |sum of confidence − hits| / n; confidence: largest p, "
+    "a hit among m tied options counts 1/m",
     source="Naeini, Cooper, Hauskrecht, AAAI 2015",
     needs="probabilities",
     applies=_closed,

@@ -14,7 +14,7 @@ __all__ = ["ABSOLUTE_ERROR", "RANGE_ERROR", "absolute_errors", "range_errors"]
 
 
 def _number(value: object) -> float:
-    assert isinstance(value, int | float)  # noqa: S101 - the value of a `Number`
+    assert isinstance(value, int | float)
     return float(value)
 
 

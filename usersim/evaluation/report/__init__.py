@@ -11,7 +11,8 @@ import json
 import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def write_report(
     """
     target = Path(folder)
     told = {**provenance, **_versions(), "seed of the intervals": evaluation.seed}
+    with _writing(target):
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "command.json").unlink(missing_ok=True)
     page = render_page(
         evaluation,
         title=title,
@@ -77,20 +81,24 @@ def write_report(
         **evaluation.to_dict(),
         "leakage": leakage.to_dict() if leakage else None,
     }
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        (target / "command.json").unlink(missing_ok=True)
+    with _writing(target):
         _replace(target / "metrics.csv", _csv(evaluation))
         _replace(target / "metrics.json", _json(figures))
         _replace(target / "predictions.jsonl", _predictions(evaluation))
         _replace(target / "report.html", page)
         _replace(target / "command.json", _json(told))
+    return target / "report.html"
+
+
+@contextmanager
+def _writing(target: Path) -> Generator[None, None, None]:
+    try:
+        yield
     except OSError as error:
         raise EvaluationError(
             f"the report cannot be written to {str(target)!r}: {error}",
             hint="choose a folder that can be written",
         ) from error
-    return target / "report.html"
 
 
 def _replace(path: Path, text: str) -> None:

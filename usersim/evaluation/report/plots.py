@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from usersim.errors import MissingDependencyError
-from usersim.evaluation.metrics import LOG_SCORE, Metric, distribution
+from usersim.evaluation.bootstrap import FloatArray
+from usersim.evaluation.metrics import LOG_SCORE, Metric
+from usersim.evaluation.metrics.closed import ECE_BINS, top_option
 from usersim.evaluation.results import Comparison, Evaluation
 from usersim.evaluation.tables import headline_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
     from usersim.evaluation.leakage import LeakageTable
 
@@ -33,7 +36,7 @@ __all__ = ["Plot", "calibration", "forest", "leakage_scatter", "per_user"]
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
 """From Okabe and Ito's palette, told apart by the colour-blind and in grey print."""
-_STYLE = {
+_STYLE: dict[RcKeyType, object] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -67,8 +70,7 @@ def _draw(size: tuple[float, float], paint: Callable[[Figure], None]) -> str:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError("matplotlib", extra="report", why="the report") from error
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcParams.update(_STYLE)
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # emoji in a name
         figure = Figure(figsize=size, layout="constrained")
         paint(figure)
@@ -132,7 +134,7 @@ def _forest_panel(axes: Axes, metric: Metric, found: Sequence[Comparison]) -> No
     axes.set_xlabel(f"difference, {metric.unit}")
 
 
-def calibration(evaluation: Evaluation, *, bins: int = 10) -> Plot | None:
+def calibration(evaluation: Evaluation) -> Plot | None:
     """Return hit rate against confidence, one panel per arm with probabilities."""
     measured = [a for a in evaluation.arms if evaluation.estimate(a, LOG_SCORE.name)]
     if not measured:
@@ -143,7 +145,7 @@ def calibration(evaluation: Evaluation, *, bins: int = 10) -> Plot | None:
     def paint(figure: Figure) -> None:
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes, arm in zip(grid.flat, measured, strict=False):
-            _calibration_panel(axes, *_confidences(evaluation, arm), bins)
+            _calibration_panel(axes, _confidences(evaluation, arm))
             axes.set_title(_short(arm), fontsize=9, loc="left")
         for axes in grid.flat[len(measured) :]:
             axes.set_axis_off()
@@ -158,26 +160,20 @@ def calibration(evaluation: Evaluation, *, bins: int = 10) -> Plot | None:
     )
 
 
-def _confidences(evaluation: Evaluation, arm: str) -> tuple[list[float], list[bool]]:
-    confidence: list[float] = []
-    hits: list[bool] = []
-    for item, prediction in zip(evaluation.interactions, evaluation.predictions[arm], strict=True):
-        if LOG_SCORE.applies(item) and prediction.probabilities:
-            p = distribution(item, prediction)
-            confidence.append(float(p.max()))
-            hits.append(item.space.options[int(p.argmax())] == item.action)  # type: ignore[union-attr]
-    return confidence, hits
+def _confidences(evaluation: Evaluation, arm: str) -> FloatArray:
+    """Return confidence and hit of each closed item that has probabilities. Shape `(n, 2)`."""
+    pairs = zip(evaluation.interactions, evaluation.predictions[arm], strict=True)
+    told = [top_option(i, p) for i, p in pairs if LOG_SCORE.applies(i) and p.probabilities]
+    return np.array(told, dtype=np.float64).reshape(-1, 2)
 
 
-def _calibration_panel(
-    axes: Axes, confidence: Sequence[float], hits: Sequence[bool], bins: int
-) -> None:
-    places = np.clip(np.ceil(np.array(confidence) * bins).astype(int) - 1, 0, bins - 1)
+def _calibration_panel(axes: Axes, told: FloatArray) -> None:
+    places = np.clip(np.ceil(told[:, 0] * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
     axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=0.8)
     for place in np.unique(places):
         inside = places == place
+        x, y = told[inside].mean(axis=0)
         size = 15 + 120 * inside.mean()
-        x, y = np.array(confidence)[inside].mean(), np.array(hits)[inside].mean()
         axes.scatter(x, y, s=size, color=BLUE, edgecolor="white", linewidth=0.6)
     axes.set_xlim(0, 1.03)
     axes.set_ylim(-0.03, 1.03)
@@ -218,7 +214,7 @@ def per_user(evaluation: Evaluation, metric: Metric) -> Plot | None:
 
 def _user_scores(
     evaluation: Evaluation, metric: Metric, arms: Sequence[str], users: Sequence[str]
-) -> np.ndarray:
+) -> FloatArray:
     """Return the metric of each person under each arm; NaN without items. Shape `(u, arms)`."""
     owner = np.array([i.user_id for i in evaluation.interactions], dtype=object)
     rows = [evaluation.statistics[metric.name, arm] for arm in arms]

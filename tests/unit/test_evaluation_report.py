@@ -1,0 +1,269 @@
+"""Leakage table, population distances and the report folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from usersim.errors import EvaluationError, MissingDependencyError
+from usersim.evaluation import (
+    Arm,
+    Evaluation,
+    Example,
+    LeakageTable,
+    Section,
+    evaluate,
+    population_rows,
+    uniform_arm,
+    write_report,
+)
+from usersim.evaluation.populations import (
+    entropy_ratio,
+    jensen_shannon,
+    population_score,
+    split_half_floor,
+    total_variation,
+    wasserstein_1,
+)
+from usersim.evaluation.report.plots import forest
+from usersim.types import (
+    Batch,
+    Candidate,
+    Choice,
+    Interaction,
+    Leakage,
+    Message,
+    Prediction,
+    Scale,
+    ScoredCandidate,
+    Selection,
+    TraceScores,
+)
+
+POINTS = Scale(("no", "maybe", "yes"))
+
+
+def items(n: int = 24) -> list[Interaction]:
+    """Scale answers of four people with awkward names to two questions."""
+    return [
+        Interaction(
+            key=f"k{i}",
+            user_id=f"<i>$user_{i % 4}</i>",
+            position=i,
+            context=(Message(f"Question {i % 2}"),),
+            action=POINTS.options[(i * 7) % 3],
+            space=POINTS,
+            conversation=f"c{i}",
+            split="held_out",
+        )
+        for i in range(n)
+    ]
+
+
+def right(interactions) -> Batch[Prediction]:
+    """Predict the truth."""
+    return Batch(
+        tuple(
+            Prediction(
+                action=str(i.action),
+                probabilities={o: float(o == i.action) for o in POINTS.options},
+            )
+            for i in interactions
+        )
+    )
+
+
+def scored(index: int, *, direction="backward", gain=1.0, reasons=()) -> ScoredCandidate:
+    """Return a scored candidate that `reasons` refuse."""
+    return ScoredCandidate(
+        candidate=Candidate(
+            interaction_key="k",
+            direction=direction,
+            index=index,
+            reasoning=f"r{index}",
+            complete=True,
+            model="m",
+            prompt_id="p",
+            seed=0,
+        ),
+        scores=TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain / 2, report_gain=0),
+        leakage=Leakage(
+            containment=0.5 if reasons else 0.0, trace_only_share=0.25, reasons=tuple(reasons)
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    """Two arms, one of them perfect."""
+    return evaluate([uniform_arm(), Arm("$\\frac$ <b>& 🙂", right, "says the truth")], items())
+
+
+def test_leakage_table_by_hand() -> None:
+    """Shares per guard, gains of passed and refused, kept and empty shares are plain counts."""
+    found = [
+        scored(0, gain=2.0, reasons=["L1 copy: 9", "L4 plausibility: -2"]),
+        scored(1, gain=1.0, reasons=["cut at the limit"]),
+        scored(2, gain=0.5),
+        scored(3, gain=0.1, direction="forward"),
+    ]
+    decisions = [
+        Selection(interaction_key="k", kept=found[2].candidate.key, reason=""),
+        Selection(interaction_key="j", kept=None, reason=""),
+    ]
+    table = LeakageTable.of(found, decisions, diagnostics={"L6": 0.1})
+    forward, backward = table.rows
+    assert (forward.source, forward.n, forward.refused, forward.kept) == ("forward", 1, 0, 0)
+    assert backward.refused_by == pytest.approx({"L1": 1 / 3, "L4": 1 / 3, "other": 1 / 3})
+    assert (backward.gain_valid, backward.gain_refused) == (0.5, 1.5)
+    assert backward.masking_cost == pytest.approx((1 + 0.5 + 0.25) / 3)
+    assert (backward.trace_only_share, backward.kept) == (0.25, pytest.approx(1 / 3))
+    assert math.isnan(forward.plausibility)
+    assert (table.empty_share, table.unit, len(table.points)) == (0.5, "nats", 4)
+    assert math.isnan(LeakageTable.of([]).empty_share)
+
+
+def test_distances_by_hand() -> None:
+    """Distances, score and entropy ratio of small distributions are what the formulas give."""
+    assert total_variation([1, 1, 0], [0, 1, 1]) == pytest.approx(0.5)
+    assert wasserstein_1([1, 1, 0], [0, 1, 1]) == pytest.approx((0.5 + 0.5) / 2)
+    assert jensen_shannon([1, 1], [1, 1]) == 0
+    assert entropy_ratio([1, 1, 0, 0], [1, 1, 1, 1]) == pytest.approx(0.5)
+    assert math.isnan(entropy_ratio([1, 1], [2, 0]))
+    assert population_score([1, 1, 1], [3, 0, 0]) == pytest.approx(0)
+    assert population_score([3, 0, 0], [3, 0, 0]) == pytest.approx(100)
+    assert math.isnan(population_score([1, 1], [1, 1]))
+
+
+def test_distances_agree_with_scipy() -> None:
+    """Wasserstein-1 and Jensen–Shannon equal scipy's."""
+    stats, distance = (
+        pytest.importorskip("scipy.stats"),
+        pytest.importorskip("scipy.spatial.distance"),
+    )
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.ones(5)), rng.dirichlet(np.ones(5))
+    ranks = np.arange(5) / 4
+    assert wasserstein_1(p, q) == pytest.approx(stats.wasserstein_distance(ranks, ranks, p, q))
+    assert jensen_shannon(p, q) == pytest.approx(distance.jensenshannon(p, q, base=2) ** 2)
+
+
+def test_split_half_floor() -> None:
+    """Halves of the same people differ, less so the more people there are."""
+    assert 0 < split_half_floor([500, 500]) < split_half_floor([5, 5]) < 1
+    assert split_half_floor([8, 0]) == 0
+    assert math.isnan(split_half_floor([1, 0]))
+    with pytest.raises(EvaluationError, match=r"not negative, got \[-1, 2\]"):
+        split_half_floor([-1, 2])
+
+
+@pytest.mark.parametrize(("p", "q"), [([1], [1, 2]), ([0, 0], [1, 1]), ([-1, 2], [1, 1]), ([], [])])
+def test_impossible_distributions_are_refused(p, q) -> None:
+    """Unequal lengths, negative values and nothing at all raise."""
+    with pytest.raises(EvaluationError, match=r"two distributions|not negative"):
+        total_variation(p, q)
+
+
+def test_population_rows() -> None:
+    """One row per question with enough people; a perfect simulation has distance 0."""
+    asked = items(24)
+    rows = population_rows(asked, list(right(asked)))
+    assert [(r.n, r.total_variation, r.wasserstein, r.failures) for r in rows] == [
+        (12, 0, 0, 0)
+    ] * 2
+    assert population_rows(asked, list(right(asked)), min_people=13) == []
+    assert population_rows(asked, [Prediction(action=None)] * 24) == []
+    plain = Interaction(
+        key="c", user_id="u", position=0, context=(), action="a", space=Choice(("a", "b")),
+        conversation="c", split="held_out",
+    )  # fmt: skip
+    (row,) = population_rows([plain], [Prediction(action="b")], min_people=1)
+    assert math.isnan(row.wasserstein)
+    assert row.total_variation == 1
+
+
+def test_report_folder(tmp_path, evaluation) -> None:
+    """The folder holds table, figures, every prediction and one page that loads nothing."""
+    table = LeakageTable.of([scored(0), scored(1, reasons=["L1 copy: 9"])], diagnostics={"L6": 0.1})
+    page = write_report(
+        evaluation,
+        tmp_path / "out",
+        title="Tea & <script>",
+        provenance={"command": "usersim evaluate <x>"},
+        leakage=table,
+        examples=[
+            Example(
+                user_id="ada",
+                question="{{ 7*7 }} \u202egnirts",
+                action="<img src=x onerror=alert(1)>",
+                reasoning="I <think> so",
+                true_action="no",
+            )
+        ],
+        also_against=["$\\frac$ <b>& 🙂"],
+        sections=[Section(heading="More", paragraphs=("<p>",), columns=("a",), rows=(("1",),))],
+    )
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {
+        "metrics.csv", "metrics.json", "predictions.jsonl", "command.json", "report.html"
+    }  # fmt: skip
+    html = page.read_text(encoding="utf-8")
+    for danger in ("<script", "<img src=x", "<think>", "<i>$user", "http://", "https://"):
+        assert danger not in html.replace("http-equiv", ""), danger
+    assert "{{ 7*7 }}" in html
+    assert "not what the person thought" in html
+    assert "$\\frac$ &lt;b&gt;&amp; 🙂 is better than Chance" in html
+    assert html.count("data:image/svg+xml;base64,") == 5
+
+
+def test_report_files_can_be_read_back(tmp_path, evaluation) -> None:
+    """CSV, JSON and JSON Lines agree with the evaluation, and NaN is no JSON."""
+    write_report(evaluation, tmp_path, title="t", provenance={"seed": 3, "bad": math.nan})
+    with (tmp_path / "metrics.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == len(evaluation.estimates)
+    assert float(rows[0]["value"]) == evaluation.estimates[0].interval.value
+    figures = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert figures["n_items"] == 24
+    assert figures["leakage"] is None
+    lines = (tmp_path / "predictions.jsonl").read_text("utf-8").splitlines()
+    first = json.loads(lines[0])
+    assert len(lines) == 24
+    assert first["arms"]["Chance"]["scores"]["ece"] is None
+    assert first["arms"]["$\\frac$ <b>& 🙂"]["scores"]["accuracy"] == 1
+    command = json.loads((tmp_path / "command.json").read_text("utf-8"))
+    assert command["seed"] == 3
+    assert command["bad"] is None
+    assert "numpy" in command
+
+
+def test_plots_are_the_same_twice(evaluation) -> None:
+    """Equal figures give equal pictures, to the byte."""
+    first, second = (forest(evaluation, evaluation.comparisons) for _ in range(2))
+    assert first is not None
+    assert first == second
+
+
+def test_report_faults(tmp_path, evaluation, monkeypatch) -> None:
+    """An impossible folder, an unknown arm and a missing matplotlib raise and write no report."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(EvaluationError, match=r"the report cannot be written to .*file"):
+        write_report(evaluation, tmp_path / "file", title="t", provenance={})
+    with pytest.raises(EvaluationError, match="no arm 'B4e'"):
+        write_report(evaluation, tmp_path, title="t", provenance={}, also_against=["B4e"])
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingDependencyError, match="'matplotlib' is needed for the report"):
+        write_report(evaluation, tmp_path / "none", title="t", provenance={})
+    assert not (tmp_path / "none" / "report.html").exists()
+
+
+def test_a_frame_needs_pandas(evaluation, monkeypatch) -> None:
+    """Without pandas the data frame names the extra."""
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingDependencyError, match="'pandas' is needed for a data frame"):
+        evaluation.to_frame()
