@@ -369,7 +369,11 @@ class Ledger:
             fingerprint: Identity of the run's settings and inputs.
             config: The settings, as plain data.
         """
-        values = {"fingerprint": fingerprint, "config": rows.dump(config), "created": _now()}
+        values: dict[str, object] = {
+            "fingerprint": fingerprint,
+            "config": rows.dump(config),
+            "created": _now(),
+        }
         self._put(self._insert_new(runs, ["fingerprint"]), [values])
         with self._database.read() as connection:
             query = select(runs.c.id).where(runs.c.fingerprint == fingerprint)

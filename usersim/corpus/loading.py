@@ -28,7 +28,7 @@ __all__ = ["Load", "LoadOptions", "LoadProgress"]
 LoadProgress = Callable[[int, int | None], None]
 """Called with (records read, records in all or None where that is not known)."""
 
-_BATCH_ROWS = 4_000
+_BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
 
 
@@ -128,6 +128,9 @@ class Load:
             self._refuse(number, RowError("", record, reason), {"_raw": record})
             return
         fields = cast("dict[str, object]", record)
+        if "context" in fields and "action" in fields:  # a row already; refusals of any format too
+            self._row(number, fields)
+            return
         try:
             for row in make(fields):
                 if row is None:

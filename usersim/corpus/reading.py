@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import orjson
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Select, select
 
 from usersim.corpus.database import IN_CHUNK, Database
 from usersim.corpus.rows import space_from_json
@@ -44,10 +44,10 @@ _COLUMNS = (
     interactions.c.source_id,
 )
 
-_Row = Row[Any]  # rows of SQLAlchemy are typed by column; `_COLUMNS` is the one place for these
+_Row = tuple[Any, ...]  # the columns of `_COLUMNS`
 
 
-def _select() -> Select[Any]:
+def _select() -> Select[*tuple[Any, ...]]:
     joined = interactions.join(users).outerjoin(
         conversations, interactions.c.conversation_id == conversations.c.id
     )
@@ -90,8 +90,8 @@ class InteractionReader:
         column = interactions.c.key
         query = _select().where(column >= key, column < key + _HEX_END).order_by(column).limit(3)
         with self._database.read() as connection:
-            found = connection.execute(query).all() if key else []
-        if not found:
+            found: Sequence[_Row] = connection.execute(query).all()
+        if not key or not found:
             raise CorpusError(
                 f"no interaction has a key that begins with {key!r}",
                 hint="`usersim show USER` lists the keys of a user",

@@ -66,8 +66,8 @@ class Removal:
     def __str__(self) -> str:
         """Say it in lines."""
         lines = [f"removed of user {self.user_id!r}:"]
-        for item in fields(self)[1:7]:
-            lines.append(f"  {item.name.replace('_', ' ')}: {getattr(self, item.name)}")
+        counts = (item.name for item in fields(self)[1:7])
+        lines += [f"  {name.replace('_', ' ')}: {getattr(self, name)}" for name in counts]
         lines.append(f"  adapters: {', '.join(self.adapters) or 'none'}")
         if self.shared_adapters:
             shared = ", ".join(self.shared_adapters)
@@ -141,6 +141,9 @@ def _delete_folders(paths: list[str]) -> tuple[list[str], list[str]]:
     """Delete adapter folders; a path that is no adapter folder is left alone.
 
     The path comes from the store, so the folder itself must show that it is an adapter.
+
+    Raises:
+        CorpusError: If a folder cannot be deleted.
     """
     deleted: list[str] = []
     left: list[str] = []

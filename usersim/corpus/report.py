@@ -87,7 +87,11 @@ class RefusedRows:
         return self._count
 
     def __iter__(self) -> Iterator[RefusedRow]:
-        """Iterate over the refused rows."""
+        """Iterate over the refused rows.
+
+        Yields:
+            Each of them.
+        """
         for line in self._lines():
             row = cast("dict[str, object]", json.loads(line))
             about = cast("dict[str, object]", row.pop("_refused"))
@@ -178,8 +182,10 @@ class LoadReport:
         """Return the report as lines of text, the refused rows apart."""
         lines = [
             f"{self.source} ({self.format}): {self.rows_read} rows read in {self.seconds:.1f} s",
-            f"  kept {self.kept}, already present {self.already_present}, "
-            f"merged duplicates {self.merged}, refused {len(self.refused)}",
+            (
+                f"  kept {self.kept}, already present {self.already_present}, "
+                f"merged duplicates {self.merged}, refused {len(self.refused)}"
+            ),
         ]
         counts = {
             "rows of other users": self.other_users,

@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
+
+import orjson
 
 from usersim.config import CorpusConfig
 from usersim.corpus.values import (
@@ -25,7 +27,7 @@ from usersim.corpus.values import (
     shortened,
 )
 from usersim.errors import ActionError
-from usersim.types import ActionSpace, MultiChoice, Number, action_space
+from usersim.types import ActionSpace, Choice, MultiChoice, Number, Scale, action_space
 
 __all__ = ["ROW_FIELDS", "PreparedRow", "RowChecker", "Tally", "space_from_json"]
 
@@ -58,6 +60,7 @@ _CONVERSATION_FIELDS = (
     "case",
     "thread_id",
 )
+_CONVERSATION_SET = frozenset(_CONVERSATION_FIELDS)
 _ROLES = {
     "system": "system",
     "user": "user",
@@ -72,6 +75,8 @@ _ROLES = {
     "function": "system",
 }
 _MESSAGE_FIELDS = frozenset({"role", "name", "content"})
+_CANONICAL_ROLES = frozenset({"system", "user", "assistant"})
+_LIMITS = ("low", "high", "unit", "integer")
 _CACHED_SPACES = 4096
 _KEY_CHARS = 40  # 160 bits of SHA-256: collisions are out of the question, indexes stay small
 _NAMED_FIELDS = 100  # most unknown fields that a report names
@@ -127,6 +132,8 @@ class RowChecker:
         self._max_action = config.max_action_chars
         self._only = user_id
         self._tally = tally
+        # Rows mostly come user by user: the last checked id need not be checked again.
+        self._last_user: str | None = None
         self._spaces: dict[tuple[object, ...], tuple[ActionSpace, str | None]] = {}
 
     def check(self, row: Mapping[str, object]) -> PreparedRow | None:
@@ -135,12 +142,17 @@ class RowChecker:
         Raises:
             RowError: Naming the field, its value and the reason.
         """
-        user_id = self._user(row.get("user_id"))
+        given = row.get("user_id")
+        user_id = given if type(given) is str and given == self._last_user else self._user(given)
         if user_id is None:
             self._tally.other_users += 1
             return None
+        self._last_user = user_id
         extra = self._metadata(row)
-        context = self._context(row.get("context"), extra)
+        odd: dict[str, object] = {}
+        context = self._context(row.get("context"), odd)
+        if odd:
+            extra = {**extra, "context_fields": odd}
         space, space_json = self._space(row)
         action = self._action(row.get("action"), space)
         metadata = self._json(extra).decode() if extra else None
@@ -157,7 +169,7 @@ class RowChecker:
         conversation = self._conversation(row)
         timestamp, moment = moment_of(row.get("timestamp"))
         order = number_of(row.get("order"), "order")
-        source_id = self._name(row.get("id"), "id")
+        source_id = None if row.get("id") is None else self._name(row["id"], "id")
         head = dump_json((user_id, conversation, moment, order, source_id, kind, space_json))
         digest = sha256(b"\n".join((head, context, action.encode())))
         return PreparedRow(
@@ -199,6 +211,13 @@ class RowChecker:
         return cleaned
 
     def _json(self, value: object) -> bytes:
+        try:
+            data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except TypeError:
+            return self._odd_json(value)
+        return self._odd_json(value) if b"\\u0000" in data else data
+
+    def _odd_json(self, value: object) -> bytes:
         found: list[str] = []
         data = dump_json(value, replaced=found)
         self._tally.replaced_characters += len(found)
@@ -208,9 +227,11 @@ class RowChecker:
         value = row.get("metadata")
         if value is not None and not isinstance(value, dict):
             raise RowError("metadata", value, "is not an object")
-        extra = dict(cast("dict[str, object]", value)) if value else {}
-        unknown = row.keys() - ROW_FIELDS
-        for name in sorted(map(str, unknown)) if unknown else ():
+        extra = cast("dict[str, object]", value) if value else {}
+        if ROW_FIELDS.issuperset(row):
+            return extra
+        extra = dict(extra)
+        for name in sorted(map(str, row.keys() - ROW_FIELDS)):
             self._tally.unknown(name)
             if row.get(name) is not None:
                 extra.setdefault(name, row[name])
@@ -221,30 +242,50 @@ class RowChecker:
         if value is not None and value != "":
             self._tally.conversations["conversation_id"] += 1
             return self._name(value, "conversation_id")
-        metadata = row.get("metadata")
-        if isinstance(metadata, dict):
-            fields = cast("dict[str, object]", metadata)
+        metadata = cast("dict[str, object] | None", row.get("metadata"))
+        if metadata and not _CONVERSATION_SET.isdisjoint(metadata):
             for name in _CONVERSATION_FIELDS:
-                value = fields.get(name)
+                value = metadata.get(name)
                 if isinstance(value, str | int) and value != "":
                     self._tally.conversations[f"metadata.{name}"] += 1
                     return self._clean(str(value))
         self._tally.conversations["each row its own"] += 1
         return None
 
-    def _context(self, value: object, extra: dict[str, object]) -> bytes:
+    def _context(self, value: object, odd: dict[str, object]) -> bytes:
+        if self._is_canonical(value):
+            return self._json(value)
         if isinstance(value, str):
             value = [{"content": value}]
         if not isinstance(value, list | tuple):
             reason = "is missing" if value is None else "is neither a text nor a list of messages"
             raise RowError("context", value, reason)
         items = cast("list[object]", value)
-        messages = [self._message(item, index, extra) for index, item in enumerate(items)]
-        if not any(message["content"].strip() for message in messages if message["content"]):
-            raise RowError("context", value, "is empty; give at least one message with text")
+        messages = [self._message(item, index, odd) for index, item in enumerate(items)]
+        if not any((message["content"] or "").strip() for message in messages):
+            raise RowError("context", items, "is empty; give at least one message with text")
         return self._json(messages)
 
-    def _message(self, item: object, index: int, extra: dict[str, object]) -> dict[str, str | None]:
+    def _is_canonical(self, value: Any) -> bool:  # noqa: ANN401 - a cast costs as much as a check here
+        """Return whether this is a list of messages that can be stored as it is, uncopied."""
+        if value.__class__ is not list or not value:  # `type(x) is` would lose the Any
+            return False
+        longest = self._max_message
+        for item in value:
+            if item.__class__ is not dict or len(item) != 3:  # noqa: PLR2004 - role, name, content
+                return False
+            content, name = item.get("content"), item.get("name", 0)
+            if (
+                content.__class__ is not str
+                or not 0 < len(content) <= longest
+                or content.isspace()
+                or not (name is None or name.__class__ is str)
+                or item.get("role") not in _CANONICAL_ROLES
+            ):
+                return False
+        return True
+
+    def _message(self, item: object, index: int, odd: dict[str, object]) -> dict[str, str | None]:
         if not isinstance(item, dict):
             raise RowError(f"context[{index}]", item, "is not a message (role, name, content)")
         message = cast("dict[str, object]", item)
@@ -262,46 +303,41 @@ class RowChecker:
             content = shortened(content, self._max_message)
             self._tally.truncated_messages += 1
         if not message.keys() <= _MESSAGE_FIELDS:
-            self._message_extra(message, index, extra)
+            for key in sorted(message.keys() - _MESSAGE_FIELDS):
+                self._tally.unknown(f"context[].{key}")
+                odd[f"{index}.{key}"] = message[key]
         return {"role": role, "name": name, "content": content}
-
-    def _message_extra(
-        self, message: dict[str, object], index: int, extra: dict[str, object]
-    ) -> None:
-        kept = cast("dict[str, object]", extra.setdefault("context_fields", {}))
-        for name in sorted(message.keys() - _MESSAGE_FIELDS):
-            self._tally.unknown(f"context[].{name}")
-            kept[f"{index}.{name}"] = message[name]
 
     def _space(self, row: Mapping[str, object]) -> tuple[ActionSpace, str | None]:
         kind, options = row.get("action_type"), row.get("options")
         if isinstance(options, str):  # a cell of a table
             options = [part.strip() for part in options.split("|") if part.strip()]
         if options is not None and not isinstance(options, list | tuple):
-            raise RowError("options", options, "is not a list")
+            raise RowError("options", options, "is not a list of texts")
         names = tuple(cast("list[object]", options)) if options else ()
         if kind is None or kind == "":
             kind = _implied_kind(names, row.get("action"))
-        given = (kind, names, row.get("low"), row.get("high"), row.get("unit"), row.get("integer"))
+        if not isinstance(kind, str):
+            raise RowError("action_type", kind, "is not a text")
+        given: tuple[object, ...] = (kind, names)
+        if kind == "number":
+            given = (kind, names, *(row.get(name) for name in _LIMITS))
         try:
             known = self._spaces.get(given)
         except TypeError:  # an option that is a list or an object
-            raise RowError("options", options, "holds something that is not a text") from None
+            raise RowError("options", list(names), "holds something that is not a text") from None
         if known is None:
             if len(self._spaces) >= _CACHED_SPACES:
                 self._spaces.clear()
-            known = self._spaces[given] = self._new_space(given)
+            known = self._spaces[given] = self._new_space(kind, given)
         return known
 
-    def _new_space(self, given: tuple[object, ...]) -> tuple[ActionSpace, str | None]:
-        kind, names, low, high, unit, integer = given
+    def _new_space(self, kind: str, given: tuple[object, ...]) -> tuple[ActionSpace, str | None]:
+        _, names, *bounds = given
         options = tuple(self._option(name) for name in cast("tuple[object, ...]", names))
-        if not isinstance(kind, str):
-            raise RowError("action_type", kind, "is not a text")
-        limits: dict[str, object] = {}
-        if kind == "number":
-            bounds = {"low": low, "high": high, "unit": unit, "integer": integer}
-            limits = {name: value for name, value in bounds.items() if value not in {None, ""}}
+        limits = {
+            name: value for name, value in zip(_LIMITS, bounds, strict=False) if value is not None
+        }
         try:
             # A free text or a number with options listed is what its type says.
             closed = options if kind not in {"free_text", "number"} else None
@@ -319,6 +355,8 @@ class RowChecker:
     def _action(self, value: object, space: ActionSpace) -> str:
         if value is None or value == "":
             raise RowError("action", value, "is missing" if value is None else "is empty")
+        if type(value) is str and isinstance(space, Choice | Scale) and value in space.options:
+            return value
         try:
             return self._action_text(value, space)
         except ActionError as error:
@@ -333,14 +371,15 @@ class RowChecker:
             return space.render(tuple(chosen))
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise RowError("action", value, f"is not a {space.kind}")
-        text = self._clean(Number().render(value) if _finite(value) else str(value))
+        text = value if isinstance(value, str) else _number_text(value)
+        text = self._clean(text)
         if len(text) > self._max_action:
             raise RowError("action", text, f"is longer than {self._max_action} characters")
         return space.render(space.parse(text))
 
 
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _number_text(value: float) -> str:
+    return Number().render(value) if math.isfinite(value) else str(value)
 
 
 def _implied_kind(options: tuple[object, ...], action: object) -> str:

@@ -41,7 +41,11 @@ def prepare(database: Database, *, migrations: Path = MIGRATIONS) -> None:
 
 
 def _version(connection: Connection, name: str) -> str | None:
-    """Return the store's schema version; None for an empty database."""
+    """Return the store's schema version; None for an empty database.
+
+    Raises:
+        CorpusSchemaError: If the database belongs to another program.
+    """
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None

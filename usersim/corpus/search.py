@@ -26,6 +26,7 @@ _QUERY_WORDS = 48
 _LAST_MESSAGES = 3
 _INDEXED_CHARS = 2_000
 _PAGE = 1_000
+_INSERT = f"INSERT INTO {SEARCH_TABLE} (rowid, owner, text) VALUES (:id, :owner, :text)"  # noqa: S608 - a constant name
 
 
 def search_text(messages: Sequence[Message], action: str = "") -> str:
@@ -62,9 +63,7 @@ def index_user(database: Database, owner: int) -> None:
             if not rows:
                 return
             connection.execute(
-                text(
-                    f"INSERT INTO {SEARCH_TABLE} (rowid, owner, text) VALUES (:id, :owner, :text)"
-                ),  # noqa: S608 - a constant name
+                text(_INSERT),
                 [{"id": row, "owner": _owner_word(owner), "text": words} for row, words in rows],
             )
             newest = rows[-1][0]

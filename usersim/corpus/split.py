@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from usersim.types import Split
 
 __all__ = ["Place", "Row", "place"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What decides an interaction's place.
 
     Attributes:
@@ -32,8 +31,7 @@ class Row:
     order: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an interaction stands in its person's history, and which part it belongs to."""
 
     arrival: int

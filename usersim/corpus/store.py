@@ -21,8 +21,8 @@ from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
-from usersim.corpus.reading import InteractionReader, user_row_id
 from usersim.corpus.readers import Codebook, Format, Records, open_source
+from usersim.corpus.reading import InteractionReader, user_row_id
 from usersim.corpus.removal import Removal, forget
 from usersim.corpus.report import LoadReport
 from usersim.corpus.schema import prepare

@@ -5,7 +5,6 @@ Pure functions. What cannot be used raises `RowError`, which a load turns into a
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -45,12 +44,12 @@ class RowError(Exception):
 
 
 def clean_text(text: str) -> str:
-    """Return `text` without what no store can hold; the same object if there is nothing.
+    r"""Return `text` without what no store can hold; the same object if there is nothing.
 
     Halves of a surrogate pair are joined; a lone half and a NUL become U+FFFD.
 
     Example:
-        >>> clean_text("a\\x00b\\ud800")
+        >>> clean_text("a\x00b\ud800")
         'a�b�'
     """
     if text.isascii():
@@ -95,11 +94,9 @@ def _plain(value: object, replaced: list[str]) -> object:
         return {str(_plain(str(k), replaced)): _plain(v, replaced) for k, v in items}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item, replaced) for item in cast("list[object]", value)]
-    if value is None or isinstance(value, bool | float):
-        return value
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**63 else str(value)
-    return str(value)
+    return value if value is None or isinstance(value, float) else str(value)
 
 
 def shortened(text: str, limit: int) -> str:
@@ -122,6 +119,8 @@ def number_of(value: object, name: str) -> float | None:
     Raises:
         RowError: If it is something else.
     """
+    if type(value) is int:
+        return float(value)
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -51,7 +51,7 @@ class RowWriter:
     def __init__(self, database: Database) -> None:
         marks = ", ".join([database.mark] * len(_COLUMNS))
         self._insert = (
-            f"INSERT INTO interactions ({', '.join(_COLUMNS)}) VALUES ({marks}) "
+            f"INSERT INTO interactions ({', '.join(_COLUMNS)}) VALUES ({marks}) "  # noqa: S608 - constants
             "ON CONFLICT (key) DO NOTHING"
         )
         self._users: dict[str, int] = {}
@@ -128,7 +128,7 @@ class RowWriter:
             .group_by(interactions.c.user_id)
         )
         self._next |= dict.fromkeys(owners, 0)
-        self._next |= {owner: count for owner, count in connection.execute(counted)}
+        self._next |= dict(connection.execute(counted).all())
 
     def _conversations(
         self, connection: Connection, batch: Sequence[PreparedRow], owners: dict[str, int]
@@ -160,12 +160,6 @@ class RowWriter:
             total += connection.scalar(held) or 0
         return total
 
-    def forget_ids(self) -> None:
-        """Forget ids learned in a transaction that was not kept."""
-        self._users.clear()
-        self._next.clear()
-        self._talks.clear()
-
 
 def place_users(database: Database, *, train_share: float) -> int:
     """Compute position and split of every user that a load touched.
@@ -194,12 +188,18 @@ def place_users(database: Database, *, train_share: float) -> int:
 def _waiting(connection: Connection) -> list[int]:
     """Return users that wait to be placed, as many as fit one transaction."""
     ids = select(users.c.id).where(users.c.placed.is_(False)).order_by(users.c.id).limit(IN_CHUNK)
+    waiting = list(connection.scalars(ids))
+    counted = (
+        select(interactions.c.user_id, func.count())
+        .where(interactions.c.user_id.in_(waiting))
+        .group_by(interactions.c.user_id)
+    )
+    counts = dict(connection.execute(counted).all())
     chosen: list[int] = []
     rows = 0
-    for owner in connection.scalars(ids).all():
-        count = select(func.count()).where(interactions.c.user_id == owner)
-        rows += connection.scalar(count) or 0
+    for owner in waiting:
         chosen.append(owner)
+        rows += counts.get(owner, 0)
         if rows >= _PLACED_AT_ONCE:
             break
     return chosen
@@ -244,7 +244,7 @@ def _ids(connection: Connection, names: list[str]) -> dict[str, int]:
         rows = connection.execute(
             select(users.c.user_id, users.c.id).where(users.c.user_id.in_(chunk))
         )
-        found |= {name: owner for name, owner in rows}
+        found |= dict(rows.all())
     return found
 
 

@@ -97,7 +97,7 @@ def _rows(
 
 def _turns(value: object, field: str) -> list[dict[str, object]]:
     if not isinstance(value, list) or not value:
-        raise RowError(field, value, "is not a list of messages")
+        raise RowError(field, cast("object", value), "is not a list of messages")
     turns: list[dict[str, object]] = []
     for index, item in enumerate(cast("list[object]", value)):
         if not isinstance(item, dict):

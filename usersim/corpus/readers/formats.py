@@ -51,13 +51,11 @@ def row_maker(
         )
 
     def make(record: Mapping[str, object]) -> Iterator[Mapping[str, object] | None]:
-        # A file of mended refusals holds rows beside whole chats or respondents.
-        shape = "rows" if "action" in record and "context" in record else found
-        if shape == "rows":
+        if found == "rows":
             return iter((record,))
-        if shape in {"messages", "sharegpt"}:
+        if found in {"messages", "sharegpt"}:
             return chat_rows(record, person=person, user_id=user_id)
-        if shape == "survey_long":
+        if found == "survey_long":
             return long_rows(record, codebook)
         return wide_rows(record, cast("Codebook", codebook), user_id=user_id)
 

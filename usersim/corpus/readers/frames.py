@@ -108,15 +108,13 @@ def _plain(row: dict[object, object] | dict[str, object]) -> dict[str, object]:
 
 def _value(value: object) -> object:
     """Return a plain value: numpy's as Python's, what stands for "missing" as None."""
-    if value is None or isinstance(value, str | bool):
-        return value
     if isinstance(value, float):
         return None if math.isnan(value) else float(value)
     if isinstance(value, dict):
         return {str(k): _value(v) for k, v in cast("dict[object, object]", value).items()}
     if isinstance(value, list | tuple):
         return [_value(item) for item in cast("list[object]", value)]
-    if type(value).__name__ in {"NAType", "NaTType"}:
-        return None
     to_list = getattr(value, "tolist", None)  # numpy arrays and scalars
-    return _value(to_list()) if callable(to_list) else value
+    if callable(to_list):
+        return _value(to_list())
+    return None if type(value).__name__ in {"NAType", "NaTType"} else value

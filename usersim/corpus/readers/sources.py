@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
@@ -42,12 +42,12 @@ def open_source(source: object) -> Records:
         return read_frame(source)
     if isinstance(source, dict | bytes) or not isinstance(source, Iterable):
         raise CorpusFormatError(
-            f"{type(source).__name__!r} is not a source",
+            f"{type(cast('object', source)).__name__!r} is not a source",
             hint="give a path, an iterable of dicts, a pandas or polars frame, or a Corpus",
         )
-    total = len(cast("list[object]", source)) if hasattr(source, "__len__") else None
-    rows = enumerate(cast("Iterable[object]", source), start=1)
-    return Records("an iterable of rows", "json", iter(rows), total)
+    rows = cast("Iterable[object]", source)
+    total = len(rows) if isinstance(rows, Sized) else None
+    return Records("an iterable of rows", "json", enumerate(rows, start=1), total)
 
 
 def _open_file(path: Path) -> Records:
@@ -105,7 +105,9 @@ def _is_document(body: bytes) -> bool:
 
 def _handle(path: Path) -> IO[bytes]:
     file = path.open("rb", buffering=_BUFFER)
-    if file.peek(2)[:2] != b"\x1f\x8b":
+    compressed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    if not compressed:
         return file
     file.close()
     return cast("IO[bytes]", gzip.open(path, "rb"))
@@ -127,7 +129,11 @@ def _csv_records(path: Path) -> Iterator[tuple[int, object]]:
 
 
 def _guarded(items: Iterator[_T], name: str) -> Iterator[_T]:
-    """Yield `items`; a damaged file becomes a typed error."""
+    """Yield `items`; a damaged file becomes a typed error.
+
+    Raises:
+        CorpusFormatError: If the file cannot be read to its end.
+    """
     try:
         yield from items
     except (OSError, EOFError, zlib.error) as error:

@@ -195,10 +195,10 @@ def _item(column: str, order: int, fields: Mapping[str, object]) -> Item:
     text = fields.get("text") or fields.get("question")
     if not isinstance(text, str) or not text.strip():
         raise CorpusFormatError(f"codebook column {column!r} has no text", hint='add "text": "…"')
-    codes = fields.get("codes") or {}
-    if not isinstance(codes, Mapping):
+    codes = fields.get("codes")
+    if codes is not None and not isinstance(codes, Mapping):
         raise CorpusFormatError(f"codebook column {column!r}: codes {codes!r} is not an object")
-    named = {_code(k): str(v) for k, v in cast("Mapping[object, object]", codes).items()}
+    named = {_code(k): str(v) for k, v in cast("Mapping[object, object]", codes or {}).items()}
     options = fields.get("options") or list(dict.fromkeys(named.values()))
     if isinstance(options, str):
         options = _split(options)

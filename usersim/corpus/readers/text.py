@@ -98,7 +98,7 @@ def read_csv(handle: IO[bytes], name: str) -> Iterator[tuple[int, object]]:
     text = io.TextIOWrapper(handle, "utf-8-sig", errors="surrogateescape", newline="")
     header_line = text.readline()
     delimiter = delimiter_of(header_line) or ","
-    columns = next(csv.reader([header_line], delimiter=delimiter), [])
+    columns = next(csv.reader([header_line or "\n"], delimiter=delimiter))
     if len(set(columns)) != len(columns):
         raise CorpusFormatError(f"{name!r} has the same column twice: {columns!r}")
     if csv.field_size_limit() < _LONGEST_CELL:
