@@ -7,9 +7,9 @@
 Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 """
 
-from usersim.corpus.ledger import (
+from usersim.corpus.ledger import Ledger
+from usersim.corpus.ledger_records import (
     AdapterRecord,
-    Ledger,
     ResponseRecord,
     RunRecord,
     TraceRecord,

@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Connection, Select, select
 
 from usersim.corpus.database import IN_CHUNK, Database
-from usersim.corpus.rows import space_from_json
+from usersim.corpus.spaces import space_from_json
 from usersim.corpus.tables import conversations, interactions, users
 from usersim.errors import CorpusError, UserNotFoundError
 from usersim.types import ActionSpace, ActionValue, FreeText, Interaction, Message, Role, Split

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from usersim.config import CorpusConfig
+from usersim.corpus.spaces import LIMITS, implied_kind, new_space
 from usersim.corpus.values import (
     RowError,
     clean_text,
@@ -27,9 +28,9 @@ from usersim.corpus.values import (
     shortened,
 )
 from usersim.errors import ActionError
-from usersim.types import ActionSpace, Choice, MultiChoice, Number, Scale, action_space
+from usersim.types import ActionSpace, Choice, MultiChoice, Number, Scale
 
-__all__ = ["ROW_FIELDS", "PreparedRow", "RowChecker", "Tally", "space_from_json"]
+__all__ = ["ROW_FIELDS", "PreparedRow", "RowChecker", "Tally"]
 
 ROW_FIELDS = frozenset(
     {
@@ -76,7 +77,6 @@ _ROLES = {
 }
 _MESSAGE_FIELDS = frozenset({"role", "name", "content"})
 _CANONICAL_ROLES = frozenset({"system", "user", "assistant"})
-_LIMITS = ("low", "high", "unit", "integer")
 _CACHED_SPACES = 4096
 _KEY_CHARS = 40  # 160 bits of SHA-256: collisions are out of the question, indexes stay small
 _NAMED_FIELDS = 100  # most unknown fields that a report names
@@ -316,12 +316,15 @@ class RowChecker:
             raise RowError("options", options, "is not a list of texts")
         names = tuple(cast("list[object]", options)) if options else ()
         if kind is None or kind == "":
-            kind = _implied_kind(names, row.get("action"))
+            kind = implied_kind(names, row.get("action"))
         if not isinstance(kind, str):
             raise RowError("action_type", kind, "is not a text")
-        given: tuple[object, ...] = (kind, names)
-        if kind == "number":
-            given = (kind, names, *(row.get(name) for name in _LIMITS))
+        return self._known_space(kind, names, tuple(row.get(name) for name in LIMITS))
+
+    def _known_space(
+        self, kind: str, names: tuple[object, ...], limits: tuple[object, ...]
+    ) -> tuple[ActionSpace, str | None]:
+        given = (kind, names, limits if kind == "number" else None)
         try:
             known = self._spaces.get(given)
         except TypeError:  # an option that is a list or an object
@@ -329,23 +332,9 @@ class RowChecker:
         if known is None:
             if len(self._spaces) >= _CACHED_SPACES:
                 self._spaces.clear()
-            known = self._spaces[given] = self._new_space(kind, given)
+            options = tuple(self._option(name) for name in names)
+            known = self._spaces[given] = new_space(kind, options, limits)
         return known
-
-    def _new_space(self, kind: str, given: tuple[object, ...]) -> tuple[ActionSpace, str | None]:
-        _, names, *bounds = given
-        options = tuple(self._option(name) for name in cast("tuple[object, ...]", names))
-        limits = {
-            name: value for name, value in zip(_LIMITS, bounds, strict=False) if value is not None
-        }
-        try:
-            # A free text or a number with options listed is what its type says.
-            closed = options if kind not in {"free_text", "number"} else None
-            space = action_space(kind, closed, **limits)
-        except ActionError as error:
-            name = "options" if kind in {"choice", "scale", "multi_choice"} else "action_type"
-            raise RowError(name, list(options) or kind, str(error)) from None
-        return space, _space_json(space)
 
     def _option(self, value: object) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -380,32 +369,3 @@ class RowChecker:
 
 def _number_text(value: float) -> str:
     return Number().render(value) if math.isfinite(value) else str(value)
-
-
-def _implied_kind(options: tuple[object, ...], action: object) -> str:
-    if options:
-        return "multi_choice" if isinstance(action, list | tuple) else "choice"
-    is_number = isinstance(action, int | float) and not isinstance(action, bool)
-    return "number" if is_number else "free_text"
-
-
-def _space_json(space: ActionSpace) -> str | None:
-    """Return what the action's kind does not say about its space; None if nothing."""
-    if isinstance(space, Number):
-        limits = {
-            "low": space.low,
-            "high": space.high,
-            "unit": space.unit,
-            "integer": space.integer or None,
-        }
-        said = {name: value for name, value in limits.items() if value is not None}
-        return dump_json(said).decode() if said else None
-    options = getattr(space, "options", None)
-    return None if options is None else dump_json({"options": options}).decode()
-
-
-def space_from_json(kind: str, fields: Mapping[str, object]) -> ActionSpace:
-    """Return the action space that `_space_json` described."""
-    rest = dict(fields)
-    options = cast("list[str] | None", rest.pop("options", None))
-    return action_space(kind, tuple(options) if options else None, **rest)

@@ -96,9 +96,16 @@ def read_csv(handle: IO[bytes], name: str) -> Iterator[tuple[int, object]]:
     """
     # Undecodable bytes survive as surrogates, so that only their own record is refused.
     text = io.TextIOWrapper(handle, "utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        yield from _csv_rows(text, name)
+    finally:
+        text.detach()  # the caller closes the handle
+
+
+def _csv_rows(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, object]]:
     header_line = text.readline()
     delimiter = delimiter_of(header_line) or ","
-    columns = next(csv.reader([header_line or "\n"], delimiter=delimiter))
+    columns = next(csv.reader([header_line], delimiter=delimiter))
     if len(set(columns)) != len(columns):
         raise CorpusFormatError(f"{name!r} has the same column twice: {columns!r}")
     if csv.field_size_limit() < _LONGEST_CELL:

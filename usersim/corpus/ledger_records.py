@@ -1,0 +1,75 @@
+"""What the ledger gives back: traces, adapters, responses and runs as frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from usersim.types import Candidate, ScoredCandidate, Selection
+
+__all__ = ["AdapterRecord", "ResponseRecord", "RunRecord", "TraceRecord"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceRecord:
+    """Everything that is known about one candidate in one stage.
+
+    Attributes:
+        stage_key: Stage that stored it.
+        user_id: Whose interaction it was drawn for.
+        candidate: The trace as it was drawn.
+        scored: With scores and leakage; None if it was not scored in that stage.
+        selection: The decision about its interaction; None if none was made.
+        verdict: Why it was kept or not; empty if no decision names it.
+    """
+
+    stage_key: str
+    user_id: str
+    candidate: Candidate
+    scored: ScoredCandidate | None
+    selection: Selection | None
+
+    @property
+    def verdict(self) -> str:
+        """Why it was kept or not; empty if no decision names it."""
+        return self.selection.verdicts.get(self.candidate.key, "") if self.selection else ""
+
+    @property
+    def kept(self) -> bool:
+        """True if this candidate is the one that was kept."""
+        return self.selection is not None and self.selection.kept == self.candidate.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterRecord:
+    """A trained adapter: where it lies and who it learned from."""
+
+    name: str
+    path: str
+    digest: str
+    base_model: str
+    user_ids: tuple[str, ...]
+    manifest: Mapping[str, object]
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRecord:
+    """An answer given in a user's name."""
+
+    id: int
+    user_id: str
+    question_key: str
+    run_id: int | None
+    record: Mapping[str, object]
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run and its settings."""
+
+    id: int
+    fingerprint: str
+    config: Mapping[str, object]
+    created: str
