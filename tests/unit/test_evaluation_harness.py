@@ -278,6 +278,15 @@ def test_others_need_the_same_question() -> None:
     assert known.action == "coffee"
 
 
+def test_ties_on_a_scale_go_to_the_middle() -> None:
+    """Of equally frequent points of a scale the one nearest to the median is taken."""
+    scale = Scale(("1", "2", "3", "4", "5"))
+    pool = [item(str(n), "bob", a, scale) for n, a in enumerate("11445522")][:6]
+    answer = others_arm(pool).predict([item("x", "ada", "1", scale)]).items[0]
+    assert answer is not None
+    assert answer.action == "4"
+
+
 def test_numbers_take_the_median() -> None:
     """References answer a number with the median of the past ones."""
     space = Number(low=0, high=100, integer=True)

@@ -58,9 +58,9 @@ def uniform_arm(*, seed: int = 0) -> Arm:
 def others_arm(pool: Sequence[Interaction], *, seed: int = 0) -> Arm:
     """Return the other people's answers to the same question.
 
-    The action is their most frequent option (the first of the most frequent, in the options'
-    order) or the median of their numbers; the probabilities are their counts plus one, over
-    the sum. A question that nobody else answered gets the uniform answer.
+    The action is their most frequent option (of several, on a scale the one nearest to their
+    median, else the first) or the median of their numbers; the probabilities are their counts
+    plus one, over the sum. A question that nobody else answered gets the uniform answer.
 
     Args:
         pool: Answers to count. A person's own are never counted for that person, so the whole
@@ -178,6 +178,16 @@ def _frequent(
         return Prediction(action=counts.most_common(1)[0][0])
     total = len(past) + len(space.options)
     return Prediction(
-        action=max(space.options, key=lambda option: counts[option]),
+        action=_mode(space, counts),
         probabilities={option: (counts[option] + 1) / total for option in space.options},
     )
+
+
+def _mode(space: Choice | Scale, counts: Counter[str]) -> str:
+    """Return the most frequent option; of several, on a scale the one nearest to the median."""
+    if isinstance(space, Choice):
+        return max(space.options, key=lambda option: counts[option])
+    ranks = [rank for rank, option in enumerate(space.options) for _ in range(counts[option])]
+    middle = statistics.median(ranks)
+    pairs = enumerate(space.options)
+    return min(pairs, key=lambda pair: (-counts[pair[1]], abs(pair[0] - middle)))[1]

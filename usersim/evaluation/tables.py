@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
+
+from usersim.evaluation.metrics import LOG_LIKELIHOOD
+from usersim.types import FreeText
 
 if TYPE_CHECKING:
     from usersim.evaluation.metrics import Metric
@@ -22,8 +26,14 @@ def arrow(metric: Metric) -> str:
 
 
 def headline_metrics(evaluation: Evaluation) -> list[Metric]:
-    """Return the headline metrics that at least one arm was measured on."""
+    """Return the headline metrics that at least one arm was measured on.
+
+    The likelihood per token is one only where there is free text: for closed questions the log
+    score, normalised over the options, says the same without the tokeniser.
+    """
     measured = {estimate.metric for estimate in evaluation.estimates}
+    if not any(isinstance(i.space, FreeText) for i in evaluation.interactions):
+        measured.discard(LOG_LIKELIHOOD.name)
     return [m for m in evaluation.metrics if m.headline and m.name in measured]
 
 
@@ -34,12 +44,15 @@ def headline(evaluation: Evaluation) -> Table:
         title=f"{len(evaluation.interactions)} held-out items of {evaluation.n_users} people",
         caption=f"95 % intervals, cluster bootstrap over users and conversations; "
         f"baseline: {evaluation.baseline}",
-        show_lines=True,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("arm")
+    table.add_column("arm", min_width=12, overflow="fold")
     for metric in metrics:
-        table.add_column(f"{metric.label} {arrow(metric)}\n{metric.unit}", justify="right")
-    table.add_column("failed", justify="right")
+        table.add_column(
+            f"{metric.label} {arrow(metric)}\n{metric.unit}", justify="right", no_wrap=True
+        )
+    table.add_column("failed", justify="right", no_wrap=True)
     for arm in evaluation.arms:
         cells = [_cell(evaluation, arm, metric.name) for metric in metrics]
         table.add_row(Text(arm), *cells, str(len(evaluation.failures[arm])))

@@ -7,6 +7,7 @@ p-value does not agree, the sentence says so.
 from __future__ import annotations
 
 from usersim.evaluation.results import Comparison, Evaluation
+from usersim.evaluation.tables import headline_metrics
 
 __all__ = ["sentence", "verdicts"]
 
@@ -46,7 +47,8 @@ def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str
         Sentences, by metric.
     """
     compared = evaluation.against(baseline or evaluation.baseline)
-    return [sentence(evaluation, c) for c in compared if evaluation.metric(c.metric).headline]
+    shown = {metric.name for metric in headline_metrics(evaluation)}
+    return [sentence(evaluation, c) for c in compared if c.metric in shown]
 
 
 def _signed(value: float) -> str:
