@@ -9,8 +9,6 @@ Knows models and tensors; knows nothing of corpora or traces.
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -32,95 +30,23 @@ from usersim.engines.base import (
 from usersim.engines.chat import encode_continuation, encode_prompt, end_of_turn_id
 from usersim.engines.decoding import DrawState, decode, forward_row
 from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.loading import import_torch, load_model, load_tokenizer
 from usersim.engines.packing import PackedRow, pack
 from usersim.errors import (
     AdapterLoadError,
     ContextLengthError,
     EngineError,
-    MissingDependencyError,
-    ModelLoadError,
     ScoringError,
     boundary,
 )
 
-__all__ = ["TransformersEngine", "load_model", "load_tokenizer"]
+__all__ = ["TransformersEngine"]
 
 logger = logging.getLogger(__name__)
 
 ADAPTERS_IN_MEMORY = 8
 HEAD_ROWS = 256
 """Positions whose vocabulary-wide log-probabilities are normalised together; bounds memory."""
-
-
-def _torch() -> Any:
-    """Import torch, patient threads first: spinning ones starve whatever else runs.
-
-    Raises:
-        MissingDependencyError: If the extra `local` is not installed.
-    """
-    if "torch" not in sys.modules:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        import peft  # noqa: F401 - told apart from a broken torch here, used below
-        import torch
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            error.name or "torch", extra="local", why="running a model in this process"
-        ) from error
-    return torch
-
-
-def load_tokenizer(folder: str | Path) -> Any:
-    """Load a model's tokenizer.
-
-    Raises:
-        ModelLoadError: If there is none, or it is not a fast one.
-    """
-    _torch()
-    from transformers import AutoTokenizer
-
-    with boundary(ModelLoadError, f"loading the tokenizer of {str(folder)!r}"):
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    if not tokenizer.is_fast:
-        raise ModelLoadError(f"the tokenizer of {str(folder)!r} is not a fast one")
-    return tokenizer
-
-
-def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
-    """Load a causal language model in evaluation mode.
-
-    Args:
-        folder: A Hugging Face folder or hub name.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        device: `auto` or a torch device.
-
-    Returns:
-        The model, on its device.
-
-    Raises:
-        ModelLoadError: If it cannot be loaded, or its layers are not attention layers.
-    """
-    torch = _torch()
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as noise
-
-    place = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    kind = dtype if dtype != "auto" else ("float32" if place == "cpu" else "bfloat16")
-    noise.disable_progress_bar()
-    hint = "name a Hugging Face model folder, a hub name that this machine can reach, or 'embedded'"
-    with boundary(ModelLoadError, f"loading the model {str(folder)!r}", hint=hint):
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=getattr(torch, kind), attn_implementation="sdpa"
-        )
-    if getattr(model, "_is_stateful", False):
-        raise ModelLoadError(
-            f"{str(folder)!r} ({model.config.model_type}) keeps a recurrent state; "
-            "shared beginnings need attention layers",
-            hint="choose a transformer with attention in every layer",
-        )
-    placed: Any = model
-    return placed.to(place).eval()
 
 
 class TransformersEngine:
@@ -245,7 +171,7 @@ class TransformersEngine:
 
     def _score_row(self, row: PackedRow, starts: list[int]) -> list[Score]:
         """Score the tokens of each path from its start on; the node before predicts each."""
-        torch = _torch()
+        torch = import_torch()
         sources = [path[start - 1 : -1] for path, start in zip(row.paths, starts, strict=True)]
         nodes = sorted({int(node) for source in sources for node in source})
         place = {node: i for i, node in enumerate(nodes)}

@@ -2,7 +2,7 @@
 
 from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
 from usersim.simulation.items import RespondItem
-from usersim.simulation.predict import Likelihoods, likelihoods, predict
+from usersim.simulation.predict import Likelihoods, likelihoods, predict, prediction
 from usersim.simulation.reasoning import derive_seed
 from usersim.simulation.respond import respond
 from usersim.simulation.streaming import Piece, stream_answer
@@ -19,6 +19,7 @@ __all__ = [
     "derive_seed",
     "likelihoods",
     "predict",
+    "prediction",
     "respond",
     "stream_answer",
     "to_frame",

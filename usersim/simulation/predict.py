@@ -16,9 +16,9 @@ from usersim.engines import Engine, Progress, Score, ScoreRequest
 from usersim.simulation.closed import Distribution, distributions, mixed
 from usersim.simulation.items import RespondItem
 from usersim.simulation.reasoning import ReasoningRequest, draw_reasoning
-from usersim.types import ActionValue, Batch, Prediction, is_closed
+from usersim.types import ActionValue, Batch, Prediction, Question, is_closed
 
-__all__ = ["Likelihoods", "likelihoods", "predict"]
+__all__ = ["Likelihoods", "likelihoods", "predict", "prediction"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,24 +189,37 @@ def predict(
         CapabilityError: If the engine cannot score given text.
     """
     found = likelihoods(engine, items, config=config, history=history, progress=progress)
-    predictions: list[Prediction] = []
-    for (item, _), one in zip(items, found, strict=True):
-        weight = item.reasoning_weight
-        probabilities = (
-            mixed(one.options[:-1], one.options[-1], weight) if one.options else dict[str, float]()
+    return Batch(
+        tuple(
+            prediction(one, item.question, item.reasoning_weight)
+            for (item, _), one in zip(items, found, strict=True)
         )
-        likeliest = max(probabilities, key=probabilities.__getitem__) if probabilities else ""
-        predictions.append(
-            Prediction(
-                action=likeliest,
-                probabilities=probabilities,
-                log_likelihood=one.mixture(weight),
-                n_tokens=one.n_tokens,
-                detail={
-                    "reasonings": list(one.reasonings),
-                    "seed": item.seed,
-                    "malformed": config.traces - len(one.reasonings),
-                },
-            )
-        )
-    return Batch(tuple(predictions))
+    )
+
+
+def prediction(found: Likelihoods, question: Question, weight: float) -> Prediction:
+    """Return what is predicted at one reasoning weight.
+
+    Args:
+        found: The likelihoods of one item.
+        question: Its question.
+        weight: 1 with reasoning, 0 without, else the mixture.
+
+    Returns:
+        For a closed question its probabilities and the likeliest option; for an open one the
+        likelihood of the true action and an empty action.
+    """
+    probabilities: dict[str, float] = {}
+    if is_closed(question.space):
+        probabilities = mixed(found.options[:-1], found.options[-1], weight)
+    return Prediction(
+        action=max(probabilities, key=probabilities.__getitem__) if probabilities else "",
+        probabilities=probabilities,
+        log_likelihood=found.mixture(weight),
+        n_tokens=found.n_tokens,
+        detail={
+            "reasonings": list(found.reasonings) if weight else [],
+            "malformed": len(found.given) - len(found.reasonings),
+            "reasoning_weight": weight,
+        },
+    )

@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from usersim.config import TrainingConfig
 from usersim.engines.chat import encode_continuation, encode_prompt
 from usersim.engines.embedded import model_digest, model_folder
-from usersim.engines.transformers import load_model, load_tokenizer
+from usersim.engines.loading import load_model, load_tokenizer
 from usersim.errors import NoTrainingDataError, TrainingError, boundary
 from usersim.training.artifact import (
     ADAPTER_FILES,
@@ -40,7 +40,7 @@ from usersim.training.dataset import (
     split_validation,
 )
 from usersim.training.lora import adapted, evaluate, max_tokens, own_randomness
-from usersim.training.schedule import Evaluation, best_evaluation
+from usersim.training.schedule import FINISHED, Evaluation, best_evaluation
 from usersim.training.trainer import Hooks, Run, StepProgress, train
 from usersim.types import Failure, TrainingExample, content_key
 
@@ -108,7 +108,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     *,
     base_model: str,
     out_dir: str | Path,
-    config: TrainingConfig = TrainingConfig(),  # noqa: B008 - frozen
+    config: TrainingConfig = TrainingConfig(),
     name: str = "user",
     validation: Sequence[TrainingExample] | None = None,
     provenance: Mapping[str, JsonValue] | None = None,
@@ -162,7 +162,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     out = Path(out_dir).expanduser()
     fingerprint = task.fingerprint
     done = find_artifact(out, fingerprint)
-    if done is not None and done.manifest.stopped in {"complete", "stalled"}:
+    if done is not None:
         logger.info("%s is trained already: %s", name, done.folder)
         return done
     hooks = Hooks(progress=progress, stop_when=stop_when, max_minutes=max_minutes)
@@ -176,7 +176,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         )
         source = checkpoints.path(run.best_step(len(run.history.losses)))
         adapter = write_artifact(out, manifest, lambda folder: _copy_adapter(source, folder))
-        if run.stop in {"complete", "stalled"}:
+        if run.stop in FINISHED:
             checkpoints.clear()
     return adapter
 

@@ -1,0 +1,84 @@
+# pyright: basic
+"""Load a Hugging Face model and its tokenizer into this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from usersim.errors import MissingDependencyError, ModelLoadError, boundary
+
+__all__ = ["import_torch", "load_model", "load_tokenizer"]
+
+
+def import_torch() -> Any:
+    """Import torch, patient threads first: spinning ones starve whatever else runs.
+
+    Raises:
+        MissingDependencyError: If the extra `local` is not installed.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        import peft  # noqa: F401 - told apart from a broken torch here, used below
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            error.name or "torch", extra="local", why="running a model in this process"
+        ) from error
+    return torch
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """Load a model's tokenizer.
+
+    Raises:
+        ModelLoadError: If there is none, or it is not a fast one.
+    """
+    import_torch()
+    from transformers import AutoTokenizer
+
+    with boundary(ModelLoadError, f"loading the tokenizer of {str(folder)!r}"):
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    if not tokenizer.is_fast:
+        raise ModelLoadError(f"the tokenizer of {str(folder)!r} is not a fast one")
+    return tokenizer
+
+
+def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
+    """Load a causal language model in evaluation mode.
+
+    Args:
+        folder: A Hugging Face folder or hub name.
+        dtype: `auto`, `float32`, `bfloat16` or `float16`.
+        device: `auto` or a torch device.
+
+    Returns:
+        The model, on its device.
+
+    Raises:
+        ModelLoadError: If it cannot be loaded, or its layers are not attention layers.
+    """
+    torch = import_torch()
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as noise
+
+    place = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    kind = dtype if dtype != "auto" else ("float32" if place == "cpu" else "bfloat16")
+    noise.disable_progress_bar()
+    hint = "name a Hugging Face model folder, a hub name that this machine can reach, or 'embedded'"
+    with boundary(ModelLoadError, f"loading the model {str(folder)!r}", hint=hint):
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=getattr(torch, kind), attn_implementation="sdpa"
+        )
+    if getattr(model, "_is_stateful", False):
+        raise ModelLoadError(
+            f"{str(folder)!r} ({model.config.model_type}) keeps a recurrent state; "
+            "shared beginnings need attention layers",
+            hint="choose a transformer with attention in every layer",
+        )
+    placed: Any = model
+    return placed.to(place).eval()

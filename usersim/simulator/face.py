@@ -1,0 +1,520 @@
+"""`UserSimulator`: the face of the library."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from usersim.config import PipelineConfig, Preset
+from usersim.corpus import Corpus, LoadReport
+from usersim.corpus.readers.formats import Format
+from usersim.engines import AdapterRef, Engine, Progress
+from usersim.engines.select import EngineName, load_engine
+from usersim.errors import ConfigError, EmptySplitError, UsersimError
+from usersim.simulation import Answer, Piece, respond, stream_answer
+from usersim.simulator.asking import Asker, Context, as_question
+from usersim.simulator.history import Histories
+from usersim.simulator.measure import ArmName, Measurement, Study, pick_held_out
+from usersim.simulator.recon import Recon, Reconstruction, StageProgress
+from usersim.simulator.saving import SavedSimulator, read_simulator, write_simulator
+from usersim.simulator.sources import TraceSource
+from usersim.simulator.stores import store_of
+from usersim.simulator.train import Trainer
+from usersim.training import TrainedAdapter, load_artifact
+from usersim.types import Batch, Interaction, content_key
+
+__all__ = ["UserSimulator"]
+
+logger = logging.getLogger(__name__)
+
+
+class UserSimulator:
+    """Answers new contexts as a person would: reasoning first, action second.
+
+    Made by `from_corpus` or `load`. Before any training it answers from the person's history;
+    once traces were selected, from the history with its kept traces; after `train`, with the
+    trained adapter. The model is loaded when it is first needed.
+
+    Args:
+        corpus: What the people did.
+        user_id: The person; None simulates everybody in the corpus, each by their id.
+        model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
+        engine: Which engine, or one that is already loaded.
+        config: Settings of every stage.
+        report: What loading the corpus found.
+
+    Example:
+        ```python
+        sim = UserSimulator.from_corpus("ada.jsonl", user_id="ada")
+        print(sim.respond("Shall we move the meeting to Friday?"))
+        ```
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        user_id: str | None = None,
+        model: str | Path = "embedded",
+        engine: EngineName | Engine = "auto",
+        config: PipelineConfig = PipelineConfig(),
+        report: LoadReport | None = None,
+    ) -> None:
+        self.corpus = corpus
+        self.config = config
+        self.report = report
+        self.adapter: TrainedAdapter | None = None
+        self._model = str(model)
+        self._engine_choice: EngineName | Engine = engine
+        self._histories = Histories(corpus, config.history)
+        self._kept: dict[str, str] = {}
+        self._gains: dict[str, float] = {}
+        self.user_id = user_id if user_id is None else self._known(user_id)
+
+    # ------------------------------------------------------------------ coming and going
+
+    @classmethod
+    def from_corpus(  # noqa: PLR0913 - keyword-only, each a plain fact about the source
+        cls,
+        source: str | Path | Corpus | Iterable[Mapping[str, object]] | object,
+        *,
+        user_id: str | None = None,
+        store: str | Path | None = None,
+        model: str | Path = "embedded",
+        engine: EngineName | Engine = "auto",
+        config: PipelineConfig | Preset = "small",
+        format: Format = "auto",  # noqa: A002 - the word of every reader
+        person: str | None = None,
+        codebook: Mapping[str, object] | str | Path | None = None,
+        strict: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Self:
+        """Load a corpus into its store and return a simulator over it.
+
+        Args:
+            source: A JSONL, CSV or Parquet file, an iterable of dicts, a pandas or polars
+                frame, or an open `Corpus`.
+            user_id: The person; None simulates everybody in the corpus.
+            store: SQLite file or database URL; None puts `<name>.usersim.db` beside a file,
+                and keeps anything else in memory.
+            model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
+            engine: Which engine, or one that is already loaded.
+            config: Settings of every stage, or a preset's name.
+            format: `auto` recognises the format by content.
+            person: In chats, the role or name of the person.
+            codebook: In wide surveys, question texts and options by column.
+            strict: Raise if any row is refused, and keep nothing.
+            progress: Called with (rows read, rows in all or None).
+
+        Returns:
+            The simulator; `report` says what was read and what was refused.
+
+        Raises:
+            CorpusError: If the source cannot be read or stored.
+            UserNotFoundError: If `user_id` is not in the corpus.
+        """
+        settings = PipelineConfig.preset(config) if isinstance(config, str) else config
+        report: LoadReport | None = None
+        if isinstance(source, Corpus):
+            corpus = source
+        else:
+            corpus = Corpus.open(store_of(source, store), config=settings.corpus)
+            report = corpus.add(
+                source,
+                format=format,
+                user_id=user_id,
+                person=person,
+                codebook=codebook,
+                strict=strict,
+                progress=progress,
+            )
+            logger.info("%s", report)
+        return cls(
+            corpus, user_id=user_id, model=model, engine=engine, config=settings, report=report
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write what is needed to bring this simulator back; the corpus stays in its store.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ArtifactError: If the folder cannot be written.
+            ConfigError: If the corpus is kept in memory only.
+        """
+        if ":memory:" in self.corpus.name:
+            raise ConfigError(
+                "the corpus is in memory and would be lost",
+                hint="give `store=` a file or a database URL when loading the corpus",
+            )
+        saved = SavedSimulator(
+            store=self.corpus.name,
+            user_id=self.user_id,
+            model=self._model,
+            config=self.config,
+            adapter=str(self.adapter.folder.resolve()) if self.adapter else None,
+            adapter_digest=self.adapter.ref.digest if self.adapter else None,
+        )
+        return write_simulator(folder, saved)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, engine: EngineName | Engine = "auto") -> Self:
+        """Bring a saved simulator back.
+
+        Raises:
+            ArtifactError: If the folder, or the adapter that it names, is incomplete or altered.
+            CorpusError: If the store cannot be opened.
+        """
+        saved = read_simulator(folder)
+        corpus = Corpus.open(saved.store, config=saved.config.corpus)
+        sim = cls(
+            corpus, user_id=saved.user_id, model=saved.model, engine=engine, config=saved.config
+        )
+        if saved.adapter:
+            sim.use_adapter(saved.adapter)
+        return sim
+
+    def close(self) -> None:
+        """Close the store and give the model's memory back."""
+        if "engine" in self.__dict__:
+            self.engine.close()
+        self.corpus.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ what it is made of
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine; loaded when it is first needed."""
+        if isinstance(self._engine_choice, str):
+            return load_engine(self._model, engine=self._engine_choice)
+        return self._engine_choice
+
+    @property
+    def users(self) -> list[str]:
+        """The people that this simulator answers for."""
+        if self.user_id is not None:
+            return [self.user_id]
+        return [summary.user_id for summary in self.corpus.users()]
+
+    @property
+    def folder(self) -> Path:
+        """Where adapters are kept: beside the store."""
+        name = self.corpus.name
+        if ":memory:" in name or "://" in name:
+            return Path("usersim-adapters")
+        return Path(name).with_suffix(".adapters")
+
+    def _known(self, user_id: str) -> str:
+        self.corpus.history(user_id, limit=1)
+        return user_id
+
+    def _person(self, user_id: str | None) -> str:
+        chosen = user_id or self.user_id
+        if chosen is None:
+            people = self.users
+            if len(people) != 1:
+                raise ConfigError(
+                    f"whose answer? The corpus holds {len(people)} people",
+                    hint=f"give user_id=, for instance {people[0]!r}" if people else "",
+                )
+            chosen = people[0]
+        return chosen
+
+    def use_adapter(self, adapter: TrainedAdapter | str | Path) -> None:
+        """Answer with a trained adapter from now on.
+
+        Raises:
+            ArtifactError: If the folder is incomplete or altered.
+        """
+        found = adapter if isinstance(adapter, TrainedAdapter) else load_artifact(adapter)
+        self.adapter = found
+
+    # ------------------------------------------------------------------ Recon and training
+
+    def interactions(self, *, limit: int | None = None) -> list[Interaction]:
+        """Return what may be learned from: the train split, the newest `limit` of each person."""
+        found: list[Interaction] = []
+        for user in self.users:
+            own = list(self.corpus.interactions([user], split="train"))
+            found.extend(own if limit is None else own[max(len(own) - limit, 0) :])
+        return found
+
+    def reconstruct(
+        self, *, limit: int | None = None, progress: StageProgress | None = None
+    ) -> Reconstruction:
+        """Synthesise, score and select traces; goes on where it was left.
+
+        The kept traces stand in the prompts of an untrained simulator from then on
+        (Recon-Memory).
+
+        Args:
+            limit: Interactions of each person, the newest; None takes all.
+            progress: Called with (stage, done, total).
+
+        Returns:
+            Candidates, scores and decisions.
+
+        Raises:
+            EmptySplitError: If there is nothing to learn from.
+        """
+        train = self.interactions(limit=limit)
+        if not train:
+            raise EmptySplitError(
+                f"there is nothing to learn from in {self.corpus.name!r}",
+                hint="load a corpus first; `usersim users` shows what it holds",
+            )
+        found = Recon(self.corpus, self.engine, self.config, self._histories).run(
+            train, progress=progress
+        )
+        self._remember(found)
+        return found
+
+    def _remember(self, found: Reconstruction) -> None:
+        for interaction in found.interactions:
+            kept = found.selections.get(interaction.key)
+            for one in found.scored.get(interaction.key, []):
+                if kept is not None and one.candidate.key == kept.kept:
+                    self._kept[interaction.key] = one.candidate.reasoning
+                    self._gains[interaction.key] = one.scores.report_gain
+
+    def train(
+        self,
+        *,
+        traces: TraceSource = "recon_select",
+        limit: int | None = None,
+        max_minutes: float | None = None,
+        progress: StageProgress | None = None,
+    ) -> TrainedAdapter:
+        """Reconstruct, then train the adapter: one for the person, or one shared by all.
+
+        Interrupted at any moment and called again, it goes on and ends with the same adapter.
+
+        Args:
+            traces: Where the reasoning comes from; the default is Recon-Select.
+            limit: Interactions of each person, the newest; None takes all.
+            max_minutes: Ends the training cleanly with the best state so far.
+            progress: Called with (stage, done, total).
+
+        Returns:
+            The adapter, which this simulator answers with from now on.
+
+        Raises:
+            EmptySplitError: If there is nothing to learn from.
+            TrainingError: If training fails; the last good checkpoint is kept.
+        """
+        found = self.reconstruct(limit=limit, progress=progress)
+        name = self.user_id or "shared"
+        adapter = self._trainer().train(
+            found,
+            traces,
+            name=f"{name}-{traces.replace('_', '-')}",
+            progress=progress,
+            max_minutes=max_minutes,
+        )
+        self.use_adapter(adapter)
+        return adapter
+
+    def _trainer(self) -> Trainer:
+        return Trainer(self.corpus, self.engine, self.config, self._histories, self.folder)
+
+    def evaluate(
+        self,
+        *,
+        arms: Sequence[ArmName] = ("others", "few_shot", "none", "random_eligible", "recon_select"),
+        limit: int | None = None,
+        held_out: int | None = None,
+        out: str | Path | None = None,
+        provenance: Mapping[str, object] | None = None,
+        title: str = "Held-out answers",
+        progress: StageProgress | None = None,
+    ) -> Measurement:
+        """Measure arms against each other on answers held out; trains what is missing.
+
+        Args:
+            arms: What to compare; see `usersim.simulator.ARMS`.
+            limit: Training interactions of each person, the newest; None takes all.
+            held_out: Held-out interactions in all; None takes every one.
+            out: Folder of the report; None writes none.
+            provenance: Command and sizes, for the report.
+            title: Heading of the page.
+            progress: Called with (stage, done, total).
+
+        Returns:
+            Estimates with intervals, leakage figures and adapters.
+
+        Raises:
+            EvaluationError: If nothing is held out.
+        """
+        study = Study(self.corpus, self.engine, self.config, self._histories, self._trainer())
+        measured = study.run(
+            self.interactions(limit=limit),
+            pick_held_out(self.corpus, self.users, held_out),
+            arms=arms,
+            out=Path(out) if out is not None else None,
+            provenance=dict(provenance or {}),
+            title=title,
+            progress=progress,
+        )
+        self._remember(measured.found)
+        if "recon_select" in measured.adapters:
+            self.use_adapter(measured.adapters["recon_select"])
+        return measured
+
+    # ------------------------------------------------------------------ answering
+
+    def _asker(self) -> Asker:
+        adapter: AdapterRef | None = self.adapter.ref if self.adapter else None
+        fitted = self.adapter.manifest.reasoning_weight if self.adapter else None
+        return Asker(
+            self.corpus,
+            self.config,
+            self._histories,
+            adapter,
+            fitted.w if fitted is not None else 1.0,
+            self._kept,
+            self._gains,
+        )
+
+    def respond(
+        self,
+        context: Context,
+        *,
+        user_id: str | None = None,
+        options: Sequence[str] | None = None,
+        kind: str | None = None,
+        explain: bool = False,
+        seed: int | None = None,
+    ) -> Answer:
+        """Answer one context as the person would.
+
+        Args:
+            context: A text, messages, a `Question` or an observed `Interaction`.
+            user_id: Who answers, where the simulator holds several people.
+            options: Options of a closed question, in order.
+            kind: `choice`, `scale`, `number`, `multi_choice` or `free_text`.
+            explain: Also measure how far the trace moves the answer.
+            seed: Reproduces the answer; None takes the configured one.
+
+        Returns:
+            The answer: `action`, `reasoning` and everything behind them in `trace`.
+
+        Raises:
+            UsersimError: If the answer stayed malformed; `respond_many` returns it as data.
+            UserNotFoundError: If there is no such user.
+        """
+        question = as_question(context, options=options, kind=kind)
+        batch = self.respond_many([question], user_id=user_id, explain=explain, seed=seed)
+        answer = batch.items[0]
+        if answer is None:
+            failure = batch.failures[0]
+            error = UsersimError(
+                failure.message, hint="allow more tokens or redraws (SimulationConfig)"
+            )
+            error.add_note(f"what was drawn:\n{failure.text}")
+            raise error
+        return answer
+
+    def respond_many(
+        self,
+        contexts: Sequence[Context],
+        *,
+        user_id: str | Sequence[str] | None = None,
+        explain: bool = False,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> Batch[Answer]:
+        """Answer many contexts in one batch; one item's failure is data.
+
+        Args:
+            contexts: What is asked.
+            user_id: Who answers: one person for all, or one for each.
+            explain: Also measure how far the traces move the answers.
+            seed: Reproduces the answers; None takes the configured one.
+            progress: Called with (items done, items).
+
+        Returns:
+            Answers in the order asked, and failures.
+
+        Raises:
+            ConfigError: If `user_id` lists another number of people than contexts.
+        """
+        if user_id is None or isinstance(user_id, str):
+            people = [self._person(user_id)] * len(contexts)
+        else:
+            people = [self._person(person) for person in user_id]
+        if len(people) != len(contexts):
+            raise ConfigError(f"{len(people)} people for {len(contexts)} contexts")
+        asker = self._asker()
+        items = [
+            asker.item(person, as_question(context), seed=seed)
+            for person, context in zip(people, contexts, strict=True)
+        ]
+        batch = respond(
+            self.engine,
+            items,
+            config=self.config.simulation,
+            history=self.config.history,
+            explain=explain,
+            progress=progress,
+        )
+        for item, answer in zip(items, batch.items, strict=True):
+            if answer is not None:
+                key = content_key(item.user_id, [m.content for m in item.question.context])
+                self.corpus.ledger.put_response(item.user_id, key, answer.to_dict())
+        return batch
+
+    async def arespond(
+        self,
+        context: Context,
+        *,
+        user_id: str | None = None,
+        options: Sequence[str] | None = None,
+        kind: str | None = None,
+        explain: bool = False,
+        seed: int | None = None,
+    ) -> Answer:
+        """Answer one context without blocking the event loop; as `respond` otherwise."""
+        return await asyncio.to_thread(
+            self.respond,
+            context,
+            user_id=user_id,
+            options=options,
+            kind=kind,
+            explain=explain,
+            seed=seed,
+        )
+
+    def stream(
+        self,
+        context: Context,
+        *,
+        user_id: str | None = None,
+        options: Sequence[str] | None = None,
+        kind: str | None = None,
+        seed: int | None = None,
+    ) -> Iterator[Piece]:
+        """Answer one context piece by piece: all of the reasoning, then the action.
+
+        Yields:
+            Pieces; see `respond` for the arguments.
+
+        Raises:
+            TranscriptError: If what was written cannot be read; the pieces are then no answer.
+            ActionError: If the action does not fit the question.
+        """
+        question = as_question(context, options=options, kind=kind)
+        item = self._asker().item(self._person(user_id), question, seed=seed)
+        yield from stream_answer(
+            self.engine, item, config=self.config.simulation, history=self.config.history
+        )

@@ -1,0 +1,328 @@
+"""The first measurement: the simulator's arms against their baselines on answers held out.
+
+Trains what is missing, evaluates, and writes the report. Every arm shares pairs, candidates,
+steps and seeds; only the source of the reasoning differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from usersim.config import PipelineConfig
+from usersim.corpus import Corpus
+from usersim.engines import Engine
+from usersim.errors import EvaluationError
+from usersim.evaluation import (
+    Arm,
+    Evaluation,
+    Example,
+    FileCache,
+    LeakageTable,
+    Metric,
+    Section,
+    default_metrics,
+    evaluate,
+    others_arm,
+    uniform_arm,
+    write_report,
+)
+from usersim.simulator.arms import ModelArms
+from usersim.simulator.history import Histories
+from usersim.simulator.probes import diagnostics
+from usersim.simulator.recon import Recon, Reconstruction, StageProgress
+from usersim.simulator.sources import SOURCES, TraceSource
+from usersim.simulator.train import Trainer
+from usersim.training import TrainedAdapter
+from usersim.types import Interaction, is_closed
+
+__all__ = ["ARMS", "ArmName", "Measurement", "Study", "pick_held_out"]
+
+ArmName = Literal[
+    "chance",
+    "others",
+    "profile",
+    "few_shot",
+    "recon_memory",
+    "none",
+    "backward",
+    "random",
+    "random_eligible",
+    "longest",
+    "oracle",
+    "recon_select",
+]
+ARMS: tuple[ArmName, ...] = get_args(ArmName)
+"""Every arm by name, in the order of the tables."""
+
+TITLES: dict[TraceSource, str] = {
+    "none": "B2 SFT without reasoning",
+    "backward": "B3 Backward Synthesis",
+    "random": "B4 random of N",
+    "random_eligible": "B4e random of eligible",
+    "longest": "B5 longest of N",
+    "oracle": "B12 leak oracle",
+    "recon_select": "Recon-Select",
+}
+RECON = TITLES["recon_select"]
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What was measured.
+
+    Attributes:
+        evaluation: Estimates, comparisons and predictions.
+        leakage: The guards' figures.
+        adapters: What was trained, by source of the reasoning.
+        found: Candidates and decisions of the training part.
+        report: The page, where one was written.
+    """
+
+    evaluation: Evaluation
+    leakage: LeakageTable
+    adapters: dict[TraceSource, TrainedAdapter]
+    found: Reconstruction
+    report: Path | None = None
+
+
+def pick_held_out(corpus: Corpus, users: Sequence[str], limit: int | None) -> list[Interaction]:
+    """Return held-out interactions, the same number of each person where that is possible.
+
+    Args:
+        corpus: The store.
+        users: Whose.
+        limit: How many in all; None for every one.
+
+    Raises:
+        EvaluationError: If there are none.
+    """
+    own = [list(corpus.interactions([user], split="held_out")) for user in users]
+    total = sum(len(rows) for rows in own)
+    if not total:
+        raise EvaluationError(
+            f"none of the {len(users)} users has held-out interactions",
+            hint="a person needs at least two conversations; see `usersim users`",
+        )
+    wanted = total if limit is None else min(limit, total)
+    picked: list[Interaction] = []
+    for depth in range(max(len(rows) for rows in own)):
+        for rows in own:
+            if depth < len(rows) and len(picked) < wanted:
+                picked.append(rows[depth])
+    return sorted(picked, key=lambda i: (i.user_id, i.position))
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything that a measurement needs.
+
+    Attributes:
+        corpus: The store.
+        engine: Runs the model.
+        config: Settings of every stage.
+        histories: Finds what is shown.
+        trainer: Trains the adapters.
+    """
+
+    corpus: Corpus
+    engine: Engine
+    config: PipelineConfig
+    histories: Histories
+    trainer: Trainer
+
+    def run(
+        self,
+        train: Sequence[Interaction],
+        held_out: Sequence[Interaction],
+        *,
+        arms: Sequence[ArmName],
+        out: Path | None = None,
+        provenance: dict[str, object] | None = None,
+        title: str = "Held-out answers",
+        progress: StageProgress | None = None,
+    ) -> Measurement:
+        """Reconstruct, train, evaluate and, if `out` is given, write the report.
+
+        Called again after it was cut off, it repeats no finished work.
+
+        Args:
+            train: Interactions of the train split that are learned from.
+            held_out: Interactions that are predicted.
+            arms: What to compare.
+            out: Folder of the report and of the cached predictions.
+            provenance: Command and sizes, for the report.
+            title: Heading of the page.
+            progress: Called with (stage, done, total).
+
+        Returns:
+            The measurement.
+
+        Raises:
+            EvaluationError: If nothing is held out, or an arm is unknown.
+        """
+        unknown = sorted(set(arms) - set(ARMS))
+        if unknown:
+            raise EvaluationError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
+        recon = Recon(self.corpus, self.engine, self.config, self.histories)
+        found = recon.run(train, progress=progress)
+        adapters: dict[TraceSource, TrainedAdapter] = {
+            source: self.trainer.train(
+                found, source, name=source.replace("_", "-"), progress=progress
+            )
+            for source in SOURCES
+            if source in arms
+        }
+        built = self._arms(arms, train, found, adapters)
+        evaluation = evaluate(
+            built,
+            held_out,
+            metrics=self._metrics(held_out),
+            baseline=next((a.name for a in built if a.name == RECON), built[-1].name),
+            cache=FileCache(out / "cache") if out else None,
+            progress=_staged("measure", progress),
+        )
+        leakage = self._leakage(found, progress)
+        measured = Measurement(
+            evaluation=evaluation, leakage=leakage, adapters=adapters, found=found
+        )
+        return self._written(measured, out, title, provenance or {}) if out else measured
+
+    def _metrics(self, held_out: Sequence[Interaction]) -> list[Metric]:
+        """Open answers are measured by their likelihood; their text is not drawn here."""
+        opened = [i for i in held_out if not is_closed(i.space)]
+        return [
+            metric
+            for metric in default_metrics(held_out)
+            if metric.needs != "action" or not any(metric.applies(i) for i in opened)
+        ]
+
+    def _arms(
+        self,
+        names: Sequence[ArmName],
+        train: Sequence[Interaction],
+        found: Reconstruction,
+        adapters: dict[TraceSource, TrainedAdapter],
+    ) -> list[Arm]:
+        built: list[Arm] = []
+        for name in ARMS:
+            if name not in names:
+                continue
+            if name in adapters:
+                built.extend(self._trained(name, adapters[name]))
+            else:
+                built.append(self._untrained(name, train, found))
+        return built
+
+    def _untrained(self, name: ArmName, train: Sequence[Interaction], found: Reconstruction) -> Arm:
+        if name == "chance":
+            return uniform_arm()
+        if name == "others":
+            return others_arm(train)
+        traces = self.config.simulation.traces
+        if name == "profile":
+            own = {i.user_id: [j for j in train if j.user_id == i.user_id] for i in train}
+            base = self._model(shown="profile", train=own)
+            return base.arm("B0 profile prompt", "base model, facts about the person only")
+        if name == "few_shot":
+            base = self._model()
+            return base.arm("B1 history in the prompt", "base model, past answers in the prompt")
+        kept = {i.key: found.reasoning(i.key) for i in found.interactions}
+        memory = self._model(shown="kept", kept=kept, traces=traces)
+        return memory.arm("Recon-Memory", "base model, past answers with their kept traces")
+
+    def _trained(self, source: TraceSource, adapter: TrainedAdapter) -> list[Arm]:
+        title, text = TITLES[source], f"trained on {SOURCES[source]}"
+        if source == "none":
+            return [self._model(adapter=adapter.ref).arm(title, text, weight=0.0)]
+        model = self._model(adapter=adapter.ref, traces=self.config.simulation.traces)
+        arms = [model.arm(title, text)]
+        if source == "recon_select":
+            fitted = adapter.manifest.reasoning_weight
+            if fitted is not None:
+                note = f"{text}; {fitted.summary}"
+                arms.append(model.arm(f"{title}, w = {fitted.w:.2f}", note, weight=fitted.w))
+            arms.append(
+                model.arm(f"{title}, reasoning off", f"{text}, answering without", weight=0.0)
+            )
+        return arms
+
+    def _model(self, **how: object) -> ModelArms:
+        return ModelArms(self.engine, self.histories, self.config, **how)  # type: ignore[arg-type]
+
+    def _leakage(self, found: Reconstruction, progress: StageProgress | None) -> LeakageTable:
+        figures = diagnostics(self.engine, self.histories, self.config, found, progress=progress)
+        scored = [one for many in found.scored.values() for one in many]
+        return LeakageTable.of(scored, list(found.selections.values()), diagnostics=figures)
+
+    def _written(
+        self, measured: Measurement, out: Path, title: str, provenance: dict[str, object]
+    ) -> Measurement:
+        evaluation = measured.evaluation
+        eligible = TITLES["random_eligible"]
+        told = {
+            **provenance,
+            "engine": self.engine.identity,
+            "settings": self.config.key,
+            "corpus": self.corpus.digest(sorted({i.user_id for i in evaluation.interactions})),
+            "adapters": {name: one.ref.name for name, one in measured.adapters.items()},
+        }
+        page = write_report(
+            evaluation,
+            out,
+            title=title,
+            provenance=told,
+            leakage=measured.leakage,
+            examples=_examples(evaluation),
+            also_against=[eligible] if eligible in evaluation.arms else [],
+            sections=[_sizes(measured)],
+        )
+        return Measurement(
+            evaluation=evaluation,
+            leakage=measured.leakage,
+            adapters=measured.adapters,
+            found=measured.found,
+            report=page,
+        )
+
+
+def _staged(stage: str, progress: StageProgress | None) -> Callable[[int, int], None] | None:
+    return (lambda done, total: progress(stage, done, total)) if progress else None
+
+
+def _examples(evaluation: Evaluation) -> list[Example]:
+    """Return the first answers of different people by the arm under test, with a trace each."""
+    arm = RECON if RECON in evaluation.predictions else next(iter(evaluation.predictions))
+    shown: dict[str, Example] = {}
+    for interaction, made in zip(evaluation.interactions, evaluation.predictions[arm], strict=True):
+        reasonings = made.detail.get("reasonings")
+        if interaction.user_id in shown or not isinstance(reasonings, list) or not reasonings:
+            continue
+        shown[interaction.user_id] = Example(
+            user_id=interaction.user_id,
+            question="\n".join(message.content for message in interaction.context),
+            action=made.action or "(not drawn: the answer's likelihood was measured)",
+            reasoning=str(cast("list[object]", reasonings)[0]),
+            true_action=interaction.action_text,
+            arm=arm,
+        )
+    return list(shown.values())[:EXAMPLES]
+
+
+def _sizes(measured: Measurement) -> Section:
+    found, kept = measured.found, measured.found.kept
+    rows = [
+        ("interactions learned from", str(len(found.interactions))),
+        ("of them with a kept trace", str(kept)),
+        ("of them with the empty trace", str(len(found.selections) - kept)),
+        ("that failed", str(len(found.failures))),
+        ("held-out interactions", str(len(measured.evaluation.interactions))),
+    ]
+    rows.extend(
+        (f"steps of {TITLES[name]}", f"{one.manifest.steps} of {one.manifest.planned_steps}")
+        for name, one in measured.adapters.items()
+    )
+    return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))

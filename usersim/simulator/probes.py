@@ -1,0 +1,93 @@
+"""The diagnostics L5 to L7 on a sample of the interactions, as plain figures."""
+
+from __future__ import annotations
+
+from usersim.config import PipelineConfig
+from usersim.engines import Engine
+from usersim.recon.leakage.diagnostics import ProbeItem, diagnose, sample_probes
+from usersim.recon.synthesis import SynthesisItem, decoys
+from usersim.simulator.history import Histories
+from usersim.simulator.recon import Reconstruction, StageProgress
+from usersim.types import Candidate
+
+__all__ = ["diagnostics"]
+
+
+def diagnostics(
+    engine: Engine,
+    histories: Histories,
+    config: PipelineConfig,
+    found: Reconstruction,
+    *,
+    progress: StageProgress | None = None,
+) -> dict[str, float]:
+    """Swap, decoy and truncate the traces of `config.scoring.diagnostics` interactions.
+
+    Args:
+        engine: Writes the decoys and reconstructs.
+        histories: Finds what is shown.
+        config: Settings of every stage.
+        found: Interactions with candidates and decisions.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        Figures by name; empty where the sample is empty.
+    """
+    seed = config.synthesis.seed
+    plain = [
+        ProbeItem(
+            interaction=i,
+            history=histories.of(i.user_id, i.question, before=i.position),
+            kept=found.reasoning(i.key),
+            backward=_first_backward(found, i.key),
+        )
+        for i in found.interactions
+        if i.key in found.selections
+    ]
+    sample = sample_probes(plain, config.scoring.diagnostics, seed=seed)
+    if not sample:
+        return {}
+    if progress:
+        progress("diagnose", 0, len(sample))
+    items = [SynthesisItem(p.interaction, p.history) for p in sample]
+    drawn = decoys(engine, items, config.synthesis, config.history)
+    probes = [
+        ProbeItem(
+            interaction=p.interaction,
+            history=p.history,
+            kept=p.kept,
+            backward=p.backward,
+            decoy=_usable(written),
+        )
+        for p, written in zip(sample, drawn.items, strict=True)
+    ]
+    result = diagnose(engine, probes, config.scoring, config.history, seed=seed)
+    if progress:
+        progress("diagnose", len(sample), len(sample))
+    named = {
+        "L5 gain of the kept trace": result.kept,
+        "L5 gain of the same person's trace from another context": result.swap_context,
+        "L5 gain of another person's trace": result.swap_user,
+        "L6 gain of backward traces": result.backward,
+        "L6 gain of decoys": result.decoy,
+        "L6 backward minus decoy (headline)": result.decoy_difference,
+        "L7 share of conclusions": result.conclusions,
+    }
+    figures: dict[str, float] = {}
+    for name, estimate in named.items():
+        if estimate is not None:
+            figures[f"{name}, n = {estimate.n}"] = estimate.mean
+            figures[f"{name}, 95 % interval, low"] = estimate.low
+            figures[f"{name}, 95 % interval, high"] = estimate.high
+    return figures
+
+
+def _usable(written: tuple[Candidate, ...] | None) -> Candidate | None:
+    return next((one for one in written or () if one.complete), None)
+
+
+def _first_backward(found: Reconstruction, key: str) -> str:
+    for one in found.scored.get(key, []):
+        if one.candidate.direction == "backward" and one.candidate.complete:
+            return one.candidate.reasoning
+    return ""

@@ -1,0 +1,181 @@
+"""Recon on a corpus: synthesise, score, select, each step stored as it is done.
+
+Knows the order of the steps and the ledger that makes them resumable. What was stored under
+the same settings, prompts and model is never done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from usersim.config import PipelineConfig
+from usersim.corpus import Corpus
+from usersim.engines import Engine
+from usersim.prompts import templates_key
+from usersim.recon.scoring import ScoringItem, score_candidates
+from usersim.recon.selection import select
+from usersim.recon.synthesis import SynthesisItem, synthesise
+from usersim.simulator.history import Histories
+from usersim.types import (
+    Batch,
+    Candidate,
+    Failure,
+    Interaction,
+    ScoredCandidate,
+    Selection,
+    content_key,
+)
+
+__all__ = ["Recon", "Reconstruction", "StageProgress"]
+
+StageProgress = Callable[[str, int, int], None]
+"""Called with (stage, items done, items in all)."""
+
+CHUNK = 16
+"""Interactions between two commits: what a kill can lose."""
+STEPS = 1
+"""Changes when a stage would no longer give the same result for the same settings."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconstruction:
+    """What Recon found for a list of interactions.
+
+    Attributes:
+        interactions: The interactions, in order.
+        scored: Scored candidates by interaction key; missing where the item failed.
+        selections: The decision by interaction key.
+        failures: Interactions that could not be synthesised or scored.
+    """
+
+    interactions: tuple[Interaction, ...]
+    scored: dict[str, list[ScoredCandidate]]
+    selections: dict[str, Selection]
+    failures: tuple[Failure, ...]
+
+    @property
+    def kept(self) -> int:
+        """How many interactions have a trace; the others train without reasoning."""
+        return sum(selection.kept is not None for selection in self.selections.values())
+
+    def reasoning(self, key: str, selection: Selection | None = None) -> str:
+        """Return the kept reasoning of interaction `key`; empty for the empty trace.
+
+        Args:
+            key: The interaction.
+            selection: Another decision over the same candidates; None takes Recon's.
+        """
+        chosen = selection or self.selections.get(key)
+        for one in self.scored.get(key, []):
+            if chosen is not None and one.candidate.key == chosen.kept:
+                return one.candidate.reasoning
+        return ""
+
+
+class Recon:
+    """Runs Recon over a corpus with one engine.
+
+    Args:
+        corpus: Where interactions come from and results go to.
+        engine: Synthesiser and reconstructor.
+        config: Settings of every stage.
+        histories: Finds what is shown with an interaction.
+    """
+
+    def __init__(
+        self, corpus: Corpus, engine: Engine, config: PipelineConfig, histories: Histories
+    ) -> None:
+        self._corpus = corpus
+        self._engine = engine
+        self._config = config
+        self._histories = histories
+        shared = (STEPS, engine.identity, templates_key(), config.history.key)
+        self.synthesis_key = content_key("synthesis", *shared, config.synthesis.key)
+        self.scoring_key = content_key(
+            "scoring", self.synthesis_key, config.scoring.key, config.guards.key
+        )
+
+    def run(
+        self, interactions: Sequence[Interaction], *, progress: StageProgress | None = None
+    ) -> Reconstruction:
+        """Bring `interactions` from nothing, or from wherever they were left, to a selection.
+
+        Args:
+            interactions: Of the train split.
+            progress: Called after every chunk with the stage's name.
+
+        Returns:
+            Everything found, failures included.
+        """
+        failures = [
+            *self._synthesise(interactions, progress),
+            *self._score(interactions, progress),
+        ]
+        return self.load(interactions, failures)
+
+    def load(
+        self, interactions: Sequence[Interaction], failures: Sequence[Failure] = ()
+    ) -> Reconstruction:
+        """Return what is stored for `interactions`, without computing anything."""
+        keys = [interaction.key for interaction in interactions]
+        return Reconstruction(
+            interactions=tuple(interactions),
+            scored=self._corpus.ledger.scored(self.scoring_key, keys),
+            selections=self._corpus.ledger.selections(self.scoring_key, keys),
+            failures=tuple(failures),
+        )
+
+    def _synthesise(
+        self, interactions: Sequence[Interaction], progress: StageProgress | None
+    ) -> Iterator[Failure]:
+        ledger = self._corpus.ledger
+        have = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
+        todo = [i for i in interactions if i.key not in have]
+        for chunk in _chunks(todo, "synthesise", len(interactions), progress):
+            items = [SynthesisItem(i, self._history(i)) for i in chunk]
+            batch = synthesise(self._engine, items, self._config.synthesis, self._config.history)
+            found: list[Candidate] = [one for many in batch for one in many]
+            ledger.put_candidates(self.synthesis_key, found)
+            yield from batch.failures
+
+    def _score(
+        self, interactions: Sequence[Interaction], progress: StageProgress | None
+    ) -> Iterator[Failure]:
+        ledger, config = self._corpus.ledger, self._config
+        have = ledger.selections(self.scoring_key, [i.key for i in interactions])
+        drawn = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
+        todo = [i for i in interactions if i.key not in have and i.key in drawn]
+        for chunk in _chunks(todo, "score", len(interactions), progress):
+            items = [ScoringItem(i, self._history(i), tuple(drawn[i.key])) for i in chunk]
+            batch: Batch[tuple[ScoredCandidate, ...]] = score_candidates(
+                self._engine, items, config.scoring, config.guards, config.history
+            )
+            scored = list(batch)
+            ledger.put_scored(self.scoring_key, [one for many in scored for one in many])
+            # Last: an interaction is done when its decision is stored.
+            chosen = [select(many, config.guards) for many in scored if many]
+            ledger.put_selections(self.scoring_key, chosen)
+            yield from batch.failures
+
+    def _history(self, interaction: Interaction) -> tuple[Interaction, ...]:
+        return self._histories.of(
+            interaction.user_id, interaction.question, before=interaction.position
+        )
+
+
+def _chunks(
+    todo: Sequence[T], stage: str, total: int, progress: StageProgress | None
+) -> Iterator[Sequence[T]]:
+    done = total - len(todo)
+    if progress:
+        progress(stage, done, total)
+    for start in range(0, len(todo), CHUNK):
+        chunk = todo[start : start + CHUNK]
+        yield chunk
+        done += len(chunk)
+        if progress:
+            progress(stage, done, total)

@@ -1,0 +1,69 @@
+"""Where the reasoning of a training example comes from: Recon, or one of the baselines.
+
+All sources share pairs and candidates; only the choice differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
+
+from usersim.config import GuardConfig
+from usersim.recon.arms import first_backward, longest, oracle, random_eligible, random_of
+from usersim.simulator.recon import Reconstruction
+from usersim.types import ScoredCandidate, Selection
+
+__all__ = ["SOURCES", "TraceSource", "reasonings"]
+
+TraceSource = Literal[
+    "recon_select", "random_eligible", "random", "backward", "longest", "oracle", "none"
+]
+
+SOURCES: Mapping[TraceSource, str] = MappingProxyType(
+    {
+        "recon_select": "the best reconstructed trace that passed the guards (Recon-Select)",
+        "random_eligible": "a random one of those that passed the guards (B4e)",
+        "random": "a random one of the same candidates (B4)",
+        "backward": "one trace written with the action in view (Backward Synthesis, B3)",
+        "longest": "the longest of the same candidates (B5)",
+        "oracle": "a trace that quotes the action (leak oracle, B12)",
+        "none": "no reasoning (SFT, B2)",
+    }
+)
+"""What each source is, in words."""
+
+
+def reasonings(
+    source: TraceSource, found: Reconstruction, guards: GuardConfig, *, seed: int = 0
+) -> dict[str, str]:
+    """Return the reasoning of every interaction by its key; empty where there is none.
+
+    Args:
+        source: Which choice to make over the candidates.
+        found: Interactions with scored candidates.
+        guards: The gates, for `random_eligible`.
+        seed: Of the random choices; combined with the interaction's key.
+
+    Returns:
+        One text per interaction, in order.
+    """
+    if source == "none":
+        return {interaction.key: "" for interaction in found.interactions}
+    if source == "oracle":
+        return {i.key: oracle(i)[0].reasoning for i in found.interactions}
+    if source == "recon_select":
+        return {i.key: found.reasoning(i.key) for i in found.interactions}
+    choices: dict[str, Callable[[Sequence[ScoredCandidate]], Selection]] = {
+        "random_eligible": lambda scored: random_eligible(scored, guards, seed),
+        "random": lambda scored: random_of(scored, seed),
+        "backward": first_backward,
+        "longest": longest,
+    }
+    choose = choices[source]
+    return {
+        i.key: found.reasoning(i.key, choose(found.scored[i.key]))
+        if found.scored.get(i.key)
+        else ""
+        for i in found.interactions
+    }

@@ -1,0 +1,185 @@
+"""From selected traces to a trained, weighted and registered adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import JsonValue
+
+from usersim.config import PipelineConfig
+from usersim.corpus import Corpus
+from usersim.engines import Engine
+from usersim.errors import NoTrainingDataError
+from usersim.prompts import respond_prompt, templates_key
+from usersim.simulation import RespondItem, derive_seed, likelihoods
+from usersim.simulator.history import Histories
+from usersim.simulator.recon import Reconstruction, StageProgress
+from usersim.simulator.sources import TraceSource, reasonings
+from usersim.training import (
+    TrainedAdapter,
+    fit_reasoning_weight,
+    set_reasoning_weight,
+    train_user_model,
+)
+from usersim.training.dataset import split_validation
+from usersim.types import Interaction, TrainingExample
+
+__all__ = ["Trainer", "respond_item"]
+
+MIN_FOR_WEIGHT = 8
+"""Validation items below which a reasoning weight is not fitted: its interval says nothing."""
+
+
+def respond_item(
+    interaction: Interaction, history: tuple[Interaction, ...], *, seed: int
+) -> RespondItem:
+    """Return the question of an observed interaction as an item to be answered."""
+    return RespondItem(
+        user_id=interaction.user_id,
+        question=interaction.question,
+        history=history,
+        seed=derive_seed(seed, interaction.key),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """Trains user models on one corpus, each from its own source of traces.
+
+    Attributes:
+        corpus: Where adapters are registered, so that deleting a user finds them.
+        engine: The base model; also measures the reasoning weight.
+        config: Settings of every stage.
+        histories: Finds what is shown with an interaction.
+        folder: Adapters are made in here.
+    """
+
+    corpus: Corpus
+    engine: Engine
+    config: PipelineConfig
+    histories: Histories
+    folder: Path
+
+    def train(
+        self,
+        found: Reconstruction,
+        source: TraceSource,
+        *,
+        name: str,
+        progress: StageProgress | None = None,
+        max_minutes: float | None = None,
+        stop_when: Callable[[], bool] | None = None,
+    ) -> TrainedAdapter:
+        """Train one adapter on the reasoning of one source, fit its reasoning weight, register it.
+
+        Args:
+            found: Interactions with their candidates and decisions.
+            source: Which of the candidates each example gets.
+            name: Beginning of the adapter's name.
+            progress: Called with (stage, done, total).
+            max_minutes: Ends the training cleanly with the best state so far.
+            stop_when: Asked between steps; True ends the training cleanly.
+
+        Returns:
+            The adapter, verified on disk.
+
+        Raises:
+            NoTrainingDataError: If there is no interaction to train on.
+            DivergedError: If the loss stops being a number or explodes.
+        """
+        if not found.interactions:
+            raise NoTrainingDataError(
+                f"there is nothing to train {name!r} on",
+                hint="load a corpus with at least two interactions of the person",
+            )
+        texts = reasonings(source, found, self.config.guards, seed=self.config.training.seed)
+        examples = [self._example(i, texts[i.key]) for i in found.interactions]
+        train, validation = split_validation(examples, self.config.training.validation_share)
+
+        def report(done: int, total: int, _loss: float) -> None:
+            if progress:
+                progress(f"train {name}", done, total)
+
+        adapter = train_user_model(
+            train,
+            base_model=self.engine.model,
+            out_dir=self.folder,
+            config=self.config.training,
+            name=name,
+            validation=validation,
+            provenance=self._provenance(found, source),
+            progress=report,
+            max_minutes=max_minutes,
+            stop_when=stop_when,
+        )
+        if source != "none":
+            held = {example.key for example in validation}
+            adapter = self._weigh(adapter, [i for i in found.interactions if i.key in held])
+        self._register(adapter)
+        return adapter
+
+    def _example(self, interaction: Interaction, reasoning: str) -> TrainingExample:
+        history = self.histories.of(
+            interaction.user_id, interaction.question, before=interaction.position
+        )
+        prompt = respond_prompt(
+            interaction.user_id, interaction.question, history, config=self.config.history
+        )
+        return TrainingExample(
+            key=interaction.key,
+            user_id=interaction.user_id,
+            messages=prompt,
+            reasoning=reasoning,
+            action=interaction.action_text,
+        )
+
+    def _weigh(self, adapter: TrainedAdapter, held: Sequence[Interaction]) -> TrainedAdapter:
+        """Fit w on interactions of the training part that were not trained on."""
+        if len(held) < MIN_FOR_WEIGHT or adapter.manifest.reasoning_weight is not None:
+            return adapter
+        items = [
+            (
+                replace(
+                    respond_item(
+                        i,
+                        self.histories.of(i.user_id, i.question, before=i.position),
+                        seed=self.config.simulation.seed,
+                    ),
+                    adapter=adapter.ref,
+                ),
+                i.action,
+            )
+            for i in held
+        ]
+        found = likelihoods(
+            self.engine, items, config=self.config.simulation, history=self.config.history
+        )
+        weight = fit_reasoning_weight(
+            np.array([one.given for one in found]), np.array([one.without for one in found])
+        )
+        return set_reasoning_weight(adapter, weight)
+
+    def _provenance(self, found: Reconstruction, source: TraceSource) -> dict[str, JsonValue]:
+        users = sorted({i.user_id for i in found.interactions})
+        return {
+            "corpus": self.corpus.digest(users),
+            "prompts": templates_key(),
+            "engine": self.engine.identity,
+            "traces": source,
+            "kept traces": found.kept,
+            "interactions": len(found.interactions),
+            "settings": self.config.model_dump(mode="json"),
+        }
+
+    def _register(self, adapter: TrainedAdapter) -> None:
+        self.corpus.ledger.put_adapter(
+            name=adapter.ref.name,
+            path=adapter.ref.path,
+            digest=adapter.ref.digest,
+            base_model=adapter.ref.base_model,
+            user_ids=list(adapter.manifest.users),
+            manifest=adapter.manifest.model_dump(mode="json"),
+        )
