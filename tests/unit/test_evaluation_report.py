@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from usersim.errors import EvaluationError, MissingDependencyError
 from usersim.evaluation import (
@@ -35,6 +37,7 @@ from usersim.types import (
     Batch,
     Candidate,
     Choice,
+    FreeText,
     Interaction,
     Leakage,
     Message,
@@ -267,3 +270,52 @@ def test_a_frame_needs_pandas(evaluation, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingDependencyError, match="'pandas' is needed for a data frame"):
         evaluation.to_frame()
+
+
+def _says(text: str):
+    return lambda asked: Batch(tuple(Prediction(action=text) for _ in asked))
+
+
+def test_report_of_free_text(tmp_path) -> None:
+    """Free text of many people, several sources missing, still makes a whole page and table."""
+    asked = [
+        Interaction(
+            key=f"k{n}",
+            user_id=f"u{n}",
+            position=0,
+            context=(Message("And then?"),),
+            action=f"We went home at {n}.",
+            space=FreeText(),
+            conversation="c",
+            split="held_out",
+        )
+        for n in range(10)
+    ]
+    told = Arm("Told", lambda xs: Batch(tuple(
+        Prediction(action=i.action_text, log_likelihood=-3.0, n_tokens=6) for i in xs
+    )))  # fmt: skip
+    wordy = Arm("An arm whose name is longer than any axis has room for", _says("Well, no! " * 9))
+    found = evaluate([Arm("Home", _says("We went home.")), told, wordy], asked, bootstrap=200)
+    page = write_report(
+        found,
+        tmp_path,
+        title="t",
+        provenance={},
+        leakage=LeakageTable.of([]),
+        also_against=["Told"],
+    ).read_text("utf-8")
+    assert "Calibration" not in page
+    assert "Gain against leakage" not in page
+    assert "Log-likelihood" in page
+    assert "chrF: Told is better than Home" in page
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(found)
+    assert "-0.500..-0.500" in console.export_text()
+
+
+def test_report_of_one_arm(tmp_path) -> None:
+    """A single arm has nothing to be compared with, and the page says so."""
+    alone = evaluate([uniform_arm()], items(6), bootstrap=20)
+    page = write_report(alone, tmp_path, title="t", provenance={}).read_text("utf-8")
+    assert "Nothing was compared." in page
+    assert "4 people the intervals say little about others" in page
