@@ -180,7 +180,9 @@ def test_the_context_is_taken_off_a_common_run() -> None:
     assert longest_common_run(first, second, without=["b", "c", "d"]) == 2
 
 
-def _scored(reasons: tuple[str, ...], *, complete: bool = True) -> ScoredCandidate:
+def _scored(
+    reasons: tuple[str, ...], *, complete: bool = True, share: float | None = 0.5
+) -> ScoredCandidate:
     return ScoredCandidate(
         candidate=Candidate(
             interaction_key="k",
@@ -193,7 +195,7 @@ def _scored(reasons: tuple[str, ...], *, complete: bool = True) -> ScoredCandida
             seed=0,
         ),
         scores=TraceScores(scorer="s", unit="u", gain=0, masked_gain=0, report_gain=0),
-        leakage=Leakage(reasons=reasons, trace_only_share=0.5),
+        leakage=Leakage(reasons=reasons, trace_only_share=share),
     )
 
 
@@ -206,6 +208,7 @@ def test_the_figures_count_traces_by_guard() -> None:
     assert figures["plausibility"] == 0
     assert figures["mean_trace_only"] == 0.5
     assert leakage_figures([]) == {"traces": 0}
+    assert "mean_trace_only" not in leakage_figures([_scored((), share=None)])
 
 
 def test_a_message_of_several_lines_is_one_context() -> None:

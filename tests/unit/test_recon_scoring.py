@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures.recon_engine import OverlapEngine, pair
 from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
-from usersim.engines import AdapterRef, Score
+from usersim.engines import AdapterRef, Draw, Score
 from usersim.errors import CapabilityError
 from usersim.recon.leakage.masking import BLANK
 from usersim.recon.scoring import ScoringItem, score_candidates
@@ -16,6 +16,7 @@ from usersim.types import (
     Direction,
     Interaction,
     MultiChoice,
+    Number,
     ScoredCandidate,
 )
 
@@ -129,7 +130,7 @@ def test_a_decoy_is_judged_against_the_action_that_it_argues_for() -> None:
     engine = OverlapEngine()
     decoy = _candidate("It snows.", "decoy", decoy="I ski all winter")
     (found,) = _score(engine, ITEM, decoy)
-    assert any("You: I ski all winter" in r.prompt[-1][1] for r in engine.scored[0])
+    assert any("my answer: I ski all winter" in r.prompt[-1][1] for r in engine.scored[0])
     assert found.leakage.plausibility is not None
 
 
@@ -180,6 +181,26 @@ def test_a_scorer_that_does_not_fit_is_that_items_failure() -> None:
     (failure,) = batch.failures
     assert (failure.index, failure.item, failure.error) == (0, "b", "ScoringError")
     assert "cannot score a 'free_text' action" in failure.message
+
+
+@pytest.mark.parametrize("withheld", [False, True])
+def test_numbers_that_cannot_be_read_cost_the_score_or_the_share_alone(withheld: bool) -> None:
+    """Unreadable draws are the item's failure; unreadable withheld ones leave L3 unknown."""
+
+    def draw(request, i):
+        hidden = "(no context)" in request.prompt[-1][1]
+        text = "4" if withheld and not hidden else "many"
+        return Draw(text=text, finish="end", n_tokens=1)
+
+    items = [ScoringItem(pair(4.0, Number()), (), (_candidate("I have some."),))]
+    batch = score_candidates(
+        OverlapEngine(draw=draw), items, ScoringConfig(samples=2), GUARDS, VIEW
+    )
+    if withheld:
+        (found,) = batch
+        assert found[0].leakage.trace_only_share is None
+    else:
+        assert "no draw is a number" in batch.failures[0].message
 
 
 def test_an_item_that_does_not_fit_the_model_fails_alone() -> None:

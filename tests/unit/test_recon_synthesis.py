@@ -137,7 +137,7 @@ def test_a_decoy_is_written_for_an_action_not_taken() -> None:
     assert decoy.direction == "decoy"
     assert decoy.decoy_action == "milk"
     assert decoy.prompt_id == load_template("backward").id
-    assert "You: milk" in engine.generated[0][0].prompt[-1][1]
+    assert "my answer: milk" in engine.generated[0][0].prompt[-1][1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ and is never rendered a second time, so `{{ 7*7 }}` in it stays text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -16,6 +16,8 @@ from typing import NoReturn
 
 import jinja2
 import jinja2.meta
+import jinja2.nodes
+import jinja2.runtime
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from usersim.errors import PromptError
@@ -25,6 +27,9 @@ __all__ = ["PromptTemplate", "load_template", "template_names", "templates_key"]
 _SUFFIX = ".jinja"
 _ROLES = ("system", "user", "assistant")
 _ID_CHARS = 12
+
+
+_Blocks = Mapping[str, Callable[[jinja2.runtime.Context], Iterator[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class PromptTemplate:
     name: str
     id: str
     _template: jinja2.Template = field(repr=False, compare=False)
+    _blocks: _Blocks = field(repr=False, compare=False)
     _variables: frozenset[str] = field(repr=False, compare=False)
 
     def render(self, **variables: object) -> tuple[tuple[str, str], ...]:
@@ -55,7 +61,7 @@ class PromptTemplate:
         if missing:
             raise self._undefined(missing[0], variables)
         messages: list[tuple[str, str]] = []
-        for name, block in self._template.blocks.items():
+        for name, block in self._blocks.items():
             context = self._template.new_context(dict(variables))
             try:
                 text = "".join(block(context)).strip()
@@ -80,7 +86,7 @@ def load_template(name: str | Path) -> PromptTemplate:
 
     Args:
         name: `respond`, `forward` or `backward`; or a path that ends in `.jinja`. A template
-            runs in a sandbox and may include those of the library.
+            runs in a sandbox, and may include and extend those of the library.
 
     Raises:
         PromptError: If there is none, it cannot be read, or its blocks are no chat.
@@ -95,13 +101,13 @@ def load_template(name: str | Path) -> PromptTemplate:
     file = path.name if own else f"{name}{_SUFFIX}"
     sources = _sources(environment, file, shown=str(name))
     try:
-        template = environment.get_template(file)
+        blocks = _blocks(environment, file, sources)
     except jinja2.TemplateSyntaxError as error:
         raise PromptError(f"template {str(name)!r}, line {error.lineno}: {error}") from None
-    roles = [_role(block) for block in template.blocks]
+    roles = [_role(block) for block in blocks]
     if not set(roles) <= set(_ROLES) or roles[-1:] != ["user"]:
         raise PromptError(
-            f"template {str(name)!r} has the blocks {list(template.blocks)!r}",
+            f"template {str(name)!r} has the blocks {list(blocks)!r}",
             hint="every block is named after its role (system, user_1, assistant_1, ...),"
             " and the last one is a user's",
         )
@@ -109,7 +115,8 @@ def load_template(name: str | Path) -> PromptTemplate:
     return PromptTemplate(
         name=stem,
         id=f"{stem}@{_digest(sources)[:_ID_CHARS]}",
-        _template=template,
+        _template=environment.get_template(file),
+        _blocks=blocks,
         _variables=_variables(environment, sources),
     )
 
@@ -169,6 +176,15 @@ def _sources(environment: jinja2.Environment, file: str, *, shown: str) -> dict[
             _refuse_unknown(current, shown)
         waiting += [name for name in referenced if name is not None]
     return sources
+
+
+def _blocks(environment: jinja2.Environment, file: str, sources: Mapping[str, str]) -> _Blocks:
+    """Return a template's blocks: those of the one it extends, with its own in their places."""
+    own = environment.get_template(file).blocks
+    extended = environment.parse(sources[file]).find(jinja2.nodes.Extends)
+    if extended is None or not isinstance(extended.template, jinja2.nodes.Const):
+        return own
+    return {**_blocks(environment, str(extended.template.value), sources), **own}
 
 
 def _refuse_unknown(file: str, shown: str) -> NoReturn:

@@ -27,8 +27,8 @@ CUT = "[...]"
 """Stands where text was left out."""
 NO_CONTEXT = "(no context)"
 """Stands for a context that is empty or withheld."""
-OWN_TURN = "You"
-"""Label of the person's own turns."""
+OWN_TURN = "Me"
+"""Label of the person's own turns: prompts speak in their voice, and so do the traces."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
 from usersim.engines import AdapterRef, Engine, Progress
 from usersim.errors import ScoringError
 from usersim.recon.batching import each
-from usersim.recon.fidelity.base import Case, Embed, Fidelity, Plan, Scorer, ask, planned, read
+from usersim.recon.fidelity.base import Case, Embed, Fidelity, Plan, Scorer, ask, read
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage import copying, mask, refusals
 from usersim.recon.plausibility import (
@@ -169,11 +169,10 @@ def _prepare(settings: _Settings, item: ScoringItem) -> _Work:
 
 
 def _plans(settings: _Settings, work: _Work) -> tuple[Plan, Plan, Plan] | ScoringError:
-    shown, withheld = planned(work.scorer, work.shown), planned(work.scorer, work.withheld)
-    if isinstance(shown, ScoringError):
-        return shown
-    if isinstance(withheld, ScoringError):
-        return withheld
+    try:
+        shown, withheld = work.scorer.plan(work.shown), work.scorer.plan(work.withheld)
+    except ScoringError as error:
+        return error
     item = work.item
     judged = plausibility_plan(
         item.interaction, item.history, work.judged, settings.view, settings.adapters

@@ -52,9 +52,7 @@ def _fold(word: str) -> str:
 
 
 def ngrams(items: Sequence[str], n: int) -> set[tuple[str, ...]]:
-    """Return the distinct runs of `n` items; none if there are fewer items, or `n` is 0."""
-    if n < 1:
-        return set()
+    """Return the distinct runs of `n` items, at least 1; none if there are fewer items."""
     return {tuple(items[i : i + n]) for i in range(len(items) - n + 1)}
 
 
