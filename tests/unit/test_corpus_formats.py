@@ -15,7 +15,9 @@ ROWS = [
         "user_id": "ada",
         "timestamp": f"2025-01-0{day}",
         "order": day,
-        "context": [{"role": "user", "name": "survey", "content": f"Do you like tea number {day}?"}],
+        "context": [
+            {"role": "user", "name": "survey", "content": f"Do you like tea number {day}?"}
+        ],
         "action": answer,
         "action_type": "scale",
         "options": ["no", "maybe", "yes"],
@@ -295,7 +297,7 @@ def test_a_bad_codebook_is_an_error(corpus, book, reason):
 
 
 def test_a_long_survey_is_recognised(tmp_path, corpus):
-    """question and answer columns, options separated by bars."""
+    """Question and answer columns, options separated by bars."""
     path = tmp_path / "long.csv"
     path.write_text("user_id,question,answer,options\na,Tea?,yes,no|yes\na,Milk?,,\na,,yes,\n")
     report = corpus.add(path)

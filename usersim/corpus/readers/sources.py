@@ -78,7 +78,7 @@ def _open_file(path: Path) -> Records:
 
 
 def _check_text(head: bytes, path: Path) -> None:
-    if not head.strip():
+    if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise CorpusFormatError(f"{str(path)!r} is empty", hint=_KNOWN)
     if head.startswith(b"SQLite format 3\x00"):
         raise CorpusFormatError(

@@ -1,0 +1,491 @@
+"""The store: opening, reading back, forgetting, schema versions, retrieval, the ledger."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from usersim.config import HistoryConfig
+from usersim.corpus import Corpus, schema
+from usersim.corpus.database import Database
+from usersim.corpus.tables import SCHEMA_VERSION, SEARCH_TABLE, metadata
+from usersim.errors import (
+    CorpusError,
+    CorpusSchemaError,
+    MissingDependencyError,
+    UserNotFoundError,
+)
+from usersim.types import Candidate, Leakage, Question, ScoredCandidate, Selection, TraceScores
+
+
+def rows(user, count=10, topic="tea"):
+    """Rows of one user, in time order."""
+    return [
+        {
+            "user_id": user,
+            "order": i,
+            "context": f"About {topic} number {i}?",
+            "action": f"{user} {i}",
+        }
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A store on disk with two users."""
+    with Corpus.open(tmp_path / "c.db") as opened:
+        opened.add([*rows("ada"), *rows("bob", 5)])
+        yield opened
+
+
+def test_a_store_comes_back_as_it_was(corpus, tmp_path):
+    """Closing and opening changes nothing."""
+    digest = corpus.digest()
+    corpus.close()
+    with Corpus.open(tmp_path / "c.db") as again:
+        assert again.digest() == digest
+        assert [(u.user_id, u.train, u.held_out) for u in again.users()] == [
+            ("ada", 8, 2),
+            ("bob", 4, 1),
+        ]
+
+
+def test_interactions_are_filtered_and_ordered(corpus):
+    """By user and position; by split."""
+    places = [(item.user_id, item.position) for item in corpus.interactions()]
+    assert places == sorted(places)
+    assert [item.position for item in corpus.interactions(["ada"], split="held_out")] == [8, 9]
+
+
+def test_history_is_train_only_and_bounded(corpus):
+    """Newest `limit` before `before`, oldest first; held-out rows never."""
+    assert [item.position for item in corpus.history("ada")] == list(range(8))
+    assert [item.position for item in corpus.history("ada", before=5, limit=2)] == [3, 4]
+    assert corpus.history("ada", before=0) == []
+
+
+def test_an_interaction_is_found_by_a_unique_prefix(corpus):
+    """A whole key or a beginning; an ambiguous or unknown one is an error."""
+    item = next(corpus.interactions())
+    assert corpus.interaction(item.key) == item
+    assert corpus.interaction(item.key[:20]) == item
+    with pytest.raises(CorpusError, match="no interaction has a key"):
+        corpus.interaction("zz")
+    with pytest.raises(CorpusError, match="no interaction has a key"):
+        corpus.interaction("")
+    with Corpus.open(":memory:") as many:
+        many.add(rows("ada", 40))
+        firsts = [item.key[0] for item in many.interactions()]
+        shared = next(digit for digit in firsts if firsts.count(digit) > 1)
+        with pytest.raises(CorpusError, match="begins several keys"):
+            many.interaction(shared)
+
+
+def test_an_unknown_user_is_an_error_with_close_matches(corpus):
+    """The hint names similar users."""
+    with pytest.raises(UserNotFoundError, match="no user 'adda'") as caught:
+        corpus.history("adda")
+    assert "'ada'" in caught.value.hint
+
+
+def test_the_digest_depends_on_content_alone(corpus):
+    """Not on the order of loading, not on other users."""
+    with Corpus.open(":memory:") as other:
+        other.add([*rows("bob", 5)[::-1], *rows("ada")])
+        assert other.digest() == corpus.digest()
+        other.add(rows("eve", 3))
+        assert other.digest() != corpus.digest()
+        assert other.digest(["ada", "bob"]) == corpus.digest()
+
+
+def test_an_export_that_cannot_be_written_is_an_error(corpus, tmp_path):
+    """The message names the file."""
+    with pytest.raises(CorpusError, match="cannot be written"):
+        corpus.export(tmp_path / "no" / "x.jsonl")
+
+
+# Opening what is no store
+
+
+def test_the_migrations_produce_the_schema():
+    """The tables of the code and those of the migrations are the same."""
+    database = Database(":memory:")
+    schema.prepare(database)
+    with database.read() as connection:
+        options = {
+            "compare_type": True,
+            "include_name": lambda name, kind, _: (
+                not (kind == "table" and name.startswith(SEARCH_TABLE))
+            ),
+        }
+        assert (
+            compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+        )
+    database.close()
+    assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == SCHEMA_VERSION
+
+
+def set_version(path, version):
+    """Write another schema version into a store."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [version])
+    connection.close()
+
+
+def test_a_newer_store_is_refused(corpus, tmp_path):
+    """Both versions are named, and what to install."""
+    corpus.close()
+    set_version(tmp_path / "c.db", "0042")
+    with pytest.raises(CorpusSchemaError, match=r"version '0042'.*up to '0001'") as caught:
+        Corpus.open(tmp_path / "c.db")
+    assert "pip install --upgrade" in caught.value.hint
+
+
+NEXT = """
+from alembic import op
+import sqlalchemy as sa
+revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+def upgrade():
+    op.add_column("runs", sa.Column("note", sa.Text()))
+    {more}
+"""
+
+
+@pytest.fixture
+def next_version(tmp_path, monkeypatch):
+    """A folder of migrations with one more step, as a later release would ship it."""
+    import shutil
+
+    folder = tmp_path / "migrations"
+    shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", "0002")
+    return folder
+
+
+def test_an_older_store_is_upgraded(corpus, tmp_path, next_version):
+    """Opening with a later release brings the schema up to date and keeps the rows."""
+    corpus.close()
+    (next_version / "versions" / "v0002.py").write_text(NEXT.format(more="pass"))
+    database = Database(tmp_path / "c.db")
+    schema.prepare(database, migrations=next_version)
+    with database.read() as connection:
+        connection.exec_driver_sql("SELECT note FROM runs")
+        count = connection.exec_driver_sql("SELECT count(*) FROM interactions").scalar()
+    database.close()
+    assert count == 15
+
+
+def test_an_upgrade_that_fails_changes_nothing(corpus, tmp_path, next_version):
+    """The store stays at its version, without the half that was done."""
+    corpus.close()
+    (next_version / "versions" / "v0002.py").write_text(NEXT.format(more="op.drop_table('none')"))
+    database = Database(tmp_path / "c.db")
+    with pytest.raises(CorpusError, match="no such table"):
+        schema.prepare(database, migrations=next_version)
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT * FROM alembic_version").scalar()
+        columns = [c[1] for c in connection.exec_driver_sql("PRAGMA table_info(runs)")]
+    database.close()
+    assert (found, "note" in columns) == ("0001", False)
+
+
+def test_a_database_of_another_program_is_refused(tmp_path):
+    """Its tables are named, and it is left as it was."""
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute("CREATE TABLE recipes (name)")
+    connection.close()
+    with pytest.raises(CorpusSchemaError, match=r"another program .*recipes"):
+        Corpus.open(tmp_path / "x.db")
+
+
+def test_a_file_that_is_no_database_is_an_error(tmp_path):
+    """A text file is not overwritten."""
+    path = tmp_path / "notes.txt"
+    path.write_text("these are notes, not a database " * 40)
+    with pytest.raises(CorpusError, match="is not a database"):
+        Corpus.open(path)
+    assert path.read_text().startswith("these are notes")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("/no/such/folder/c.db", "cannot be opened"),
+        ("mysql://host/db", "a store in 'mysql' is not supported"),
+        ("::://", "URL cannot be read"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_an_error(url, reason):
+    """The message says what is wrong with the path or URL."""
+    with pytest.raises(CorpusError, match=reason):
+        Corpus.open(url)
+
+
+def test_postgres_without_its_driver_names_the_extra(monkeypatch):
+    """The driver is asked for before anything else."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="psycopg") as caught:
+        Corpus.open("postgresql://localhost/x")
+    assert "usersim-recon[postgres]" in caught.value.hint
+
+
+def test_a_read_only_store_reads_but_does_not_load(corpus, tmp_path):
+    """SQLite's own read-only mode stands for a file that may not be written."""
+    corpus.close()
+    with Corpus.open(f"sqlite:///file:{tmp_path / 'c.db'}?mode=ro&uri=true") as readonly:
+        assert len(readonly.users()) == 2
+        with pytest.raises(CorpusError, match="is read-only"):
+            readonly.add(rows("eve"))
+
+
+# Retrieval
+
+
+def test_memory_is_recent_and_similar_from_the_past_of_the_train_split(corpus):
+    """The similar one is found by its words; nothing held out, nothing later."""
+    odd = {"user_id": "ada", "order": 0.5, "context": "What about zebras?", "action": "Striped."}
+    corpus.add([odd])
+    memory = corpus.memory(HistoryConfig(recent=2, similar=1))
+    found = memory.retrieve("ada", Question.of("Zebras again?"), before=8, limit=5)
+    assert [item.position for item in found] == [1, 6, 7]
+    for before in range(11):
+        found = memory.retrieve("ada", Question.of("tea number"), before=before, limit=9)
+        assert all(item.position < before and item.split == "train" for item in found)
+        assert all(item.user_id == "ada" for item in found)
+    assert len(memory.retrieve("ada", Question.of("tea"), before=None, limit=1)) == 1
+    assert memory.retrieve("ada", Question.of("tea"), before=None, limit=0) == []
+
+
+@pytest.mark.parametrize(
+    "text", ['"', "NEAR(", "a* OR -b", "owner : u2", "{{ 7*7 }}", "col:x AND (", "", "  ", "'; --"]
+)
+def test_search_syntax_in_a_question_is_only_text(corpus, text):
+    """No character of a question breaks the search or reaches another user."""
+    memory = corpus.memory(HistoryConfig(recent=1, similar=3))
+    found = memory.retrieve("ada", Question.of(text), before=None, limit=4)
+    assert {item.user_id for item in found} == {"ada"}
+
+
+def test_the_search_index_keeps_in_step(corpus):
+    """Rows that come after the first search are found by the next."""
+    memory = corpus.memory(HistoryConfig(recent=0, similar=1))
+    assert memory.retrieve("ada", Question.of("zebras"), before=None, limit=1) == []
+    corpus.add([{"user_id": "ada", "order": -1, "context": "Zebras?", "action": "Yes."}])
+    (found,) = memory.retrieve("ada", Question.of("zebras"), before=None, limit=1)
+    assert found.action == "Yes."
+
+
+def test_an_embedding_memory_embeds_each_interaction_once(corpus):
+    """Similarity by a given function; vectors are kept for the session."""
+    seen = []
+
+    def embed(texts):
+        seen.extend(texts)
+        return np.array([[text.count("number 1?"), 0.1] for text in texts])
+
+    memory = corpus.memory(HistoryConfig(recent=1, similar=1), embed=embed)
+    found = memory.retrieve("ada", Question.of("number 1?"), before=None, limit=4)
+    assert [item.position for item in found] == [1, 7]
+    before = len(seen)
+    memory.retrieve("ada", Question.of("number 1?"), before=None, limit=4)
+    assert len(seen) == before + 1
+    assert len(memory.retrieve("ada", Question.of("x"), before=None, limit=1)) == 1
+
+
+# The ledger
+
+
+def candidate(item, index=0, **changes):
+    """A candidate for an interaction."""
+    fields = {
+        "interaction_key": item.key,
+        "direction": "forward",
+        "index": index,
+        "reasoning": f"because {index}",
+        "complete": True,
+        "model": "m",
+        "prompt_id": "p",
+        "seed": 2**70 + index,
+        "log_q": -1.5,
+        "n_tokens": 7,
+    }
+    return Candidate(**{**fields, **changes})
+
+
+def scored(drawn, gain=0.5):
+    """The candidate with scores."""
+    return ScoredCandidate(
+        candidate=drawn,
+        scores=TraceScores(
+            scorer="loglik_gain",
+            unit="nats",
+            gain=gain,
+            masked_gain=gain / 2,
+            report_gain=0.1,
+            components={"a": 1.5},
+        ),
+        leakage=Leakage(longest_run=3, plausibility=-0.5, reasons=("L1 copy",)),
+    )
+
+
+def test_traces_come_back_as_they_were_put(corpus):
+    """Candidates, scores and selections round-trip; putting twice changes nothing."""
+    items = list(corpus.interactions())
+    keys = [item.key for item in items]
+    drawn = [candidate(item, index) for item in items for index in (1, 0)]
+    ledger = corpus.ledger
+    for _ in range(2):
+        ledger.put_candidates("s", drawn)
+        ledger.put_scored("s", [scored(one) for one in drawn[:4]])
+    assert ledger.candidates("s", keys)[keys[0]] == [drawn[1], drawn[0]]
+    assert ledger.scored("s", keys) == {
+        keys[0]: [scored(drawn[1]), scored(drawn[0])],
+        keys[1]: [scored(drawn[3]), scored(drawn[2])],
+    }
+    ledger.put_scored("s", [scored(drawn[0], gain=9.0)])
+    assert ledger.scored("s", keys[:1])[keys[0]][1].scores.gain == 9.0
+    assert ledger.candidates("other", keys) == {}
+    ledger.put_scored("s", [])
+    choice = Selection(
+        interaction_key=keys[0],
+        kept=drawn[0].key,
+        reason="best",
+        utilities={drawn[0].key: 1.0},
+        verdicts={drawn[0].key: "kept", drawn[1].key: "leaks"},
+    )
+    ledger.put_selections("s", [choice])
+    assert ledger.selections("s", keys) == {keys[0]: choice}
+
+
+def test_a_trace_is_found_by_its_key_or_its_interactions(corpus):
+    """With scores, verdict and the decision, also where that was made in another stage."""
+    item = next(corpus.interactions())
+    one, two = candidate(item, 0), candidate(item, 1)
+    corpus.ledger.put_scored("score", [scored(one), scored(two)])
+    choice = Selection(
+        interaction_key=item.key, kept=one.key, reason="r", verdicts={two.key: "leaks"}
+    )
+    corpus.ledger.put_selections("select", [choice])
+    (found,) = corpus.ledger.find_trace(two.key[:16])
+    assert (found.candidate, found.verdict, found.kept) == (two, "leaks", False)
+    assert found.scored == scored(two)
+    assert [t.kept for t in corpus.ledger.find_trace(item.key[:16])] == [True, False]
+    assert corpus.ledger.find_trace("") == corpus.ledger.find_trace("zzz") == []
+
+
+def test_a_trace_of_an_unknown_interaction_is_an_error(corpus):
+    """A ledger holds traces of its own corpus alone."""
+    stranger = candidate(next(corpus.interactions()), interaction_key="f" * 40)
+    with pytest.raises(CorpusError, match="has no such interaction"):
+        corpus.ledger.put_candidates("s", [stranger])
+
+
+def test_runs_and_responses_come_back(corpus):
+    """A run is told by its fingerprint; responses by user and run."""
+    ledger = corpus.ledger
+    run = ledger.put_run("f1", {"a": 1})
+    assert ledger.put_run("f1", {"a": 2}) == run
+    assert [record.config for record in ledger.runs()] == [{"a": 1}]
+    first = ledger.put_response("ada", "q1", {"action": "Yes."}, run_id=run)
+    ledger.put_response("bob", "q1", {"action": "No."})
+    assert [r.id for r in ledger.responses(run_id=run)] == [first]
+    assert [r.record["action"] for r in ledger.responses("bob")] == ["No."]
+    assert [r.user_id for r in ledger.responses()] == ["ada", "bob"]
+    with pytest.raises(UserNotFoundError, match="no user 'eve'"):
+        ledger.put_response("eve", "q", {})
+
+
+def adapter(corpus, folder: Path, users, *, real=True):
+    """Store an adapter folder."""
+    folder.mkdir()
+    if real:
+        (folder / "adapter_config.json").write_text("{}")
+    corpus.ledger.put_adapter(
+        name=folder.name, path=folder, digest="d", base_model="b", user_ids=users, manifest={"k": 1}
+    )
+
+
+def test_adapters_come_back(corpus, tmp_path):
+    """With everybody who taught them; the same name replaces."""
+    adapter(corpus, tmp_path / "one", ["bob", "ada"])
+    corpus.ledger.put_adapter(
+        name="one",
+        path=tmp_path / "one",
+        digest="new",
+        base_model="b",
+        user_ids=["ada"],
+        manifest={},
+    )
+    (found,) = corpus.ledger.adapters("ada")
+    assert (found.digest, found.user_ids) == ("new", ("ada",))
+    assert corpus.ledger.adapters("bob") == []
+    assert len(corpus.ledger.adapters()) == 1
+
+
+def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
+    """Rows, index, traces, responses and adapters; the text is gone from the files."""
+    item = next(corpus.interactions(["ada"]))
+    corpus.memory(HistoryConfig(recent=1, similar=1)).retrieve(
+        "ada", Question.of("tea"), before=None, limit=2
+    )
+    corpus.ledger.put_candidates("s", [candidate(item, reasoning="ada secret reasoning")])
+    corpus.ledger.put_selections("s", [Selection(interaction_key=item.key, kept=None, reason="r")])
+    corpus.ledger.put_response("ada", "q", {"action": "ada secret answer"})
+    adapter(corpus, tmp_path / "own", ["ada"])
+    adapter(corpus, tmp_path / "shared", ["ada", "bob"])
+    adapter(corpus, tmp_path / "photos", ["ada"], real=False)
+    removal = corpus.forget("ada")
+    assert (removal.interactions, removal.candidates, removal.selections) == (10, 1, 1)
+    assert (removal.responses, removal.search_rows) == (1, 10)
+    assert removal.adapters == ("own", "shared", "photos")
+    assert removal.shared_adapters == ("shared",)
+    assert not (tmp_path / "own").exists()
+    assert (tmp_path / "photos").exists()
+    assert "must be trained again for others: shared" in str(removal)
+    assert [user.user_id for user in corpus.users()] == ["bob"]
+    assert corpus.ledger.adapters() == []
+    for file in tmp_path.glob("c.db*"):
+        data = file.read_bytes()
+        assert b"ada secret" not in data, file
+        assert b"ada 3" not in data, file
+    with pytest.raises(UserNotFoundError, match="no user 'ada'"):
+        corpus.forget("ada")
+
+
+def test_a_forgotten_user_can_come_back(corpus):
+    """Forgetting leaves no trace that would keep new rows out."""
+    corpus.forget("ada")
+    assert corpus.add(rows("ada")).kept == 10
+
+
+def test_reading_and_writing_may_interleave(corpus):
+    """A stage may store results while it iterates, in memory and on disk."""
+    with Corpus.open(":memory:") as memory:
+        memory.add(corpus)
+        for store in (corpus, memory):
+            for item in store.interactions():
+                store.ledger.put_candidates("s", [candidate(item)])
+            assert len(store.ledger.candidates("s", [i.key for i in store.interactions()])) == 15
+
+
+def test_the_development_data_load_without_a_refusal(pytestconfig):
+    """Every row of the real corpora is kept, as often as it is loaded."""
+    import os
+
+    folder = Path(os.environ.get("USERSIM_DATA", pytestconfig.rootpath.parent / "shared" / "data"))
+    files = sorted(folder.glob("*/*.jsonl"))
+    if not files:
+        pytest.skip("no development data: set USERSIM_DATA")
+    for file in files[:2]:
+        with Corpus.open(":memory:") as store:
+            lines = len(file.read_bytes().splitlines())
+            report = store.add(file)
+            assert (report.kept + report.merged, len(report.refused)) == (lines, 0)
+            assert store.add(file).kept == 0
+            assert json.loads(json.dumps(next(store.rows())))["user_id"]
