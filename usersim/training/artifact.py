@@ -20,7 +20,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import mkdtemp
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -31,7 +30,7 @@ from usersim.errors import AdapterLoadError, ArtifactError
 from usersim.training.card import model_card
 from usersim.training.checkpoints import file_digest
 from usersim.training.mixture import ReasoningWeight
-from usersim.training.schedule import Evaluation, StopReason
+from usersim.training.schedule import FINISHED, Evaluation, StopReason
 from usersim.types import Failure
 
 __all__ = [
@@ -160,8 +159,10 @@ def _slug(name: str) -> str:
 
 
 @contextmanager
-def _half_made(parent: Path) -> Generator[Path]:
+def _half_made(parent: Path, fingerprint: str) -> Generator[Path]:
     """Give a folder beside the final one, and remove it whatever happens.
+
+    A process that was killed may have left one; the run's lock makes sure that it is dead.
 
     Yields:
         The folder.
@@ -169,9 +170,10 @@ def _half_made(parent: Path) -> Generator[Path]:
     Raises:
         ArtifactError: If the disk is full, read-only or otherwise refuses.
     """
+    folder = parent / f".half-made-{fingerprint[:16]}"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(mkdtemp(dir=parent, prefix=".half-made-"))
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         try:
             yield folder
         finally:
@@ -199,7 +201,7 @@ def write_artifact(
     Raises:
         ArtifactError: If the disk refuses.
     """
-    with _half_made(out_dir) as folder:
+    with _half_made(out_dir, manifest.fingerprint) as folder:
         write_adapter(folder)
         digest = adapter_ref(folder).digest
         manifest = manifest.model_copy(
@@ -209,7 +211,6 @@ def write_artifact(
             }
         )
         _write_texts(folder, manifest)
-        folder.chmod(0o755)  # mkdtemp makes it the owner's alone
         final = out_dir / f"{_slug(manifest.name)}-{digest[:8]}"
         if final.exists():
             # The same weights, made before: their folder stays, and tells the newest run.
@@ -299,14 +300,18 @@ def load_artifact(folder: str | Path) -> TrainedAdapter:
 
 
 def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:
-    """Return the finished adapter of a run, if there is one; damaged ones are passed over."""
+    """Return the adapter of a run that came to its end, if there is one.
+
+    Adapters of runs that the clock or the caller stopped do not count: those runs go on.
+    Damaged ones are passed over.
+    """
     for path in sorted(out_dir.glob(f"*/{MANIFEST}")):
         try:
             found = load_artifact(path.parent)
         except ArtifactError as error:
             logger.warning("passing over %s: %s", path.parent, error)
             continue
-        if found.manifest.fingerprint == fingerprint:
+        if found.manifest.fingerprint == fingerprint and found.manifest.stopped in FINISHED:
             return found
     return None
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from usersim.engines.decoding import forward_row
-from usersim.errors import DivergedError, TrainingError
+from usersim.errors import TrainingError
 from usersim.training.batches import KINDS, MicroBatch
 from usersim.training.schedule import Evaluation
 
@@ -31,6 +31,7 @@ __all__ = [
     "max_tokens",
     "own_randomness",
     "save_adapter",
+    "spoilt_weight",
     "target_logprobs",
 ]
 
@@ -158,6 +159,21 @@ def evaluate(model: Any, batches: Sequence[MicroBatch], step: int) -> Evaluation
     )
 
 
+def _tensors(peft_model: Any) -> dict[str, torch.Tensor]:
+    from peft import get_peft_model_state_dict
+
+    state = get_peft_model_state_dict(peft_model, adapter_name=ADAPTER, save_embedding_layers=False)
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+
+def spoilt_weight(peft_model: Any) -> str | None:
+    """Return the name of an adapter weight that is not finite; None if all are."""
+    for name, tensor in _tensors(peft_model).items():
+        if not bool(tensor.isfinite().all()):
+            return name
+    return None
+
+
 def save_adapter(peft_model: Any, folder: Path, *, base_model: str) -> None:
     """Write the adapter in PEFT's format, the same bytes for the same weights.
 
@@ -166,19 +182,10 @@ def save_adapter(peft_model: Any, folder: Path, *, base_model: str) -> None:
         folder: An existing folder.
         base_model: Name of the base model as it was asked for. A path into this machine's
             cache would say nothing elsewhere.
-
-    Raises:
-        DivergedError: If a weight is not finite.
     """
-    from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    state = get_peft_model_state_dict(peft_model, adapter_name=ADAPTER, save_embedding_layers=False)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    spoilt = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
-    if spoilt:
-        raise DivergedError(f"the weight {spoilt[0]!r} is no longer finite")
-    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    save_file(_tensors(peft_model), folder / WEIGHTS_FILE, metadata={"format": "pt"})
     # peft holds the target modules as a set, whose order differs from process to process.
     config = {
         key: sorted(value) if isinstance(value, set | frozenset) else value

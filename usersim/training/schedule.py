@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "FINISHED",
     "Evaluation",
     "StopReason",
     "best_evaluation",
@@ -23,6 +24,9 @@ __all__ = [
 StopReason = Literal["complete", "stalled", "time", "asked"]
 """Why a run ended: all steps done; validation no better twice in a row; `max_minutes` were
 over; `stop_when` said so."""
+
+FINISHED: frozenset[StopReason] = frozenset({"complete", "stalled"})
+"""Reasons after which there is nothing to go on with."""
 
 PATIENCE = 2
 """Evaluations without improvement after which training stops."""

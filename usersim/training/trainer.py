@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from usersim.errors import DivergedError
 from usersim.training.batches import MicroBatch, Step, make_batch
 from usersim.training.checkpoints import Checkpoints, History
 from usersim.training.dataset import EncodedExample
-from usersim.training.lora import batch_loss, evaluate, save_adapter
+from usersim.training.lora import batch_loss, evaluate, save_adapter, spoilt_weight
 from usersim.training.schedule import (
     StopReason,
     best_evaluation,
@@ -108,7 +108,7 @@ class Run:
         if self.hooks.progress:
             self.hooks.progress(step, len(self.plan), loss)
 
-    def _diverge(self, what: str) -> None:
+    def _diverge(self, what: str) -> NoReturn:
         kept = self.checkpoints.newest()
         where = (
             "no checkpoint was made before"
@@ -139,6 +139,17 @@ class Run:
         self.history.evaluations.append(found)
         if self.stop is None:
             self._judge(step)
+
+    def check_weights(self, model: Any, step: int) -> None:
+        """Refuse to save weights that are not finite: a checkpoint is there to go on from.
+
+        Raises:
+            DivergedError: If one is not.
+        """
+        name = spoilt_weight(model)
+        if name is not None:
+            last = self.history.losses[-1]
+            self._diverge(f"the weight {name!r} is not finite after step {step} (loss {last!r})")
 
     def save(self, step: int) -> None:
         """Seal the checkpoint of a step that the trainer has written, and drop older ones."""
@@ -194,6 +205,7 @@ def _trainer_class() -> Any:
             return {}
 
         def save_model(self, output_dir: str | None = None, *_: Any, **__: Any) -> None:
+            self.run.check_weights(self.model, self.state.global_step)
             folder = Path(output_dir or self.run.checkpoints.folder)
             folder.mkdir(parents=True, exist_ok=True)
             save_adapter(self.model, folder, base_model=self.run.base_model)
