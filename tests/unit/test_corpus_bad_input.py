@@ -133,7 +133,7 @@ def test_a_file_of_another_kind_is_an_error(corpus, tmp_path, data, reason):
 
 def test_a_missing_file_is_an_error(corpus, tmp_path):
     """The path stands in the message."""
-    with pytest.raises(CorpusFormatError, match="nothing.jsonl"):
+    with pytest.raises(CorpusFormatError, match=r"nothing\.jsonl"):
         corpus.add(tmp_path / "nothing.jsonl")
 
 
