@@ -123,10 +123,11 @@ def find_similar(
         query = query.where(interactions.c.position < before)
     if database.is_sqlite:
         return _by_fts5(connection, owner, words, before=before, limit=limit)
-    asked = func.to_tsquery("simple", " | ".join(f"'{word}'" for word in words))
+    simple = text("'simple'::regconfig")  # words as they are: a corpus may be in any language
+    asked = func.to_tsquery(simple, " | ".join(f"'{word}'" for word in words))
     said = func.jsonb_to_tsvector(
-        "simple", interactions.c.context.cast(JSONB), text("""'["string"]'::jsonb""")
-    ).op("||")(func.to_tsvector("simple", interactions.c.action))
+        simple, interactions.c.context.cast(JSONB), text("""'["string"]'::jsonb""")
+    ).op("||")(func.to_tsvector(simple, interactions.c.action))
     rank = func.ts_rank_cd(said, asked)
     ranked = query.where(said.op("@@")(asked)).order_by(rank.desc(), interactions.c.id.desc())
     return list(connection.scalars(ranked.limit(limit)))

@@ -1,0 +1,106 @@
+"""The store on a real PostgreSQL server: the same corpus, the same answers."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from usersim.config import HistoryConfig
+from usersim.corpus import Corpus
+from usersim.errors import CorpusError
+from usersim.types import Candidate, Question
+
+pytestmark = pytest.mark.postgres
+
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+def rows(user, count=10):
+    """Rows of one user, in time order, with text that only one store would mind."""
+    return [
+        {
+            "user_id": user,
+            "order": i,
+            "timestamp": f"2025-01-{i + 1:02d}",
+            "context": f"Tea\x00 number {i}, 'quoted' %s {{}} 🫖?",
+            "action": f"{user} {i}",
+            "conversation_id": f"talk {i // 2}",
+            "metadata": {"i": i},
+        }
+        for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A fresh server on a socket of its own, run by a user who may run one."""
+    if not BINARIES:
+        pytest.skip("no PostgreSQL server binaries in /usr/lib/postgresql")
+    binaries = BINARIES[-1].parent
+    as_user = []
+    if os.geteuid() == 0:
+        if shutil.which("runuser") is None:
+            pytest.skip("root may not run a server, and runuser is absent")
+        as_user = ["runuser", "-u", "postgres", "--"]
+    folder = Path(tempfile.mkdtemp(prefix="usersim-pg-"))
+    folder.chmod(0o777)
+    data = folder / "data"
+
+    def run(*command):
+        subprocess.run([*as_user, *map(str, command)], check=True, capture_output=True, cwd="/")
+
+    try:
+        run(binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+        run(binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_postgres_and_sqlite_hold_the_same_corpus(server):
+    """Equal digests, interactions and splits; loading again adds nothing; forgetting works."""
+    with Corpus.open(server) as corpus, Corpus.open(":memory:") as local:
+        for store in (corpus, local):
+            report = store.add([*rows("ada"), *rows("bob", 4), *rows("bob", 1)])
+            assert (report.kept, report.merged) == (14, 1)
+            assert store.add(rows("ada")).already_present == 10
+        assert corpus.digest() == local.digest()
+        assert list(corpus.interactions()) == list(local.interactions())
+        item = next(corpus.interactions(["ada"]))
+        assert corpus.interaction(item.key[:12]) == item
+        memory = corpus.memory(HistoryConfig(recent=1, similar=1))
+        found = memory.retrieve("ada", Question.of("number 3 & ' | !"), before=6, limit=3)
+        assert [place.position for place in found] == [3, 5]
+        drawn = Candidate(
+            interaction_key=item.key,
+            direction="forward",
+            index=0,
+            reasoning="r",
+            complete=True,
+            model="m",
+            prompt_id="p",
+            seed=1,
+        )
+        corpus.ledger.put_candidates("s", [drawn, drawn])
+        assert corpus.ledger.candidates("s", [item.key]) == {item.key: [drawn]}
+        assert corpus.ledger.find_trace(drawn.key[:10])[0].candidate == drawn
+        run = corpus.ledger.put_run("f", {})
+        corpus.ledger.put_response("ada", "q", {"a": 1}, run_id=run)
+        removal = corpus.forget("ada")
+        assert (removal.interactions, removal.candidates, removal.responses) == (10, 1, 1)
+    with Corpus.open(server) as again:
+        assert [user.user_id for user in again.users()] == ["bob"]
+
+
+def test_a_server_that_does_not_answer_is_a_clear_error(tmp_path):
+    """Without the password of the URL."""
+    with pytest.raises(CorpusError, match="does not answer") as caught:
+        Corpus.open(f"postgresql://ada:secret@/x?host={tmp_path}")
+    assert "secret" not in str(caught.value)
