@@ -1,0 +1,121 @@
+"""Recon from interactions to selections, with the shipped scripted engine and the real model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.recon_engine import pair
+from usersim.config import GuardConfig, HistoryConfig, ScoringConfig, SynthesisConfig
+from usersim.engines import Engine
+from usersim.recon import (
+    ScoringItem,
+    SynthesisItem,
+    decoys,
+    explain,
+    leakage_figures,
+    oracle,
+    score_candidates,
+    select,
+    synthesise,
+)
+from usersim.recon.leakage.diagnostics import ProbeItem, diagnose
+from usersim.types import Choice, Interaction, Number, Scale
+
+VIEW = HistoryConfig()
+GUARDS = GuardConfig()
+SYNTHESIS = SynthesisConfig(n_forward=2, n_backward=2, max_tokens=24)
+AGREE = Scale(("Disagree", "Neither", "Agree"))
+
+
+def _items() -> list[SynthesisItem]:
+    past = (
+        pair("Agree", AGREE, context="I plan my weekends.", key="p1", position=0),
+        pair("Two sugars, please.", context="Tea?", key="p2", position=1),
+        pair(2.0, Number(0, 9), context="How many cups a day?", key="p3", position=2),
+    )
+    return [
+        SynthesisItem(pair("Agree", AGREE, context="I keep lists.", key="a"), past),
+        SynthesisItem(pair("I would rather stay in.", context="Shall we go out?", key="b"), past),
+        SynthesisItem(pair("Tea", Choice(("Tea", "Milk")), context="What then?", key="c"), past),
+        SynthesisItem(pair(3.0, Number(0, 9), context="How many books a month?", key="d"), past),
+    ]
+
+
+def test_every_kind_of_action_goes_from_draws_to_a_decision() -> None:
+    """With the scripted engine each interaction gets a decision that can be explained."""
+    from usersim.engines.scripted import ScriptedEngine
+
+    def reply(request, index: int) -> str:
+        return "4" if request.max_tokens <= 12 else f"I like quiet evenings {index}."
+
+    engine: Engine = ScriptedEngine(reply)
+    items = _items()
+    drawn = synthesise(engine, items, SYNTHESIS, VIEW)
+    assert not drawn.failures
+    scoring = ScoringConfig(option_orders=2, samples=2)
+    chunk = [
+        ScoringItem(item.interaction, item.history, found)
+        for item, found in zip(items, drawn, strict=True)
+    ]
+    scored = score_candidates(engine, chunk, scoring, GUARDS, VIEW)
+    assert not scored.failures
+    decisions = [select(found, GUARDS) for found in scored]
+    assert [one.interaction_key for one in decisions] == ["a", "b", "c", "d"]
+    for decision, found in zip(decisions, scored, strict=True):
+        assert decision.reason in explain(decision, found)[0]
+    probes = [
+        ProbeItem(
+            interaction=item.interaction,
+            history=item.history,
+            kept="I like quiet evenings.",
+            backward="I like quiet evenings.",
+            decoy=found[0] if found else None,
+        )
+        for item, found in zip(items, decoys(engine, items, SYNTHESIS, VIEW), strict=True)
+    ]
+    assert diagnose(engine, probes, scoring, VIEW).failures == 0
+
+
+@pytest.fixture(scope="module")
+def model(embedded_model: Path) -> Iterator[Engine]:
+    """The embedded model in this process."""
+    from usersim.engines.transformers import TransformersEngine
+
+    with TransformersEngine(embedded_model) as engine:
+        yield engine
+
+
+@pytest.mark.model
+def test_the_real_model_rewards_a_quotation_and_the_guards_take_the_reward_away(
+    model: Engine,
+) -> None:
+    """A trace that quotes the action gains raw, loses most of it masked, and is refused."""
+    action = "I would rather stay at home and mend the old radio."
+    item: Interaction = pair(action, context="Are you coming to the lake?")
+    candidate, _ = oracle(item)
+    chunk = [ScoringItem(item, (), (candidate,))]
+    ((found,),) = score_candidates(model, chunk, ScoringConfig(), GUARDS, VIEW)
+    assert found.scores.gain > 0.5
+    assert found.scores.masked_gain < found.scores.gain / 2
+    assert not found.leakage.valid
+    assert select([found], GUARDS).kept is None
+
+
+@pytest.mark.model
+def test_the_real_model_writes_readable_traces(model: Engine) -> None:
+    """Most draws of the small model are plain readable sentences."""
+    items = _items()[:2]
+    drawn = synthesise(model, items, SYNTHESIS, VIEW)
+    candidates = [one for found in drawn for one in found]
+    assert sum(one.complete for one in candidates) >= len(candidates) // 2
+    chunk = [
+        ScoringItem(item.interaction, item.history, found)
+        for item, found in zip(items, drawn, strict=True)
+    ]
+    scored = score_candidates(model, chunk, ScoringConfig(option_orders=1), GUARDS, VIEW)
+    figures = leakage_figures(one for found in scored for one in found)
+    assert figures["traces"] == 8
+    assert 0 <= figures["refused"] <= 1
