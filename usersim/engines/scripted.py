@@ -306,7 +306,7 @@ def _served(adapter: AdapterRef | None) -> str:
 
 
 def _text(prompt: ChatPrompt, prefix: str) -> str:
-    return "\n".join([*(content for _, content in prompt), prefix])
+    return "\n".join([*(content for _, content in prompt), *filter(None, [prefix])])
 
 
 def _tokens(text: str) -> list[str]:
