@@ -1,0 +1,91 @@
+"""What the commands share: printing, progress, errors, and opening a corpus or a simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from usersim.corpus import Corpus
+from usersim.errors import ConfigError
+
+__all__ = ["console", "notes", "open_corpus", "rows_progress", "stages"]
+
+console = Console()
+notes = Console(stderr=True)
+"""Progress and errors: standard output stays clean for what was asked."""
+
+
+def open_corpus(store: str) -> Corpus:
+    """Open an existing corpus.
+
+    Raises:
+        ConfigError: If the file does not exist: a command that reads must not make one.
+    """
+    if "://" not in store and not Path(store).is_file():
+        raise ConfigError(
+            f"there is no corpus at {store!r}",
+            hint="load one first: usersim load people.jsonl --corpus people.usersim.db",
+        )
+    return Corpus.open(store)
+
+
+def _bars() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=notes,
+    )
+
+
+@contextmanager
+def stages() -> Generator[Callable[[str, int, int], None]]:
+    """Show one bar per stage, with time passed and time left.
+
+    Yields:
+        The callback for (stage, done, total).
+    """
+    with _bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, completed=done)
+            else:
+                bars.update(tasks[stage], completed=done, total=total)
+            if not notes.is_terminal and done == total:
+                notes.print(Text(f"{stage}: {done} of {total}"))
+
+        yield report
+
+
+@contextmanager
+def rows_progress() -> Generator[Callable[[int, int | None], None]]:
+    """Show how many rows were read.
+
+    Yields:
+        The callback for (rows, rows in all or None).
+    """
+    with _bars() as bars:
+        task = bars.add_task("read rows", total=None)
+
+        def report(done: int, total: int | None) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield report

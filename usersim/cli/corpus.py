@@ -1,0 +1,130 @@
+"""Commands on a corpus: load, users, show, trace, forget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from usersim.cli.console import console, open_corpus, rows_progress
+from usersim.corpus import Corpus
+from usersim.corpus.readers.formats import Format
+from usersim.recon.selection import explain
+from usersim.simulator.stores import store_of
+
+__all__ = ["CorpusOption", "register"]
+
+CorpusOption = Annotated[
+    str, typer.Option("--corpus", "-c", help="SQLite file or database URL of the corpus.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (load, users, show, trace, forget):
+        app.command()(command)
+
+
+def load(
+    source: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet file.")],
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", "-c", help="Store; default: beside the file.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Only this person's rows.")] = None,
+    format: Annotated[  # noqa: A002 - the word of every reader
+        str, typer.Option(help="rows, messages, sharegpt, survey_wide, survey_long or auto.")
+    ] = "auto",
+    person: Annotated[
+        str | None, typer.Option(help="In chats: role or name of the person.")
+    ] = None,
+    codebook: Annotated[
+        Path | None, typer.Option(help="In wide surveys: question texts and options.")
+    ] = None,
+    refused: Annotated[
+        Path | None, typer.Option(help="Write refused rows here, to be mended and loaded again.")
+    ] = None,
+    *,
+    strict: Annotated[bool, typer.Option(help="Keep nothing if a row is refused.")] = False,
+) -> None:
+    """Load a corpus into its store and report every row that was refused."""
+    store = store_of(source, corpus)
+    with Corpus.open(store) as opened, rows_progress() as progress:
+        report = opened.add(
+            source,
+            format=cast("Format", format),
+            user_id=user,
+            person=person,
+            codebook=codebook,
+            strict=strict,
+            progress=progress,
+        )
+        if refused is not None:
+            report.refused.write(refused)
+    console.print(report)
+    console.print(Text(f"stored in {store}"))
+
+
+def users(corpus: CorpusOption) -> None:
+    """List the people of a corpus."""
+    table = Table("user", "interactions", "train", "held out", "kinds")
+    with open_corpus(corpus) as opened:
+        for one in opened.users():
+            kinds = ", ".join(sorted(one.kinds))
+            numbers = [str(n) for n in (one.interactions, one.train, one.held_out)]
+            table.add_row(Text(one.user_id), *numbers, kinds)
+    console.print(table)
+
+
+def show(
+    user: Annotated[str, typer.Argument(help="The person.")],
+    corpus: CorpusOption,
+    limit: Annotated[int, typer.Option(help="Interactions to show, the newest.")] = 10,
+) -> None:
+    """Show what a person did."""
+    with open_corpus(corpus) as opened:
+        opened.history(user, limit=1)
+        rows = list(opened.interactions([user]))
+    for row in rows[max(len(rows) - limit, 0) :]:
+        head = f"{row.position}  {row.split}  {row.space.kind}  {row.key[:12]}"
+        console.print(Text(head, style="dim"))
+        for message in row.context:
+            console.print(Text(f"  {message.name or message.role}: {message.content}"))
+        console.print(Text(f"  {user}: {row.action_text}", style="bold"))
+
+
+def trace(
+    identity: Annotated[
+        str, typer.Argument(help="Key of a trace or an interaction, or its beginning.")
+    ],
+    corpus: CorpusOption,
+) -> None:
+    """Explain why a trace was kept or refused, component by component."""
+    with open_corpus(corpus) as opened:
+        records = opened.ledger.find_trace(identity)
+    decided = {r.selection.interaction_key: r.selection for r in records if r.selection}
+    for key, selection in decided.items():
+        own = [r for r in records if r.candidate.interaction_key == key]
+        for line in explain(selection, [r.scored for r in own if r.scored is not None]):
+            console.print(Text(line))
+    for record in records:
+        if record.candidate.interaction_key not in decided:
+            console.print(Text(f"{record.candidate.key[:12]}  not scored yet"))
+            console.print(Text(f"  {record.candidate.reasoning}", style="italic"))
+
+
+def forget(
+    user: Annotated[str, typer.Argument(help="The person.")],
+    corpus: CorpusOption,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete everything of a person: rows, index, traces, responses and adapters."""
+    with open_corpus(corpus) as opened:
+        opened.history(user, limit=1)
+        if not yes:
+            typer.confirm(f"Delete everything of {user!r}? This cannot be undone", abort=True)
+        removal = opened.forget(user)
+    console.print(removal)

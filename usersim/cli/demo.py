@@ -1,0 +1,173 @@
+"""`usersim demo`: from real people to trained, measured, simulated users, in minutes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from usersim.cli.console import console, notes, stages
+from usersim.cli.demo_data import demo_rows
+from usersim.cli.simulate import first_people, print_measurement
+from usersim.config import PipelineConfig
+from usersim.simulator import ArmName, Measurement, UserSimulator
+
+__all__ = ["register"]
+
+ARMS: tuple[ArmName, ...] = (
+    "chance",
+    "others",
+    "profile",
+    "few_shot",
+    "none",
+    "backward",
+    "random",
+    "random_eligible",
+    "recon_select",
+)
+"""Every arm of the demo: references, B0, B1, B2, B3, B4, B4e and Recon-Select."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(demo)
+
+
+def demo(
+    corpus: Annotated[
+        Path | None, typer.Option(help="Your own corpus file instead of the demo's respondents.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of everything that is made.")] = Path(
+        "out/demo"
+    ),
+    people: Annotated[int, typer.Option(help="How many people.")] = 24,
+    pairs: Annotated[int, typer.Option(help="Training pairs of each person.")] = 6,
+    held_out: Annotated[int, typer.Option(help="Held-out answers in all.")] = 72,
+    model: Annotated[str, typer.Option(help="Base model.")] = "embedded",
+) -> None:
+    """Take real people from corpus to trained, measured, simulated users.
+
+    Interrupted and started again, it goes on where it was.
+    """
+    started = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    source = first_people(corpus, people) if corpus else demo_rows(people)
+    sim = UserSimulator.from_corpus(
+        source,
+        store=out / "people.usersim.db",
+        model=model,
+        config=PipelineConfig.preset("tiny"),
+    )
+    with sim:
+        _say(f"{len(sim.users)} people are loaded", sim.report)
+        _plan(sim, pairs, held_out)
+        _first_answer(sim, started)
+        with stages() as progress:
+            measured = sim.evaluate(
+                arms=ARMS,
+                limit=pairs,
+                held_out=held_out,
+                out=out,
+                provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},
+                title="usersim demo: held-out answers",
+                progress=progress,
+            )
+        _results(sim, measured, out)
+    minutes = (time.perf_counter() - started) / 60
+    console.print(Text(f"done in {minutes:.1f} minutes"))
+
+
+def _say(heading: str, body: object = "") -> None:
+    console.print(Text(f"\n{heading}", style="bold"))
+    if body:
+        console.print(body)
+
+
+def _plan(sim: UserSimulator, pairs: int, held_out: int) -> None:
+    """Print the sizes before the work begins."""
+    config = sim.config
+    rows = {
+        "people": len(sim.users),
+        "training pairs of each person, the newest": pairs,
+        "held-out answers, in all": held_out,
+        "candidate traces of each pair": config.synthesis.n_forward + config.synthesis.n_backward,
+        "traces averaged over for an answer": config.simulation.traces,
+        "past answers in the prompt": config.history.recent + config.history.similar,
+    }
+    table = Table("size", "value", title="what is done")
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    console.print(table)
+
+
+def _first_answer(sim: UserSimulator, started: float) -> None:
+    """Answer one held-out question before anything is trained."""
+    person = sim.users[0]
+    question = next(sim.corpus.interactions([person], split="held_out"), None)
+    if question is None:
+        return
+    with notes.status("loading the model; the first time it is prepared, which takes longer"):
+        answer = sim.respond(question, user_id=person)
+    _say("The first answer, untrained, from the person's history:")
+    console.print(Panel(Text("\n".join(m.content for m in question.context)), title="asked"))
+    console.print(answer)
+    console.print(Text(f"what the person answered: {question.action_text}"))
+    console.print(Text(f"{time.perf_counter() - started:.0f} s after the start"))
+
+
+def _results(sim: UserSimulator, measured: Measurement, out: Path) -> None:
+    _say("Measured on answers held out")
+    print_measurement(measured)
+    _say("Three answers with their traces")
+    shown = {i.user_id: i for i in measured.evaluation.interactions}
+    chosen = list(shown.values())[:3]
+    for question, answer in zip(
+        chosen, sim.respond_many(chosen, user_id=[i.user_id for i in chosen]).items, strict=True
+    ):
+        console.print(Panel(Text("\n".join(m.content for m in question.context)), title="asked"))
+        console.print(
+            answer if answer is not None else Text("the texts stayed malformed; no answer was made")
+        )
+        console.print(Text(f"what the person answered: {question.action_text}"))
+    _say("Leakage")
+    _leakage(measured)
+    _say("Files")
+    adapter = sim.adapter.folder if sim.adapter else None
+    for name, path in {
+        "corpus, traces and answers (SQLite)": out / "people.usersim.db",
+        "adapter of Recon-Select": adapter,
+        "report": measured.report,
+        "figures": out / "metrics.csv",
+    }.items():
+        console.print(Text(f"  {name}: {path}"))
+
+
+def _leakage(measured: Measurement) -> None:
+    table = Table("figure", "value")
+    leakage = measured.leakage
+    table.add_row("interactions with a decision", str(leakage.n_interactions))
+    table.add_row("of them kept without a trace", f"{leakage.empty_share:.0%}")
+    for row in leakage.rows:
+        figures = {
+            "traces": f"{row.n}",
+            "refused by a guard": f"{row.refused:.0%}",
+            **{f"refused by {guard}": f"{share:.0%}" for guard, share in row.refused_by.items()},
+            "kept": f"{row.kept:.0%}",
+            "mean gain of those that passed": f"{row.gain_valid:+.3f}",
+            "mean gain of the refused ones": f"{row.gain_refused:+.3f}",
+            "gain lost by masking (L2)": f"{row.masking_cost:.3f}",
+            "gain that remains without the context (L3)": f"{row.trace_only_share:.0%}",
+            "plausibility (L4), nats a token": f"{row.plausibility:+.2f}",
+        }
+        for name, value in figures.items():
+            table.add_row(Text(f"{row.source}: {name}"), value)
+    for name, value in leakage.diagnostics.items():
+        table.add_row(Text(name), f"{value:.3f}")
+    console.print(table)

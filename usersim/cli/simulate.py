@@ -1,0 +1,162 @@
+"""Commands that run a model: respond, train, evaluate, prepare."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rich.text import Text
+
+from usersim.cli.console import console, notes, open_corpus, stages
+from usersim.cli.corpus import CorpusOption
+from usersim.config import PipelineConfig, Preset
+from usersim.simulator import ARMS, SOURCES, ArmName, Measurement, TraceSource, UserSimulator
+
+__all__ = ["print_measurement", "register"]
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
+]
+PresetOption = Annotated[str, typer.Option(help="tiny, small or standard.")]
+DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (respond, train, evaluate, prepare):
+        app.command()(command)
+
+
+def _simulator(corpus: str, user: str | None, model: str, preset: str) -> UserSimulator:
+    config = PipelineConfig.preset(cast("Preset", preset))
+    return UserSimulator(open_corpus(corpus), user_id=user, model=model, config=config)
+
+
+def respond(  # noqa: PLR0913, PLR0917 - options of a command
+    context: Annotated[str, typer.Argument(help="What is asked.")],
+    corpus: CorpusOption,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="Who answers.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="An option; once for each, in order.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="choice, scale, number, multi_choice or free_text.")
+    ] = None,
+    adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
+    model: ModelOption = "embedded",
+    preset: PresetOption = "small",
+    seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
+    *,
+    explain: Annotated[bool, typer.Option(help="Measure how far the trace moves it.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole answer as JSON.")
+    ] = False,
+) -> None:
+    """Answer a context as a person would, with the reasoning."""
+    with _simulator(corpus, user, model, preset) as sim:
+        if adapter is not None:
+            sim.use_adapter(adapter)
+        answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
+    if as_json:
+        console.print_json(answer.to_json())
+    else:
+        console.print(answer)
+
+
+def train(
+    corpus: CorpusOption,
+    user: Annotated[
+        str | None, typer.Option("--user", "-u", help="One person; default: one shared adapter.")
+    ] = None,
+    traces: Annotated[
+        str, typer.Option(help=f"Where the reasoning comes from: {', '.join(SOURCES)}.")
+    ] = "recon_select",
+    limit: Annotated[
+        int | None, typer.Option(help="Interactions of each person, the newest.")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="End the training cleanly after so long.")
+    ] = None,
+    model: ModelOption = "embedded",
+    preset: PresetOption = "small",
+) -> None:
+    """Reconstruct, select and train; the same command goes on where it was interrupted."""
+    with _simulator(corpus, user, model, preset) as sim, stages() as progress:
+        adapter = sim.train(
+            traces=cast("TraceSource", traces),
+            limit=limit,
+            max_minutes=max_minutes,
+            progress=progress,
+        )
+    console.print(Text(f"adapter: {adapter.folder}"))
+    fitted = adapter.manifest.reasoning_weight
+    console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
+
+
+def evaluate(
+    source: Annotated[Path, typer.Argument(help="A corpus file (JSONL, CSV, Parquet) or store.")],
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("out/evaluation"),
+    arms: Annotated[str, typer.Option(help=f"Of: {', '.join(ARMS)}.")] = DEFAULT_ARMS,
+    people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
+    pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
+    held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
+    model: ModelOption = "embedded",
+    preset: PresetOption = "tiny",
+) -> None:
+    """Compare arms on answers held out and write one folder with tables and a page."""
+    out.mkdir(parents=True, exist_ok=True)
+    store = out / f"{source.name.split('.')[0]}.usersim.db"
+    names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
+    rows = first_people(source, people)
+    with (
+        UserSimulator.from_corpus(
+            rows, store=store, model=model, config=cast("Preset", preset)
+        ) as sim,
+        stages() as progress,
+    ):
+        notes.print(sim.report)
+        measured = sim.evaluate(
+            arms=names,
+            limit=pairs,
+            held_out=held_out,
+            out=out,
+            provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},
+            title=f"Held-out answers: {source.name}",
+            progress=progress,
+        )
+    print_measurement(measured)
+
+
+def first_people(source: Path, people: int | None) -> Path | list[dict[str, object]]:
+    """Return the rows of the first `people` of a corpus file, or the file itself."""
+    if people is None:
+        return source
+    from usersim.corpus import Corpus
+
+    with Corpus.open(":memory:") as corpus:
+        corpus.add(source)
+        chosen = [summary.user_id for summary in corpus.users()][:people]
+        return [dict(row) for row in corpus.rows(chosen)]
+
+
+def print_measurement(measured: Measurement) -> None:
+    """Print the table, the verdicts and where the files are."""
+    from usersim.evaluation import verdicts
+
+    console.print(measured.evaluation)
+    for line in verdicts(measured.evaluation):
+        console.print(Text(line))
+    if measured.report is not None:
+        console.print(Text(f"report: {measured.report.resolve()}"))
+
+
+def prepare() -> None:
+    """Prepare the embedded model in the user's cache; other commands do it when needed."""
+    from usersim.engines.embedded import prepare_embedded
+
+    with notes.status("preparing the embedded model, once"):
+        folder = prepare_embedded()
+    console.print(Text(f"embedded model: {folder}"))
