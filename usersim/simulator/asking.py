@@ -7,13 +7,23 @@ from dataclasses import dataclass
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
-from usersim.engines import AdapterRef
-from usersim.errors import ActionError, ConfigError
-from usersim.simulation import RespondItem, derive_seed
+from usersim.engines import AdapterRef, Engine, Progress
+from usersim.errors import ActionError, ConfigError, UsersimError
+from usersim.simulation import Answer, RespondItem, derive_seed, respond
 from usersim.simulator.history import Histories
-from usersim.types import ActionSpace, FreeText, Interaction, Message, Question, action_space
+from usersim.types import (
+    ActionSpace,
+    Batch,
+    FreeText,
+    Interaction,
+    Message,
+    Question,
+    ScoredCandidate,
+    action_space,
+    content_key,
+)
 
-__all__ = ["Asker", "Context", "as_question"]
+__all__ = ["Asker", "Context", "as_question", "only"]
 
 Context = str | Question | Interaction | Sequence[Message]
 """A question, an observed interaction (its context is asked again), a text, or messages."""
@@ -78,8 +88,7 @@ class Asker:
         histories: Finds what is shown.
         adapter: Trained weights; None for the base model.
         reasoning_weight: Fitted with the adapter; 1 where there is none.
-        kept: Kept reasoning by interaction key, shown while there is no adapter (Recon-Memory).
-        gains: Their reconstruction gains.
+        kept: Kept traces by interaction key, shown while there is no adapter (Recon-Memory).
     """
 
     corpus: Corpus
@@ -87,8 +96,7 @@ class Asker:
     histories: Histories
     adapter: AdapterRef | None
     reasoning_weight: float
-    kept: Mapping[str, str]
-    gains: Mapping[str, float]
+    kept: Mapping[str, ScoredCandidate]
 
     def item(self, user_id: str, question: Question, *, seed: int | None = None) -> RespondItem:
         """Return `question` to `user_id` with the history of the train split.
@@ -99,7 +107,9 @@ class Asker:
         history = self.histories.of(user_id, question, before=None)
         messages = [(m.role, m.name, m.content) for m in question.context]
         own = self.config.simulation.seed if seed is None else seed
-        shown = {past.key: self.kept[past.key] for past in history if self.kept.get(past.key)}
+        shown = {past.key: self.kept[past.key] for past in history if past.key in self.kept}
+        if self.adapter:
+            shown = {}
         return RespondItem(
             user_id=user_id,
             question=question,
@@ -107,6 +117,58 @@ class Asker:
             seed=derive_seed(own, user_id, messages),
             adapter=self.adapter,
             reasoning_weight=self.reasoning_weight,
-            reasonings={} if self.adapter else shown,
-            gains={} if self.adapter else {key: self.gains[key] for key in shown},
+            reasonings={key: one.candidate.reasoning for key, one in shown.items()},
+            gains={key: one.scores.report_gain for key, one in shown.items()},
         )
+
+    def ask(
+        self,
+        engine: Engine,
+        people: Sequence[str],
+        contexts: Sequence[Context],
+        *,
+        seed: int | None,
+        explain: bool,
+        progress: Progress | None,
+    ) -> Batch[Answer]:
+        """Answer every context as its person, and keep the answers in the store.
+
+        Raises:
+            ConfigError: If there are not as many people as contexts.
+        """
+        if len(people) != len(contexts):
+            raise ConfigError(f"{len(people)} people for {len(contexts)} contexts")
+        items = [
+            self.item(person, as_question(context), seed=seed)
+            for person, context in zip(people, contexts, strict=True)
+        ]
+        batch = respond(
+            engine,
+            items,
+            config=self.config.simulation,
+            history=self.config.history,
+            explain=explain,
+            progress=progress,
+        )
+        for item, answer in zip(items, batch.items, strict=True):
+            if answer is not None:
+                key = content_key(item.user_id, [m.content for m in item.question.context])
+                self.corpus.ledger.put_response(item.user_id, key, answer.to_dict())
+        return batch
+
+
+def only(batch: Batch[Answer]) -> Answer:
+    """Return the one answer of a batch of one.
+
+    Raises:
+        UsersimError: If it failed; the texts that were drawn are in its notes.
+    """
+    answer = batch.items[0]
+    if answer is None:
+        failure = batch.failures[0]
+        error = UsersimError(
+            failure.message, hint="allow more tokens or redraws (SimulationConfig)"
+        )
+        error.add_note(f"what was drawn:\n{failure.text}")
+        raise error
+    return answer

@@ -14,9 +14,9 @@ from usersim.corpus import Corpus, LoadReport
 from usersim.corpus.readers.formats import Format
 from usersim.engines import AdapterRef, Engine, Progress
 from usersim.engines.select import EngineName, load_engine
-from usersim.errors import ConfigError, EmptySplitError, UsersimError
-from usersim.simulation import Answer, Piece, respond, stream_answer
-from usersim.simulator.asking import Asker, Context, as_question
+from usersim.errors import ConfigError, EmptySplitError
+from usersim.simulation import Answer, Piece, stream_answer
+from usersim.simulator.asking import Asker, Context, as_question, only
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import ArmName, Measurement, Study, pick_held_out
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
@@ -25,7 +25,7 @@ from usersim.simulator.sources import TraceSource
 from usersim.simulator.stores import store_of
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter, load_artifact
-from usersim.types import Batch, Interaction, content_key
+from usersim.types import Batch, Interaction, ScoredCandidate
 
 __all__ = ["UserSimulator"]
 
@@ -71,8 +71,7 @@ class UserSimulator:
         self._model = str(model)
         self._engine_choice: EngineName | Engine = engine
         self._histories = Histories(corpus, config.history)
-        self._kept: dict[str, str] = {}
-        self._gains: dict[str, float] = {}
+        self._kept: dict[str, ScoredCandidate] = {}
         self.user_id = user_id if user_id is None else self._known(user_id)
 
     # ------------------------------------------------------------------ coming and going
@@ -147,20 +146,17 @@ class UserSimulator:
             ArtifactError: If the folder cannot be written.
             ConfigError: If the corpus is kept in memory only.
         """
-        if ":memory:" in self.corpus.name:
-            raise ConfigError(
-                "the corpus is in memory and would be lost",
-                hint="give `store=` a file or a database URL when loading the corpus",
-            )
-        saved = SavedSimulator(
-            store=self.corpus.name,
-            user_id=self.user_id,
-            model=self._model,
-            config=self.config,
-            adapter=str(self.adapter.folder.resolve()) if self.adapter else None,
-            adapter_digest=self.adapter.ref.digest if self.adapter else None,
+        return write_simulator(
+            folder,
+            SavedSimulator(
+                store=self.corpus.name,
+                user_id=self.user_id,
+                model=self._model,
+                config=self.config,
+                adapter=str(self.adapter.folder.resolve()) if self.adapter else None,
+                adapter_digest=self.adapter.ref.digest if self.adapter else None,
+            ),
         )
-        return write_simulator(folder, saved)
 
     @classmethod
     def load(cls, folder: str | Path, *, engine: EngineName | Engine = "auto") -> Self:
@@ -277,16 +273,8 @@ class UserSimulator:
         found = Recon(self.corpus, self.engine, self.config, self._histories).run(
             train, progress=progress
         )
-        self._remember(found)
+        self._kept.update(found.kept_traces())
         return found
-
-    def _remember(self, found: Reconstruction) -> None:
-        for interaction in found.interactions:
-            kept = found.selections.get(interaction.key)
-            for one in found.scored.get(interaction.key, []):
-                if kept is not None and one.candidate.key == kept.kept:
-                    self._kept[interaction.key] = one.candidate.reasoning
-                    self._gains[interaction.key] = one.scores.report_gain
 
     def train(
         self,
@@ -366,7 +354,7 @@ class UserSimulator:
             title=title,
             progress=progress,
         )
-        self._remember(measured.found)
+        self._kept.update(measured.found.kept_traces())
         if "recon_select" in measured.adapters:
             self.use_adapter(measured.adapters["recon_select"])
         return measured
@@ -383,7 +371,6 @@ class UserSimulator:
             adapter,
             fitted.w if fitted is not None else 1.0,
             self._kept,
-            self._gains,
         )
 
     def respond(
@@ -406,24 +393,12 @@ class UserSimulator:
             explain: Also measure how far the trace moves the answer.
             seed: Reproduces the answer; None takes the configured one.
 
-        Returns:
-            The answer: `action`, `reasoning` and everything behind them in `trace`.
-
         Raises:
             UsersimError: If the answer stayed malformed; `respond_many` returns it as data.
             UserNotFoundError: If there is no such user.
         """
         question = as_question(context, options=options, kind=kind)
-        batch = self.respond_many([question], user_id=user_id, explain=explain, seed=seed)
-        answer = batch.items[0]
-        if answer is None:
-            failure = batch.failures[0]
-            error = UsersimError(
-                failure.message, hint="allow more tokens or redraws (SimulationConfig)"
-            )
-            error.add_note(f"what was drawn:\n{failure.text}")
-            raise error
-        return answer
+        return only(self.respond_many([question], user_id=user_id, explain=explain, seed=seed))
 
     def respond_many(
         self,
@@ -453,26 +428,9 @@ class UserSimulator:
             people = [self._person(user_id)] * len(contexts)
         else:
             people = [self._person(person) for person in user_id]
-        if len(people) != len(contexts):
-            raise ConfigError(f"{len(people)} people for {len(contexts)} contexts")
-        asker = self._asker()
-        items = [
-            asker.item(person, as_question(context), seed=seed)
-            for person, context in zip(people, contexts, strict=True)
-        ]
-        batch = respond(
-            self.engine,
-            items,
-            config=self.config.simulation,
-            history=self.config.history,
-            explain=explain,
-            progress=progress,
+        return self._asker().ask(
+            self.engine, people, contexts, seed=seed, explain=explain, progress=progress
         )
-        for item, answer in zip(items, batch.items, strict=True):
-            if answer is not None:
-                key = content_key(item.user_id, [m.content for m in item.question.context])
-                self.corpus.ledger.put_response(item.user_id, key, answer.to_dict())
-        return batch
 
     async def arespond(
         self,
@@ -508,10 +466,6 @@ class UserSimulator:
 
         Yields:
             Pieces; see `respond` for the arguments.
-
-        Raises:
-            TranscriptError: If what was written cannot be read; the pieces are then no answer.
-            ActionError: If the action does not fit the question.
         """
         question = as_question(context, options=options, kind=kind)
         item = self._asker().item(self._person(user_id), question, seed=seed)

@@ -62,6 +62,15 @@ class Reconstruction:
         """How many interactions have a trace; the others train without reasoning."""
         return sum(selection.kept is not None for selection in self.selections.values())
 
+    def kept_traces(self) -> dict[str, ScoredCandidate]:
+        """Return the kept candidate of every interaction that has one, by interaction key."""
+        return {
+            key: one
+            for key, selection in self.selections.items()
+            for one in self.scored.get(key, [])
+            if one.candidate.key == selection.kept
+        }
+
     def reasoning(self, key: str, selection: Selection | None = None) -> str:
         """Return the kept reasoning of interaction `key`; empty for the empty trace.
 

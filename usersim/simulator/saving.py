@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from usersim.config import PipelineConfig
-from usersim.errors import ArtifactError, boundary
+from usersim.errors import ArtifactError, ConfigError, boundary
 
 __all__ = ["SavedSimulator", "read_simulator", "write_simulator"]
 
@@ -49,7 +49,13 @@ def write_simulator(folder: str | Path, saved: SavedSimulator) -> Path:
 
     Raises:
         ArtifactError: If the folder cannot be written.
+        ConfigError: If the corpus is kept in memory only.
     """
+    if ":memory:" in saved.store:
+        raise ConfigError(
+            "the corpus is in memory and would be lost",
+            hint="give `store=` a file or a database URL when loading the corpus",
+        )
     target = Path(folder)
     with boundary(ArtifactError, f"saving the simulator to {str(target)!r}"):
         target.mkdir(parents=True, exist_ok=True)
