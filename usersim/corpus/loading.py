@@ -5,9 +5,10 @@ Memory is flat: one batch of rows at a time, bounded by count and by size.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import cast
@@ -86,7 +87,7 @@ class Load:
         """
         started = time.perf_counter()
         whole = self._database.write() if self._options.strict else nullcontext(None)
-        with whole as connection:
+        with _collector_paused(), whole as connection:
             name = self._read(records, connection)
             if self._options.strict and len(self._refused):
                 first = "\n".join(self._refused_lines())
@@ -201,6 +202,22 @@ class Load:
             conversations=dict(tally.conversations),
             seconds=seconds,
         )
+
+
+@contextmanager
+def _collector_paused() -> Generator[None, None, None]:
+    """Pause the cyclic collector: a load makes millions of objects and no cycles among them.
+
+    Searching them for cycles cost a third of a load's time. The collector runs on afterwards
+    if it ran before.
+    """
+    was_running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_running:
+            gc.enable()
 
 
 def _peeked(
