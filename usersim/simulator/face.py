@@ -14,18 +14,18 @@ from usersim.corpus import Corpus, LoadReport
 from usersim.corpus.readers.formats import Format
 from usersim.engines import AdapterRef, Engine, Progress
 from usersim.engines.select import EngineName, load_engine
-from usersim.errors import ConfigError, EmptySplitError
 from usersim.simulation import Answer, Piece, stream_answer
 from usersim.simulator.asking import Asker, Context, as_question, only
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import ArmName, Measurement, Study, pick_held_out
+from usersim.simulator.people import People
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.saving import SavedSimulator, read_simulator, write_simulator
 from usersim.simulator.sources import TraceSource
 from usersim.simulator.stores import store_of
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter, load_artifact
-from usersim.types import Batch, Interaction, ScoredCandidate
+from usersim.types import Batch, ScoredCandidate
 
 __all__ = ["UserSimulator"]
 
@@ -72,9 +72,8 @@ class UserSimulator:
         self._engine_choice: EngineName | Engine = engine
         self._histories = Histories(corpus, config.history)
         self._kept: dict[str, ScoredCandidate] = {}
-        self.user_id = user_id if user_id is None else self._known(user_id)
-
-    # ------------------------------------------------------------------ coming and going
+        self.user_id = user_id
+        self._people = People(corpus, user_id)
 
     @classmethod
     def from_corpus(  # noqa: PLR0913 - keyword-only, each a plain fact about the source
@@ -109,9 +108,6 @@ class UserSimulator:
             strict: Raise if any row is refused, and keep nothing.
             progress: Called with (rows read, rows in all or None).
 
-        Returns:
-            The simulator; `report` says what was read and what was refused.
-
         Raises:
             CorpusError: If the source cannot be read or stored.
             UserNotFoundError: If `user_id` is not in the corpus.
@@ -138,9 +134,6 @@ class UserSimulator:
 
     def save(self, folder: str | Path) -> Path:
         """Write what is needed to bring this simulator back; the corpus stays in its store.
-
-        Returns:
-            The folder.
 
         Raises:
             ArtifactError: If the folder cannot be written.
@@ -187,8 +180,6 @@ class UserSimulator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # ------------------------------------------------------------------ what it is made of
-
     @cached_property
     def engine(self) -> Engine:
         """The engine; loaded when it is first needed."""
@@ -199,33 +190,7 @@ class UserSimulator:
     @property
     def users(self) -> list[str]:
         """The people that this simulator answers for."""
-        if self.user_id is not None:
-            return [self.user_id]
-        return [summary.user_id for summary in self.corpus.users()]
-
-    @property
-    def folder(self) -> Path:
-        """Where adapters are kept: beside the store."""
-        name = self.corpus.name
-        if ":memory:" in name or "://" in name:
-            return Path("usersim-adapters")
-        return Path(name).with_suffix(".adapters")
-
-    def _known(self, user_id: str) -> str:
-        self.corpus.history(user_id, limit=1)
-        return user_id
-
-    def _person(self, user_id: str | None) -> str:
-        chosen = user_id or self.user_id
-        if chosen is None:
-            people = self.users
-            if len(people) != 1:
-                raise ConfigError(
-                    f"whose answer? The corpus holds {len(people)} people",
-                    hint=f"give user_id=, for instance {people[0]!r}" if people else "",
-                )
-            chosen = people[0]
-        return chosen
+        return self._people.users
 
     def use_adapter(self, adapter: TrainedAdapter | str | Path) -> None:
         """Answer with a trained adapter from now on.
@@ -235,16 +200,6 @@ class UserSimulator:
         """
         found = adapter if isinstance(adapter, TrainedAdapter) else load_artifact(adapter)
         self.adapter = found
-
-    # ------------------------------------------------------------------ Recon and training
-
-    def interactions(self, *, limit: int | None = None) -> list[Interaction]:
-        """Return what may be learned from: the train split, the newest `limit` of each person."""
-        found: list[Interaction] = []
-        for user in self.users:
-            own = list(self.corpus.interactions([user], split="train"))
-            found.extend(own if limit is None else own[max(len(own) - limit, 0) :])
-        return found
 
     def reconstruct(
         self, *, limit: int | None = None, progress: StageProgress | None = None
@@ -257,21 +212,9 @@ class UserSimulator:
         Args:
             limit: Interactions of each person, the newest; None takes all.
             progress: Called with (stage, done, total).
-
-        Returns:
-            Candidates, scores and decisions.
-
-        Raises:
-            EmptySplitError: If there is nothing to learn from.
         """
-        train = self.interactions(limit=limit)
-        if not train:
-            raise EmptySplitError(
-                f"there is nothing to learn from in {self.corpus.name!r}",
-                hint="load a corpus first; `usersim users` shows what it holds",
-            )
         found = Recon(self.corpus, self.engine, self.config, self._histories).run(
-            train, progress=progress
+            self._people.train(limit), progress=progress
         )
         self._kept.update(found.kept_traces())
         return found
@@ -284,7 +227,7 @@ class UserSimulator:
         max_minutes: float | None = None,
         progress: StageProgress | None = None,
     ) -> TrainedAdapter:
-        """Reconstruct, then train the adapter: one for the person, or one shared by all.
+        """Reconstruct, train the adapter (one for the person, or one shared by all) and use it.
 
         Interrupted at any moment and called again, it goes on and ends with the same adapter.
 
@@ -293,9 +236,6 @@ class UserSimulator:
             limit: Interactions of each person, the newest; None takes all.
             max_minutes: Ends the training cleanly with the best state so far.
             progress: Called with (stage, done, total).
-
-        Returns:
-            The adapter, which this simulator answers with from now on.
 
         Raises:
             EmptySplitError: If there is nothing to learn from.
@@ -314,7 +254,7 @@ class UserSimulator:
         return adapter
 
     def _trainer(self) -> Trainer:
-        return Trainer(self.corpus, self.engine, self.config, self._histories, self.folder)
+        return Trainer(self.corpus, self.engine, self.config, self._histories, self._people.folder)
 
     def evaluate(
         self,
@@ -338,15 +278,12 @@ class UserSimulator:
             title: Heading of the page.
             progress: Called with (stage, done, total).
 
-        Returns:
-            Estimates with intervals, leakage figures and adapters.
-
         Raises:
             EvaluationError: If nothing is held out.
         """
         study = Study(self.corpus, self.engine, self.config, self._histories, self._trainer())
         measured = study.run(
-            self.interactions(limit=limit),
+            self._people.train(limit),
             pick_held_out(self.corpus, self.users, held_out),
             arms=arms,
             out=Path(out) if out is not None else None,
@@ -358,8 +295,6 @@ class UserSimulator:
         if "recon_select" in measured.adapters:
             self.use_adapter(measured.adapters["recon_select"])
         return measured
-
-    # ------------------------------------------------------------------ answering
 
     def _asker(self) -> Asker:
         adapter: AdapterRef | None = self.adapter.ref if self.adapter else None
@@ -418,16 +353,13 @@ class UserSimulator:
             seed: Reproduces the answers; None takes the configured one.
             progress: Called with (items done, items).
 
-        Returns:
-            Answers in the order asked, and failures.
-
         Raises:
             ConfigError: If `user_id` lists another number of people than contexts.
         """
         if user_id is None or isinstance(user_id, str):
-            people = [self._person(user_id)] * len(contexts)
+            people = [self._people.one(user_id)] * len(contexts)
         else:
-            people = [self._person(person) for person in user_id]
+            people = [self._people.one(person) for person in user_id]
         return self._asker().ask(
             self.engine, people, contexts, seed=seed, explain=explain, progress=progress
         )
@@ -468,7 +400,7 @@ class UserSimulator:
             Pieces; see `respond` for the arguments.
         """
         question = as_question(context, options=options, kind=kind)
-        item = self._asker().item(self._person(user_id), question, seed=seed)
+        item = self._asker().item(self._people.one(user_id), question, seed=seed)
         yield from stream_answer(
             self.engine, item, config=self.config.simulation, history=self.config.history
         )

@@ -1,0 +1,78 @@
+"""Who a simulator stands for, and what of theirs may be learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from usersim.corpus import Corpus
+from usersim.errors import ConfigError, EmptySplitError
+from usersim.types import Interaction
+
+__all__ = ["People"]
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """One person of a corpus, or everybody in it.
+
+    Attributes:
+        corpus: The store.
+        user_id: The person; None for everybody.
+    """
+
+    corpus: Corpus
+    user_id: str | None
+
+    def __post_init__(self) -> None:
+        if self.user_id is not None:
+            self.corpus.history(self.user_id, limit=1)  # raises with close matches
+
+    @property
+    def users(self) -> list[str]:
+        """Their ids."""
+        if self.user_id is not None:
+            return [self.user_id]
+        return [summary.user_id for summary in self.corpus.users()]
+
+    @property
+    def folder(self) -> Path:
+        """Where their adapters are kept: beside the store."""
+        name = self.corpus.name
+        if ":memory:" in name or "://" in name:
+            return Path("usersim-adapters")
+        return Path(name).with_suffix(".adapters")
+
+    def one(self, user_id: str | None) -> str:
+        """Return `user_id`, or the only person there is.
+
+        Raises:
+            ConfigError: If there are several and none is named.
+        """
+        chosen = user_id or self.user_id
+        if chosen is not None:
+            return chosen
+        people = self.users
+        if len(people) != 1:
+            raise ConfigError(
+                f"whose answer? The corpus holds {len(people)} people",
+                hint=f"give user_id=, for instance {people[0]!r}" if people else "",
+            )
+        return people[0]
+
+    def train(self, limit: int | None) -> list[Interaction]:
+        """Return the train split, the newest `limit` interactions of each person.
+
+        Raises:
+            EmptySplitError: If there is nothing to learn from.
+        """
+        found: list[Interaction] = []
+        for user in self.users:
+            own = list(self.corpus.interactions([user], split="train"))
+            found.extend(own if limit is None else own[max(len(own) - limit, 0) :])
+        if not found:
+            raise EmptySplitError(
+                f"there is nothing to learn from in {self.corpus.name!r}",
+                hint="load a corpus first; `usersim users` shows what it holds",
+            )
+        return found
