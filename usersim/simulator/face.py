@@ -48,10 +48,7 @@ class UserSimulator:
         report: What loading the corpus found.
 
     Example:
-        ```python
-        sim = UserSimulator.from_corpus("ada.jsonl", user_id="ada")
-        print(sim.respond("Shall we move the meeting to Friday?"))
-        ```
+        `UserSimulator.from_corpus("ada.jsonl", user_id="ada").respond("Tea or coffee?")`
     """
 
     def __init__(
@@ -139,17 +136,15 @@ class UserSimulator:
             ArtifactError: If the folder cannot be written.
             ConfigError: If the corpus is kept in memory only.
         """
-        return write_simulator(
-            folder,
-            SavedSimulator(
-                store=self.corpus.name,
-                user_id=self.user_id,
-                model=self._model,
-                config=self.config,
-                adapter=str(self.adapter.folder.resolve()) if self.adapter else None,
-                adapter_digest=self.adapter.ref.digest if self.adapter else None,
-            ),
+        saved = SavedSimulator(
+            store=self.corpus.name,
+            user_id=self.user_id,
+            model=self._model,
+            config=self.config,
+            adapter=str(self.adapter.folder.resolve()) if self.adapter else None,
+            adapter_digest=self.adapter.ref.digest if self.adapter else None,
         )
+        return write_simulator(folder, saved)
 
     @classmethod
     def load(cls, folder: str | Path, *, engine: EngineName | Engine = "auto") -> Self:
