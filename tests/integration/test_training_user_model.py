@@ -323,6 +323,14 @@ def test_examples_that_do_not_fit_are_refused_and_reported(tiny_model: Path, tmp
         train_user_model([long], base_model=str(tiny_model), out_dir=tmp_path, config=config)
 
 
+def test_provenance_that_cannot_be_written_is_refused_before_the_training(tmp_path: Path):
+    """The key and the value are named."""
+    with pytest.raises(TrainingError, match=r"provenance 'corpus.*' cannot be .*PosixPath"):
+        train_user_model(
+            answers(), base_model="none", out_dir=tmp_path, provenance={"corpus": Path("x")}
+        )
+
+
 def test_nothing_to_train_on_is_an_error(tiny_model: Path, tmp_path: Path):
     """It names whom the adapter was for."""
     with pytest.raises(NoTrainingDataError, match="nothing to train 'ada' on"):

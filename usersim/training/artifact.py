@@ -16,17 +16,17 @@ import logging
 import platform
 import re
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from usersim.config import TrainingConfig
 from usersim.engines.adapters import adapter_ref
 from usersim.engines.base import AdapterRef
-from usersim.errors import AdapterLoadError, ArtifactError
+from usersim.errors import AdapterLoadError, ArtifactError, TrainingError
 from usersim.training.card import model_card
 from usersim.training.checkpoints import file_digest
 from usersim.training.mixture import ReasoningWeight
@@ -38,6 +38,7 @@ __all__ = [
     "Counts",
     "Manifest",
     "TrainedAdapter",
+    "checked_provenance",
     "find_artifact",
     "library_versions",
     "load_artifact",
@@ -51,6 +52,7 @@ MANIFEST = "usersim.json"
 CARD = "README.md"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 FORMAT = 1
+_JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 _TRAIN_AGAIN = "train it again, or restore the folder from a copy"
 
 
@@ -140,6 +142,24 @@ class TrainedAdapter(_Frozen):
     def losses(self) -> tuple[float, ...]:
         """Training loss of each step, nats."""
         return self.manifest.losses
+
+
+def checked_provenance(values: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Return a copy of what the caller knows, once it is certain that it can be written.
+
+    Asked for before the training, not after it.
+
+    Raises:
+        TrainingError: If a value is not JSON.
+    """
+    try:
+        return _JSON.validate_python(dict(values))
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise TrainingError(
+            f"provenance {where!r} cannot be written as JSON: {error.errors()[0]['input']!r}",
+            hint="pass strings, numbers, booleans, None, and lists or dictionaries of them",
+        ) from error
 
 
 def library_versions() -> dict[str, str]:
@@ -307,12 +327,11 @@ def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:
     """
     for path in sorted(out_dir.glob(f"*/{MANIFEST}")):
         try:
-            found = load_artifact(path.parent)
+            manifest = _read_manifest(path.parent)
+            if manifest.fingerprint == fingerprint and manifest.stopped in FINISHED:
+                return load_artifact(path.parent)
         except ArtifactError as error:
             logger.warning("passing over %s: %s", path.parent, error)
-            continue
-        if found.manifest.fingerprint == fingerprint and found.manifest.stopped in FINISHED:
-            return found
     return None
 
 

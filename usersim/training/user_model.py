@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
-
 from usersim.config import TrainingConfig
 from usersim.engines.chat import encode_continuation, encode_prompt
 from usersim.engines.embedded import model_digest, model_folder
@@ -26,6 +24,7 @@ from usersim.training.artifact import (
     Counts,
     Manifest,
     TrainedAdapter,
+    checked_provenance,
     find_artifact,
     library_versions,
     write_artifact,
@@ -111,7 +110,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     config: TrainingConfig = TrainingConfig(),
     name: str = "user",
     validation: Sequence[TrainingExample] | None = None,
-    provenance: Mapping[str, JsonValue] | None = None,
+    provenance: Mapping[str, object] | None = None,
     progress: StepProgress | None = None,
     stop_when: Callable[[], bool] | None = None,
     max_minutes: float | None = None,
@@ -149,7 +148,8 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         NoTrainingDataError: If there are no examples, or none fits the model.
         DivergedError: If the loss is not finite or has exploded; the last good checkpoint is
             kept, and named in the message.
-        TrainingError: If the trainer fails, or another process trains the same.
+        TrainingError: If the trainer fails, another process trains the same, or a provenance
+            value is not JSON.
         ArtifactError: If the adapter cannot be written.
 
     Example:
@@ -158,6 +158,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         adapter.ref, adapter.manifest.after
         ```
     """
+    facts = checked_provenance(provenance or {})
     task = _task(examples, validation, name=name, base_model=base_model, config=config)
     out = Path(out_dir).expanduser()
     fingerprint = task.fingerprint
@@ -172,7 +173,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         data = _encode(task, base)
         run, before = _train(task, data, base, checkpoints, hooks)
         manifest = _manifest(task, data, run, fingerprint).model_copy(
-            update={"before": before, "provenance": dict(provenance or {})}
+            update={"before": before, "provenance": facts}
         )
         source = checkpoints.path(run.best_step(len(run.history.losses)))
         adapter = write_artifact(out, manifest, lambda folder: _copy_adapter(source, folder))
