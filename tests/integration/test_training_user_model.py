@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from usersim.config import TrainingConfig
-from usersim.engines.transformers import load_model
+from usersim.engines.base import ScoreRequest
+from usersim.engines.transformers import TransformersEngine, load_model
 from usersim.errors import DivergedError, NoTrainingDataError, TrainingError
 from usersim.training import TrainedAdapter, load_artifact, train_user_model
 from usersim.training import user_model as stage
 from usersim.training.checkpoints import Checkpoints, file_digest, run_folder
+from usersim.training.dataset import split_validation
+from usersim.transcript import action_text, prefix
 from usersim.types import TrainingExample
 
 FAST = TrainingConfig(rank=4, learning_rate=0.02, epochs=6.0, batch_tokens=256, evaluations=4)
@@ -148,6 +151,29 @@ def test_plain_peft_loads_the_adapter(trained: TrainedAdapter, tiny_model: Path)
         with loaded.disable_adapter():
             assert torch.equal(loaded(ids).logits, before)
     assert loaded.peft_config["default"].base_model_name_or_path == str(tiny_model)
+
+
+def test_the_engine_scores_the_actions_as_the_training_measured_them(
+    trained: TrainedAdapter, tiny_model: Path
+):
+    """Tokens, positions and adapter are the same at run time: the two figures agree to 1e-4."""
+    held = split_validation(answers(), FAST.validation_share)[1]
+    requests = [
+        ScoreRequest(
+            prompt=example.messages,
+            prefix=prefix(reasoning),
+            continuation=action_text(example.action),
+            adapter=trained.ref,
+        )
+        for example in held
+        for reasoning in (example.reasoning, "")
+    ]
+    with TransformersEngine(tiny_model) as engine:
+        means = [score.mean() for score in engine.score(requests)]
+    after = trained.manifest.after
+    assert after is not None
+    assert after.action_logprob == pytest.approx(sum(means[::2]) / len(held), abs=1e-4)
+    assert after.action_logprob_alone == pytest.approx(sum(means[1::2]) / len(held), abs=1e-4)
 
 
 def test_a_finished_training_is_not_repeated(trained: TrainedAdapter, tiny_model: Path):
