@@ -12,8 +12,8 @@ from functools import partial
 
 from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
 from usersim.engines import AdapterRef, Engine, Progress
+from usersim.engines.batching import each
 from usersim.errors import ScoringError
-from usersim.recon.batching import each
 from usersim.recon.fidelity.base import Case, Embed, Fidelity, Plan, Scorer, ask, read
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage import copying, mask, refusals

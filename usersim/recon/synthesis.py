@@ -13,9 +13,9 @@ from random import Random
 
 from usersim.config import HistoryConfig, SynthesisConfig
 from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateRequest, Progress
+from usersim.engines.batching import each
 from usersim.errors import TranscriptError
 from usersim.prompts import backward_prompt, forward_prompt, load_template
-from usersim.recon.batching import each
 from usersim.transcript import OPEN, REASONING_STOP, parse_reasoning
 from usersim.types import (
     ActionValue,

@@ -10,9 +10,11 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Engine, Progress
+from usersim.engines.batching import each
 from usersim.prompts import load_template
 from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
 from usersim.simulation.closed import distributions, mixed
@@ -73,11 +75,27 @@ def respond(
 
     Returns:
         Answers in the order of the items; an item whose texts stayed malformed is a failure
-        that keeps them.
+        that keeps them, and so is one that does not fit the model.
 
     Raises:
         CapabilityError: If the engine cannot do what the questions need.
     """
+    run = partial(
+        _respond, engine, config=config, history=history, explain=explain, progress=progress
+    )
+    return each(items, run, lambda item: item.user_id)
+
+
+def _respond(
+    engine: Engine,
+    items: Sequence[RespondItem],
+    *,
+    config: SimulationConfig,
+    history: HistoryConfig,
+    explain: bool,
+    progress: Progress | None,
+) -> Batch[Answer]:
+    """Answer a chunk; fails as a whole if one of its items does not fit the model."""
     started = time.perf_counter()
     work = _reason(engine, items, config, history, progress)
     closed = [w for w in work if not w.failure and is_closed(w.item.question.space)]
