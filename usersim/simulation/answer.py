@@ -49,7 +49,8 @@ class Influence:
         own: With the answer's own traces.
         without: With the no-reasoning marker.
         swapped: With the trace of another context of the same person; None if there is none.
-        action_without: The answer without the trace, where one was asked for.
+        action: The answer itself.
+        action_without: The answer without the trace; empty where none could be drawn.
         action_swapped: The answer with the other context's trace.
         unit: `probability` or `nats per token`.
     """
@@ -57,6 +58,7 @@ class Influence:
     own: float
     without: float
     swapped: float | None
+    action: str
     action_without: str
     action_swapped: str | None
     unit: Literal["probability", "nats per token"]
@@ -64,7 +66,7 @@ class Influence:
     @property
     def changed(self) -> bool:
         """True if the answer would have been another without the trace."""
-        return self.without < self.own and self.action_without != ""
+        return self.action_without not in {self.action, ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

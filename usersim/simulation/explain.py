@@ -15,6 +15,7 @@ from usersim.simulation.answer import Answer, Influence
 from usersim.simulation.closed import Distribution, distributions, mixed
 from usersim.simulation.items import RespondItem
 from usersim.simulation.opened import ActionRequest, draw_actions
+from usersim.simulation.reasoning import derive_seed
 from usersim.types import is_closed
 
 __all__ = ["influences"]
@@ -90,6 +91,7 @@ def _closed(
             own=own[chosen],
             without=without[chosen],
             swapped=swapped[chosen] if swapped else None,
+            action=chosen,
             action_without=_likeliest(without),
             action_swapped=_likeliest(swapped) if swapped else None,
             unit="probability",
@@ -128,7 +130,8 @@ def _opened(
                 prompt=prompt,
                 reasoning=reasoning,
                 space=item.question.space,
-                seed=item.seed,
+                # The stream of the answer's own draw: what differs is the reasoning alone.
+                seed=derive_seed(item.seed, 0),
                 adapter=item.adapter,
             )
             for reasoning in ("", others[i] or "")
@@ -144,6 +147,7 @@ def _opened(
             own=own,
             without=without,
             swapped=swapped if others[i] else None,
+            action=space.render(answered[i][1].action),
             action_without="" if plain is None else space.render(plain),
             action_swapped=space.render(other) if others[i] and other is not None else None,
             unit="nats per token",
