@@ -1,0 +1,43 @@
+"""What documentation and examples are executed with when they name no model of their own.
+
+Answers and scores come from the scripted engine, weights from the tiny model: every stage runs,
+training included, in seconds. Tests marked `model` execute the same code as a reader would.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from usersim.engines.scripted import ScriptedEngine
+
+
+@pytest.fixture
+def without_model(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Path, tmp_path: Path
+) -> Callable[[], None]:
+    """Return a switch: after it, simulators answer by script and train the tiny model."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model, base)
+    # Rotary positions have no weights of their own, so prompts may be longer at no cost.
+    settings = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    settings["max_position_embeddings"] = 8192
+    (base / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    def load(model: str, *, engine: str = "auto") -> ScriptedEngine:
+        return ScriptedEngine(name=str(base))
+
+    return lambda: monkeypatch.setattr("usersim.simulator.face.load_engine", load)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    folder = tmp_path / "workplace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

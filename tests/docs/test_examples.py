@@ -1,0 +1,55 @@
+"""The examples run as they stand, on a tiny model in seconds and on the embedded one."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+SAID = {
+    "quickstart": ("rows read", "Brought back from disk", "lake"),
+    "survey_respondents": ("noor", "Mountains or sea?", "same answers: True"),
+    "chat_log": ("messages", "held_out: after 'We have a new pickup", "[reasoning]", "[action]"),
+}
+
+
+def run(example: Path) -> None:
+    """Run an example as a reader does who names no model."""
+    runpy.run_path(str(example))["main"]()
+
+
+def test_every_example_has_an_expectation() -> None:
+    """An example cannot be added without saying what it must print."""
+    assert {example.stem for example in EXAMPLES} == set(SAID)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_on_the_tiny_model(
+    example: Path,
+    without_model: Callable[[], None],
+    workplace: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every example runs to its end, prints what it is about and leaves nothing behind."""
+    without_model()
+    run(example)
+    printed = capsys.readouterr().out
+    for expected in SAID[example.stem]:
+        assert expected in printed
+    assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_on_the_embedded_model(
+    example: Path, embedded_model: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every example runs on the model that a reader gets who names none."""
+    run(example)
+    printed = capsys.readouterr().out
+    for expected in SAID[example.stem]:
+        assert expected in printed
