@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from usersim.cli.console import console, open_corpus, rows_progress
-from usersim.corpus import Corpus
+from usersim.corpus import Corpus, TraceRecord
 from usersim.corpus.readers.formats import Format
+from usersim.errors import ConfigError
 from usersim.recon.selection import explain
 from usersim.simulator.stores import store_of
 
@@ -29,13 +30,13 @@ def register(app: typer.Typer) -> None:
 
 
 def load(
-    source: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet file.")],
+    source: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet file.", exists=True)],
     corpus: Annotated[
         str | None, typer.Option("--corpus", "-c", help="Store; default: beside the file.")
     ] = None,
     user: Annotated[str | None, typer.Option(help="Only this person's rows.")] = None,
     format: Annotated[  # noqa: A002 - the word of every reader
-        str, typer.Option(help="rows, messages, sharegpt, survey_wide, survey_long or auto.")
+        Format, typer.Option(help="Shape of the rows; auto recognises it by content.")
     ] = "auto",
     person: Annotated[
         str | None, typer.Option(help="In chats: role or name of the person.")
@@ -54,7 +55,7 @@ def load(
     with Corpus.open(store) as opened, rows_progress() as progress:
         report = opened.add(
             source,
-            format=cast("Format", format),
+            format=format,
             user_id=user,
             person=person,
             codebook=codebook,
@@ -102,8 +103,7 @@ def trace(
     corpus: CorpusOption,
 ) -> None:
     """Explain why a trace was kept or refused, component by component."""
-    with open_corpus(corpus) as opened:
-        records = opened.ledger.find_trace(identity)
+    records = _traces(corpus, identity)
     decided = {r.selection.interaction_key: r.selection for r in records if r.selection}
     for key, selection in decided.items():
         own = [r for r in records if r.candidate.interaction_key == key]
@@ -113,6 +113,22 @@ def trace(
         if record.candidate.interaction_key not in decided:
             console.print(Text(f"{record.candidate.key[:12]}  not scored yet"))
             console.print(Text(f"  {record.candidate.reasoning}", style="italic"))
+
+
+def _traces(corpus: str, identity: str) -> list[TraceRecord]:
+    """Return what is stored under a key.
+
+    Raises:
+        ConfigError: If nothing is.
+    """
+    with open_corpus(corpus) as opened:
+        records = opened.ledger.find_trace(identity)
+    if not records:
+        raise ConfigError(
+            f"no trace is stored under a key that begins with {identity!r}",
+            hint="`usersim show USER` prints the keys of interactions; training makes traces",
+        )
+    return records
 
 
 def forget(

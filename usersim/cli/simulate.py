@@ -13,14 +13,14 @@ from rich.text import Text
 from usersim.cli.console import console, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.config import PipelineConfig, Preset
-from usersim.simulator import ARMS, SOURCES, ArmName, Measurement, TraceSource, UserSimulator
+from usersim.simulator import ARMS, ArmName, Measurement, TraceSource, UserSimulator
 
 __all__ = ["print_measurement", "register"]
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
 ]
-PresetOption = Annotated[str, typer.Option(help="tiny, small or standard.")]
+PresetOption = Annotated[Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU.")]
 DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
 
 
@@ -30,8 +30,8 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _simulator(corpus: str, user: str | None, model: str, preset: str) -> UserSimulator:
-    config = PipelineConfig.preset(cast("Preset", preset))
+def _simulator(corpus: str, user: str | None, model: str, preset: Preset) -> UserSimulator:
+    config = PipelineConfig.preset(preset)
     return UserSimulator(open_corpus(corpus), user_id=user, model=model, config=config)
 
 
@@ -72,7 +72,7 @@ def train(
         str | None, typer.Option("--user", "-u", help="One person; default: one shared adapter.")
     ] = None,
     traces: Annotated[
-        str, typer.Option(help=f"Where the reasoning comes from: {', '.join(SOURCES)}.")
+        TraceSource, typer.Option(help="Where the reasoning comes from.")
     ] = "recon_select",
     limit: Annotated[
         int | None, typer.Option(help="Interactions of each person, the newest.")
@@ -86,7 +86,7 @@ def train(
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
     with _simulator(corpus, user, model, preset) as sim, stages() as progress:
         adapter = sim.train(
-            traces=cast("TraceSource", traces),
+            traces=traces,
             limit=limit,
             max_minutes=max_minutes,
             progress=progress,
@@ -97,7 +97,9 @@ def train(
 
 
 def evaluate(
-    source: Annotated[Path, typer.Argument(help="A corpus file (JSONL, CSV, Parquet) or store.")],
+    source: Annotated[
+        Path, typer.Argument(help="A corpus file: JSONL, CSV or Parquet.", exists=True)
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("out/evaluation"),
     arms: Annotated[str, typer.Option(help=f"Of: {', '.join(ARMS)}.")] = DEFAULT_ARMS,
     people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
@@ -112,9 +114,7 @@ def evaluate(
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
     rows = first_people(source, people)
     with (
-        UserSimulator.from_corpus(
-            rows, store=store, model=model, config=cast("Preset", preset)
-        ) as sim,
+        UserSimulator.from_corpus(rows, store=store, model=model, config=preset) as sim,
         stages() as progress,
     ):
         notes.print(sim.report)
