@@ -8,7 +8,7 @@ an engine never lets it become a control token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -193,8 +193,8 @@ class Engine(Protocol):
         """Return one score per request."""
         ...
 
-    def stream(self, request: GenerateRequest) -> Iterator[str]:
-        """Yield one draw piece by piece; the pieces join to the draw's text."""
+    def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:
+        """Yield one draw piece by piece and return it; the pieces join to the draw's text."""
         ...
 
     def count_tokens(self, text: str) -> int:

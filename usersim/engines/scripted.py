@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from hashlib import sha256
 
 from usersim.engines.base import (
@@ -188,11 +188,14 @@ class ScriptedEngine:
                 progress(done, len(requests))
         return scores
 
-    def stream(self, request: GenerateRequest) -> Iterator[str]:
+    def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:
         """Yield the first draw token by token.
 
         Yields:
             Pieces of text.
+
+        Returns:
+            The draw.
 
         Raises:
             CapabilityError: If streaming is switched off.
@@ -202,7 +205,9 @@ class ScriptedEngine:
         if not self._capabilities.streaming:
             raise CapabilityError(f"{self.identity!r} does not stream", hint="use generate()")
         self._take([request])
-        yield from _tokens(self._draw(request, 0).text)
+        draw = self._draw(request, 0)
+        yield from _tokens(draw.text)
+        return draw
 
     def count_tokens(self, text: str) -> int:
         """Return how many words and signs `text` has."""

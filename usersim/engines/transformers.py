@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -221,7 +221,7 @@ class TransformersEngine:
                     progress(finished, len(requests))
         return [tuple(_draw(state) for state in group) for group in states]
 
-    def stream(self, request: GenerateRequest) -> Iterator[str]:
+    def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:
         """Yield the first draw of `request` piece by piece.
 
         What could be the beginning of a stop string, or half a character, is held back, so
@@ -230,6 +230,9 @@ class TransformersEngine:
         Yields:
             Pieces of text.
 
+        Returns:
+            The draw.
+
         Raises:
             ContextLengthError: If the request does not fit the model.
             AdapterLoadError: If the adapter cannot be used.
@@ -237,13 +240,17 @@ class TransformersEngine:
         state = self._states(request)[0]
         hold = max((len(stop) for stop in state.stop), default=1) - 1
         sent = 0
-        with self._using(request.adapter), boundary(EngineError, "streaming a draw"):
-            for _ in self._decode([state]):
-                text = state.text if state.finish else self._text(state.tokens)
-                safe = len(text) if state.finish else len(text.rstrip("�")) - hold
-                if safe > sent:
-                    yield text[sent:safe]
-                    sent = safe
+        steps = self._decode([state])
+        while not state.finish:
+            # Held for one step at a time: between two pieces the caller may use the engine.
+            with self._using(request.adapter), boundary(EngineError, "streaming a draw"):
+                next(steps)
+            text = state.text if state.finish else self._text(state.tokens)
+            safe = len(text) if state.finish else len(text.rstrip("�")) - hold
+            if safe > sent:
+                yield text[sent:safe]
+                sent = safe
+        return _draw(state)
 
     def _decode(self, batch: list[DrawState]) -> Iterator[None]:
         return decode(

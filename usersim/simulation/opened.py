@@ -13,7 +13,7 @@ from usersim.errors import ActionError, TranscriptError
 from usersim.simulation.reasoning import derive_seed
 from usersim.types import ActionSpace, ActionValue, Number
 
-__all__ = ["ActionRequest", "ActionResult", "combine", "draw_actions"]
+__all__ = ["ActionRequest", "ActionResult", "combine", "draw_actions", "read_action"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,13 @@ class ActionResult:
     reason: str = ""
 
 
-def _read(draw: Draw, space: ActionSpace) -> ActionValue:
+def read_action(draw: Draw, space: ActionSpace) -> ActionValue:
+    """Read one draw as a value of `space`.
+
+    Raises:
+        TranscriptError: If it was cut, or holds a tag.
+        ActionError: If it is no value of `space`.
+    """
     text = transcript.parse_action(draw.text, complete=draw.finish == "end")
     return space.parse(text.strip())
 
@@ -76,7 +82,7 @@ def draw_actions(
         )
         for i, (draw,) in zip(missing, drawn, strict=True):
             try:
-                results[i].action = _read(draw, requests[i].space)
+                results[i].action = read_action(draw, requests[i].space)
             except (TranscriptError, ActionError) as error:
                 results[i].malformed.append(draw.text)
                 results[i].reason = str(error)

@@ -15,7 +15,7 @@ from usersim.errors import TranscriptError
 from usersim.simulation.answer import DrawnTrace
 from usersim.types import content_key
 
-__all__ = ["ReasoningRequest", "ReasoningResult", "derive_seed", "draw_reasoning"]
+__all__ = ["ReasoningRequest", "ReasoningResult", "derive_seed", "draw_reasoning", "read_reasoning"]
 
 
 def derive_seed(*parts: object) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
-from usersim.engines import Engine, GenerateRequest
-from usersim.errors import TranscriptError
+from usersim.engines import Draw, Engine, GenerateRequest
 from usersim.simulation.closed import distributions, mixed
 from usersim.simulation.items import RespondItem
-from usersim.simulation.reasoning import derive_seed
+from usersim.simulation.opened import read_action
+from usersim.simulation.reasoning import derive_seed, read_reasoning
 from usersim.types import is_closed
 
 __all__ = ["Piece", "stream_answer"]
@@ -69,11 +69,8 @@ def stream_answer(
             seed=derive_seed(item.seed, "reasoning", 0),
             adapter=item.adapter,
         )
-        drawn = ""
-        for text in engine.stream(request):
-            drawn += text
-            yield Piece("reasoning", text)
-        reasoning = _readable(drawn)
+        draw = yield from _pieces("reasoning", engine.stream(request))
+        reasoning, _ = read_reasoning(draw, close=config.long_reasoning == "close")
     if is_closed(item.question.space):
         rows = distributions(
             engine, [(item, [reasoning, ""])], history=history, orders=config.option_orders
@@ -90,16 +87,17 @@ def stream_answer(
         seed=derive_seed(derive_seed(item.seed, 0), "action", 0),
         adapter=item.adapter,
     )
-    action = ""
-    for text in engine.stream(request):
-        action += text
-        yield Piece("action", text)
-    item.question.space.parse(transcript.parse_action(action, complete=True).strip())
+    draw = yield from _pieces("action", engine.stream(request))
+    read_action(draw, item.question.space)
 
 
-def _readable(text: str) -> str:
-    """Read streamed reasoning, whose end is not told: whole, or up to its last sentence."""
-    try:
-        return transcript.close_reasoning(text)
-    except TranscriptError:
-        return transcript.parse_reasoning(text, stopped=True)
+def _pieces(
+    part: Literal["reasoning", "action"], stream: Generator[str, None, Draw]
+) -> Generator[Piece, None, Draw]:
+    while True:
+        try:
+            text = next(stream)
+        except StopIteration as end:
+            draw: Draw = end.value
+            return draw
+        yield Piece(part, text)

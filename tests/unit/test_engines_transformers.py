@@ -1,0 +1,214 @@
+"""The in-process engine beyond its contract: interleaving, adapters in memory, its choice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.tiny import MakeAdapter
+from usersim.config import EngineConfig
+from usersim.engines import AdapterRef, GenerateRequest, ScoreRequest
+from usersim.engines.select import load_engine
+from usersim.engines.transformers import ADAPTERS_IN_MEMORY, TransformersEngine
+from usersim.errors import ConfigError, ContextLengthError, EngineError, ModelLoadError
+
+PROMPT = (("system", "You are ada."), ("user", "The train was late?"))
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_model: Path) -> TransformersEngine:
+    """The tiny model, loaded once."""
+    return TransformersEngine(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def adapters(tiny_adapter: MakeAdapter) -> list[AdapterRef]:
+    """More adapters than are kept in memory."""
+    return [tiny_adapter(f"p{i}", seed=10 + i) for i in range(ADAPTERS_IN_MEMORY + 2)]
+
+
+def drawing(adapter: AdapterRef | None = None, **fields) -> GenerateRequest:
+    """A request for a few tokens."""
+    return GenerateRequest(prompt=PROMPT, max_tokens=12, seed=3, adapter=adapter, **fields)
+
+
+def scoring(adapter: AdapterRef | None = None) -> ScoreRequest:
+    """A request for a score."""
+    return ScoreRequest(prompt=PROMPT, continuation="the quiet garden", adapter=adapter)
+
+
+def test_a_stream_keeps_its_adapter_while_the_engine_does_other_things(
+    engine: TransformersEngine, adapters: list[AdapterRef]
+) -> None:
+    """Between two pieces the engine may serve other adapters; the stream goes on with its own."""
+    expected = engine.generate([drawing(adapters[0])])[0][0].text
+    plain = engine.score([scoring()])[0]
+    assert expected != engine.generate([drawing()])[0][0].text
+    text = ""
+    for piece in engine.stream(drawing(adapters[0])):
+        text += piece
+        assert engine.score([scoring()])[0] == plain
+        engine.score([scoring(adapters[1])])  # its weights stay switched on
+    assert text == expected
+
+
+def test_two_streams_may_be_read_in_turn(
+    engine: TransformersEngine, adapters: list[AdapterRef]
+) -> None:
+    """Streams of two people read piece by piece in turn each give their own draw."""
+    requests = [drawing(adapters[0]), drawing(adapters[1])]
+    expected = [draws[0].text for draws in engine.generate(requests)]
+    pieces = zip_longest(*map(engine.stream, requests), fillvalue="")
+    assert ["".join(part) for part in zip(*pieces, strict=True)] == expected
+
+
+def test_an_abandoned_stream_blocks_nobody(engine: TransformersEngine) -> None:
+    """A stream that is left unread holds no lock: another thread may use the engine."""
+    stream = engine.stream(drawing())
+    next(stream)
+    done: list[object] = []
+    thread = threading.Thread(target=lambda: done.extend(engine.score([scoring()])), daemon=True)
+    thread.start()
+    thread.join(timeout=20)
+    assert done
+
+
+def test_a_stream_returns_its_draw(engine: TransformersEngine) -> None:
+    """After the last piece the draw tells why it ended."""
+
+    def relay():
+        draw = yield from engine.stream(drawing())
+        found.append(draw)
+
+    found: list[object] = []
+    text = "".join(relay())
+    assert found == [engine.generate([drawing()])[0][0]]
+    assert found[0].text == text
+
+
+def test_more_adapters_than_fit_are_loaded_again(
+    engine: TransformersEngine, adapters: list[AdapterRef]
+) -> None:
+    """The least recently used adapter makes room; a later request brings it back unchanged."""
+    first = [engine.score([scoring(one)])[0] for one in adapters]
+    assert len(engine._loaded) == ADAPTERS_IN_MEMORY
+    assert adapters[0].name not in engine._loaded
+    assert len(set(first)) == len(adapters)
+    again = engine.score([scoring(one) for one in reversed(adapters)])[::-1]
+    assert again == first
+    assert len(engine._loaded) == ADAPTERS_IN_MEMORY
+
+
+def test_a_used_adapter_stays(engine: TransformersEngine, adapters: list[AdapterRef]) -> None:
+    """What was used last is not what is dropped."""
+    for one in adapters:
+        engine.score([scoring(adapters[0])])
+        engine.score([scoring(one)])
+    assert adapters[0].name in engine._loaded
+
+
+def test_results_do_not_depend_on_batch_sizes(tiny_model: Path, engine: TransformersEngine) -> None:
+    """Rows and batches of any size give the same draws and, up to rounding, the same scores."""
+    small = TransformersEngine(tiny_model, EngineConfig(row_tokens=64, batch_draws=1))
+    requests = [
+        GenerateRequest(prompt=(("user", f"Walk {i}?"),), max_tokens=8, n=3, seed=i)
+        for i in range(5)
+    ]
+    assert [[d.text for d in g] for g in small.generate(requests)] == [
+        [d.text for d in g] for g in engine.generate(requests)
+    ]
+    scores = [
+        ScoreRequest(prompt=(("user", "Walk?"),), continuation=f"the rain {i}") for i in range(9)
+    ]
+    for one, other in zip(small.score(scores), engine.score(scores), strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    small.close()
+
+
+def test_a_closed_engine_refuses_everything(tiny_model: Path) -> None:
+    """Every operation of a closed engine names the model and loads nothing."""
+    with TransformersEngine(tiny_model) as closed:
+        pass
+    for call in (
+        lambda: closed.generate([drawing()]),
+        lambda: closed.score([scoring()]),
+        lambda: list(closed.stream(drawing())),
+    ):
+        with pytest.raises(EngineError, match="is closed"):
+            call()
+
+
+def test_too_long_a_request_says_by_how_much(engine: TransformersEngine) -> None:
+    """The model's limit counts the prompt and what is to be drawn."""
+    with pytest.raises(ContextLengthError, match="the model takes 512") as caught:
+        engine.generate([GenerateRequest(prompt=PROMPT, max_tokens=600)])
+    assert caught.value.n_tokens > 600
+
+
+def test_cutting_a_text_never_leaves_half_a_character(engine: TransformersEngine) -> None:
+    """A text cut at any token is a beginning of the text."""
+    text = "rain 🌧️ مرحبا 雨"
+    for size in range(engine.count_tokens(text) + 2):
+        assert text.startswith(engine.truncate(text, size))
+
+
+# ---------------------------------------------------------------------- choosing an engine
+
+
+def test_an_unknown_engine_is_a_config_error() -> None:
+    """The names that exist are in the hint."""
+    with pytest.raises(ConfigError, match="unknown engine 'vllm2'") as caught:
+        load_engine(engine="vllm2")
+    assert "'transformers'" in caught.value.hint
+
+
+def test_the_scripted_engine_is_chosen_by_name() -> None:
+    """`scripted` needs no model."""
+    assert load_engine("anything", engine="scripted").identity.startswith("scripted@")
+
+
+def test_the_choice_is_logged(tiny_model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """`auto` says what it took."""
+    with caplog.at_level("INFO", logger="usersim"):
+        load_engine(tiny_model).close()
+    assert "float32/transformers" in caplog.text
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    """The folder stands in the message and the hint says what to give."""
+    with pytest.raises(ModelLoadError, match="empty"):
+        load_engine(tmp_path / "empty")
+
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == {blocked!r}:
+            raise ImportError("blocked", name=name)
+sys.meta_path.insert(0, Block())
+from usersim.engines.select import load_engine
+from usersim.errors import MissingDependencyError
+try:
+    load_engine({model!r})
+except MissingDependencyError as error:
+    print(error, error.hint, sep="|")
+"""
+
+
+@pytest.mark.parametrize("blocked", ["torch", "transformers", "peft"])
+def test_a_missing_library_names_the_install_command(blocked: str, tiny_model: Path) -> None:
+    """Without a library of the extra `local` the message says what to install."""
+    code = BLOCK.format(blocked=blocked, model=str(tiny_model))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout.strip() == (
+        f"'{blocked}' is needed for running a model in this process and is not installed"
+        '|install it with: pip install "usersim-recon[local]"'
+    ), done.stderr
