@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from usersim.types import ActionKind, ActionValue
+from usersim.types import ActionKind, ActionValue, Number
+from usersim.types.actions import MULTI_SEPARATOR, NOTHING_CHOSEN
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -131,10 +132,10 @@ class Answer:
 
     @property
     def action_text(self) -> str:
-        """The action as text."""
+        """The action as text, as the action space writes it."""
         if isinstance(self.action, tuple):
-            return " | ".join(self.action)
-        return f"{self.action:g}" if isinstance(self.action, float | int) else self.action
+            return MULTI_SEPARATOR.join(self.action) or NOTHING_CHOSEN
+        return self.action if isinstance(self.action, str) else Number().render(self.action)
 
     @property
     def probabilities(self) -> Mapping[str, float]:
