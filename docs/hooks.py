@@ -1,13 +1,15 @@
-"""What the documentation reads from the code: modules, settings, and the list of decisions.
+"""What the documentation reads from the code: modules, settings, commands, and decisions.
 
 A page names what it wants in a comment on a line of its own: `<!-- modules: usersim.corpus -->`,
-`<!-- configuration -->` or `<!-- decisions -->`. So a new module, setting or decision is
-documented as soon as it exists.
+`<!-- configuration -->`, `<!-- commands -->` or `<!-- decisions -->`. So a new module, setting,
+command or decision is documented as soon as it exists.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ DECISIONS = ROOT / "docs" / "adr"
 
 _MODULES = re.compile(r"^<!-- modules: ([\w.]+) -->$", re.MULTILINE)
 _CONFIGURATION = "<!-- configuration -->"
+_COMMANDS = "<!-- commands -->"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -36,6 +39,8 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     markdown = _MODULES.sub(lambda match: _modules(match[1]), markdown)
     if _CONFIGURATION in markdown:
         markdown = markdown.replace(_CONFIGURATION, _configuration())
+    if _COMMANDS in markdown:
+        markdown = markdown.replace(_COMMANDS, _commands())
     lines = (f"- [{_title(file)}]({file.name})" for file in _decisions())
     return markdown.replace("<!-- decisions -->", "\n".join(lines))
 
@@ -101,3 +106,19 @@ def _row(name: str, info: FieldInfo) -> str:
     meaning = " ".join((info.description or "").split())
     cells = (f"`{name}`", f"`{kind}`", f"`{info.default!r}`", bounds, meaning)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _commands() -> str:
+    """Return one section for each command, as typer writes them from the code."""
+    command = [
+        sys.executable,
+        "-m",
+        "typer",
+        "usersim.cli.app",
+        "utils",
+        "docs",
+        "--name",
+        "usersim",
+    ]
+    written = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own command
+    return written[written.index("\n## ") :]
