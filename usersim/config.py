@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from usersim.errors import ConfigError
 
 __all__ = [
     "CorpusConfig",
@@ -201,10 +203,15 @@ class PipelineConfig(_Config):
 
         `tiny` is for two cores and minutes, `small` for a workstation, `standard` for a GPU.
 
+        Raises:
+            ConfigError: If there is no such preset.
+
         Example:
             >>> PipelineConfig.preset("tiny").synthesis.n_backward
             2
         """
+        if name not in get_args(Preset):
+            raise ConfigError(f"unknown preset {name!r}; there are {list(get_args(Preset))!r}")
         if name == "standard":
             return cls()
         if name == "small":

@@ -48,9 +48,11 @@ class People:
 
         Raises:
             ConfigError: If there are several and none is named.
+            UserNotFoundError: If there is no such user.
         """
         chosen = user_id or self.user_id
         if chosen is not None:
+            self.corpus.history(chosen, limit=1)  # raises with close matches
             return chosen
         people = self.users
         if len(people) != 1:

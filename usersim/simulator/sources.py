@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import Literal
 
 from usersim.config import GuardConfig
+from usersim.errors import ConfigError
 from usersim.recon.arms import first_backward, longest, oracle, random_eligible, random_of
 from usersim.simulator.recon import Reconstruction
 from usersim.types import ScoredCandidate, Selection
 
-__all__ = ["SOURCES", "TraceSource", "reasonings"]
+__all__ = ["SOURCES", "TraceSource", "check_source", "reasonings"]
 
 TraceSource = Literal[
     "recon_select", "random_eligible", "random", "backward", "longest", "oracle", "none"
@@ -32,6 +33,16 @@ SOURCES: Mapping[TraceSource, str] = MappingProxyType(
     }
 )
 """What each source is, in words."""
+
+
+def check_source(source: str) -> None:
+    """Refuse what is no source, before any work is done for it.
+
+    Raises:
+        ConfigError: Listing the sources.
+    """
+    if source not in SOURCES:
+        raise ConfigError(f"unknown source of traces {source!r}; there are {list(SOURCES)!r}")
 
 
 def reasonings(
