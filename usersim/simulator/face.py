@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Self
 from usersim.config import PipelineConfig, Preset
 from usersim.corpus import Corpus, LoadReport
 from usersim.corpus.readers.formats import Format
-from usersim.engines import AdapterRef, Engine, Progress
+from usersim.engines import Engine, Progress
 from usersim.engines.select import EngineName, load_engine
 from usersim.simulation import Answer, Piece, stream_answer
 from usersim.simulator.asking import Asker, Context, as_question, only
@@ -21,15 +20,13 @@ from usersim.simulator.measure import ArmName, Measurement, Study, pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.saving import SavedSimulator, read_simulator, write_simulator
-from usersim.simulator.sources import TraceSource
-from usersim.simulator.stores import store_of
+from usersim.simulator.sources import TraceSource, check_source
+from usersim.simulator.stores import load_into_store
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter, load_artifact
 from usersim.types import Batch, ScoredCandidate
 
 __all__ = ["UserSimulator"]
-
-logger = logging.getLogger(__name__)
 
 
 class UserSimulator:
@@ -69,6 +66,7 @@ class UserSimulator:
         self._engine_choice: EngineName | Engine = engine
         self._histories = Histories(corpus, config.history)
         self._kept: dict[str, ScoredCandidate] = {}
+        self._traces: str | None = None
         self.user_id = user_id
         self._people = People(corpus, user_id)
 
@@ -94,8 +92,7 @@ class UserSimulator:
             source: A JSONL, CSV or Parquet file, an iterable of dicts, a pandas or polars
                 frame, or an open `Corpus`.
             user_id: The person; None simulates everybody in the corpus.
-            store: SQLite file or database URL; None puts `<name>.usersim.db` beside a file,
-                and keeps anything else in memory.
+            store: SQLite file or URL; None takes one beside a file, memory for anything else.
             model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
             engine: Which engine, or one that is already loaded.
             config: Settings of every stage, or a preset's name.
@@ -110,21 +107,17 @@ class UserSimulator:
             UserNotFoundError: If `user_id` is not in the corpus.
         """
         settings = PipelineConfig.preset(config) if isinstance(config, str) else config
-        report: LoadReport | None = None
-        if isinstance(source, Corpus):
-            corpus = source
-        else:
-            corpus = Corpus.open(store_of(source, store), config=settings.corpus)
-            report = corpus.add(
-                source,
-                format=format,
-                user_id=user_id,
-                person=person,
-                codebook=codebook,
-                strict=strict,
-                progress=progress,
-            )
-            logger.info("%s", report)
+        corpus, report = load_into_store(
+            source,
+            store,
+            settings.corpus,
+            format=format,
+            user_id=user_id,
+            person=person,
+            codebook=codebook,
+            strict=strict,
+            progress=progress,
+        )
         return cls(
             corpus, user_id=user_id, model=model, engine=engine, config=settings, report=report
         )
@@ -143,6 +136,7 @@ class UserSimulator:
             config=self.config,
             adapter=str(self.adapter.folder.resolve()) if self.adapter else None,
             adapter_digest=self.adapter.ref.digest if self.adapter else None,
+            traces=self._traces,
         )
         return write_simulator(folder, saved)
 
@@ -159,8 +153,10 @@ class UserSimulator:
         sim = cls(
             corpus, user_id=saved.user_id, model=saved.model, engine=engine, config=saved.config
         )
-        if saved.adapter:
-            sim.use_adapter(saved.adapter)
+        sim.adapter = saved.load_adapter()
+        if saved.traces:
+            rows = list(corpus.interactions(sim.users, split="train"))
+            sim._remember(Reconstruction.stored(corpus, saved.traces, rows))
         return sim
 
     def close(self) -> None:
@@ -193,16 +189,14 @@ class UserSimulator:
         Raises:
             ArtifactError: If the folder is incomplete or altered.
         """
-        found = adapter if isinstance(adapter, TrainedAdapter) else load_artifact(adapter)
-        self.adapter = found
+        self.adapter = adapter if isinstance(adapter, TrainedAdapter) else load_artifact(adapter)
 
     def reconstruct(
         self, *, limit: int | None = None, progress: StageProgress | None = None
     ) -> Reconstruction:
         """Synthesise, score and select traces; goes on where it was left.
 
-        The kept traces stand in the prompts of an untrained simulator from then on
-        (Recon-Memory).
+        The kept traces stand in an untrained simulator's prompts from then on (Recon-Memory).
 
         Args:
             limit: Interactions of each person, the newest; None takes all.
@@ -211,8 +205,12 @@ class UserSimulator:
         found = Recon(self.corpus, self.engine, self.config, self._histories).run(
             self._people.train(limit), progress=progress
         )
-        self._kept.update(found.kept_traces())
+        self._remember(found)
         return found
+
+    def _remember(self, found: Reconstruction) -> None:
+        self._traces = found.stage
+        self._kept.update(found.kept_traces())
 
     def train(
         self,
@@ -233,9 +231,11 @@ class UserSimulator:
             progress: Called with (stage, done, total).
 
         Raises:
+            ConfigError: If there is no such source of traces.
             EmptySplitError: If there is nothing to learn from.
             TrainingError: If training fails; the last good checkpoint is kept.
         """
+        check_source(traces)
         found = self.reconstruct(limit=limit, progress=progress)
         name = self.user_id or "shared"
         adapter = self._trainer().train(
@@ -276,8 +276,8 @@ class UserSimulator:
         Raises:
             EvaluationError: If nothing is held out.
         """
-        study = Study(self.corpus, self.engine, self.config, self._histories, self._trainer())
-        measured = study.run(
+        trainer = self._trainer()
+        measured = Study(self.corpus, self.engine, self.config, self._histories, trainer).run(
             self._people.train(limit),
             pick_held_out(self.corpus, self.users, held_out),
             arms=arms,
@@ -286,19 +286,18 @@ class UserSimulator:
             title=title,
             progress=progress,
         )
-        self._kept.update(measured.found.kept_traces())
+        self._remember(measured.found)
         if "recon_select" in measured.adapters:
             self.use_adapter(measured.adapters["recon_select"])
         return measured
 
     def _asker(self) -> Asker:
-        adapter: AdapterRef | None = self.adapter.ref if self.adapter else None
         fitted = self.adapter.manifest.reasoning_weight if self.adapter else None
         return Asker(
             self.corpus,
             self.config,
             self._histories,
-            adapter,
+            self.adapter.ref if self.adapter else None,
             fitted.w if fitted is not None else 1.0,
             self._kept,
         )

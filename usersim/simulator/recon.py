@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
@@ -50,12 +50,32 @@ class Reconstruction:
         scored: Scored candidates by interaction key; missing where the item failed.
         selections: The decision by interaction key.
         failures: Interactions that could not be synthesised or scored.
+        stage: Key under which the store holds the decisions.
     """
 
     interactions: tuple[Interaction, ...]
     scored: dict[str, list[ScoredCandidate]]
     selections: dict[str, Selection]
     failures: tuple[Failure, ...]
+    stage: str
+
+    @classmethod
+    def stored(
+        cls,
+        corpus: Corpus,
+        stage: str,
+        interactions: Sequence[Interaction],
+        failures: Sequence[Failure] = (),
+    ) -> Self:
+        """Return what the store holds for `interactions`, without computing anything."""
+        keys = [interaction.key for interaction in interactions]
+        return cls(
+            interactions=tuple(interactions),
+            scored=corpus.ledger.scored(stage, keys),
+            selections=corpus.ledger.selections(stage, keys),
+            failures=tuple(failures),
+            stage=stage,
+        )
 
     @property
     def kept(self) -> int:
@@ -124,19 +144,7 @@ class Recon:
             *self._synthesise(interactions, progress),
             *self._score(interactions, progress),
         ]
-        return self.load(interactions, failures)
-
-    def load(
-        self, interactions: Sequence[Interaction], failures: Sequence[Failure] = ()
-    ) -> Reconstruction:
-        """Return what is stored for `interactions`, without computing anything."""
-        keys = [interaction.key for interaction in interactions]
-        return Reconstruction(
-            interactions=tuple(interactions),
-            scored=self._corpus.ledger.scored(self.scoring_key, keys),
-            selections=self._corpus.ledger.selections(self.scoring_key, keys),
-            failures=tuple(failures),
-        )
+        return Reconstruction.stored(self._corpus, self.scoring_key, interactions, failures)
 
     def _synthesise(
         self, interactions: Sequence[Interaction], progress: StageProgress | None

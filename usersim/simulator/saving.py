@@ -6,14 +6,15 @@ is to be deleted. The manifest is written last: a folder without one is no simul
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from usersim.config import PipelineConfig
 from usersim.errors import ArtifactError, ConfigError, boundary
+from usersim.training import TrainedAdapter, load_artifact
 
 __all__ = ["SavedSimulator", "read_simulator", "write_simulator"]
 
@@ -25,7 +26,7 @@ class SavedSimulator(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    format: int = 1
+    format: Literal[1] = 1
     """Version of this layout."""
     store: str
     """URL or path of the corpus."""
@@ -39,6 +40,24 @@ class SavedSimulator(BaseModel):
     """Folder of the adapter; None before training."""
     adapter_digest: str | None
     """Digest that the folder must have."""
+    traces: str | None
+    """Stage of the store whose kept traces are shown; None before any were selected."""
+
+    def load_adapter(self) -> TrainedAdapter | None:
+        """Return the adapter that is named, verified on disk; None if none is.
+
+        Raises:
+            ArtifactError: If its folder is incomplete, or holds another adapter by now.
+        """
+        if self.adapter is None:
+            return None
+        found = load_artifact(self.adapter)
+        if found.ref.digest != self.adapter_digest:
+            raise ArtifactError(
+                f"the simulator was saved with another adapter than the one in {self.adapter!r}",
+                hint="save the simulator again, or give it this adapter by `use_adapter`",
+            )
+        return found
 
 
 def write_simulator(folder: str | Path, saved: SavedSimulator) -> Path:
@@ -56,11 +75,12 @@ def write_simulator(folder: str | Path, saved: SavedSimulator) -> Path:
             "the corpus is in memory and would be lost",
             hint="give `store=` a file or a database URL when loading the corpus",
         )
+    absolute = saved.model_copy(update={"store": _absolute(saved.store)})
     target = Path(folder)
     with boundary(ArtifactError, f"saving the simulator to {str(target)!r}"):
         target.mkdir(parents=True, exist_ok=True)
         half = target / f".{MANIFEST}.{os.getpid()}"
-        half.write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        half.write_text(absolute.model_dump_json(indent=2) + "\n", encoding="utf-8")
         half.replace(target / MANIFEST)
     return target
 
@@ -69,7 +89,8 @@ def read_simulator(folder: str | Path) -> SavedSimulator:
     """Read a manifest.
 
     Raises:
-        ArtifactError: If the folder holds none, or one that cannot be read.
+        ArtifactError: If the folder holds none, or one that cannot be read, or its corpus is
+            gone.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
@@ -78,6 +99,16 @@ def read_simulator(folder: str | Path) -> SavedSimulator:
             hint="give the folder that `save` was given",
         )
     try:
-        return SavedSimulator.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        saved = SavedSimulator.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{str(path)!r} cannot be read: {error}") from error
+    if "://" not in saved.store and not Path(saved.store).is_file():
+        raise ArtifactError(
+            f"{str(path)!r} names a corpus that is not there: {saved.store!r}",
+            hint="put the corpus back, or write its new place into the manifest",
+        )
+    return saved
+
+
+def _absolute(store: str) -> str:
+    return store if "://" in store else str(Path(store).resolve())

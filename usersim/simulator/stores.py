@@ -1,12 +1,56 @@
-"""Where a corpus is stored if the caller does not say."""
+"""From a source to a loaded store: where it lies if the caller does not say, and what was read."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["store_of"]
+from usersim.config import CorpusConfig
+from usersim.corpus import Corpus, LoadReport
+from usersim.corpus.readers.formats import Format
+
+__all__ = ["load_into_store", "store_of"]
+
+logger = logging.getLogger(__name__)
 
 SUFFIX = ".usersim.db"
+
+
+def load_into_store(  # noqa: PLR0913 - keyword-only, as `Corpus.add` takes them
+    source: object,
+    store: str | Path | None,
+    config: CorpusConfig,
+    *,
+    format: Format,  # noqa: A002 - the word of every reader
+    user_id: str | None,
+    person: str | None,
+    codebook: Mapping[str, object] | str | Path | None,
+    strict: bool,
+    progress: Callable[[int, int | None], None] | None,
+) -> tuple[Corpus, LoadReport | None]:
+    """Load `source` into its store; an open corpus is taken as it is and has no report.
+
+    Args and errors as for `Corpus.open` and `Corpus.add`; after an error the store is closed.
+    """
+    if isinstance(source, Corpus):
+        return source, None
+    corpus = Corpus.open(store_of(source, store), config=config)
+    try:
+        report = corpus.add(
+            source,
+            format=format,
+            user_id=user_id,
+            person=person,
+            codebook=codebook,
+            strict=strict,
+            progress=progress,
+        )
+    except BaseException:
+        corpus.close()
+        raise
+    logger.info("%s", report)
+    return corpus, report
 
 
 def store_of(source: object, store: str | Path | None) -> str:
