@@ -28,10 +28,14 @@ def without_model(
     settings["max_position_embeddings"] = 8192
     (base / "config.json").write_text(json.dumps(settings), encoding="utf-8")
 
-    def load(model: str, *, engine: str = "auto") -> ScriptedEngine:
+    def load(model: str, **how: object) -> ScriptedEngine:
         return ScriptedEngine(name=str(base))
 
-    return lambda: monkeypatch.setattr("usersim.simulator.face.load_engine", load)
+    def switch() -> None:
+        for module in ("usersim.simulator.face", "usersim.engines.select"):
+            monkeypatch.setattr(f"{module}.load_engine", load)
+
+    return switch
 
 
 @pytest.fixture

@@ -143,4 +143,4 @@ def forget(
         if not yes:
             typer.confirm(f"Delete everything of {user!r}? This cannot be undone", abort=True)
         removal = opened.forget(user)
-    console.print(removal)
+    console.print(Text(str(removal)))
