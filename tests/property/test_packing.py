@@ -1,0 +1,95 @@
+"""Laws of packing: a row of token trees holds every sequence once and keeps them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usersim.engines.packing import pack
+
+# Few tokens and common beginnings, so that sequences really share.
+TOKENS = st.integers(0, 3)
+BEGINNINGS = st.sampled_from([(), (1,), (1, 2, 3) * 5, (1, 2, 0) * 8, (2,) * 30])
+SEQUENCE = st.builds(
+    lambda start, rest: [*start, *rest], BEGINNINGS, st.lists(TOKENS, min_size=1, max_size=12)
+)
+SEQUENCES = st.lists(SEQUENCE, max_size=24)
+ROW_TOKENS = st.sampled_from([1, 8, 40, 1000])
+
+
+def prefixes(sequences: Sequence[Sequence[int]]) -> set[tuple[int, ...]]:
+    """Every distinct beginning: the nodes of the tree."""
+    return {tuple(s[: n + 1]) for s in sequences for n in range(len(s))}
+
+
+@given(SEQUENCES, ROW_TOKENS)
+def test_every_sequence_is_packed_once_and_spelt_by_its_path(sequences, row_tokens) -> None:
+    """Over all rows each input has one path, whose tokens and depths are the sequence's."""
+    rows = pack(sequences, row_tokens=row_tokens)
+    members = [member for row in rows for member in row.members]
+    assert sorted(members) == list(range(len(sequences)))
+    for row in rows:
+        for member, path in zip(row.members, row.paths, strict=True):
+            assert row.tokens[path].tolist() == list(sequences[member])
+            assert row.positions[path].tolist() == list(range(len(path)))
+
+
+@given(SEQUENCES, ROW_TOKENS)
+def test_a_shared_beginning_is_held_once_in_a_row(sequences, row_tokens) -> None:
+    """A row has exactly one node for each distinct beginning of its sequences."""
+    for row in pack(sequences, row_tokens=row_tokens):
+        own = [sequences[member] for member in row.members]
+        assert len(row.tokens) == len(row.positions) == len(prefixes(own))
+
+
+@given(SEQUENCES, ROW_TOKENS)
+def test_a_node_sees_itself_and_its_ancestors_alone(sequences, row_tokens) -> None:
+    """Seen from any node, the visible nodes in order of depth spell its own beginning."""
+    for row in pack(sequences, row_tokens=row_tokens):
+        mask = row.mask()
+        expected = np.zeros_like(mask)
+        for path in row.paths:
+            for depth, node in enumerate(path):
+                expected[node, path[: depth + 1]] = True
+        assert (mask == expected).all()
+        assert (mask.sum(axis=1) == row.positions + 1).all()
+
+
+@given(SEQUENCES, ROW_TOKENS)
+def test_rows_stay_within_their_limit(sequences, row_tokens) -> None:
+    """A row is larger than asked only where its longest sequence needs it, twice at the most."""
+    for row in pack(sequences, row_tokens=row_tokens):
+        longest = max(len(path) for path in row.paths)
+        assert len(row.tokens) <= max(row_tokens, 2 * longest)
+
+
+@given(SEQUENCES, st.randoms(use_true_random=False))
+def test_the_order_of_the_input_does_not_matter(sequences, random) -> None:
+    """Rows hold the same sequences however they were given."""
+    shuffled = random.sample(sequences, len(sequences))
+
+    def packed(given_sequences):
+        return [
+            [given_sequences[member] for member in row.members]
+            for row in pack(given_sequences, row_tokens=40)
+        ]
+
+    assert packed(sequences) == packed(shuffled)
+
+
+def test_nothing_to_pack_makes_no_row() -> None:
+    """No sequences, no rows; an empty sequence is a mistake of the caller's."""
+    assert pack([], row_tokens=64) == []
+    with pytest.raises(AssertionError, match="an empty sequence has no node"):
+        pack([[]], row_tokens=64)
+
+
+def test_a_long_shared_beginning_is_computed_once() -> None:
+    """Eight options after 600 tokens cost 600 tokens and their own, not eight times as many."""
+    shared = list(range(600))
+    rows = pack([[*shared, 1000 + i, 2000 + i] for i in range(8)], row_tokens=256)
+    assert sum(len(row.tokens) for row in rows) == 600 + 16
