@@ -28,11 +28,10 @@ ARMS: tuple[ArmName, ...] = (
     "few_shot",
     "none",
     "backward",
-    "random",
     "random_eligible",
     "recon_select",
 )
-"""Every arm of the demo: references, B0, B1, B2, B3, B4, B4e and Recon-Select."""
+"""Every arm of the demo: references, B0, B1, B2, B3, B4e and Recon-Select."""
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +47,8 @@ def demo(
         "out/demo"
     ),
     people: Annotated[int, typer.Option(help="How many people.")] = 24,
-    pairs: Annotated[int, typer.Option(help="Training pairs of each person.")] = 6,
-    held_out: Annotated[int, typer.Option(help="Held-out answers in all.")] = 72,
+    pairs: Annotated[int, typer.Option(help="Training pairs of each person.")] = 2,
+    held_out: Annotated[int, typer.Option(help="Held-out answers in all.")] = 48,
     model: Annotated[str, typer.Option(help="Base model.")] = "embedded",
 ) -> None:
     """Take real people from corpus to trained, measured, simulated users.

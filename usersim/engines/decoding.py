@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from usersim.engines.attention import Shared
 from usersim.engines.packing import PackedRow, pack
 
 if TYPE_CHECKING:
@@ -80,7 +81,14 @@ class DrawState:
             self.finish = "length"
 
 
-def forward_row(model: Any, row: PackedRow, *, keep: torch.Tensor, use_cache: bool) -> Any:
+def forward_row(
+    model: Any,
+    row: PackedRow,
+    *,
+    keep: torch.Tensor,
+    use_cache: bool,
+    shared: Shared | None = None,
+) -> Any:
     """Run a model over one packed row.
 
     Args:
@@ -88,6 +96,7 @@ def forward_row(model: Any, row: PackedRow, *, keep: torch.Tensor, use_cache: bo
         row: The token tree, `t` nodes.
         keep: Nodes whose logits are wanted. Shape `(m,)`.
         use_cache: Whether to return keys and values.
+        shared: The beginning that the row's sequences go on from.
 
     Returns:
         The model's output; `logits` has shape `(1, m, vocabulary)`.
@@ -98,12 +107,15 @@ def forward_row(model: Any, row: PackedRow, *, keep: torch.Tensor, use_cache: bo
     visible = torch.from_numpy(row.mask()).to(device)[None, None]
     mask = torch.zeros(visible.shape, dtype=model.dtype, device=device)
     mask.masked_fill_(~visible, torch.finfo(model.dtype).min)
+    more = {"shared": shared} if shared else {}
+    start = shared.length if shared else 0
     return model(
         input_ids=torch.from_numpy(row.tokens).to(device)[None],
-        position_ids=torch.from_numpy(row.positions).to(device)[None],
+        position_ids=torch.from_numpy(row.positions + start).to(device)[None],
         attention_mask=mask,
         logits_to_keep=keep.to(device),
         use_cache=use_cache,
+        **more,
     )
 
 
@@ -113,10 +125,14 @@ class _Rows:
     Shapes: b = draws, l = layers, h = key/value heads, s = padded length, d = head width.
     """
 
-    def __init__(self, model: Any, draws: Sequence[DrawState], row_tokens: int) -> None:
+    def __init__(
+        self, model: Any, draws: Sequence[DrawState], row_tokens: int, shared: Shared | None
+    ) -> None:
         import torch
 
-        prompts = sorted({tuple(draw.prompt) for draw in draws})
+        start = shared.length if shared else 0
+        self.shared = shared
+        prompts = sorted({tuple(draw.prompt[start:]) for draw in draws})
         self.width = max(len(prompt) for prompt in prompts)
         room = self.width + max(draw.max_tokens for draw in draws)
         members: list[int] = []
@@ -125,7 +141,7 @@ class _Rows:
         values: dict[int, list[Any]] = {}
         for row in pack(prompts, row_tokens=row_tokens):
             last = torch.tensor([int(path[-1]) for path in row.paths])
-            output = forward_row(model, row, keep=last, use_cache=True)
+            output = forward_row(model, row, keep=last, use_cache=True, shared=shared)
             index = self._left_padded(row).to(model.device)
             members.extend(row.members)
             logits.append(output.logits[0])
@@ -134,18 +150,20 @@ class _Rows:
                 keys.setdefault(number, []).append(layer.keys[0][:, index].transpose(0, 1))
                 values.setdefault(number, []).append(layer.values[0][:, index].transpose(0, 1))
         place = {prompts[member]: i for i, member in enumerate(members)}
-        take = torch.tensor([place[tuple(draw.prompt)] for draw in draws], device=model.device)
+        take = torch.tensor(
+            [place[tuple(draw.prompt[start:])] for draw in draws], device=model.device
+        )
         self.cache = _cache(
             [torch.cat(keys[n])[take] for n in sorted(keys)],
             [torch.cat(values[n])[take] for n in sorted(values)],
             room,
         )
         self.logits = torch.cat(logits)[take]
-        lengths = torch.tensor([len(draw.prompt) for draw in draws], device=model.device)
-        self.positions = lengths
-        self.mask = (
-            torch.arange(self.width, device=model.device)[None] >= self.width - lengths[:, None]
-        ).long()
+        own = torch.tensor([len(draw.prompt) - start for draw in draws], device=model.device)
+        self.positions = own + start
+        padding = torch.arange(self.width, device=model.device)[None] < self.width - own[:, None]
+        self.mask = torch.zeros(padding.shape, dtype=model.dtype, device=model.device)
+        self.mask.masked_fill_(padding, torch.finfo(model.dtype).min)
 
     def _left_padded(self, row: PackedRow) -> Any:
         import torch
@@ -159,13 +177,15 @@ class _Rows:
         """Feed one token per draw; afterwards `logits` are those of the next. Shape `(b,)`."""
         import torch
 
-        self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
+        self.mask = torch.cat([self.mask, self.mask.new_zeros(len(tokens), 1)], dim=1)
+        more = {"shared": self.shared} if self.shared else {}
         output = model(
             input_ids=tokens[:, None],
             position_ids=self.positions[:, None],
-            attention_mask=self.mask,
+            attention_mask=self.mask[:, None, None],
             past_key_values=self.cache,
             use_cache=True,
+            **more,
         )
         self.positions = self.positions + 1
         self.logits = output.logits[:, -1]
@@ -287,6 +307,7 @@ def decode(
     ends: frozenset[int],
     text_of: Callable[[list[int]], str],
     row_tokens: int,
+    shared: Shared | None = None,
 ) -> Iterator[None]:
     """Draw until every draw has finished; yields after each step, for streaming and progress.
 
@@ -296,6 +317,7 @@ def decode(
         ends: Tokens that end a turn.
         text_of: Turns token ids into text.
         row_tokens: Nodes of a packed row of the prefill.
+        shared: The beginning of every prompt, where it was computed already.
 
     Yields:
         Nothing; look at `draws`.
@@ -303,7 +325,7 @@ def decode(
     import torch
 
     with torch.inference_mode():
-        rows = _Rows(model, draws, row_tokens)
+        rows = _Rows(model, draws, row_tokens, shared)
     active = list(draws)
     while True:
         with torch.inference_mode():

@@ -35,6 +35,18 @@ class PackedRow:
     paths: tuple[npt.NDArray[np.int64], ...]
     members: tuple[int, ...]
 
+    def after(self, length: int) -> PackedRow:
+        """Return the row without the first `length` nodes, which every path must share.
+
+        Positions are counted from there.
+        """
+        return PackedRow(
+            self.tokens[length:],
+            self.positions[length:] - length,
+            tuple(path[length:] - length for path in self.paths),
+            self.members,
+        )
+
     def mask(self) -> npt.NDArray[np.bool_]:
         """Return which node attends to which: True for ancestors and itself. Shape `(t, t)`."""
         allowed = np.zeros((len(self.tokens), len(self.tokens)), dtype=np.bool_)

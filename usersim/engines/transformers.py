@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from usersim.config import EngineConfig
 from usersim.engines.adapters import check_adapter
+from usersim.engines.attention import Beginnings, Shared, share_beginnings
 from usersim.engines.base import (
     AdapterRef,
     Capabilities,
@@ -75,6 +76,8 @@ class TransformersEngine:
         self._config = config
         self._tokenizer = load_tokenizer(folder)
         self._model: Any = load_model(folder, dtype=config.dtype, device=config.device)
+        self._shares = share_beginnings(self._model)
+        self._beginnings = Beginnings()
         self._ends = self._end_tokens()
         self._peft: Any = None
         self._loaded: OrderedDict[str, str] = OrderedDict()
@@ -104,6 +107,17 @@ class TransformersEngine:
         return Capabilities(
             logprobs=True, adapters=True, streaming=True, seeds="rounding", max_context=limit
         )
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return self._tokenizer
+
+    @property
+    def base_model(self) -> Any:
+        """The loaded model, for what shares its memory; leave it as it is."""
+        self._alive()
+        return self._model
 
     def _end_tokens(self) -> frozenset[int]:
         named = self._model.generation_config.eos_token_id
@@ -150,8 +164,10 @@ class TransformersEngine:
                 starts.append(start)
                 sequences.append(tokens)
             for row in pack(sequences, row_tokens=self._config.row_tokens):
+                own = [starts[which] for which in row.members]
                 with self._using(adapter):
-                    scores = self._score_row(row, [starts[which] for which in row.members])
+                    shared = self._shared(adapter, [sequences[which] for which in row.members], own)
+                    scores = self._score_row(row, own, shared)
                 for which, score in zip(row.members, scores, strict=True):
                     results[members[which]] = score
                 done += len(row.members)
@@ -169,9 +185,23 @@ class TransformersEngine:
         self._fits(len(prompt) + len(own))
         return len(prompt), prompt + own
 
-    def _score_row(self, row: PackedRow, starts: list[int]) -> list[Score]:
+    def _shared(
+        self, adapter: AdapterRef | None, sequences: list[list[int]], starts: list[int]
+    ) -> Shared | None:
+        """Return the beginning of `sequences`; it ends before what is to be predicted."""
+        if not self._shares:
+            return None
+        begins = [sequence[:start] for sequence, start in zip(sequences, starts, strict=True)]
+        with boundary(EngineError, "computing a shared beginning"):
+            return self._beginnings.find(
+                self._model, adapter.name if adapter else "", sorted(begins)
+            )
+
+    def _score_row(self, row: PackedRow, starts: list[int], shared: Shared | None) -> list[Score]:
         """Score the tokens of each path from its start on; the node before predicts each."""
         torch = import_torch()
+        if shared:
+            row, starts = row.after(shared.length), [start - shared.length for start in starts]
         sources = [path[start - 1 : -1] for path, start in zip(row.paths, starts, strict=True)]
         nodes = sorted({int(node) for source in sources for node in source})
         place = {node: i for i, node in enumerate(nodes)}
@@ -182,7 +212,7 @@ class TransformersEngine:
         ]
         with torch.inference_mode(), boundary(EngineError, "scoring a packed row"):
             logits = forward_row(
-                self._model, row, keep=torch.tensor(nodes), use_cache=False
+                self._model, row, keep=torch.tensor(nodes), use_cache=False, shared=shared
             ).logits[0]
             norms = torch.cat([part.float().logsumexp(-1) for part in logits.split(HEAD_ROWS)])
             at = torch.tensor(pairs, device=logits.device)
@@ -213,7 +243,7 @@ class TransformersEngine:
             for start in range(0, len(queue), self._config.batch_draws):
                 batch = queue[start : start + self._config.batch_draws]
                 with self._using(adapter), boundary(EngineError, "decoding a batch"):
-                    for _ in self._decode(batch):
+                    for _ in self._decode(batch, adapter):
                         pass
                 done += len(batch)
                 if progress:
@@ -240,7 +270,7 @@ class TransformersEngine:
         state = self._states(request)[0]
         hold = max((len(stop) for stop in state.stop), default=1) - 1
         sent = 0
-        steps = self._decode([state])
+        steps = self._decode([state], request.adapter)
         while not state.finish:
             # Held for one step at a time: between two pieces the caller may use the engine.
             with self._using(request.adapter), boundary(EngineError, "streaming a draw"):
@@ -252,13 +282,16 @@ class TransformersEngine:
                 sent = safe
         return _draw(state)
 
-    def _decode(self, batch: list[DrawState]) -> Iterator[None]:
-        return decode(
+    def _decode(self, batch: list[DrawState], adapter: AdapterRef | None) -> Iterator[None]:
+        prompts = [state.prompt for state in batch]
+        shared = self._shared(adapter, prompts, [len(prompt) for prompt in prompts])
+        yield from decode(
             self._model,
             batch,
             ends=self._ends,
             text_of=self._text,
             row_tokens=self._config.row_tokens,
+            shared=shared,
         )
 
     def _states(self, request: GenerateRequest) -> list[DrawState]:
@@ -330,6 +363,7 @@ class TransformersEngine:
     def close(self) -> None:
         """Give the memory back."""
         self._model = self._peft = None
+        self._beginnings.kept.clear()
         self._loaded.clear()
 
     def __enter__(self) -> Self:

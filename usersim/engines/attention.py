@@ -1,0 +1,202 @@
+# pyright: basic
+"""Attention over a shared beginning and an own tail.
+
+Everything that an engine runs together (draws of one prompt, traces of one context) begins
+alike. The keys and values of that beginning are kept once, outside the batch: every query
+attends to them and to its row's own tokens in one softmax. The library's usual attention would
+copy them for every row, and once more for every group of query heads.
+
+Knows tensors; registered with transformers under `NAME`, so that any model which takes its
+attention from there can use it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["NAME", "Beginnings", "Shared", "share_beginnings"]
+
+logger = logging.getLogger(__name__)
+
+NAME = "usersim_shared"
+MIN_SHARED = 32
+"""Beginnings shorter than this many tokens are not worth a pass of their own."""
+STEP = 16
+"""Lengths of kept beginnings are multiples of this, so that near-equal ones are found again."""
+KEPT = 4
+"""Beginnings kept at a time; each costs its tokens' keys and values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Keys and values of a shared beginning.
+
+    Attributes:
+        length: Its tokens.
+        layers: Keys and values of each layer. Shapes `(1, h, length, d)`.
+    """
+
+    length: int
+    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+
+
+def _attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    shared: Shared | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend to the shared beginning and to the row's own tokens.
+
+    Shapes: b = rows, n = query heads, h = key/value heads, q = queries, s = own tokens,
+    p = shared tokens, d = head width.
+
+    Args:
+        module: The attention layer; tells its index.
+        query: Shape `(b, n, q, d)`.
+        key: Own keys. Shape `(b, h, s, d)`.
+        value: Own values. Shape `(b, h, s, d)`.
+        attention_mask: Added to the own scores; shape `(b or 1, 1, q, s)`. None is causal.
+        scaling: Factor of the scores; None is `1 / sqrt(d)`.
+        shared: The beginning; every query sees all of it.
+
+    Returns:
+        Shape `(b, q, n, d)`, and no weights.
+    """
+    import torch
+
+    b, n, q, d = query.shape
+    h, s = key.shape[1], key.shape[2]
+    scaled = query * (d**-0.5 if scaling is None else scaling)
+    if attention_mask is None:
+        allowed = torch.ones(q, s, dtype=torch.bool, device=query.device).tril(s - q)
+        attention_mask = torch.zeros(1, 1, q, s, dtype=query.dtype, device=query.device)
+        attention_mask.masked_fill_(~allowed, torch.finfo(query.dtype).min)
+    grouped = scaled.reshape(b, h, n // h, q, d)
+    own = grouped.reshape(b, h, n // h * q, d) @ key.transpose(-1, -2)
+    own = own.reshape(b, h, n // h, q, s) + attention_mask[:, :, None]
+    if shared is None:
+        weights = own.softmax(-1, dtype=torch.float32).to(value.dtype)
+        mixed = weights.reshape(b, h, n // h * q, s) @ value
+    else:
+        keys, values = shared.layers[module.layer_idx]
+        # All rows' queries of one key/value head against the beginning: one product a head.
+        flat = grouped.transpose(0, 1).reshape(h, b * (n // h) * q, d)
+        begin = flat @ keys[0].transpose(-1, -2)
+        begin = begin.reshape(h, b, n // h, q, shared.length).transpose(0, 1)
+        weights = torch.cat([begin, own], dim=-1).softmax(-1, dtype=torch.float32)
+        first, second = weights.to(value.dtype).split([shared.length, s], dim=-1)
+        mixed = second.reshape(b, h, n // h * q, s) @ value
+        flat = first.transpose(0, 1).reshape(h, b * (n // h) * q, shared.length) @ values[0]
+        mixed = mixed + flat.reshape(h, b, n // h * q, d).transpose(0, 1)
+    return mixed.reshape(b, n, q, d).transpose(1, 2).contiguous(), None
+
+
+def share_beginnings(model: Any) -> bool:
+    """Give `model` this attention, and return whether it can share beginnings.
+
+    A model with an attention of its own keeps it, and computes shared tokens for every row.
+    """
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+    AttentionInterface.register(NAME, _attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    usual = model.config._attn_implementation  # noqa: SLF001 - there is no public name
+    if getattr(model, "_supports_attention_backend", False):
+        model.set_attn_implementation(NAME)
+        if _hands_down(model):
+            return True
+        model.set_attn_implementation(usual)
+    logger.info("%s: shared beginnings are computed row by row", type(model).__name__)
+    return False
+
+
+@dataclass(slots=True)
+class Beginnings:
+    """Keeps the last few shared beginnings, by weights and tokens."""
+
+    kept: OrderedDict[tuple[str, tuple[int, ...]], Shared] = field(default_factory=OrderedDict)
+
+    def find(self, model: Any, weights: str, sequences: Sequence[Sequence[int]]) -> Shared | None:
+        """Return the beginning that all `sequences` share, computed once; None if it is short.
+
+        Every sequence keeps at least one token of its own.
+
+        Args:
+            model: Runs a beginning that is not kept yet.
+            weights: Tells adapters apart.
+            sequences: Token ids, in sorted order.
+        """
+        length = _shared_length(sequences)
+        if length < MIN_SHARED:
+            return None
+        tokens = tuple(sequences[0][:length])
+        for (owner, begin), shared in reversed(self.kept.items()):
+            near = length - len(begin) < MIN_SHARED
+            if owner == weights and near and tokens[: len(begin)] == begin:
+                self.kept.move_to_end((owner, begin))
+                return shared
+        shared = _run(model, tokens[: length - length % STEP])
+        self.kept[weights, tokens[: shared.length]] = shared
+        while len(self.kept) > KEPT:
+            self.kept.popitem(last=False)
+        return shared
+
+
+def _shared_length(sequences: Sequence[Sequence[int]]) -> int:
+    """Return how much all of the sorted `sequences` share, at least one token left to each."""
+    first, last = sequences[0], sequences[-1]
+    limit = min(len(sequence) for sequence in sequences) - 1
+    length = 0
+    while length < limit and first[length] == last[length]:
+        length += 1
+    return length
+
+
+def _run(model: Any, tokens: Sequence[int]) -> Shared:
+    import torch
+
+    ids = torch.tensor([list(tokens)], device=model.device)
+    last = torch.tensor([len(tokens) - 1], device=model.device)
+    with torch.inference_mode():
+        output = model(input_ids=ids, use_cache=True, logits_to_keep=last)
+    layers = tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
+    return Shared(len(tokens), layers)
+
+
+def _hands_down(model: Any) -> bool:
+    """Return whether `model` hands the shared beginning down to its attention.
+
+    A model that swallows the argument would answer as if the beginning did not exist; a short
+    pass with and without it tells.
+    """
+    import torch
+
+    tokens = list(range(3, 19))
+    begin = _run(model, tokens[:8])
+    positions = torch.arange(8, 16, device=model.device)[None]
+    with torch.inference_mode():
+        whole = model(input_ids=torch.tensor([tokens], device=model.device)).logits[0, -1]
+        tail = torch.tensor([tokens[8:]], device=model.device)
+        mask = torch.zeros(1, 1, 8, 8, dtype=model.dtype, device=model.device)
+        mask.masked_fill_(
+            ~torch.ones(8, 8, dtype=torch.bool, device=model.device).tril(),
+            torch.finfo(model.dtype).min,
+        )
+        split = model(
+            input_ids=tail, position_ids=positions, attention_mask=mask, shared=begin
+        ).logits[0, -1]
+    scale = float(whole.abs().max()) or 1.0
+    return float((whole - split).abs().max()) < 0.05 * scale
