@@ -52,7 +52,11 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; an error of usersim is a message, not a traceback."""
+    """Run the command line; an error of usersim is a message, not a traceback.
+
+    Raises:
+        SystemExit: With the command's status.
+    """
     try:
         app()
     except UsersimError as error:
@@ -60,7 +64,25 @@ def main() -> None:
         if error.hint:
             notes.print(Text.assemble(("next: ", "bold"), error.hint))
         sys.exit(1)
+    except SystemExit as end:
+        if not _interrupted(end):
+            raise
+        _stop()
     except KeyboardInterrupt:
-        notes.print("interrupted; what was finished is stored, and the same command goes on")
-        # The interpreter's own shutdown may wait for threads of foreign code.
-        os._exit(130)
+        _stop()
+
+
+def _stop() -> None:
+    """Say that the command was interrupted, and end at once.
+
+    The interpreter's own shutdown may wait for threads of foreign code.
+    """
+    notes.print("interrupted; what was finished is stored, and the same command goes on")
+    os._exit(130)
+
+
+def _interrupted(end: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind `end`: typer turns it into a bare exit status."""
+    while end is not None and not isinstance(end, KeyboardInterrupt):
+        end = end.__cause__ or end.__context__
+    return end is not None
