@@ -40,7 +40,7 @@ NO_REASONING = OPEN + CLOSE
 REASONING_STOP = "</think>"
 """Stop string of a draw that ends with the reasoning."""
 
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？]")
 _TAG = re.compile(r"(\\*)(</?think>)")
 
 

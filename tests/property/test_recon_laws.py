@@ -11,7 +11,7 @@ from tests.fixtures.recon_engine import OverlapEngine, pair
 from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
 from usersim.engines import Draw
 from usersim.recon.arms import first_backward, longest, random_eligible, random_of
-from usersim.recon.fidelity import brier, crps, ranked_probability_score, style_distance
+from usersim.recon.fidelity import brier, crps, ranked_probability_score
 from usersim.recon.fidelity.base import Case, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage import copying, mask, refusals
@@ -120,14 +120,6 @@ def test_crps_of_a_certain_forecast_is_the_absolute_error(samples: list[int], y:
     assert crps(same, y) == abs(samples[0] - y)
     moved = crps([x + 7.0 for x in samples], y + 7.0)
     assert math.isclose(moved, crps([float(x) for x in samples], float(y)), abs_tol=1e-9)
-
-
-@given(ANY_TEXT, ANY_TEXT)
-def test_style_distance_is_a_bounded_symmetric_distance(first: str, second: str) -> None:
-    """It is 0 for a text and itself, symmetric, and within 0 and 1."""
-    assert style_distance(first, first) == 0
-    assert style_distance(first, second) == style_distance(second, first)
-    assert 0 <= style_distance(first, second) <= 1
 
 
 @given(st.lists(st.floats(-10, 10), max_size=8))

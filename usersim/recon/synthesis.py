@@ -5,7 +5,6 @@ Knows prompts, the transcript codec and the engine; knows nothing of scores.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateReques
 from usersim.engines.batching import each
 from usersim.errors import TranscriptError
 from usersim.prompts import backward_prompt, forward_prompt, load_template
-from usersim.transcript import OPEN, REASONING_STOP, parse_reasoning
+from usersim.transcript import OPEN, REASONING_STOP, close_reasoning, parse_reasoning
 from usersim.types import (
     ActionValue,
     Batch,
@@ -33,7 +32,6 @@ __all__ = ["SynthesisItem", "decoy_action", "decoys", "synthesise"]
 
 _STOPS = (REASONING_STOP, "\n")
 """A trace is one paragraph: a line break ends it as the closing tag does."""
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)|[。！？]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,13 +235,12 @@ def read_draw(draw: Draw) -> tuple[str, bool]:
     A draw that was cut keeps its whole sentences; without one it is unusable, as is an empty
     one and one with a stray tag. What is unusable is returned as it was drawn.
     """
-    text = draw.text
-    if draw.finish == "length":
-        ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-        if not ends:
-            return text, False
-        text = text[: ends[-1]]
     try:
-        return " ".join(parse_reasoning(text, stopped=True).split()), True
+        text = (
+            close_reasoning(draw.text)
+            if draw.finish == "length"
+            else parse_reasoning(draw.text, stopped=True)
+        )
+        return " ".join(text.split()), True
     except TranscriptError:
         return draw.text, False

@@ -19,7 +19,6 @@ from usersim.evaluation.metrics.closed import (
     distribution,
 )
 from usersim.evaluation.metrics.number import ABSOLUTE_ERROR, RANGE_ERROR
-from usersim.evaluation.metrics.style import style_distance
 from usersim.evaluation.metrics.text import (
     BITS_PER_CHARACTER,
     CHRF,
@@ -29,6 +28,7 @@ from usersim.evaluation.metrics.text import (
     ROUGE_L,
     STYLE_DISTANCE,
 )
+from usersim.style import style_distance
 from usersim.types import Interaction
 
 __all__ = [

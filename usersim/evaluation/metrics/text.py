@@ -18,7 +18,7 @@ import numpy as np
 from usersim.errors import MissingDependencyError
 from usersim.evaluation.bootstrap import FloatArray, divide
 from usersim.evaluation.metrics.base import Metric, mean_of
-from usersim.evaluation.metrics.style import style_distance, words
+from usersim.style import style_distance, words
 from usersim.types import FreeText, Interaction, Prediction
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ STYLE_DISTANCE = Metric(
     unit="0 to 1",
     greater_is_better=False,
     formula="mean of the style distance of predicted and true text; a failure is 1",
-    source="usersim.evaluation.metrics.style",
+    source="usersim.style",
     needs="action",
     applies=_free_text,
     statistics=mean_of(style_error),

@@ -11,7 +11,6 @@ from usersim.recon.fidelity.closed import (
 from usersim.recon.fidelity.loglik import LoglikGain
 from usersim.recon.fidelity.number import NumberScore, crps
 from usersim.recon.fidelity.similarity import SampledSimilarity
-from usersim.recon.fidelity.style import style_distance
 
 __all__ = [
     "Case",
@@ -28,5 +27,4 @@ __all__ = [
     "measure",
     "ranked_probability_score",
     "scorer_for",
-    "style_distance",
 ]

@@ -12,8 +12,8 @@ from statistics import fmean
 from usersim.engines import Draw, Engine, GenerateRequest
 from usersim.errors import MissingDependencyError, ScoringError, TranscriptError
 from usersim.recon.fidelity.base import Answers, Case, Embed, Fidelity, Plan
-from usersim.recon.fidelity.style import style_distance
 from usersim.recon.words import tokens
+from usersim.style import style_distance
 from usersim.transcript import parse_action, prefix
 
 __all__ = ["SampledSimilarity"]
