@@ -29,26 +29,35 @@ simulate.register(app)
 demo.register(app)
 
 
-@app.callback()
-def options(
-    *,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Set up logging; print the version where it is asked for.
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    """Print the version where it is asked for; eager, since it needs no command.
 
     Raises:
         Exit: After the version.
     """
-    if verbose:
-        logging.basicConfig(
-            level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=notes)]
-        )
-    if version:
+    if wanted:
         from usersim import __version__
 
         console.print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Set up logging."""
+    if verbose:
+        logging.basicConfig(
+            level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=notes)]
+        )
 
 
 def main() -> None:

@@ -13,7 +13,14 @@ from rich.text import Text
 from usersim.cli.console import console, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.config import PipelineConfig, Preset
-from usersim.simulator import ARMS, ArmName, Measurement, TraceSource, UserSimulator
+from usersim.simulator import (
+    ARMS,
+    ArmName,
+    Measurement,
+    TraceSource,
+    UserSimulator,
+    check_arms,
+)
 
 __all__ = ["print_measurement", "register"]
 
@@ -109,9 +116,10 @@ def evaluate(
     preset: PresetOption = "tiny",
 ) -> None:
     """Compare arms on answers held out and write one folder with tables and a page."""
+    names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
+    check_arms(names)
     out.mkdir(parents=True, exist_ok=True)
     store = out / f"{source.name.split('.')[0]}.usersim.db"
-    names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
     rows = first_people(source, people)
     with (
         UserSimulator.from_corpus(rows, store=store, model=model, config=preset) as sim,

@@ -1,7 +1,7 @@
 """The face, and the only package that knows the order of the stages."""
 
 from usersim.simulator.face import UserSimulator
-from usersim.simulator.measure import ARMS, ArmName, Measurement
+from usersim.simulator.measure import ARMS, ArmName, Measurement, check_arms
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import SOURCES, TraceSource
 
@@ -14,4 +14,5 @@ __all__ = [
     "Reconstruction",
     "TraceSource",
     "UserSimulator",
+    "check_arms",
 ]

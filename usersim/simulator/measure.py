@@ -38,7 +38,7 @@ from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, is_closed
 
-__all__ = ["ARMS", "ArmName", "Measurement", "Study", "pick_held_out"]
+__all__ = ["ARMS", "ArmName", "Measurement", "Study", "check_arms", "pick_held_out"]
 
 ArmName = Literal[
     "chance",
@@ -87,6 +87,17 @@ class Measurement:
     adapters: dict[TraceSource, TrainedAdapter]
     found: Reconstruction
     report: Path | None = None
+
+
+def check_arms(arms: Sequence[str]) -> None:
+    """Refuse what is no arm, before any work is done for it.
+
+    Raises:
+        EvaluationError: Listing the arms.
+    """
+    unknown = sorted(set(arms) - set(ARMS))
+    if unknown:
+        raise EvaluationError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
 
 
 def pick_held_out(corpus: Corpus, users: Sequence[str], limit: int | None) -> list[Interaction]:
@@ -164,9 +175,7 @@ class Study:
         Raises:
             EvaluationError: If nothing is held out, or an arm is unknown.
         """
-        unknown = sorted(set(arms) - set(ARMS))
-        if unknown:
-            raise EvaluationError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
+        check_arms(arms)
         recon = Recon(self.corpus, self.engine, self.config, self.histories)
         found = recon.run(train, progress=progress)
         adapters: dict[TraceSource, TrainedAdapter] = {
