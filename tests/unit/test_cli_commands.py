@@ -1,0 +1,316 @@
+"""The command line: what it prints, what it refuses, and with which status it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import usersim
+from tests.fixtures.people import engine, person
+from usersim import Corpus, UserSimulator
+from usersim.cli.app import app, main
+from usersim.simulator import face
+
+THOUGHT = "It says fine to me on such a day."
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are not broken in the middle of what a test looks for."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file of two people, and one row that is refused."""
+    path = tmp_path / "people.jsonl"
+    rows = [*person("ada", 15), *person("bob", 5), {"user_id": "ada", "context": "No action?"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def store(source: Path) -> str:
+    """Its store."""
+    path = source.with_name("people.usersim.db")
+    with Corpus.open(path) as corpus:
+        corpus.add(source)
+    return str(path)
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command runs the scripted engine."""
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: engine(reasoning=THOUGHT))
+
+
+def run(*arguments: object) -> str:
+    """Run a command that succeeds and return what it printed."""
+    result = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> tuple[int, str]:
+    """Run a command that fails; return its status and standard error."""
+    monkeypatch.setattr(sys, "argv", ["usersim", *(str(one) for one in arguments)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return int(caught.value.code or 0), " ".join(err.split())
+
+
+# ---------------------------------------------------------------------- corpus
+
+
+def test_load_stores_beside_the_file_and_reports(source: Path, tmp_path: Path) -> None:
+    """Rows kept and refused are told, and refused rows are written where asked."""
+    mend = tmp_path / "refused.jsonl"
+    printed = run("load", source, "--refused", mend)
+    assert "20" in printed
+    assert "row 21" in printed
+    assert f"stored in {tmp_path / 'people.usersim.db'}" in printed
+    (row,) = [json.loads(line) for line in mend.read_text(encoding="utf-8").splitlines()]
+    assert "No action?" in json.dumps(row)
+    again = run("load", source)
+    assert "20" in again
+    assert json.loads(json.dumps(row)) == row
+
+
+def test_mended_rows_are_loaded_again(source: Path, tmp_path: Path) -> None:
+    """What was refused and mended goes in by the same command."""
+    mend = tmp_path / "refused.jsonl"
+    store = tmp_path / "c.db"
+    run("load", source, "--corpus", store, "--refused", mend)
+    rows = [json.loads(line) for line in mend.read_text(encoding="utf-8").splitlines()]
+    with mend.open("w", encoding="utf-8") as out:
+        out.writelines(json.dumps({**row, "action": "Yes."}) + "\n" for row in rows)
+    run("load", mend, "--corpus", store)
+    with Corpus.open(store) as corpus:
+        assert sum(user.interactions for user in corpus.users()) == 21
+
+
+def test_users_are_listed(store: str) -> None:
+    """One line for each person, with counts and kinds."""
+    printed = run("users", "--corpus", store)
+    (ada,) = [line for line in printed.splitlines() if "ada" in line]
+    assert [part.strip() for part in ada.strip("│").split("│")] == [
+        "ada", "15", "12", "3", "choice, free_text, scale",
+    ]  # fmt: skip
+
+
+def test_show_prints_the_newest_rows(store: str) -> None:
+    """Contexts and answers, oldest first, no more than asked; markup stays text."""
+    printed = run("show", "ada", "--corpus", store, "--limit", "2")
+    assert printed.count("ada: ") == 2
+    assert printed.index("Question 13") < printed.index("Question 14")
+    assert "held_out" in printed
+    with Corpus.open(store) as corpus:
+        corpus.add([{"user_id": "eve", "context": "[bold]Hi[/bold]", "action": "[red]No[/red]"}])
+    hostile = run("show", "eve", "--corpus", store)
+    assert "[bold]Hi[/bold]" in hostile
+    assert "eve: [red]No[/red]" in hostile
+
+
+def test_trace_explains_by_the_beginning_of_a_key(store: str) -> None:
+    """A trace and its interaction are found by a prefix; every candidate has its verdict."""
+    with Corpus.open(store) as corpus:
+        sim = UserSimulator(corpus, user_id="ada", engine=engine(reasoning=THOUGHT))
+        found = sim.reconstruct()
+        key = next(k for k, s in found.selections.items() if s.kept)
+        (kept,) = [s for s in found.scored[key] if s.candidate.key == found.selections[key].kept]
+    by_interaction = run("trace", key[:12], "--corpus", store)
+    by_trace = run("trace", kept.candidate.key[:12], "--corpus", store)
+    for printed in (by_interaction, by_trace):
+        assert kept.candidate.key[:8] in printed
+        assert "gain" in printed
+    assert "kept" in by_interaction.lower()
+
+
+def test_forget_removes_everything_and_says_what(store: str) -> None:
+    """With `--yes` nothing is asked; afterwards the person is gone."""
+    printed = run("forget", "bob", "--corpus", store, "--yes")
+    assert "removed of user 'bob'" in printed
+    assert "interactions: 5" in printed
+    assert "bob" not in run("users", "--corpus", store)
+
+
+def test_forget_asks_first(store: str) -> None:
+    """A no leaves everything as it was."""
+    result = CliRunner().invoke(app, ["forget", "bob", "--corpus", store], input="n\n")
+    assert result.exit_code == 1
+    assert "cannot be undone" in result.output
+    assert "bob" in run("users", "--corpus", store)
+
+
+# ---------------------------------------------------------------------- answering
+
+
+@pytest.mark.usefixtures("scripted")
+def test_respond_prints_the_answer_and_its_reasoning(store: str) -> None:
+    """Action, reasoning, probabilities and the note that it is simulated."""
+    printed = run(
+        "respond", "Tea or coffee?", "-c", store, "-u", "ada", "-o", "tea", "-o", "coffee"
+    )
+    assert THOUGHT in printed
+    assert "as ada might answer" in printed
+    assert "simulated" in printed
+    assert "coffee" in printed
+
+
+@pytest.mark.usefixtures("scripted")
+def test_respond_prints_json_that_can_be_read(store: str) -> None:
+    """`--json` prints the whole answer and nothing else."""
+    arguments = ["respond", "Tea or coffee?", "-c", store, "-u", "ada", "-o", "tea", "-o", "milk"]
+    answer = json.loads(run(*arguments, "--json", "--explain", "--seed", "4"))
+    assert answer["action"] in {"tea", "milk"}
+    assert answer["kind"] == "choice"
+    assert answer["influence"]["unit"] == "probability"
+    assert answer["simulated"] is True
+    again = json.loads(run(*arguments, "--json", "--explain", "--seed", "4"))
+    assert again["trace"]["drawn"] == answer["trace"]["drawn"]
+
+
+# ---------------------------------------------------------------------- refusing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "step"),
+    [
+        (("users", "-c", "nowhere.db"), "there is no corpus at 'nowhere.db'", "usersim load"),
+        (("show", "adda", "-c", "STORE"), "no user 'adda'", "ada"),
+        (("forget", "adda", "-c", "STORE"), "no user 'adda'", "ada"),
+        (("respond", "Tea?", "-c", "STORE"), "holds 2 people", "user_id="),
+        (("respond", " ", "-c", "STORE", "-u", "ada"), "the context is empty", ""),
+        (("respond", "Tea?", "-c", "STORE", "-u", "ada", "-o", "a"), "at least two options", ""),
+        (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--adapter", "no"), "'no'", ""),
+        (("trace", "ffffffffffff", "-c", "STORE"), "ffffffffffff", "usersim show"),
+    ],
+)
+@pytest.mark.usefixtures("scripted")
+def test_an_error_is_a_message_and_a_next_step(
+    arguments, message, step, store, capsys, monkeypatch, tmp_path
+) -> None:
+    """Status 1, what happened, what to do next, no traceback, and no new file."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    status, printed = refused(
+        capsys, monkeypatch, *(store if one == "STORE" else one for one in arguments)
+    )
+    assert status == 1
+    assert printed.startswith("error: ")
+    assert message in printed
+    assert step in printed
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("respond", "Tea?", "-c", "STORE", "--preset", "huge"),
+        ("train", "-c", "STORE", "--traces", "best"),
+        ("load", "SOURCE", "--format", "xml"),
+        ("load", "no-such-file.jsonl"),
+        ("evaluate", "no-such-file.jsonl"),
+        ("users",),
+        ("dance",),
+    ],
+)
+def test_what_is_no_choice_is_refused_with_status_2(
+    arguments, store, source, capsys, monkeypatch, tmp_path
+) -> None:
+    """A misspelt choice, a missing file or option never starts any work."""
+    monkeypatch.chdir(tmp_path)
+    words = {"STORE": store, "SOURCE": source}
+    status, _ = refused(capsys, monkeypatch, *(words.get(one, one) for one in arguments))
+    assert status == 2
+
+
+def test_an_unknown_arm_is_refused_before_any_work(source, capsys, monkeypatch, tmp_path) -> None:
+    """A misspelt arm ends with the list of arms."""
+    status, printed = refused(
+        capsys, monkeypatch, "evaluate", source, "--out", tmp_path / "out", "--arms", "recon"
+    )
+    assert status == 1
+    assert "recon_select" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_version_is_printed() -> None:
+    """`--version` prints the version alone."""
+    assert run("--version").strip() == usersim.__version__
+
+
+# ---------------------------------------------------------------------- a real process
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=Path(usersim.__file__).parent.parent,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+LIGHT = """
+import sys
+sys.argv = ["usersim", {argument!r}]
+from usersim.cli import main
+try:
+    main()
+finally:
+    heavy = ["torch", "transformers", "peft", "trl", "pandas", "matplotlib"]
+    print("loaded:", [name for name in heavy if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_loads_no_heavy_library(argument: str) -> None:
+    """Help and version are printed without torch and its kin."""
+    done = python(LIGHT.format(argument=argument))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+    if argument == "--help":
+        for command in ("load", "users", "show", "trace", "forget", "respond", "train", "evaluate"):
+            assert command in done.stdout
+
+
+def test_the_installed_command_answers(store: str, tiny_model: Path) -> None:
+    """One real process, with a real model folder: it answers, and the answer is stored."""
+    code = "from usersim.cli import main; main()"
+    arguments = [
+        "respond", "Tea or coffee?", "-c", store, "-u", "ada", "-o", "tea", "-o", "coffee",
+        "--model", str(tiny_model), "--preset", "tiny", "--json",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    with Corpus.open(store) as corpus:
+        answers = list(corpus.ledger.responses("ada"))
+    if done.returncode == 0:
+        assert json.loads(done.stdout)["action"] in {"tea", "coffee"}
+        assert len(answers) == 1
+    else:  # a random model's reasoning may stay malformed: that is told, and no answer is made
+        assert done.stderr.startswith("error: ")
+        assert "Traceback" not in done.stderr
+        assert answers == []
