@@ -1,0 +1,186 @@
+"""From rows to a trained, measured, saved simulator: the whole chain with real weights.
+
+The model is the tiny random one; its random letters would be no reasoning, so the texts come from
+a script while scores, training and adapters are real.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.people import DRINKS, engine, person, question
+from usersim import UserSimulator
+from usersim.config import (
+    HistoryConfig,
+    PipelineConfig,
+    ScoringConfig,
+    SimulationConfig,
+    SynthesisConfig,
+    TrainingConfig,
+)
+from usersim.engines import Draw, GenerateRequest
+from usersim.engines.transformers import TransformersEngine
+from usersim.errors import ArtifactError, UserNotFoundError
+
+CONFIG = PipelineConfig(
+    history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
+    synthesis=SynthesisConfig(n_forward=2, n_backward=1, max_tokens=24),
+    scoring=ScoringConfig(option_orders=1, samples=2, diagnostics=2),
+    training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=512),
+    simulation=SimulationConfig(traces=1, redraws=0, max_reasoning_tokens=24),
+)
+ARMS = ("others", "few_shot", "none", "random_eligible", "recon_select")
+
+
+class ScriptedDraws(TransformersEngine):
+    """Real weights, whose texts are written by a script."""
+
+    def __init__(self, model: Path) -> None:
+        super().__init__(model)
+        self.script = engine(reasoning="The train was late. So they walked on in the rain.")
+        self.scored = 0
+
+    def generate(self, requests, *, progress=None) -> list[tuple[Draw, ...]]:
+        """Let the script write."""
+        plain = [replace(request, adapter=None) for request in requests]
+        return self.script.generate(plain, progress=progress)
+
+    def score(self, requests, *, progress=None):
+        """Count what is scored."""
+        self.scored += len(requests)
+        return super().score(requests, progress=progress)
+
+    @property
+    def drawn(self) -> int:
+        """How many texts were asked for."""
+        return sum(isinstance(one, GenerateRequest) for one in self.script.requests)
+
+
+@pytest.fixture(scope="module")
+def long_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with room for the library's prompts."""
+    folder = tmp_path_factory.mktemp("long") / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["max_position_embeddings"] = 8192
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def simulator(home: Path, model: ScriptedDraws, user_id: str | None = None) -> UserSimulator:
+    """A simulator of two people, stored in `home`."""
+    return UserSimulator.from_corpus(
+        [*person("ada", 8), *person("bob", 8, "market")],
+        store=home / "people.usersim.db",
+        user_id=user_id,
+        model=model.model,
+        engine=model,
+        config=CONFIG,
+    )
+
+
+@pytest.mark.slow
+def test_a_study_is_run_written_and_not_repeated(long_model: Path, tmp_path: Path) -> None:
+    """Every arm is measured on answers held out, the report is written, a second run is free."""
+    model = ScriptedDraws(long_model)
+    with simulator(tmp_path, model) as sim:
+        told: set[str] = set()
+        first = sim.evaluate(
+            arms=ARMS,
+            limit=4,
+            held_out=2,
+            out=tmp_path / "out",
+            progress=lambda stage, done, total: told.add(stage),
+        )
+        names = set(first.evaluation.predictions)
+        assert {"B1 history in the prompt", "B2 SFT without reasoning"} <= names
+        assert {"B4e random of eligible", "Recon-Select", "Recon-Select, reasoning off"} <= names
+        assert set(first.adapters) == {"none", "random_eligible", "recon_select"}
+        assert {i.split for i in first.evaluation.interactions} == {"held_out"}
+        assert {i.split for i in first.found.interactions} == {"train"}
+        assert not any(first.evaluation.failures.values())
+        assert {"synthesise", "score", "measure"} <= told
+        page = first.report.read_text(encoding="utf-8")
+        assert "Recon-Select" in page
+        assert "http://" not in page.replace("http://www.w3.org", "")
+        assert (tmp_path / "out" / "metrics.csv").is_file()
+
+        drawn = model.drawn
+        weights = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("adapter_model.safetensors")}
+        assert len(weights) == 3
+        again = sim.evaluate(arms=ARMS, limit=4, held_out=2, out=tmp_path / "out")
+        assert {p: p.stat().st_mtime_ns for p in weights} == weights
+        assert again.evaluation.predictions == first.evaluation.predictions
+        # The diagnostics alone are measured again: one decoy for each of two probes.
+        assert model.drawn - drawn <= CONFIG.scoring.diagnostics
+
+        answer = sim.respond(question("Tea?", DRINKS), user_id="ada")
+        assert answer.trace.adapter == first.adapters["recon_select"].ref.name
+
+
+@pytest.mark.slow
+def test_a_trained_simulator_answers_with_its_adapter(long_model: Path, tmp_path: Path) -> None:
+    """`train` makes an adapter that plain peft loads, uses it, and is not repeated."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = ScriptedDraws(long_model)
+    with simulator(tmp_path, model, "ada") as sim:
+        before = sim.respond(question("Tea?", DRINKS))
+        adapter = sim.train(limit=4)
+        after = sim.respond(question("Tea?", DRINKS))
+        assert before.trace.adapter is None
+        assert after.trace.adapter == adapter.ref.name
+        assert after.probabilities != before.probabilities
+        assert after.trace.kept_gains == {}, "a trained model is shown no demonstrations"
+        scored = model.scored
+        assert sim.train(limit=4).ref == adapter.ref
+        assert model.scored == scored, "a finished training was repeated"
+    base = AutoModelForCausalLM.from_pretrained(long_model)
+    assert PeftModel.from_pretrained(base, adapter.folder).peft_config
+
+
+@pytest.mark.slow
+def test_an_adapter_travels_with_its_simulator_and_dies_with_its_person(
+    long_model: Path, tmp_path: Path
+) -> None:
+    """`load` brings the very adapter back that was saved; `forget` deletes it for good."""
+    with simulator(tmp_path, ScriptedDraws(long_model), "ada") as sim:
+        adapter = sim.train(limit=4)
+        after = sim.respond(question("Tea?", DRINKS))
+        folder = sim.save(tmp_path / "saved")
+    with UserSimulator.load(folder, engine=ScriptedDraws(long_model)) as back:
+        again = back.respond(question("Tea?", DRINKS))
+        assert again.probabilities == pytest.approx(after.probabilities, abs=1e-5)
+        manifest = folder / "simulator.json"
+        saved = json.loads(manifest.read_text(encoding="utf-8"))
+        manifest.write_text(json.dumps({**saved, "adapter_digest": "0" * 64}), encoding="utf-8")
+        with pytest.raises(ArtifactError, match="saved with another adapter"):
+            UserSimulator.load(folder)
+        manifest.write_text(json.dumps(saved), encoding="utf-8")
+        removal = back.corpus.forget("ada")
+    assert removal.adapters == (adapter.ref.name,)
+    assert not adapter.folder.exists()
+    with pytest.raises(UserNotFoundError, match="'ada'"):
+        UserSimulator.load(folder)
+
+
+@pytest.mark.model
+def test_the_embedded_model_answers_as_an_invented_person(embedded_model: Path) -> None:
+    """From rows to an answer among the options, with a trace and its influence."""
+    with UserSimulator.from_corpus(person("ada", 10), model=embedded_model, config="tiny") as sim:
+        answer = sim.respond(
+            "A long walk or an evening with a book?",
+            options=["a long walk", "an evening with a book"],
+            explain=True,
+        )
+    assert answer.action in {"a long walk", "an evening with a book"}
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.reasoning
+    assert 0 < answer.influence.own < 1
+    assert answer.influence.unit == "probability"
