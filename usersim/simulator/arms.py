@@ -12,6 +12,7 @@ from typing import Literal
 
 from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Engine
+from usersim.engines.batching import each
 from usersim.evaluation import Arm
 from usersim.prompts import templates_key
 from usersim.simulation import Likelihoods, RespondItem, likelihoods, prediction
@@ -62,11 +63,14 @@ class ModelArms:
             weight: 1 with reasoning, 0 without, else the mixture.
         """
 
-        def predict(interactions: Sequence[Interaction]) -> Batch[Prediction]:
+        def run(interactions: Sequence[Interaction]) -> Batch[Prediction]:
             self._measure([i for i in interactions if i.key not in self._done])
             return Batch(
                 tuple(prediction(self._done[i.key], i.question, weight) for i in interactions)
             )
+
+        def predict(interactions: Sequence[Interaction]) -> Batch[Prediction]:
+            return each(interactions, run, lambda interaction: interaction.key)
 
         return Arm(name, predict, description, f"{self._identity()}/w={weight!r}")
 
