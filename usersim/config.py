@@ -221,7 +221,7 @@ class PipelineConfig(_Config):
             synthesis=SynthesisConfig(n_forward=2, n_backward=2, max_tokens=32),
             scoring=ScoringConfig(option_orders=1, samples=4, diagnostics=8),
             training=TrainingConfig(epochs=1.0, evaluations=2),
-            simulation=SimulationConfig(traces=2, max_reasoning_tokens=40, max_action_tokens=64),
+            simulation=SimulationConfig(traces=2, max_reasoning_tokens=40, max_action_tokens=128),
         )
 
 

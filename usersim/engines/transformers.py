@@ -158,16 +158,14 @@ class TransformersEngine:
         results: list[Score | None] = [None] * len(requests)
         done = 0
         for adapter, members in _by_adapter(requests):
-            starts, sequences = [], []
-            for member in members:
-                start, tokens = self._score_tokens(requests[member])
-                starts.append(start)
-                sequences.append(tokens)
+            tokens = [self._score_tokens(requests[member]) for member in members]
+            # The last token is predicted and predicts nothing: it needs no node.
+            sequences = [prompt + own[:-1] for prompt, own in tokens]
             for row in pack(sequences, row_tokens=self._config.row_tokens):
-                own = [starts[which] for which in row.members]
+                inside = [tokens[which] for which in row.members]
                 with self._using(adapter):
-                    shared = self._shared(adapter, [sequences[which] for which in row.members], own)
-                    scores = self._score_row(row, own, shared)
+                    shared = self._shared(adapter, [prompt for prompt, _ in inside])
+                    scores = self._score_row(row, [own for _, own in inside], shared)
                 for which, score in zip(row.members, scores, strict=True):
                     results[members[which]] = score
                 done += len(row.members)
@@ -175,7 +173,12 @@ class TransformersEngine:
                     progress(done, len(requests))
         return [score for score in results if score is not None]
 
-    def _score_tokens(self, request: ScoreRequest) -> tuple[int, list[int]]:
+    def _score_tokens(self, request: ScoreRequest) -> tuple[list[int], list[int]]:
+        """Return the tokens of the prompt and those of the continuation.
+
+        Raises:
+            ScoringError: If the continuation has no token.
+        """
         prompt = encode_prompt(self._tokenizer, request.prompt, request.prefix)
         own = encode_continuation(self._tokenizer, request.continuation, end=request.end)
         if not own:
@@ -183,32 +186,32 @@ class TransformersEngine:
                 f"there is nothing to score: continuation {request.continuation!r} has no token"
             )
         self._fits(len(prompt) + len(own))
-        return len(prompt), prompt + own
+        return prompt, own
 
-    def _shared(
-        self, adapter: AdapterRef | None, sequences: list[list[int]], starts: list[int]
-    ) -> Shared | None:
-        """Return the beginning of `sequences`; it ends before what is to be predicted."""
+    def _shared(self, adapter: AdapterRef | None, prompts: list[list[int]]) -> Shared | None:
+        """Return the beginning that `prompts` share, if it is worth it."""
         if not self._shares:
             return None
-        begins = [sequence[:start] for sequence, start in zip(sequences, starts, strict=True)]
+        owner = adapter.name if adapter else ""
         with boundary(EngineError, "computing a shared beginning"):
-            return self._beginnings.find(
-                self._model, adapter.name if adapter else "", sorted(begins)
-            )
+            return self._beginnings.find(self._model, owner, sorted(prompts))
 
-    def _score_row(self, row: PackedRow, starts: list[int], shared: Shared | None) -> list[Score]:
-        """Score the tokens of each path from its start on; the node before predicts each."""
+    def _score_row(
+        self, row: PackedRow, targets: list[list[int]], shared: Shared | None
+    ) -> list[Score]:
+        """Score each path's targets; the node before predicts each, the last one the last."""
         torch = import_torch()
         if shared:
-            row, starts = row.after(shared.length), [start - shared.length for start in starts]
-        sources = [path[start - 1 : -1] for path, start in zip(row.paths, starts, strict=True)]
+            row = row.after(shared.length)
+        sources = [
+            path[len(path) - len(own) :] for path, own in zip(row.paths, targets, strict=True)
+        ]
         nodes = sorted({int(node) for source in sources for node in source})
         place = {node: i for i, node in enumerate(nodes)}
         pairs = [
-            (place[int(node)], int(row.tokens[target]))
-            for source, path, start in zip(sources, row.paths, starts, strict=True)
-            for node, target in zip(source, path[start:], strict=True)
+            (place[int(node)], target)
+            for source, own in zip(sources, targets, strict=True)
+            for node, target in zip(source, own, strict=True)
         ]
         with torch.inference_mode(), boundary(EngineError, "scoring a packed row"):
             logits = forward_row(
@@ -283,8 +286,7 @@ class TransformersEngine:
         return _draw(state)
 
     def _decode(self, batch: list[DrawState], adapter: AdapterRef | None) -> Iterator[None]:
-        prompts = [state.prompt for state in batch]
-        shared = self._shared(adapter, prompts, [len(prompt) for prompt in prompts])
+        shared = self._shared(adapter, [state.prompt for state in batch])
         yield from decode(
             self._model,
             batch,

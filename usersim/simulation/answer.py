@@ -76,6 +76,7 @@ class AnswerTrace:
 
     Attributes:
         user_id: Whose answer is simulated.
+        question: The context that was answered, as text.
         history: Keys of the past interactions that stood in the prompt, oldest first.
         prompt: The rendered prompt, (role, content) pairs.
         prompt_id: Identity of the template.
@@ -92,6 +93,7 @@ class AnswerTrace:
     """
 
     user_id: str
+    question: str
     history: tuple[str, ...]
     prompt: tuple[tuple[str, str], ...]
     prompt_id: str

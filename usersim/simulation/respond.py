@@ -224,6 +224,7 @@ def _answer(
     assert work.action is not None, "an item without an action is a failure"
     trace = AnswerTrace(
         user_id=item.user_id,
+        question="\n".join(message.content for message in item.question.context),
         history=tuple(past.key for past in item.history),
         prompt=item.prompt(history),
         prompt_id=prompt_id,

@@ -98,7 +98,7 @@ def to_frame(answers: Iterable[Answer]) -> pd.DataFrame:
     rows = [
         {
             "user_id": answer.trace.user_id,
-            "context": answer.trace.prompt[-1][1],
+            "context": answer.trace.question,
             "action": answer.action,
             "reasoning": answer.reasoning,
             "probabilities": dict(answer.probabilities),

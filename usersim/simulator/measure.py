@@ -176,8 +176,7 @@ class Study:
             EvaluationError: If nothing is held out, or an arm is unknown.
         """
         check_arms(arms)
-        recon = Recon(self.corpus, self.engine, self.config, self.histories)
-        found = recon.run(train, progress=progress)
+        found = self._reconstruct(train, arms, progress)
         adapters: dict[TraceSource, TrainedAdapter] = {
             source: self.trainer.train(
                 found, source, name=source.replace("_", "-"), progress=progress
@@ -199,6 +198,20 @@ class Study:
             evaluation=evaluation, leakage=leakage, adapters=adapters, found=found
         )
         return self._written(measured, out, title, provenance or {}) if out else measured
+
+    def _reconstruct(
+        self,
+        train: Sequence[Interaction],
+        arms: Sequence[ArmName],
+        progress: StageProgress | None,
+    ) -> Reconstruction:
+        """Run Recon, unless no arm has any use for traces."""
+        if set(arms) & {*(set(SOURCES) - {"none"}), "recon_memory"}:
+            recon = Recon(self.corpus, self.engine, self.config, self.histories)
+            return recon.run(train, progress=progress)
+        return Reconstruction(
+            interactions=tuple(train), scored={}, selections={}, failures=(), stage=""
+        )
 
     def _metrics(self, held_out: Sequence[Interaction]) -> list[Metric]:
         """Open answers are measured by their likelihood; their text is not drawn here."""
