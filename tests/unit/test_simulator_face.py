@@ -14,6 +14,7 @@ from tests.fixtures.people import AGREE, DRINKS, TEXT, YEARS, engine, person, qu
 from usersim import Corpus, UserSimulator
 from usersim.config import HistoryConfig, PipelineConfig, SimulationConfig, SynthesisConfig
 from usersim.engines import GenerateRequest
+from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import (
     ActionError,
     ArtifactError,
@@ -570,3 +571,25 @@ def test_questions_of_the_past_are_asked_again(sim: UserSimulator) -> None:
     assert answer.kind == row.space.kind
     assert row.context[0].content in answer.trace.prompt[-1][1]
     assert as_question(row) == Question(row.context, row.space)
+
+
+def test_a_row_that_was_learned_from_is_asked_without_its_own_answer() -> None:
+    """An interaction of the train split never stands in the history of its own question."""
+    corpus = Corpus.open(":memory:")
+    corpus.add(
+        [
+            {
+                "user_id": "ada",
+                "order": n,
+                "context": [{"role": "user", "content": f"Question {n}?"}],
+                "action": f"Answer {n}.",
+            }
+            for n in range(10)
+        ]
+    )
+    with UserSimulator(corpus, engine=ScriptedEngine()) as sim:
+        row = next(i for i in corpus.interactions(["ada"], split="train") if i.position == 5)
+        shown = sim.respond(row).trace.history
+        earlier = {i.key for i in corpus.interactions(["ada"]) if i.position < row.position}
+        assert shown
+        assert set(shown) <= earlier

@@ -23,7 +23,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Asker", "Context", "as_question", "only"]
+__all__ = ["Asker", "Context", "as_question", "narrowed", "only"]
 
 Context = str | Question | Interaction | Sequence[Message]
 """A question, an observed interaction (its context is asked again), a text, or messages."""
@@ -64,6 +64,15 @@ def as_question(
     return Question(question.context, space)
 
 
+def narrowed(
+    context: Context, *, options: Sequence[str] | None = None, kind: str | None = None
+) -> Context:
+    """Return `context` with the action space that is asked for, and as it is if none is."""
+    if options is None and kind is None:
+        return context
+    return as_question(context, options=options, kind=kind)
+
+
 def _plain(context: Context) -> Question:
     if isinstance(context, Interaction):
         return context.question
@@ -98,13 +107,20 @@ class Asker:
     reasoning_weight: float
     kept: Mapping[str, ScoredCandidate]
 
-    def item(self, user_id: str, question: Question, *, seed: int | None = None) -> RespondItem:
-        """Return `question` to `user_id` with the history of the train split.
+    def item(self, user_id: str, context: Context, *, seed: int | None = None) -> RespondItem:
+        """Return `context` to `user_id` with the history of the train split.
+
+        An interaction of that person that was learned from is asked with what came before it:
+        its own answer must not stand in the prompt.
 
         Raises:
             UserNotFoundError: If there is no such user.
         """
-        history = self.histories.of(user_id, question, before=None)
+        question = as_question(context)
+        before: int | None = None
+        if isinstance(context, Interaction) and context.user_id == user_id:
+            before = context.position if context.split == "train" else None
+        history = self.histories.of(user_id, question, before=before)
         messages = [(m.role, m.name, m.content) for m in question.context]
         own = self.config.simulation.seed if seed is None else seed
         shown = {past.key: self.kept[past.key] for past in history if past.key in self.kept}
@@ -139,7 +155,7 @@ class Asker:
         if len(people) != len(contexts):
             raise ConfigError(f"{len(people)} people for {len(contexts)} contexts")
         items = [
-            self.item(person, as_question(context), seed=seed)
+            self.item(person, context, seed=seed)
             for person, context in zip(people, contexts, strict=True)
         ]
         batch = respond(

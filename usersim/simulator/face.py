@@ -14,7 +14,7 @@ from usersim.corpus.readers.formats import Format
 from usersim.engines import Engine, Progress
 from usersim.engines.select import EngineName, load_engine
 from usersim.simulation import Answer, Piece, stream_answer
-from usersim.simulator.asking import Asker, Context, as_question, only
+from usersim.simulator.asking import Asker, Context, as_question, narrowed, only
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import ArmName, Measurement, Study, pick_held_out
 from usersim.simulator.people import People
@@ -326,8 +326,8 @@ class UserSimulator:
             UsersimError: If the answer stayed malformed; `respond_many` returns it as data.
             UserNotFoundError: If there is no such user.
         """
-        question = as_question(context, options=options, kind=kind)
-        return only(self.respond_many([question], user_id=user_id, explain=explain, seed=seed))
+        asked = narrowed(context, options=options, kind=kind)
+        return only(self.respond_many([asked], user_id=user_id, explain=explain, seed=seed))
 
     def respond_many(
         self,
