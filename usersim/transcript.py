@@ -3,13 +3,17 @@
     <think>
     the reasoning
     </think>
+
     the action
 
 The empty reasoning is written as an explicit marker, so that the same weights can answer with
 and without reasoning. Synthesis, training targets and runtime parsing all use this codec, and
 nothing else in the library knows the format. Tags inside a text are escaped by a backslash, so
 `parse(render(t)) == t` for every transcript, and reasoning can never reach the action.
-The tag names are those of the field's reasoning models, which serving tools know how to split.
+Tags and line breaks are those of the field's reasoning models, which serving tools know how to
+split. The empty line makes
+the two places look different: after `think>` and one line break a model is to reason, after two
+it is to act.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ __all__ = [
 ]
 
 OPEN = "<think>\n"
-CLOSE = "\n</think>\n"
+CLOSE = "\n</think>\n\n"
 NO_REASONING = OPEN + CLOSE
 REASONING_STOP = "</think>"
 """Stop string of a draw that ends with the reasoning."""
@@ -72,7 +76,7 @@ def prefix(reasoning: str) -> str:
 
     Example:
         >>> prefix("She likes Fridays.")
-        '<think>\nShe likes Fridays.\n</think>\n'
+        '<think>\nShe likes Fridays.\n</think>\n\n'
     """
     return OPEN + _escape(reasoning) + CLOSE
 
@@ -102,7 +106,7 @@ def parse(text: str, *, complete: bool) -> Transcript:
         TranscriptError: If the text is cut, has no reasoning block, or holds a stray tag.
 
     Example:
-        >>> parse("<think>\nIt is late.\n</think>\nNo.", complete=True)
+        >>> parse("<think>\nIt is late.\n</think>\n\nNo.", complete=True)
         Transcript(reasoning='It is late.', action='No.')
     """
     if not text.startswith(OPEN):

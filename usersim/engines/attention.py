@@ -76,31 +76,75 @@ def _attend(
     """
     import torch
 
-    b, n, q, d = query.shape
-    h, s = key.shape[1], key.shape[2]
-    scaled = query * (d**-0.5 if scaling is None else scaling)
     if attention_mask is None:
-        allowed = torch.ones(q, s, dtype=torch.bool, device=query.device).tril(s - q)
-        attention_mask = torch.zeros(1, 1, q, s, dtype=query.dtype, device=query.device)
-        attention_mask.masked_fill_(~allowed, torch.finfo(query.dtype).min)
-    grouped = scaled.reshape(b, h, n // h, q, d)
-    own = grouped.reshape(b, h, n // h * q, d) @ key.transpose(-1, -2)
-    own = own.reshape(b, h, n // h, q, s) + attention_mask[:, :, None]
+        attention_mask = _causal(query, key)
     if shared is None:
-        weights = own.softmax(-1, dtype=torch.float32).to(value.dtype)
-        mixed = weights.reshape(b, h, n // h * q, s) @ value
-    else:
-        keys, values = shared.layers[module.layer_idx]
-        # All rows' queries of one key/value head against the beginning: one product a head.
-        flat = grouped.transpose(0, 1).reshape(h, b * (n // h) * q, d)
-        begin = flat @ keys[0].transpose(-1, -2)
-        begin = begin.reshape(h, b, n // h, q, shared.length).transpose(0, 1)
-        weights = torch.cat([begin, own], dim=-1).softmax(-1, dtype=torch.float32)
-        first, second = weights.to(value.dtype).split([shared.length, s], dim=-1)
-        mixed = second.reshape(b, h, n // h * q, s) @ value
-        flat = first.transpose(0, 1).reshape(h, b * (n // h) * q, shared.length) @ values[0]
-        mixed = mixed + flat.reshape(h, b, n // h * q, d).transpose(0, 1)
-    return mixed.reshape(b, n, q, d).transpose(1, 2).contiguous(), None
+        return _fused(query, key, value, attention_mask, scaling), None
+    keys, values = shared.layers[module.layer_idx]
+    if query.shape[0] > 1:
+        return _split(query, key, value, attention_mask, scaling, keys, values), None
+    # One row: copying the beginning in front of it costs less than a second product.
+    visible = attention_mask.new_zeros(*attention_mask.shape[:-1], shared.length)
+    whole = torch.cat([visible, attention_mask], dim=-1)
+    key, value = torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
+    return _fused(query, key, value, whole, scaling), None
+
+
+def _causal(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """Return the mask of a plain sequence. Shape `(1, 1, q, s)`."""
+    import torch
+
+    q, s = query.shape[2], key.shape[2]
+    allowed = torch.ones(q, s, dtype=torch.bool, device=query.device).tril(s - q)
+    mask = torch.zeros(1, 1, q, s, dtype=query.dtype, device=query.device)
+    return mask.masked_fill_(~allowed, torch.finfo(query.dtype).min)
+
+
+def _fused(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Attend in one fused pass, without copying keys for the groups of query heads."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    mixed = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True
+    )
+    return mixed.transpose(1, 2).contiguous()
+
+
+def _split(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    scaling: float | None,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+) -> torch.Tensor:
+    """Attend to the beginning for all rows at once, and to each row's own tokens.
+
+    Both parts are one softmax. All rows' queries of one key/value head meet the beginning in
+    one product; its keys and values are read once, however many rows there are.
+    """
+    import torch
+
+    b, n, q, d = query.shape
+    h, s, p = key.shape[1], key.shape[2], keys.shape[2]
+    grouped = (query * (d**-0.5 if scaling is None else scaling)).reshape(b, h, n // h, q, d)
+    own = grouped.reshape(b, h, n // h * q, d) @ key.transpose(-1, -2)
+    own = own.reshape(b, h, n // h, q, s) + mask[:, :, None]
+    flat = grouped.transpose(0, 1).reshape(h, b * (n // h) * q, d)
+    begin = (flat @ keys[0].transpose(-1, -2)).reshape(h, b, n // h, q, p).transpose(0, 1)
+    weights = torch.cat([begin, own], dim=-1).softmax(-1, dtype=torch.float32)
+    first, second = weights.to(value.dtype).split([p, s], dim=-1)
+    mixed = second.reshape(b, h, n // h * q, s) @ value
+    flat = first.transpose(0, 1).reshape(h, b * (n // h) * q, p) @ values[0]
+    mixed = mixed + flat.reshape(h, b, n // h * q, d).transpose(0, 1)
+    return mixed.reshape(b, n, q, d).transpose(1, 2).contiguous()
 
 
 def share_beginnings(model: Any) -> bool:
