@@ -23,7 +23,7 @@ EXTRAS := local,parquet,postgres,report,metrics
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast check lint types imports docs wheel-test bench format clean python
+.PHONY: help demo test test-all test-fast check lint types imports docs wheel-test bench format clean python
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -31,7 +31,10 @@ help:  ## Show this list
 demo: $(VENV)/.run  ## Take real people from corpus to measured, simulated users (10 minutes)
 	$(BIN)/usersim demo $(DEMO_ARGS)
 
-test: $(VENV)/.test  ## Run every test, those with the real model included
+test: $(VENV)/.test  ## Run the tests, those with the real model included
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-all: $(VENV)/.test  ## Run every test: also the pages and examples on the real model
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.test  ## Run the tests that need no real model

@@ -84,7 +84,6 @@ def simulator(home: Path, model: ScriptedDraws, user_id: str | None = None) -> U
     )
 
 
-@pytest.mark.slow
 def test_a_study_is_run_written_and_not_repeated(long_model: Path, tmp_path: Path) -> None:
     """Every arm is measured on answers held out, the report is written, a second run is free."""
     model = ScriptedDraws(long_model)
@@ -123,7 +122,6 @@ def test_a_study_is_run_written_and_not_repeated(long_model: Path, tmp_path: Pat
         assert answer.trace.adapter == first.adapters["recon_select"].ref.name
 
 
-@pytest.mark.slow
 def test_a_trained_simulator_answers_with_its_adapter(long_model: Path, tmp_path: Path) -> None:
     """`train` makes an adapter that plain peft loads, uses it, and is not repeated."""
     from peft import PeftModel
@@ -145,7 +143,6 @@ def test_a_trained_simulator_answers_with_its_adapter(long_model: Path, tmp_path
     assert PeftModel.from_pretrained(base, adapter.folder).peft_config
 
 
-@pytest.mark.slow
 def test_an_adapter_travels_with_its_simulator_and_dies_with_its_person(
     long_model: Path, tmp_path: Path
 ) -> None:
