@@ -10,6 +10,7 @@ from usersim.engines import AdapterRef, Draw, Score
 from usersim.errors import CapabilityError
 from usersim.recon.leakage.masking import BLANK
 from usersim.recon.scoring import ScoringItem, score_candidates
+from usersim.transcript import NO_REASONING
 from usersim.types import (
     Candidate,
     Choice,
@@ -154,7 +155,7 @@ def test_an_empty_trace_gains_nothing() -> None:
     engine = OverlapEngine()
     (found,) = _score(engine, ITEM, _candidate(" "))
     assert found.scores.gain == found.scores.masked_gain == found.scores.report_gain == 0
-    assert all(request.prefix.count("\n") == 3 for request in engine.scored[0])
+    assert {request.prefix for request in engine.scored[0]} == {NO_REASONING}
 
 
 def test_a_mixed_chunk_takes_the_scorer_of_each_kind() -> None:

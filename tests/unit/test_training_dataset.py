@@ -90,7 +90,7 @@ def test_too_long_examples_are_refused_one_by_one_and_never_cut():
     assert [e.key for e in found.examples] == ["1", "3"]
     (failure,) = found.refused
     assert (failure.index, failure.item, failure.error) == (1, "2", "ContextLengthError")
-    assert "'ada' has 121 tokens and the model takes 50" in failure.message
+    assert "'ada' has 122 tokens and the model takes 50" in failure.message
 
 
 def test_the_marker_share_is_exact_and_depends_on_seed_and_key_alone():
