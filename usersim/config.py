@@ -183,7 +183,10 @@ class EngineConfig(_Config):
     row_tokens: Annotated[int, Field(ge=64)] = 1024
     """Tokens of one packed row: more share longer prompts, fewer keep attention cheap."""
     batch_draws: Annotated[int, Field(ge=1)] = 64
-    """Draws decoded together."""
+    """Draws decoded together, at the most."""
+    batch_tokens: Annotated[int, Field(ge=256)] = 32_768
+    """Prompt and drawn tokens of a decode batch, padding included: bounds the memory of their
+    keys and values (about 1.5 GB for a 135M model in float32). One draw always fits."""
 
 
 class PipelineConfig(_Config):

@@ -13,6 +13,8 @@ import pytest
 from tests.fixtures.tiny import MakeAdapter
 from usersim.config import EngineConfig
 from usersim.engines import AdapterRef, GenerateRequest, ScoreRequest
+from usersim.engines.decoding import DrawState
+from usersim.engines.grouping import decode_batches
 from usersim.engines.select import load_engine
 from usersim.engines.transformers import ADAPTERS_IN_MEMORY, TransformersEngine
 from usersim.errors import ConfigError, ContextLengthError, EngineError, ModelLoadError
@@ -192,6 +194,8 @@ class Block:
         if name.split(".")[0] == {blocked!r}:
             raise ImportError("blocked", name=name)
 sys.meta_path.insert(0, Block())
+from usersim.engines.decoding import DrawState
+from usersim.engines.grouping import decode_batches
 from usersim.engines.select import load_engine
 from usersim.errors import MissingDependencyError
 try:
@@ -212,3 +216,19 @@ def test_a_missing_library_names_the_install_command(blocked: str, tiny_model: P
         f"'{blocked}' is needed for running a model in this process and is not installed"
         '|install it with: pip install "usersim-recon[local]"'
     ), done.stderr
+
+
+def test_a_decode_batch_is_bounded_in_draws_and_in_tokens() -> None:
+    """Long prompts are decoded in smaller batches; every draw is in one, in order."""
+    lengths = [10, 10, 10, 90, 90, 500, 10]
+    queue = [
+        DrawState(prompt=[1] * n, max_tokens=10, temperature=0, top_p=1, stop=(), seed=(0, i))
+        for i, n in enumerate(lengths)
+    ]
+    batches = list(decode_batches(queue, 3, 200))
+    assert [state for batch in batches for state in batch] == queue
+    for batch in batches:
+        width = max(len(state.prompt) + state.max_tokens for state in batch)
+        assert len(batch) <= 3
+        assert len(batch) == 1 or width * len(batch) <= 200
+    assert [len(batch) for batch in batches] == [3, 2, 1, 1]

@@ -31,6 +31,7 @@ from usersim.engines.base import (
 from usersim.engines.chat import encode_continuation, encode_prompt, end_of_turn_id
 from usersim.engines.decoding import DrawState, decode, forward_row
 from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.grouping import by_adapter, decode_batches
 from usersim.engines.loading import import_torch, load_model, load_tokenizer
 from usersim.engines.packing import PackedRow, pack
 from usersim.errors import (
@@ -157,7 +158,7 @@ class TransformersEngine:
         """
         results: list[Score | None] = [None] * len(requests)
         done = 0
-        for adapter, members in _by_adapter(requests):
+        for adapter, members in by_adapter(requests):
             tokens = [self._score_tokens(requests[member]) for member in members]
             # The last token is predicted and predicts nothing: it needs no node.
             sequences = [prompt + own[:-1] for prompt, own in tokens]
@@ -239,12 +240,11 @@ class TransformersEngine:
         """
         states = [self._states(request) for request in requests]
         done = 0
-        for adapter, members in _by_adapter(requests):
+        for adapter, members in by_adapter(requests):
             queue = [state for member in members for state in states[member]]
             # Neighbours in this order share their prompts' beginnings.
             queue.sort(key=lambda state: state.prompt)
-            for start in range(0, len(queue), self._config.batch_draws):
-                batch = queue[start : start + self._config.batch_draws]
+            for batch in decode_batches(queue, self._config.batch_draws, self._config.batch_tokens):
                 with self._using(adapter), boundary(EngineError, "decoding a batch"):
                     for _ in self._decode(batch, adapter):
                         pass
@@ -373,16 +373,6 @@ class TransformersEngine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _by_adapter(
-    requests: Sequence[GenerateRequest] | Sequence[ScoreRequest],
-) -> list[tuple[AdapterRef | None, list[int]]]:
-    """Group requests by adapter, the base model first."""
-    groups: dict[AdapterRef | None, list[int]] = {}
-    for index, request in enumerate(requests):
-        groups.setdefault(request.adapter, []).append(index)
-    return sorted(groups.items(), key=lambda group: group[0].name if group[0] else "")
 
 
 def _draw(state: DrawState) -> Draw:
