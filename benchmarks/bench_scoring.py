@@ -18,6 +18,8 @@ import torch
 
 from usersim.engines import ScoreRequest
 from usersim.engines.chat import encode_continuation, encode_prompt
+from usersim.engines.embedded import model_folder
+from usersim.engines.loading import load_model
 from usersim.engines.transformers import TransformersEngine
 
 ROUNDS = 5
@@ -96,16 +98,20 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def compare(
-    title: str, engine: TransformersEngine, requests: Sequence[ScoreRequest], target: float
+    title: str,
+    engine: TransformersEngine,
+    model: torch.nn.Module,
+    requests: Sequence[ScoreRequest],
+    target: float,
 ) -> None:
     """Alternate both ways on the same requests; print medians, ratio and agreement."""
     ours = [score.total for score in engine.score(requests)]
-    theirs = plain(engine, engine.base_model, requests)
+    theirs = plain(engine, model, requests)
     gap = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
     rounds = [
         (
             seconds(lambda: engine.score(requests)),
-            seconds(lambda: plain(engine, engine.base_model, requests)),
+            seconds(lambda: plain(engine, model, requests)),
         )
         for _ in range(ROUNDS)
     ]
@@ -118,10 +124,12 @@ def compare(
 
 def main() -> None:
     """Run both comparisons on the embedded model."""
+    # A copy of its own: the engine's model carries the engine's attention.
+    model = load_model(model_folder("embedded"), dtype="float32", device="cpu")
     with TransformersEngine("embedded") as engine:
         requests = shared_requests(engine)
-        compare("8 candidates, 600 shared tokens", engine, requests, 3.0)
-        compare("16 unrelated requests", engine, unrelated_requests(), 0.95)
+        compare("8 candidates, 600 shared tokens", engine, model, requests, 3.0)
+        compare("16 unrelated requests", engine, model, unrelated_requests(), 0.95)
 
 
 if __name__ == "__main__":

@@ -114,12 +114,6 @@ class TransformersEngine:
         """The model's tokenizer."""
         return self._tokenizer
 
-    @property
-    def base_model(self) -> Any:
-        """The loaded model, for what shares its memory; leave it as it is."""
-        self._alive()
-        return self._model
-
     def _end_tokens(self) -> frozenset[int]:
         named = self._model.generation_config.eos_token_id
         listed = named if isinstance(named, list) else [named]
