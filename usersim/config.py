@@ -223,15 +223,16 @@ class PipelineConfig(_Config):
             history=HistoryConfig(recent=6, similar=0, max_item_chars=200, max_context_chars=800),
             synthesis=SynthesisConfig(n_forward=2, n_backward=2, max_tokens=32),
             scoring=ScoringConfig(option_orders=1, samples=4, diagnostics=8),
-            # Few, short examples: with the usual weights so small a model learns to act at once.
+            # Few, short examples: many small steps, or the options' names are not learned; a heavy
+            # reasoning, or so small a model learns to act at once.
             training=TrainingConfig(
                 epochs=1.0,
                 evaluations=2,
-                batch_tokens=384,
-                learning_rate=1e-3,
+                batch_tokens=256,
+                learning_rate=8e-4,
                 reasoning_weight=2.0,
             ),
-            simulation=SimulationConfig(traces=2, max_reasoning_tokens=40, max_action_tokens=128),
+            simulation=SimulationConfig(traces=2, max_reasoning_tokens=32, max_action_tokens=128),
         )
 
 

@@ -46,9 +46,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder of everything that is made.")] = Path(
         "out/demo"
     ),
-    people: Annotated[int, typer.Option(help="How many people.")] = 24,
+    people: Annotated[int, typer.Option(help="How many people.")] = 20,
     pairs: Annotated[int, typer.Option(help="Training pairs of each person.")] = 2,
-    held_out: Annotated[int, typer.Option(help="Held-out answers in all.")] = 24,
+    held_out: Annotated[int, typer.Option(help="Held-out answers in all.")] = 20,
     model: Annotated[str, typer.Option(help="Base model.")] = "embedded",
 ) -> None:
     """Take real people from corpus to trained, measured, simulated users.
@@ -88,8 +88,9 @@ def demo_config() -> PipelineConfig:
     tiny = PipelineConfig.preset("tiny")
     return tiny.model_copy(
         update={
+            "history": tiny.history.model_copy(update={"recent": 4}),
             "synthesis": tiny.synthesis.model_copy(update={"n_forward": 1}),
-            "scoring": tiny.scoring.model_copy(update={"diagnostics": 4}),
+            "scoring": tiny.scoring.model_copy(update={"diagnostics": 2}),
         }
     )
 

@@ -151,7 +151,8 @@ def _cut(examples: Sequence[EncodedExample], order: Sequence[int], batch_tokens:
     """Cut an order into rows of at most about `batch_tokens` nodes.
 
     As in `usersim.engines.packing.pack`, a row may hold up to twice its longest sequence where
-    that is more: a long shared beginning is worth sharing.
+    that is more, if its members share most of their tokens: a long shared beginning is worth
+    sharing. Members that share little are cut apart, because a step more is worth more.
     """
     steps: list[Step] = []
     row: list[int] = []
@@ -161,7 +162,8 @@ def _cut(examples: Sequence[EncodedExample], order: Sequence[int], batch_tokens:
         own = _own_tokens(example)
         tokens = example.terms[0].tokens
         new = own - (_shared(examples[row[-1]].terms[0].tokens, tokens) if row else 0)
-        if row and used + new > max(batch_tokens, 2 * max(longest, own)):
+        roomy = 2 * max(longest, own) if new <= own / 2 else 0
+        if row and used + new > max(batch_tokens, roomy):
             steps.append(tuple(row))
             row, used, longest, new = [], 0, 0, own
         row.append(index)

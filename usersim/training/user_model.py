@@ -50,7 +50,7 @@ __all__ = ["train_user_model"]
 
 logger = logging.getLogger(__name__)
 
-RECIPE = 1
+RECIPE = 2
 """Changes when the same settings and examples would no longer give the same adapter."""
 
 
