@@ -229,7 +229,7 @@ class PipelineConfig(_Config):
                 epochs=1.0,
                 evaluations=2,
                 batch_tokens=256,
-                learning_rate=8e-4,
+                learning_rate=5e-4,
                 reasoning_weight=2.0,
             ),
             simulation=SimulationConfig(traces=2, max_reasoning_tokens=32, max_action_tokens=128),
