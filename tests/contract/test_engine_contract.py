@@ -5,6 +5,7 @@ A new engine is added by one line in `SUBJECTS` and one in `subject`'s parameter
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -216,6 +217,17 @@ def test_a_prefix_is_not_repeated(engine: Engine) -> None:
     draw = _draws(engine, _ask(prefix=PREFIX, temperature=0))[0][0]
     assert not draw.text.startswith(PREFIX)
     assert draw.n_tokens >= 1
+
+
+def test_a_pattern_is_kept_or_refused(engine: Engine) -> None:
+    """A draw matches its request's pattern; an engine that cannot see to that refuses."""
+    ask = _ask(pattern="(rain|train) [0-9]{2}", n=4)
+    if not engine.capabilities.structured:
+        with pytest.raises(CapabilityError, match=r"matches '\(rain"):
+            engine.generate([ask])
+        return
+    texts = _texts(_draws(engine, ask)[0])
+    assert all(re.fullmatch(ask.pattern, text) for text in texts)
 
 
 def test_streamed_pieces_join(engine: Engine) -> None:

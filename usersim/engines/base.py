@@ -25,6 +25,7 @@ __all__ = [
     "Score",
     "ScoreRequest",
     "require",
+    "require_for_patterns",
 ]
 
 ChatPrompt = tuple[tuple[str, str], ...]
@@ -61,7 +62,7 @@ class Capabilities:
     Attributes:
         logprobs: It scores given continuations.
         adapters: It applies the adapter that a request names.
-        structured: It can constrain a draw to given alternatives.
+        structured: It can keep a draw to a regular expression.
         streaming: It yields a draw piece by piece.
         seeds: `exact`: a request and its seed give the same text whatever else is in the
             batch. `rounding`: the same but for the last bits of floating-point sums, which
@@ -88,6 +89,8 @@ class GenerateRequest:
         temperature: 0 takes the likeliest token.
         top_p: Nucleus cut; 1 keeps every token.
         stop: The draw ends before the first of these strings.
+        pattern: Regular expression that the whole draw must match; empty for free text. Needs
+            an engine with `structured`.
         n: How many draws; draw `i` uses the seed's `i`-th stream.
         seed: Reproduces the draws.
         adapter: Applied to this request alone.
@@ -99,6 +102,7 @@ class GenerateRequest:
     temperature: float = 1.0
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
+    pattern: str = ""
     n: int = 1
     seed: int = 0
     adapter: AdapterRef | None = None
@@ -223,3 +227,14 @@ def require(
             f"{why} needs an engine with {capability!r}; {engine.identity!r} has none",
             hint="use engine='transformers' or 'vllm', or choose a scorer that needs text only",
         )
+
+
+def require_for_patterns(engine: Engine, requests: Sequence[GenerateRequest]) -> None:
+    """Raise if a request has a pattern that `engine` would not keep to.
+
+    Raises:
+        CapabilityError: If the engine has no structured output.
+    """
+    for request in requests:
+        if request.pattern:
+            require(engine, "structured", f"a draw that matches {request.pattern!r}")

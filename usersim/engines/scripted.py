@@ -22,6 +22,7 @@ from usersim.engines.base import (
     Score,
     ScoreRequest,
     require,
+    require_for_patterns,
 )
 from usersim.errors import (
     CapabilityError,
@@ -246,6 +247,8 @@ class ScriptedEngine:
             )
         if request.adapter is not None:
             require(self, "adapters", f"adapter {request.adapter.name!r}")
+        if isinstance(request, GenerateRequest):
+            require_for_patterns(self, [request])
         limit = self._capabilities.max_context
         answer = (
             request.max_tokens

@@ -27,6 +27,7 @@ from usersim.engines.base import (
     Progress,
     Score,
     ScoreRequest,
+    require_for_patterns,
 )
 from usersim.engines.chat import encode_continuation, encode_prompt, end_of_turn_id
 from usersim.engines.decoding import DrawState, decode, forward_row
@@ -229,9 +230,11 @@ class TransformersEngine:
         """Return `n` draws per request, in the order of the requests.
 
         Raises:
+            CapabilityError: If a request has a pattern.
             ContextLengthError: If a request does not fit the model.
             AdapterLoadError: If an adapter cannot be used.
         """
+        require_for_patterns(self, requests)
         states = [self._states(request) for request in requests]
         done = 0
         for adapter, members in by_adapter(requests):
@@ -261,9 +264,11 @@ class TransformersEngine:
             The draw.
 
         Raises:
+            CapabilityError: If the request has a pattern.
             ContextLengthError: If the request does not fit the model.
             AdapterLoadError: If the adapter cannot be used.
         """
+        require_for_patterns(self, [request])
         state = self._states(request)[0]
         hold = max((len(stop) for stop in state.stop), default=1) - 1
         sent = 0
