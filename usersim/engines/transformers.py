@@ -35,6 +35,7 @@ from usersim.engines.embedded import model_digest, model_folder
 from usersim.engines.grouping import by_adapter, decode_batches
 from usersim.engines.loading import import_torch, load_model, load_tokenizer
 from usersim.engines.packing import PackedRow, pack
+from usersim.engines.sampling import stream_of
 from usersim.errors import (
     AdapterLoadError,
     ContextLengthError,
@@ -305,7 +306,7 @@ class TransformersEngine:
                 temperature=request.temperature,
                 top_p=request.top_p,
                 stop=request.stop,
-                seed=(request.seed % 2**64, index),
+                stream=stream_of(request.seed, index),
             )
             for index in range(request.n)
         ]
