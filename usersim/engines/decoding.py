@@ -20,6 +20,7 @@ import numpy as np
 from usersim.engines.attention import Shared
 from usersim.engines.packing import PackedRow, pack
 from usersim.engines.sampling import gumbel_max
+from usersim.engines.texts import cut_at
 
 if TYPE_CHECKING:
     import torch
@@ -65,10 +66,9 @@ class DrawState:
             self.text, self.finish = text_of(self.tokens[:-1]), "end"
             return
         if self.stop or len(self.tokens) == self.max_tokens:
-            self.text = text_of(self.tokens)
-            cuts = [at for at in (self.text.find(s) for s in self.stop) if at >= 0]
-            if cuts:
-                self.text, self.finish = self.text[: min(cuts)], "stop"
+            self.text, stopped = cut_at(text_of(self.tokens), self.stop)
+            if stopped:
+                self.finish = "stop"
                 return
         if len(self.tokens) == self.max_tokens:
             self.finish = "length"
