@@ -225,12 +225,13 @@ class VllmConfig(_Config):
     """Whether adapters can be applied. Being able to costs speed even where none is used, so
     `auto` starts without and starts again at the first request that names one."""
     adapter_slots: Annotated[int, Field(ge=1)] = 8
-    """Adapters in one batch, at the most; more users take turns."""
+    """Adapters in one batch, at the most; more users take turns. On a CPU also the adapters that
+    are kept loaded."""
     adapter_rank: Annotated[int, Field(ge=1)] | None = None
     """Largest LoRA rank; None takes that of the adapters in use, and starts again for a larger
     one."""
     adapters_in_memory: Annotated[int, Field(ge=1)] = 64
-    """Adapters kept in main memory, at least `adapter_slots`; further ones are read again."""
+    """GPU: adapters kept in main memory, at least `adapter_slots`; further ones are read again."""
     quiet: bool = True
     """Keep vLLM's own log to errors."""
     extra: dict[str, object] = {}

@@ -32,7 +32,14 @@ from usersim.engines.texts import Pieces, Texts
 from usersim.engines.vllm_adapters import Adapters
 from usersim.engines.vllm_directions import drawn, forced
 from usersim.engines.vllm_loop import EngineLoop, Ticket
-from usersim.engines.vllm_start import Plan, dtype_of, import_vllm, start_engine, stop_engine
+from usersim.engines.vllm_start import (
+    Plan,
+    adapter_room,
+    dtype_of,
+    import_vllm,
+    start_engine,
+    stop_engine,
+)
 from usersim.errors import CapabilityError, EngineError, ModelLoadError, boundary
 
 __all__ = ["VllmEngine"]
@@ -281,11 +288,10 @@ class VllmEngine:
     def _started(self, plan: Plan) -> EngineLoop:
         begun = time.perf_counter()
         logger.info("starting vLLM with %r", self._name)
-        room = max(self._config.adapters_in_memory, self._config.adapter_slots)
         loop = EngineLoop(
             lambda: start_engine(self._folder, self._config, plan),
             stop_engine,
-            Adapters(self._folder, room),
+            Adapters(self._folder, adapter_room(self._config)),
         )
         logger.info("vLLM is ready after %.0f s", time.perf_counter() - begun)
         return loop

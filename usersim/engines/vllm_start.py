@@ -10,10 +10,10 @@ import gc
 import importlib
 import logging
 import os
-import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from usersim.errors import (
     boundary,
 )
 
-__all__ = ["Plan", "import_vllm", "on_gpu", "start_engine", "stop_engine"]
+__all__ = ["Plan", "adapter_room", "import_vllm", "on_gpu", "start_engine", "stop_engine"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,11 @@ GIB = 1024**3
 CPU_CACHE_GIB = 4.0
 CPU_BLOCK_TOKENS = 32
 """The smallest block that vLLM's CPU attention is fast with."""
+
+SPARE_SLOTS = 1
+"""vLLM's CPU kernels give a request without an adapter, whose slot is -1, the weights of the last
+slot (seen in 0.32.0: wrong texts of the base model as soon as every slot was taken). An empty
+last slot adds nothing."""
 
 INSTALL = (
     "on a machine with a GPU: pip install 'usersim-recon[vllm]'; on one without: "
@@ -52,12 +57,14 @@ _REMEDIES = (
     ("is larger than the maximum number of tokens", "lower max_model_len, or raise kv_cache_gib"),
     ("less than desired", "lower memory_share, or end what else uses the memory"),
     ("out of memory", "lower memory_share, max_batch or max_model_len, or use more GPUs"),
+    ("less than requested memory for kv", "lower kv_cache_gib"),
     ("can't allocate memory", "lower kv_cache_gib"),
     ("DefaultCPUAllocator", "lower kv_cache_gib"),
     ("is greater than the derived max_model_len", "lower max_model_len"),
     ("World size", "lower tensor_parallel or pipeline_parallel to the GPUs that there are"),
     ("must be divisible by tensor parallel size", "choose another tensor_parallel"),
     ("Address already in use", "end the other program on that port, or set VLLM_PORT"),
+    ("got an unexpected keyword argument", "take it out of extra: EngineArgs has no such argument"),
     ("Ray", "start Ray on every machine, or use executor='mp'"),
 )
 """What vLLM says, and the setting of `VllmConfig` to change."""
@@ -97,19 +104,15 @@ def import_vllm(config: VllmConfig) -> Any:
     Raises:
         MissingDependencyError: If it is not installed, or does not import.
     """
-    if "vllm" not in sys.modules:
-        inside = config.process == "inside" or (config.process == "auto" and not on_gpu())
-        wanted = {
-            "VLLM_LOGGING_LEVEL": "ERROR" if config.quiet else "INFO",
-            "VLLM_NO_USAGE_STATS": "1",  # nothing is sent anywhere
-            "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if inside else "1",
-            "VLLM_USE_V2_MODEL_RUNNER": "0",  # the second runner takes no logits processors
-            "OMP_WAIT_POLICY": "passive",  # spinning threads starve whatever else runs
-            "TOKENIZERS_PARALLELISM": "false",
-        }
-        for name, value in wanted.items():
-            os.environ.setdefault(name, value)
-        os.environ[CLIENT_PID] = str(os.getpid())
+    wanted = {
+        "VLLM_LOGGING_LEVEL": "ERROR" if config.quiet else "INFO",
+        "VLLM_NO_USAGE_STATS": "1",  # nothing is sent anywhere
+        "VLLM_USE_V2_MODEL_RUNNER": "0",  # the second runner takes no logits processors
+        "OMP_WAIT_POLICY": "passive",  # spinning threads starve whatever else runs
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
     # Not ImportError alone: beside a torch of another build vLLM fails in torchvision's
     # registration, with a RuntimeError.
     try:
@@ -146,14 +149,20 @@ def start_engine(folder: str | Path, config: VllmConfig, plan: Plan) -> Any:
     import_vllm(config)
     if config.threads is not None:
         import_torch().set_num_threads(config.threads)
-    with _readable_errors(folder), warnings.catch_warnings():
+    with _readable_errors(folder), _process(config), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from vllm.engine.arg_utils import EngineArgs
         from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.llm_engine import LLMEngine
 
         arguments = EngineArgs(**engine_arguments(folder, config, plan))
-        return LLMEngine.from_engine_args(arguments, UsageContext.LLM_CLASS)
+        try:
+            engine = LLMEngine.from_engine_args(arguments, UsageContext.LLM_CLASS)
+        except BaseException:
+            _forget_groups()
+            raise
+    _running.add(id(engine))
+    return engine
 
 
 def engine_arguments(folder: str | Path, config: VllmConfig, plan: Plan) -> dict[str, Any]:
@@ -180,13 +189,24 @@ def engine_arguments(folder: str | Path, config: VllmConfig, plan: Plan) -> dict
     if config.executor != "auto":
         arguments["distributed_executor_backend"] = config.executor
     if plan.rank:
+        spare = SPARE_SLOTS if not gpu else 0
         arguments |= {
             "enable_lora": True,
             "max_lora_rank": plan.rank,
-            "max_loras": config.adapter_slots,
-            "max_cpu_loras": max(config.adapters_in_memory, config.adapter_slots),
+            "max_loras": config.adapter_slots + spare,
+            "max_cpu_loras": adapter_room(config) + spare,
         }
     return arguments | config.extra
+
+
+def adapter_room(config: VllmConfig) -> int:
+    """Return how many adapters may be loaded at a time.
+
+    On a CPU as many as there are slots, so that the spare one is never filled.
+    """
+    if on_gpu():
+        return max(config.adapters_in_memory, config.adapter_slots)
+    return config.adapter_slots
 
 
 def dtype_of(config: VllmConfig) -> str:
@@ -211,6 +231,26 @@ def _cache(config: VllmConfig, *, gpu: bool) -> dict[str, Any]:
 
 
 @contextmanager
+def _process(config: VllmConfig) -> Iterator[None]:
+    """Say by environment, as vLLM wants it, whether it is to run inside this process."""
+    from vllm import envs
+
+    inside = config.process == "inside" or (config.process == "auto" and not on_gpu())
+    told = {"VLLM_ENABLE_V1_MULTIPROCESSING": "01"[not inside], CLIENT_PID: str(os.getpid())}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    envs.disable_envs_cache()  # another engine of this process may have frozen what it read
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def _readable_errors(folder: str | Path) -> Iterator[None]:
     """Turn vLLM's error into one line with the setting to change.
 
@@ -230,15 +270,44 @@ def _readable_errors(folder: str | Path) -> Iterator[None]:
         text = "\n".join(causes).lower()
         remedy = next((remedy for sign, remedy in _REMEDIES if sign.lower() in text), "")
         hint = remedy or "set VllmConfig(quiet=False) and try again to see vLLM's own log"
-        raise ModelLoadError(str(error), hint=hint) from error
+        plain = " ".join(str(error).partition(" [type=")[0].split())
+        raise ModelLoadError(plain, hint=hint) from error
+
+
+_running: set[int] = set()
+"""Engines of this process, by `id`."""
+_ending = threading.Lock()
 
 
 def stop_engine(engine: Any) -> None:
     """End the engine and its processes, and leave this process fit for another one."""
-    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
-
-    engine.engine_core.shutdown()
-    del engine
-    cleanup_dist_env_and_memory()
+    with _ending:
+        _running.discard(id(engine))
+        with _groups_kept() if _running else nullcontext():
+            engine.engine_core.shutdown()
     gc.collect()
     logger.info("vLLM has ended")
+
+
+@contextmanager
+def _groups_kept() -> Iterator[None]:
+    """Keep vLLM's process groups, which all engines inside this process share.
+
+    An engine that ends destroys them, and with them every other engine that still runs.
+    """
+    core: Any = importlib.import_module("vllm.v1.engine.core")
+    cleanup = core.cleanup_dist_env_and_memory
+    core.cleanup_dist_env_and_memory = gc.collect
+    try:
+        yield
+    finally:
+        core.cleanup_dist_env_and_memory = cleanup
+
+
+def _forget_groups() -> None:
+    """Clear away what a start that failed has left, unless another engine runs."""
+    with _ending:
+        if not _running:
+            from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+            cleanup_dist_env_and_memory()
