@@ -19,11 +19,13 @@ import pytest
 pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm")
 
 from tests.fixtures.tiny import MakeAdapter, make_model
-from usersim.config import VllmConfig
+from usersim.config import SimulationConfig, VllmConfig
 from usersim.engines.base import AdapterRef, GenerateRequest, ScoreRequest
 from usersim.engines.transformers import TransformersEngine
 from usersim.engines.vllm import VllmEngine
 from usersim.errors import AdapterLoadError, CapabilityError, EngineError, ModelLoadError
+from usersim.simulation import RespondItem, respond
+from usersim.types import Message, MultiChoice, Number, Question
 
 pytestmark = pytest.mark.vllm
 
@@ -187,6 +189,22 @@ def test_a_stream_that_is_left_is_taken_back(engine: VllmEngine) -> None:
     assert engine.generate([ask("tea", temperature=0)])[0][0].n_tokens
     assert engine._loop is not None
     assert not engine._loop._active
+
+
+def test_typed_actions_are_kept_to_their_space(engine: VllmEngine) -> None:
+    """Even a model of noise answers with a number in range and with options, at the first draw."""
+    items = [
+        RespondItem(user_id="ada", question=Question((Message("How many?"),), space), seed=n)
+        for n, space in enumerate(
+            [Number(low=0, high=40, integer=True), MultiChoice(("tea", "rain", "late trains"))] * 4
+        )
+    ]
+    config = SimulationConfig(traces=0, redraws=0, max_action_tokens=40)
+    batch = respond(engine, items, config=config)
+    assert not batch.failures
+    for item, answer in zip(items, batch, strict=True):
+        assert item.question.space.parse(answer.action_text) == answer.action
+        assert answer.trace.redraws == 0
 
 
 # ---------------------------------------------------------------------- refusals and ends

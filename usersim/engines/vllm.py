@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false
 """The runtime for throughput: vLLM, in this process or beside it, many adapters in one batch.
 
 Requests are put to vLLM as token ids that `usersim.engines.chat` made, so that every engine reads

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false
 """Which adapters a vLLM engine holds: few enough at a time, each under a name of its own.
 
 vLLM keys its caches by an adapter's name and path, and serves old weights under an old name

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false
 """A logits processor for vLLM: forces given tokens, and draws from a stream of the request's own.
 
 Loaded by vLLM itself, in process or in a server (`--logits-processors`), and only there: hence the

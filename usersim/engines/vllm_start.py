@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false
 """Start and end a vLLM engine: settings, environment, and errors that name the setting to change.
 
 Knows vLLM's arguments; knows no requests.
@@ -233,8 +233,7 @@ def _cache(config: VllmConfig, *, gpu: bool) -> dict[str, Any]:
 @contextmanager
 def _process(config: VllmConfig) -> Iterator[None]:
     """Say by environment, as vLLM wants it, whether it is to run inside this process."""
-    from vllm import envs
-
+    envs: Any = importlib.import_module("vllm.envs")
     inside = config.process == "inside" or (config.process == "auto" and not on_gpu())
     told = {"VLLM_ENABLE_V1_MULTIPROCESSING": "01"[not inside], CLIENT_PID: str(os.getpid())}
     before = {name: os.environ.get(name) for name in told}
