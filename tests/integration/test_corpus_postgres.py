@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from usersim.config import HistoryConfig
-from usersim.corpus import Corpus
+from usersim.corpus import Corpus, Response
 from usersim.errors import CorpusError
 from usersim.types import Candidate, Question
 
@@ -91,8 +91,8 @@ def test_postgres_and_sqlite_hold_the_same_corpus(server):
         corpus.ledger.put_candidates("s", [drawn, drawn])
         assert corpus.ledger.candidates("s", [item.key]) == {item.key: [drawn]}
         assert corpus.ledger.find_trace(drawn.key[:10])[0].candidate == drawn
-        run = corpus.ledger.put_run("f", {})
-        corpus.ledger.put_response("ada", "q", {"a": 1}, run_id=run)
+        answer = Response(user_id="ada", question_key="q", record={"a": 1})
+        corpus.ledger.put_responses([answer])
         removal = corpus.forget("ada")
         assert (removal.interactions, removal.candidates, removal.responses) == (10, 1, 1)
     with Corpus.open(server) as again:
