@@ -185,8 +185,8 @@ def test_an_older_store_is_upgraded(corpus, tmp_path, next_version):
 
 FIRST_RUN = (
     "INSERT INTO runs (fingerprint, created, config) VALUES ('f', '2025', '{}')",
-    "INSERT INTO responses (user_id, run_id, question_key, created, record) "
-    "SELECT id, 1, 'q', '2025', '{}' FROM users",
+    """INSERT INTO responses (user_id, run_id, question_key, created, record)
+    SELECT id, 1, 'q', '2025', '{}' FROM users""",
 )
 
 

@@ -183,11 +183,19 @@ def _answer_row(item: RunItem, answer: Answer) -> dict[str, object]:
         **_item_row(item),
         "action": list(answer.action) if isinstance(answer.action, tuple) else answer.action,
         "reasoning": answer.reasoning,
-        "probabilities": dict(answer.probabilities) or None,
+        "probabilities": _probabilities(item, answer),
         "adapter": answer.trace.adapter,
         "engine": answer.trace.engine,
         "seed": answer.trace.seed,
     }
+
+
+def _probabilities(item: RunItem, answer: Answer) -> dict[str, float] | None:
+    """Return the probabilities in the order of the options; the store sorts them by name."""
+    options: tuple[str, ...] = getattr(item.request.question.space, "options", ())
+    return {
+        one: answer.probabilities[one] for one in options if one in answer.probabilities
+    } or None
 
 
 def _failure_row(row: RunFailure) -> dict[str, object]:
