@@ -338,7 +338,7 @@ def requests_rows(n: int) -> list[dict[str, object]]:
 
 
 def test_two_clients_never_hold_the_same_item(tmp_path: Path) -> None:
-    """Claims are disjoint while they count; one that ran out is taken, and its owner writes none."""
+    """Claims are disjoint while they count; one that ran out is taken over for good."""
     from usersim.corpus import Response
 
     corpus, run, now = claims(tmp_path)
