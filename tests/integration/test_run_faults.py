@@ -41,8 +41,8 @@ def reply(request, index):
 
 if where == "filling":  # some transactions of items are in, others are not
     runs._STORED_AT_ONCE = 30
-    put, made = runs._new_item, runs._new_item
-    runs._new_item = lambda run, place, owner, line: die() if place == 100 else put(run, place, owner, line)
+    put = runs._new_item
+    runs._new_item = lambda run, place, *rest: die() if place == 100 else put(run, place, *rest)
 if where == "storing":  # items are closed, their answers are not in yet
     response_row, stored = runs.rows.response_row, []
     def put(answer, owner):
@@ -50,7 +50,8 @@ if where == "storing":  # items are closed, their answers are not in yet
         return die() if len(stored) == 70 else response_row(answer, owner)
     runs.rows.response_row = put
 with simulator(store, engine(reasoning=reply)) as sim:
-    work(sim, 200, chunk=16, progress=lambda done, total: where == "between" and done >= 64 and die())
+    late = 64 if where == "between" else 1_000
+    work(sim, 200, chunk=16, progress=lambda done, total: done >= late and die())
 """
 
 CLIENT = """
