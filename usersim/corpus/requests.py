@@ -2,7 +2,7 @@
 
 A request is a row of the row format without its action. What is asked may come from a generator
 that cannot be read twice, and a run is told by what it asks; so the list is known before the
-store is touched. Memory is flat: beyond a megabyte the file is on disk.
+store is touched. Memory is flat: beyond 64 KiB the file is on disk.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from usersim.types import Message, Question, Role, RunRequest
 
 __all__ = ["AskedRow", "Requests", "read_requests", "request_of"]
 
-_IN_MEMORY = 1 << 20
+_IN_MEMORY = 1 << 16
 _PEOPLE = 10_000
 
 
