@@ -4,8 +4,8 @@ Run as `python benchmarks/bench_runs.py [--sizes 100 1000 10000] [--repeats 3] [
 Each size runs in a process of its own, with its own store, the sizes alternating; medians count.
 Time is that of the whole call (read, store, claim, answer, store); memory is what the process's
 peak grew by from before the call, so that imports are not counted; it includes SQLite's page
-cache, which fills up to 32 MiB for each of the client's two connections and then stays. The engine answers at once
-and keeps nothing, so what is measured is the client: a model only adds to it.
+cache, which fills up to 32 MiB for each of the client's two connections and then stays.
+The engine answers at once and keeps nothing: a model only adds to what is measured.
 """
 
 from __future__ import annotations
