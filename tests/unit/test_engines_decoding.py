@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from usersim.engines import decoding
+from usersim.engines import decoding, sampling
 from usersim.engines.decoding import DrawState, decode
 from usersim.engines.loading import load_model, load_tokenizer
+from usersim.engines.sampling import stream_of
 
 PROMPTS = [[5, 9, 30, 31, 32], [5, 9, 30, 40], [5, 9, 30, 40, 41, 42, 43, 44], [77]]
 
@@ -30,7 +31,7 @@ def tokenizer(tiny_model: Path):
 def state(prompt: list[int], seed: int = 0, **fields) -> DrawState:
     """One draw that is to be made."""
     settings = {"max_tokens": 10, "temperature": 1.0, "top_p": 1.0, "stop": (), **fields}
-    return DrawState(prompt=prompt, seed=(seed, 0), **settings)
+    return DrawState(prompt=prompt, stream=stream_of(seed, 0), **settings)
 
 
 def run(model, draws: list[DrawState], *, ends=frozenset(), text_of=None) -> list[DrawState]:
@@ -134,7 +135,7 @@ def test_tokens_come_as_often_as_the_nucleus_says(
     temperature: float, top_p: float, shortlist: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over many seeds the counts fit the exact distribution, also where all are sorted."""
-    monkeypatch.setattr(decoding, "NUCLEUS_SHORTLIST", shortlist)
+    monkeypatch.setattr(sampling, "NUCLEUS_SHORTLIST", shortlist)
     counts = frequencies(LOGITS, temperature, top_p)
     expected = exact(LOGITS, temperature, top_p) * N
     assert (counts[expected == 0] == 0).all(), "a token outside the nucleus was drawn"
@@ -149,7 +150,7 @@ def test_the_shortlist_changes_no_draw(top_p: float, monkeypatch: pytest.MonkeyP
     logits = torch.randn(N, 600, generator=torch.Generator().manual_seed(0))
     draws = [state([1], seed=i, top_p=top_p) for i in range(N)]
     quick, _ = decoding._choose(logits.clone(), draws)
-    monkeypatch.setattr(decoding, "NUCLEUS_SHORTLIST", 600)
+    monkeypatch.setattr(sampling, "NUCLEUS_SHORTLIST", 600)
     whole, _ = decoding._choose(logits.clone(), draws)
     assert (quick == whole).float().mean() > 0.999  # sums of other lengths round differently
 

@@ -222,7 +222,7 @@ def test_a_decode_batch_is_bounded_in_draws_and_in_tokens() -> None:
     """Long prompts are decoded in smaller batches; every draw is in one, in order."""
     lengths = [10, 10, 10, 90, 90, 500, 10]
     queue = [
-        DrawState(prompt=[1] * n, max_tokens=10, temperature=0, top_p=1, stop=(), seed=(0, i))
+        DrawState(prompt=[1] * n, max_tokens=10, temperature=0, top_p=1, stop=(), stream=i)
         for i, n in enumerate(lengths)
     ]
     batches = list(decode_batches(queue, 3, 200))

@@ -11,9 +11,8 @@ from rich.text import Text
 
 from usersim.cli.console import console, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
-from usersim.cli.simulate import ModelOption, PresetOption, open_simulator
+from usersim.cli.simulate import EngineOption, ModelOption, PresetOption, open_simulator
 from usersim.corpus import RefusedRows, RunRecord
-from usersim.engines.select import EngineName
 from usersim.errors import ConfigError
 from usersim.simulator.running import CHUNK
 
@@ -54,7 +53,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
     model: ModelOption = "embedded",
-    engine: Annotated[EngineName, typer.Option(help="Which engine runs the model.")] = "auto",
+    engine: EngineOption = "auto",
     preset: PresetOption = "small",
     seed: Annotated[int | None, typer.Option(help="Reproduces the answers.")] = None,
     chunk: Annotated[
@@ -66,7 +65,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a long list of requests; the same command goes on where it was interrupted."""
-    with open_simulator(corpus, user, model, preset, engine) as sim:
+    with open_simulator(corpus, user, model, engine, preset) as sim:
         if adapter is not None:
             sim.use_adapter(adapter)
         if dry_run:

@@ -28,6 +28,9 @@ __all__ = ["open_simulator", "print_measurement", "register"]
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
 ]
+EngineOption = Annotated[
+    EngineName, typer.Option(help="What runs the model; 'auto' takes vLLM on a GPU.")
+]
 PresetOption = Annotated[Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU.")]
 DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
 
@@ -39,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def open_simulator(
-    corpus: str, user: str | None, model: str, preset: Preset, engine: EngineName = "auto"
+    corpus: str, user: str | None, model: str, engine: EngineName, preset: Preset
 ) -> UserSimulator:
     """Return a simulator over an existing corpus."""
     config = PipelineConfig.preset(preset)
@@ -60,6 +63,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
     model: ModelOption = "embedded",
+    engine: EngineOption = "auto",
     preset: PresetOption = "small",
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
     *,
@@ -69,7 +73,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with open_simulator(corpus, user, model, preset) as sim:
+    with open_simulator(corpus, user, model, engine, preset) as sim:
         if adapter is not None:
             sim.use_adapter(adapter)
         answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
@@ -94,10 +98,11 @@ def train(
         float | None, typer.Option(help="End the training cleanly after so long.")
     ] = None,
     model: ModelOption = "embedded",
+    engine: EngineOption = "auto",
     preset: PresetOption = "small",
 ) -> None:
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
-    with open_simulator(corpus, user, model, preset) as sim, stages() as progress:
+    with open_simulator(corpus, user, model, engine, preset) as sim, stages() as progress:
         adapter = sim.train(
             traces=traces,
             limit=limit,
@@ -109,7 +114,7 @@ def train(
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     source: Annotated[
         Path, typer.Argument(help="A corpus file: JSONL, CSV or Parquet.", exists=True)
     ],
@@ -119,6 +124,7 @@ def evaluate(
     pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
     model: ModelOption = "embedded",
+    engine: EngineOption = "auto",
     preset: PresetOption = "tiny",
 ) -> None:
     """Compare arms on answers held out and write one folder with tables and a page."""
@@ -128,7 +134,9 @@ def evaluate(
     store = out / f"{source.name.split('.')[0]}.usersim.db"
     rows = first_people(source, people)
     with (
-        UserSimulator.from_corpus(rows, store=store, model=model, config=preset) as sim,
+        UserSimulator.from_corpus(
+            rows, store=store, model=model, engine=engine, config=preset
+        ) as sim,
         stages() as progress,
     ):
         notes.print(sim.report)

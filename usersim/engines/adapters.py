@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from usersim.engines.base import AdapterRef
 from usersim.errors import AdapterLoadError, MissingDependencyError, boundary
 
-__all__ = ["adapter_ref", "check_adapter"]
+__all__ = ["adapter_rank", "adapter_ref", "check_adapter"]
 
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -82,6 +82,16 @@ def adapter_ref(folder: str | Path) -> AdapterRef:
         digest=digest,
         base_model=config.base_model_name_or_path or "",
     )
+
+
+def adapter_rank(ref: AdapterRef) -> int:
+    """Return the largest rank of an adapter's modules.
+
+    Raises:
+        AdapterLoadError: If its configuration cannot be read.
+    """
+    config = _read_config(Path(ref.path))
+    return max(config.r, *config.rank_pattern.values(), 1)
 
 
 def check_adapter(ref: AdapterRef, base: str | Path) -> None:

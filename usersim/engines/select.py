@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar, get_args
 
-from usersim.config import EngineConfig
+from usersim.config import EngineConfig, VllmConfig
 from usersim.engines.base import Engine
 from usersim.errors import ConfigError
 
@@ -14,40 +15,69 @@ __all__ = ["EngineName", "load_engine"]
 
 logger = logging.getLogger(__name__)
 
-EngineName = Literal["auto", "transformers", "scripted"]
+Settings = TypeVar("Settings", EngineConfig, VllmConfig)
+
+EngineName = Literal["auto", "transformers", "vllm", "scripted"]
 
 
 def load_engine(
     model: str | Path = "embedded",
     *,
     engine: EngineName = "auto",
-    config: EngineConfig = EngineConfig(),
+    config: EngineConfig | VllmConfig | None = None,
 ) -> Engine:
     """Load a model into an engine.
 
     Args:
         model: `"embedded"`, a Hugging Face folder or a hub name.
-        engine: `auto` takes the in-process engine.
-        config: Arithmetic, device and batch sizes.
+        engine: `auto` takes vLLM where it is installed and there is a GPU, otherwise the
+            in-process engine, which starts at once and is fast enough for a few people.
+        config: Settings of the engine that is named; None takes its defaults.
 
     Returns:
         The engine; its `identity` says what was chosen.
 
     Raises:
-        ConfigError: If the name is unknown.
+        ConfigError: If the name is unknown, or the settings are another engine's.
         ModelLoadError: If the model cannot be loaded.
         MissingDependencyError: If a package that the engine needs is not installed.
     """
+    if engine not in get_args(EngineName):
+        raise ConfigError(f"unknown engine {engine!r}", hint=f"use one of {get_args(EngineName)!r}")
     if engine == "scripted":
         from usersim.engines.scripted import ScriptedEngine
 
         return ScriptedEngine()
-    if engine not in ("auto", "transformers"):
-        raise ConfigError(
-            f"unknown engine {engine!r}", hint="use 'auto', 'transformers' or 'scripted'"
-        )
-    from usersim.engines.transformers import TransformersEngine
+    chosen: Engine
+    if engine == "vllm" or (engine == "auto" and _vllm_fits(config)):
+        from usersim.engines.vllm import VllmEngine
 
-    chosen = TransformersEngine(model, config)
+        chosen = VllmEngine(model, _settings(config, VllmConfig, engine))
+    else:
+        from usersim.engines.transformers import TransformersEngine
+
+        chosen = TransformersEngine(model, _settings(config, EngineConfig, engine))
     logger.info("engine %r for model %r: %s", engine, str(model), chosen.identity)
     return chosen
+
+
+def _vllm_fits(config: EngineConfig | VllmConfig | None) -> bool:
+    if isinstance(config, EngineConfig | VllmConfig):
+        return isinstance(config, VllmConfig)
+    if importlib.util.find_spec("vllm") is None:
+        return False
+    from usersim.engines.vllm_start import on_gpu
+
+    return on_gpu()
+
+
+def _settings(
+    config: EngineConfig | VllmConfig | None, wanted: type[Settings], engine: str
+) -> Settings:
+    if config is None:
+        return wanted()
+    if not isinstance(config, wanted):
+        raise ConfigError(
+            f"engine {engine!r} takes a {wanted.__name__}, not {type(config).__name__}"
+        )
+    return config

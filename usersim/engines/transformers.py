@@ -29,17 +29,16 @@ from usersim.engines.base import (
     ScoreRequest,
     require_for_patterns,
 )
-from usersim.engines.chat import encode_continuation, encode_prompt, end_of_turn_id
 from usersim.engines.decoding import DrawState, decode, forward_row
 from usersim.engines.embedded import model_digest, model_folder
 from usersim.engines.grouping import by_adapter, decode_batches
 from usersim.engines.loading import import_torch, load_model, load_tokenizer
 from usersim.engines.packing import PackedRow, pack
+from usersim.engines.sampling import stream_of
+from usersim.engines.texts import Pieces, Texts
 from usersim.errors import (
     AdapterLoadError,
-    ContextLengthError,
     EngineError,
-    ScoringError,
     boundary,
 )
 
@@ -80,7 +79,11 @@ class TransformersEngine:
         self._model: Any = load_model(folder, dtype=config.dtype, device=config.device)
         self._shares = share_beginnings(self._model)
         self._beginnings = Beginnings()
-        self._ends = self._end_tokens()
+        self._texts = Texts(
+            self._tokenizer,
+            getattr(self._model.config, "max_position_embeddings", None),
+            _listed(self._model.generation_config.eos_token_id),
+        )
         self._peft: Any = None
         self._loaded: OrderedDict[str, str] = OrderedDict()
         self._counter = 0
@@ -103,11 +106,12 @@ class TransformersEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Scores, adapters, streaming; seeds are exact up to rounding."""
-        limit = (
-            getattr(self._model.config, "max_position_embeddings", None) if self._model else None
-        )
         return Capabilities(
-            logprobs=True, adapters=True, streaming=True, seeds="rounding", max_context=limit
+            logprobs=True,
+            adapters=True,
+            streaming=True,
+            seeds="rounding",
+            max_context=self._texts.limit,
         )
 
     @property
@@ -115,27 +119,13 @@ class TransformersEngine:
         """The model's tokenizer."""
         return self._tokenizer
 
-    def _end_tokens(self) -> frozenset[int]:
-        named = self._model.generation_config.eos_token_id
-        listed = named if isinstance(named, list) else [named]
-        ends = {*listed, self._tokenizer.eos_token_id, end_of_turn_id(self._tokenizer)}
-        return frozenset(token for token in ends if token is not None)
-
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has by itself."""
-        return len(encode_continuation(self._tokenizer, text, end=False))
+        return self._texts.count(text)
 
     def truncate(self, text: str, max_tokens: int) -> str:
         """Return the longest beginning of `text` that has at most `max_tokens` tokens."""
-        tokens = encode_continuation(self._tokenizer, text, end=False)
-        if len(tokens) <= max_tokens:
-            return text
-        return self._text(tokens[:max_tokens]).rstrip("�")
-
-    def _text(self, tokens: list[int]) -> str:
-        return self._tokenizer.decode(
-            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        return self._texts.truncate(text, max_tokens)
 
     # ------------------------------------------------------------------ scoring
 
@@ -151,10 +141,11 @@ class TransformersEngine:
             ContextLengthError: If a request does not fit the model.
             AdapterLoadError: If an adapter cannot be used.
         """
+        self._alive()
         results: list[Score | None] = [None] * len(requests)
         done = 0
         for adapter, members in by_adapter(requests):
-            tokens = [self._score_tokens(requests[member]) for member in members]
+            tokens = [self._texts.scored(requests[member]) for member in members]
             # The last token is predicted and predicts nothing: it needs no node.
             sequences = [prompt + own[:-1] for prompt, own in tokens]
             for row in pack(sequences, row_tokens=self._config.row_tokens):
@@ -168,21 +159,6 @@ class TransformersEngine:
                 if progress:
                     progress(done, len(requests))
         return [score for score in results if score is not None]
-
-    def _score_tokens(self, request: ScoreRequest) -> tuple[list[int], list[int]]:
-        """Return the tokens of the prompt and those of the continuation.
-
-        Raises:
-            ScoringError: If the continuation has no token.
-        """
-        prompt = encode_prompt(self._tokenizer, request.prompt, request.prefix)
-        own = encode_continuation(self._tokenizer, request.continuation, end=request.end)
-        if not own:
-            raise ScoringError(
-                f"there is nothing to score: continuation {request.continuation!r} has no token"
-            )
-        self._fits(len(prompt) + len(own))
-        return prompt, own
 
     def _shared(self, adapter: AdapterRef | None, prompts: list[list[int]]) -> Shared | None:
         """Return the beginning that `prompts` share, if it is worth it."""
@@ -270,18 +246,18 @@ class TransformersEngine:
         """
         require_for_patterns(self, [request])
         state = self._states(request)[0]
-        hold = max((len(stop) for stop in state.stop), default=1) - 1
-        sent = 0
+        pieces = Pieces(state.stop)
         steps = self._decode([state], request.adapter)
         while not state.finish:
             # Held for one step at a time: between two pieces the caller may use the engine.
             with self._using(request.adapter), boundary(EngineError, "streaming a draw"):
                 next(steps)
-            text = state.text if state.finish else self._text(state.tokens)
-            safe = len(text) if state.finish else len(text.rstrip("�")) - hold
-            if safe > sent:
-                yield text[sent:safe]
-                sent = safe
+            if piece := (
+                pieces.last(state.text)
+                if state.finish
+                else pieces.more(self._texts.decode(state.tokens))
+            ):
+                yield piece
         return _draw(state)
 
     def _decode(self, batch: list[DrawState], adapter: AdapterRef | None) -> Iterator[None]:
@@ -289,15 +265,15 @@ class TransformersEngine:
         yield from decode(
             self._model,
             batch,
-            ends=self._ends,
-            text_of=self._text,
+            ends=self._texts.ends,
+            text_of=self._texts.decode,
             row_tokens=self._config.row_tokens,
             shared=shared,
         )
 
     def _states(self, request: GenerateRequest) -> list[DrawState]:
-        prompt = encode_prompt(self._tokenizer, request.prompt, request.prefix)
-        self._fits(len(prompt) + request.max_tokens)
+        self._alive()
+        prompt = self._texts.prompt(request)
         return [
             DrawState(
                 prompt=prompt,
@@ -305,16 +281,10 @@ class TransformersEngine:
                 temperature=request.temperature,
                 top_p=request.top_p,
                 stop=request.stop,
-                seed=(request.seed % 2**64, index),
+                stream=stream_of(request.seed, index),
             )
             for index in range(request.n)
         ]
-
-    def _fits(self, n_tokens: int) -> None:
-        self._alive()
-        limit = self.capabilities.max_context
-        if limit is not None and n_tokens > limit:
-            raise ContextLengthError(n_tokens, limit)
 
     # ------------------------------------------------------------------ adapters
 
@@ -382,3 +352,7 @@ def _draw(state: DrawState) -> Draw:
         n_tokens=len(state.tokens),
         mean_logprob=sum(state.logprobs) / len(state.logprobs),
     )
+
+
+def _listed(tokens: int | list[int] | None) -> list[int | None]:
+    return list(tokens) if isinstance(tokens, list) else [tokens]

@@ -12,6 +12,7 @@ from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateReques
 from usersim.errors import ActionError, TranscriptError
 from usersim.simulation.reasoning import derive_seed
 from usersim.types import ActionSpace, ActionValue, Number
+from usersim.types.patterns import pattern_of
 
 __all__ = ["ActionRequest", "ActionResult", "combine", "draw_actions", "read_action"]
 
@@ -59,9 +60,11 @@ def draw_actions(
     """Draw one action per request; malformed ones are drawn again, `config.redraws` times.
 
     A text is malformed if it was cut at the token limit, holds a tag of the reasoning, or is
-    no value of the action space. It is kept and never becomes an answer.
+    no value of the action space. It is kept and never becomes an answer. An engine that can is
+    asked to keep the action to the space's pattern; the reasoning before it is always free.
     """
     results = [ActionResult() for _ in requests]
+    structured = engine.capabilities.structured
     for attempt in range(config.redraws + 1):
         missing = [i for i, result in enumerate(results) if result.action is None]
         if not missing:
@@ -74,6 +77,7 @@ def draw_actions(
                     max_tokens=config.max_action_tokens,
                     temperature=config.temperature,
                     top_p=config.top_p,
+                    pattern=pattern_of(requests[i].space) if structured else "",
                     seed=derive_seed(requests[i].seed, "action", attempt),
                     adapter=requests[i].adapter,
                 )

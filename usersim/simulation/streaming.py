@@ -14,6 +14,7 @@ from usersim.simulation.items import RespondItem
 from usersim.simulation.opened import read_action
 from usersim.simulation.reasoning import derive_seed, read_reasoning
 from usersim.types import is_closed
+from usersim.types.patterns import pattern_of
 
 __all__ = ["Piece", "stream_answer"]
 
@@ -84,6 +85,7 @@ def stream_answer(
         max_tokens=config.max_action_tokens,
         temperature=config.temperature,
         top_p=config.top_p,
+        pattern=pattern_of(item.question.space) if engine.capabilities.structured else "",
         seed=derive_seed(derive_seed(item.seed, 0), "action", 0),
         adapter=item.adapter,
     )

@@ -1,0 +1,52 @@
+"""What a request tells the logits processor in vLLM: names of the extra arguments, no vLLM.
+
+Shared by the processor, which runs inside vLLM, and by the engines that send requests to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from usersim.engines.base import GenerateRequest
+from usersim.engines.sampling import stream_of
+
+__all__ = [
+    "CLIENT_PID",
+    "FORCED",
+    "PROCESSOR",
+    "STREAM",
+    "TEMPERATURE",
+    "TOP_P",
+    "drawn",
+    "forced",
+]
+
+PROCESSOR = "usersim.engines.vllm_processor:DirectedDraws"
+"""As vLLM wants it named: `--logits-processors`, `LLM(logits_processors=[...])`."""
+FORCED = "usersim_forced"
+STREAM = "usersim_stream"
+TEMPERATURE = "usersim_temperature"
+TOP_P = "usersim_top_p"
+CLIENT_PID = "USERSIM_VLLM_CLIENT"
+"""Environment variable with the process whose end also ends the workers; set by the engines."""
+
+
+def forced(tokens: Sequence[int]) -> dict[str, list[int]]:
+    """Return the extra arguments of a request that must produce `tokens`.
+
+    Example:
+        >>> forced([5, 6])
+        {'usersim_forced': [5, 6]}
+    """
+    return {FORCED: list(tokens)}
+
+
+def drawn(request: GenerateRequest, index: int) -> dict[str, int | float]:
+    """Return the extra arguments of draw `index`; empty where the likeliest token is taken."""
+    if request.temperature == 0:
+        return {}
+    return {
+        STREAM: stream_of(request.seed, index),
+        TEMPERATURE: request.temperature,
+        TOP_P: request.top_p,
+    }
