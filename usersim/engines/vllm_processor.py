@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psutil  # one of vLLM's own requirements
 import torch
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
@@ -149,9 +150,10 @@ def _end_with_client() -> None:
     vLLM ends its workers when their engine dies, but the engine does not notice that its client
     was killed. The processor lives in every worker, whose end the engine does notice.
     """
-    client = int(os.environ.get(CLIENT_PID, "0"))
-    if not client or client == os.getpid():
+    pid = int(os.environ.get(CLIENT_PID, "0"))
+    if not pid or pid == os.getpid():
         return
+    client = psutil.Process(pid)
 
     def watch() -> None:
         while _alive(client):
@@ -161,11 +163,9 @@ def _end_with_client() -> None:
     threading.Thread(target=watch, name="usersim-client-watch", daemon=True).start()
 
 
-def _alive(pid: int) -> bool:
+def _alive(client: psutil.Process) -> bool:
+    """Return whether a process runs: not another one by now, and not one that is only unburied."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return client.is_running() and client.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from usersim.config import VllmConfig
 from usersim.engines.loading import import_torch
@@ -30,7 +30,18 @@ from usersim.errors import (
     boundary,
 )
 
-__all__ = ["Plan", "adapter_room", "import_vllm", "on_gpu", "start_engine", "stop_engine"]
+__all__ = [
+    "Plan",
+    "adapter_room",
+    "dtype_of",
+    "engine_arguments",
+    "import_vllm",
+    "on_gpu",
+    "refuse_vllm",
+    "start_engine",
+    "stop_engine",
+    "variables",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -98,12 +109,8 @@ class Plan:
         return cls(next(known for known in RANKS if known >= rank))
 
 
-def import_vllm(config: VllmConfig) -> Any:
-    """Import vLLM, its environment set first; variables that the caller set stay as they are.
-
-    Raises:
-        MissingDependencyError: If it is not installed, or does not import.
-    """
+def variables(config: VllmConfig) -> dict[str, str]:
+    """Return what vLLM wants said by environment, where the caller has not said it."""
     wanted = {
         "VLLM_LOGGING_LEVEL": "ERROR" if config.quiet else "INFO",
         "VLLM_NO_USAGE_STATS": "1",  # nothing is sent anywhere
@@ -111,19 +118,36 @@ def import_vllm(config: VllmConfig) -> Any:
         "OMP_WAIT_POLICY": "passive",  # spinning threads starve whatever else runs
         "TOKENIZERS_PARALLELISM": "false",
     }
-    for name, value in wanted.items():
-        os.environ.setdefault(name, value)
+    return {name: value for name, value in wanted.items() if name not in os.environ}
+
+
+def import_vllm(config: VllmConfig) -> None:
+    """Import vLLM, its environment set first.
+
+    Raises:
+        MissingDependencyError: If it is not installed, or does not import.
+    """
+    os.environ.update(variables(config))
     # Not ImportError alone: beside a torch of another build vLLM fails in torchvision's
     # registration, with a RuntimeError.
     try:
         with boundary(EngineError, "importing vllm"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return importlib.import_module("vllm")
+            importlib.import_module("vllm")
     except EngineError as error:
-        missing = MissingDependencyError("vllm", extra="vllm", why=f"engine 'vllm' ({error})")
-        missing.hint = INSTALL
-        missing.add_note(INSTALL)
-        raise missing from error
+        refuse_vllm(str(error))
+
+
+def refuse_vllm(why: str) -> NoReturn:
+    """Say how vLLM is installed.
+
+    Raises:
+        MissingDependencyError: Always.
+    """
+    missing = MissingDependencyError("vllm", extra="vllm", why=f"engine 'vllm' ({why})")
+    missing.hint = INSTALL
+    missing.add_note(INSTALL)
+    raise missing
 
 
 def on_gpu() -> bool:
