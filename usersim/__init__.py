@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from usersim.corpus import Corpus, LoadReport
     from usersim.errors import UsersimError
     from usersim.simulation import Answer
-    from usersim.simulator import UserSimulator
+    from usersim.simulator import Run, UserSimulator
     from usersim.types import (
         Batch,
         Choice,
@@ -59,6 +59,7 @@ __all__ = [
     "Number",
     "PipelineConfig",
     "Question",
+    "Run",
     "Scale",
     "ScoringConfig",
     "SimulationConfig",
@@ -88,7 +89,7 @@ _HOME = {
     "usersim.corpus": ("Corpus", "LoadReport"),
     "usersim.errors": ("UsersimError",),
     "usersim.simulation": ("Answer",),
-    "usersim.simulator": ("UserSimulator",),
+    "usersim.simulator": ("Run", "UserSimulator"),
     "usersim.types": (
         "Batch",
         "Choice",

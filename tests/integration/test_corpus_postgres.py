@@ -1,21 +1,13 @@
 """The store on a real PostgreSQL server: the same corpus, the same answers."""
 
-import os
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from usersim.config import HistoryConfig
-from usersim.corpus import Corpus
+from usersim.corpus import Corpus, Response
 from usersim.errors import CorpusError
 from usersim.types import Candidate, Question
 
 pytestmark = pytest.mark.postgres
-
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 def rows(user, count=10):
@@ -34,39 +26,9 @@ def rows(user, count=10):
     ]
 
 
-@pytest.fixture(scope="module")
-def server():
-    """A fresh server on a socket of its own, run by a user who may run one."""
-    if not BINARIES:
-        pytest.skip("no PostgreSQL server binaries in /usr/lib/postgresql")
-    binaries = BINARIES[-1].parent
-    as_user = []
-    if os.geteuid() == 0:
-        if shutil.which("runuser") is None:
-            pytest.skip("root may not run a server, and runuser is absent")
-        as_user = ["runuser", "-u", "postgres", "--"]
-    folder = Path(tempfile.mkdtemp(prefix="usersim-pg-"))
-    folder.chmod(0o777)
-    data = folder / "data"
-
-    def run(*command):
-        subprocess.run([*as_user, *map(str, command)], check=True, capture_output=True, cwd="/")
-
-    try:
-        run(binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        run(binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
-        try:
-            yield f"postgresql://postgres@/postgres?host={folder}"
-        finally:
-            run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def test_postgres_and_sqlite_hold_the_same_corpus(server):
+def test_postgres_and_sqlite_hold_the_same_corpus(postgres):
     """Equal digests, interactions and splits; loading again adds nothing; forgetting works."""
-    with Corpus.open(server) as corpus, Corpus.open(":memory:") as local:
+    with Corpus.open(postgres) as corpus, Corpus.open(":memory:") as local:
         for store in (corpus, local):
             report = store.add([*rows("ada"), *rows("bob", 4), *rows("bob", 1)])
             assert (report.kept, report.merged) == (14, 1)
@@ -91,11 +53,11 @@ def test_postgres_and_sqlite_hold_the_same_corpus(server):
         corpus.ledger.put_candidates("s", [drawn, drawn])
         assert corpus.ledger.candidates("s", [item.key]) == {item.key: [drawn]}
         assert corpus.ledger.find_trace(drawn.key[:10])[0].candidate == drawn
-        run = corpus.ledger.put_run("f", {})
-        corpus.ledger.put_response("ada", "q", {"a": 1}, run_id=run)
+        answer = Response(user_id="ada", question_key="q", record={"a": 1})
+        corpus.ledger.put_responses([answer])
         removal = corpus.forget("ada")
         assert (removal.interactions, removal.candidates, removal.responses) == (10, 1, 1)
-    with Corpus.open(server) as again:
+    with Corpus.open(postgres) as again:
         assert [user.user_id for user in again.users()] == ["bob"]
 
 

@@ -181,6 +181,82 @@ def test_respond_prints_json_that_can_be_read(store: str) -> None:
     assert again["trace"]["drawn"] == answer["trace"]["drawn"]
 
 
+# ---------------------------------------------------------------------- runs
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Path:
+    """A file of requests; two rows of it cannot be asked."""
+    path = tmp_path / "requests.jsonl"
+    rows = [
+        {"user_id": "ada", "context": "Town or lake?", "options": ["town", "lake"]},
+        {"user_id": "eve", "context": "Town or lake?"},
+        {"user_id": "bob", "context": "Which?", "options": ["only"]},
+        {"user_id": "bob", "context": "Why?", "metadata": {"wave": 2}},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.usefixtures("scripted")
+def test_simulate_answers_a_file_and_goes_on(store: str, requests: Path, tmp_path: Path) -> None:
+    """Answers and refusals are told and written; the same command asks nothing again."""
+    out, mend = tmp_path / "answers.jsonl", tmp_path / "mend.jsonl"
+    arguments = ["simulate", requests, "-c", store, "--name", "wave", "--out", out]
+    result = CliRunner().invoke(app, [str(one) for one in [*arguments, "--refused", mend]])
+    assert result.exit_code == 0, result.output
+    assert "run wave: 2 done, 0 failed, 0 left of 2" in result.stdout
+    assert "row 2: user_id 'eve' is not in the corpus" in result.stderr
+    assert "row 3: options ['only']" in result.stderr
+    answers = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [row["simulated"] for row in answers] == [True, True]
+    assert answers[0]["action"] in {"town", "lake"}
+    assert answers[1]["metadata"] == {"wave": 2}
+    assert len(mend.read_text(encoding="utf-8").splitlines()) == 2
+    assert "2 done" in run("simulate", "-c", store, "--name", "wave")
+    with Corpus.open(store) as corpus:
+        assert len(list(corpus.ledger.responses())) == 2
+    (line,) = [line for line in run("runs", "-c", store).splitlines() if "wave" in line]
+    assert [part.strip() for part in line.strip("│").split("│")][2:] == [
+        "2", "2", "0", "0", "complete",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("scripted")
+def test_simulate_counts_first_where_asked(store: str, requests: Path) -> None:
+    """`--dry-run` prints requests and tokens and leaves no run behind."""
+    printed = run("simulate", requests, "-c", store, "--dry-run")
+    assert printed.startswith("2 requests, ")
+    assert "drawn tokens, 2 rows refused" in printed
+    assert "│" not in run("runs", "-c", store)
+
+
+@pytest.mark.usefixtures("scripted")
+def test_simulate_asks_one_person_where_told(store: str, requests: Path) -> None:
+    """`--user` takes that person's rows and says how many were others'."""
+    result = CliRunner().invoke(app, ["simulate", str(requests), "-c", store, "-u", "ada"])
+    assert "1 done" in result.stdout
+    assert "rows of other people left out: 3" in result.stderr
+
+
+def test_refused_requests_are_not_printed_without_end(store: str, tmp_path: Path) -> None:
+    """The first are shown, and where all of them can be had; the state of a run is told."""
+    many = tmp_path / "many.jsonl"
+    rows = [{"user_id": "ada", "context": "Tea?"}, *({"user_id": f"e{i}"} for i in range(8))]
+    many.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    arguments = ["simulate", str(many), "-c", store, "--engine", "scripted", "--name", "w"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.stderr.count("row ") == 5
+    assert "and 3 more; --refused FILE" in result.stderr
+    with Corpus.open(store) as corpus:
+        corpus.runs.begin("half", "f", {})
+        open_run = corpus.runs.begin("open", "g", {})
+        corpus.runs.fill(open_run.id, corpus.requests(rows[:1]).lines())
+    printed = run("runs", "-c", store)
+    assert "requests incomplete" in printed
+    assert "to be continued" in printed
+
+
 # ---------------------------------------------------------------------- refusing
 
 
@@ -194,6 +270,9 @@ def test_respond_prints_json_that_can_be_read(store: str) -> None:
         (("respond", " ", "-c", "STORE", "-u", "ada"), "the context is empty", ""),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "-o", "a"), "at least two options", ""),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--adapter", "no"), "'no'", ""),
+        (("simulate", "-c", "STORE", "--name", "x"), "no run 'x' to go on with", "usersim runs"),
+        (("simulate", "-c", "STORE", "--dry-run"), "no requests to count", "usersim simulate"),
+        (("runs", "-c", "nowhere.db"), "there is no corpus at 'nowhere.db'", "usersim load"),
         (("trace", "ffffffffffff", "-c", "STORE"), "ffffffffffff", "usersim show"),
     ],
 )
@@ -223,6 +302,8 @@ def test_an_error_is_a_message_and_a_next_step(
         ("load", "no-such-file.jsonl"),
         ("evaluate", "no-such-file.jsonl"),
         ("users",),
+        ("simulate", "no-such-file.jsonl", "-c", "STORE"),
+        ("simulate", "SOURCE", "-c", "STORE", "--chunk", "0"),
         ("dance",),
     ],
 )
@@ -286,7 +367,18 @@ def test_help_loads_no_heavy_library(argument: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "loaded: []"
     if argument == "--help":
-        for command in ("load", "users", "show", "trace", "forget", "respond", "train", "evaluate"):
+        for command in (
+            "load",
+            "users",
+            "show",
+            "trace",
+            "forget",
+            "respond",
+            "train",
+            "evaluate",
+            "simulate",
+            "runs",
+        ):
             assert command in done.stdout
 
 

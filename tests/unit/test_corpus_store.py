@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from usersim.config import HistoryConfig
-from usersim.corpus import Corpus, schema
+from usersim.corpus import Corpus, Response, schema
 from usersim.corpus.database import Database
 from usersim.corpus.tables import SCHEMA_VERSION, SEARCH_TABLE, metadata
 from usersim.errors import (
@@ -142,7 +144,7 @@ def test_a_newer_store_is_refused(corpus, tmp_path):
     """Both versions are named, and what to install."""
     corpus.close()
     set_version(tmp_path / "c.db", "0042")
-    with pytest.raises(CorpusSchemaError, match=r"version '0042'.*up to '0001'") as caught:
+    with pytest.raises(CorpusSchemaError, match=r"version '0042'.*up to '0002'") as caught:
         Corpus.open(tmp_path / "c.db")
     assert "pip install --upgrade" in caught.value.hint
 
@@ -150,7 +152,7 @@ def test_a_newer_store_is_refused(corpus, tmp_path):
 NEXT = """
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
 def upgrade():
     op.add_column("runs", sa.Column("note", sa.Text()))
     {more}
@@ -164,14 +166,14 @@ def next_version(tmp_path, monkeypatch):
 
     folder = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", "0002")
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", "0003")
     return folder
 
 
 def test_an_older_store_is_upgraded(corpus, tmp_path, next_version):
     """Opening with a later release brings the schema up to date and keeps the rows."""
     corpus.close()
-    (next_version / "versions" / "v0002.py").write_text(NEXT.format(more="pass"))
+    (next_version / "versions" / "v0003.py").write_text(NEXT.format(more="pass"))
     database = Database(tmp_path / "c.db")
     schema.prepare(database, migrations=next_version)
     with database.read() as connection:
@@ -181,10 +183,43 @@ def test_an_older_store_is_upgraded(corpus, tmp_path, next_version):
     assert count == 15
 
 
+FIRST_RUN = (
+    "INSERT INTO runs (fingerprint, created, config) VALUES ('f', '2025', '{}')",
+    """INSERT INTO responses (user_id, run_id, question_key, created, record)
+    SELECT id, 1, 'q', '2025', '{}' FROM users""",
+)
+
+
+def test_a_store_of_the_first_version_is_upgraded(tmp_path):
+    """Its rows and answers stay, and runs can be begun in it."""
+    path = tmp_path / "first.db"
+    database = Database(path)
+    with database.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("INSERT INTO users VALUES (1, 'ada', 1, 0)")
+        for statement in FIRST_RUN:
+            connection.exec_driver_sql(statement)
+    database.close()
+    with Corpus.open(path) as corpus:
+        assert [answer.user_id for answer in corpus.ledger.responses(run_id=1)] == ["ada"]
+        assert corpus.runs.all() == []
+        run = corpus.runs.begin("new", "g", {"seed": 1})
+        corpus.runs.fill(run.id, corpus.requests([{"user_id": "ada", "context": "?"}]).lines())
+        assert corpus.runs.find("new").total == 1
+    with sqlite3.connect(path) as connection:
+        (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    connection.close()
+    assert version == SCHEMA_VERSION
+
+
 def test_an_upgrade_that_fails_changes_nothing(corpus, tmp_path, next_version):
     """The store stays at its version, without the half that was done."""
     corpus.close()
-    (next_version / "versions" / "v0002.py").write_text(NEXT.format(more="op.drop_table('none')"))
+    (next_version / "versions" / "v0003.py").write_text(NEXT.format(more="op.drop_table('none')"))
     database = Database(tmp_path / "c.db")
     with pytest.raises(CorpusError, match="no such table"):
         schema.prepare(database, migrations=next_version)
@@ -192,7 +227,7 @@ def test_an_upgrade_that_fails_changes_nothing(corpus, tmp_path, next_version):
         found = connection.exec_driver_sql("SELECT * FROM alembic_version").scalar()
         columns = [c[1] for c in connection.exec_driver_sql("PRAGMA table_info(runs)")]
     database.close()
-    assert (found, "note" in columns) == ("0001", False)
+    assert (found, "note" in columns) == ("0002", False)
 
 
 def test_a_database_of_another_program_is_refused(tmp_path):
@@ -386,19 +421,21 @@ def test_a_trace_of_an_unknown_interaction_is_an_error(corpus):
         corpus.ledger.put_candidates("s", [stranger])
 
 
-def test_runs_and_responses_come_back(corpus):
-    """A run is told by its fingerprint; responses by user and run."""
+def response(user, question_key="q1", **record):
+    """An answer to be stored."""
+    return Response(user_id=user, question_key=question_key, record=record)
+
+
+def test_responses_come_back(corpus):
+    """By user; all of a call are stored or none."""
     ledger = corpus.ledger
-    run = ledger.put_run("f1", {"a": 1})
-    assert ledger.put_run("f1", {"a": 2}) == run
-    assert [record.config for record in ledger.runs()] == [{"a": 1}]
-    first = ledger.put_response("ada", "q1", {"action": "Yes."}, run_id=run)
-    ledger.put_response("bob", "q1", {"action": "No."})
-    assert [r.id for r in ledger.responses(run_id=run)] == [first]
+    ledger.put_responses([response("ada", action="Yes."), response("bob", action="No.")])
+    ledger.put_responses([])
     assert [r.record["action"] for r in ledger.responses("bob")] == ["No."]
     assert [r.user_id for r in ledger.responses()] == ["ada", "bob"]
     with pytest.raises(UserNotFoundError, match="no user 'eve'"):
-        ledger.put_response("eve", "q", {})
+        ledger.put_responses([response("ada"), response("eve")])
+    assert len(list(ledger.responses())) == 2
 
 
 def adapter(corpus, folder: Path, users, *, real=True):
@@ -436,13 +473,16 @@ def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
     )
     corpus.ledger.put_candidates("s", [candidate(item, reasoning="ada secret reasoning")])
     corpus.ledger.put_selections("s", [Selection(interaction_key=item.key, kept=None, reason="r")])
-    corpus.ledger.put_response("ada", "q", {"action": "ada secret answer"})
+    corpus.ledger.put_responses([response("ada", action="ada secret answer")])
+    run = corpus.runs.begin("r", "f", {})
+    asked = [{"user_id": user, "context": f"{user} secret question"} for user in ("ada", "bob")]
+    corpus.runs.fill(run.id, corpus.requests(asked).lines())
     adapter(corpus, tmp_path / "own", ["ada"])
     adapter(corpus, tmp_path / "shared", ["ada", "bob"])
     adapter(corpus, tmp_path / "photos", ["ada"], real=False)
     removal = corpus.forget("ada")
     assert (removal.interactions, removal.candidates, removal.selections) == (10, 1, 1)
-    assert (removal.responses, removal.search_rows) == (1, 10)
+    assert (removal.responses, removal.run_items, removal.search_rows) == (1, 1, 10)
     assert removal.adapters == ("own", "shared", "photos")
     assert removal.shared_adapters == ("shared",)
     assert not (tmp_path / "own").exists()
@@ -450,6 +490,7 @@ def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
     assert "must be trained again for others: shared" in str(removal)
     assert [user.user_id for user in corpus.users()] == ["bob"]
     assert corpus.ledger.adapters() == []
+    assert corpus.runs.status(run.id).total == 1
     for file in tmp_path.glob("c.db*"):
         data = file.read_bytes()
         assert b"ada secret" not in data, file

@@ -11,7 +11,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from usersim.cli import corpus, demo, serving, simulate
+from usersim.cli import corpus, demo, runs, serving, simulate
 from usersim.cli.console import console, notes
 from usersim.errors import UsersimError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 corpus.register(app)
 simulate.register(app)
+runs.register(app)
 serving.register(app)
 demo.register(app)
 

@@ -11,6 +11,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -42,11 +44,23 @@ def open_corpus(store: str) -> Corpus:
     return Corpus.open(store)
 
 
+class _Rate(ProgressColumn):
+    """How many a second, or a minute where a second is too short; of the last steps."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate; nothing before it is known."""
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min")
+
+
 def _bars() -> Progress:
     return Progress(
         TextColumn("{task.description:<24}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

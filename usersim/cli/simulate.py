@@ -23,7 +23,7 @@ from usersim.simulator import (
     check_arms,
 )
 
-__all__ = ["print_measurement", "register"]
+__all__ = ["open_simulator", "print_measurement", "register"]
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
@@ -41,9 +41,10 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _simulator(
+def open_simulator(
     corpus: str, user: str | None, model: str, engine: EngineName, preset: Preset
 ) -> UserSimulator:
+    """Return a simulator over an existing corpus."""
     config = PipelineConfig.preset(preset)
     return UserSimulator(
         open_corpus(corpus), user_id=user, model=model, engine=engine, config=config
@@ -72,7 +73,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with _simulator(corpus, user, model, engine, preset) as sim:
+    with open_simulator(corpus, user, model, engine, preset) as sim:
         if adapter is not None:
             sim.use_adapter(adapter)
         answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
@@ -101,7 +102,7 @@ def train(
     preset: PresetOption = "small",
 ) -> None:
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
-    with _simulator(corpus, user, model, engine, preset) as sim, stages() as progress:
+    with open_simulator(corpus, user, model, engine, preset) as sim, stages() as progress:
         adapter = sim.train(
             traces=traces,
             limit=limit,

@@ -3,6 +3,7 @@
     sources -> readers -> rows -> writer -> store -> split
                                              |-> memory (retrieval from a user's own history)
                                              |-> ledger (traces, scores, adapters, responses)
+                                             |-> runs (long lists of requests and their answers)
 
 Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 """
@@ -10,28 +11,37 @@ Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.ledger_records import (
     AdapterRecord,
+    Response,
     ResponseRecord,
-    RunRecord,
     TraceRecord,
 )
 from usersim.corpus.memory import EmbeddingMemory, SearchMemory
 from usersim.corpus.readers import Codebook
 from usersim.corpus.removal import Removal
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
+from usersim.corpus.requests import AskedRow, Requests
+from usersim.corpus.run_rows import AnswerRow, FailureRow, RunRecord
+from usersim.corpus.runs import Runs
 from usersim.corpus.store import Corpus, UserSummary
 
 __all__ = [
     "AdapterRecord",
+    "AnswerRow",
+    "AskedRow",
     "Codebook",
     "Corpus",
     "EmbeddingMemory",
+    "FailureRow",
     "Ledger",
     "LoadReport",
     "RefusedRow",
     "RefusedRows",
     "Removal",
+    "Requests",
+    "Response",
     "ResponseRecord",
     "RunRecord",
+    "Runs",
     "SearchMemory",
     "TraceRecord",
     "UserSummary",

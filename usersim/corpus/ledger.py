@@ -1,4 +1,4 @@
-"""What the other stages made of a corpus: traces, scores, selections, adapters, responses, runs.
+"""What the other stages made of a corpus: traces, scores, selections, adapters, responses.
 
 Typed access to the tables, for stages that may not know the store. A `stage_key` is an opaque
 fingerprint of the settings that a stage ran with; equal keys mean that finished work can be
@@ -8,7 +8,6 @@ taken over. Every write is one small transaction and can be repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Insert, delete, insert, select
@@ -18,8 +17,8 @@ from usersim.corpus import ledger_rows as rows
 from usersim.corpus.database import Database
 from usersim.corpus.ledger_records import (
     AdapterRecord,
+    Response,
     ResponseRecord,
-    RunRecord,
     TraceRecord,
 )
 from usersim.corpus.reading import chunks, user_row_id
@@ -29,7 +28,6 @@ from usersim.corpus.tables import (
     candidates,
     interactions,
     responses,
-    runs,
     selections,
     users,
 )
@@ -200,7 +198,7 @@ class Ledger:
             "path": str(Path(path).resolve()),
             "digest": digest,
             "base_model": base_model,
-            "created": _now(),
+            "created": rows.now(),
             "manifest": rows.dump(manifest),
         }
         with self._database.write() as connection:
@@ -238,33 +236,20 @@ class Ledger:
             for row in found
         ]
 
-    # Responses and runs
+    # Responses
 
-    def put_response(
-        self,
-        user_id: str,
-        question_key: str,
-        record: Mapping[str, object],
-        run_id: int | None = None,
-    ) -> int:
-        """Store an answer given in a user's name and return its id.
+    def put_responses(self, answers: Sequence[Response]) -> None:
+        """Store answers given in users' names, all of them or none.
 
         Args:
-            user_id: Who was simulated.
-            question_key: Identity of the question.
-            record: The answer and its trace, as plain data.
-            run_id: The run that it belongs to.
+            answers: The answers, of users that the store holds.
         """
         with self._database.write() as connection:
-            values = {
-                "user_id": user_row_id(connection, user_id),
-                "question_key": question_key,
-                "run_id": run_id,
-                "created": _now(),
-                "record": rows.dump(record),
-            }
-            statement = insert(responses).values(values).returning(responses.c.id)
-            return connection.execute(statement).scalar_one()
+            owners = {one.user_id: 0 for one in answers}
+            owners = {name: user_row_id(connection, name) for name in owners}
+            values = [rows.response_row(one, owners[one.user_id]) for one in answers]
+            if values:
+                connection.execute(insert(responses), values)
 
     def responses(
         self, user_id: str | None = None, run_id: int | None = None
@@ -301,37 +286,6 @@ class Ledger:
             if len(found) < _PAGE:
                 return
             after = found[-1].id
-
-    def put_run(self, fingerprint: str, config: Mapping[str, object]) -> int:
-        """Store a run and return its id; a run with the same fingerprint is the same run.
-
-        Args:
-            fingerprint: Identity of the run's settings and inputs.
-            config: The settings, as plain data.
-        """
-        values: dict[str, object] = {
-            "fingerprint": fingerprint,
-            "config": rows.dump(config),
-            "created": _now(),
-        }
-        self._put(self._insert_new(runs, ["fingerprint"]), [values])
-        with self._database.read() as connection:
-            query = select(runs.c.id).where(runs.c.fingerprint == fingerprint)
-            return connection.execute(query).scalar_one()
-
-    def runs(self) -> list[RunRecord]:
-        """Return the runs, oldest first."""
-        with self._database.read() as connection:
-            found = connection.execute(select(runs).order_by(runs.c.id)).all()
-        return [
-            RunRecord(
-                id=row.id,
-                fingerprint=row.fingerprint,
-                config=rows.load(row.config),
-                created=row.created,
-            )
-            for row in found
-        ]
 
     def _put(self, statement: Insert, values: list[dict[str, object]]) -> None:
         for part in chunks(values):
@@ -385,7 +339,3 @@ def _trace(row: rows.AnyRow, choices: Mapping[str, list[tuple[str, Selection]]])
         scored=rows.scored_of(row),
         selection=ranked[0] if ranked else None,
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

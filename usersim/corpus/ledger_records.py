@@ -1,4 +1,4 @@
-"""What the ledger gives back: traces, adapters, responses and runs as frozen records."""
+"""What the ledger gives back: traces, adapters, responses as frozen records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from usersim.types import Candidate, ScoredCandidate, Selection
 
-__all__ = ["AdapterRecord", "ResponseRecord", "RunRecord", "TraceRecord"]
+__all__ = ["AdapterRecord", "Response", "ResponseRecord", "TraceRecord"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,21 @@ class AdapterRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An answer to be stored.
+
+    Attributes:
+        user_id: Who was simulated.
+        question_key: Identity of the question.
+        record: The answer and its trace, as plain data.
+    """
+
+    user_id: str
+    question_key: str
+    record: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseRecord:
     """An answer given in a user's name."""
 
@@ -62,14 +77,4 @@ class ResponseRecord:
     question_key: str
     run_id: int | None
     record: Mapping[str, object]
-    created: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """A run and its settings."""
-
-    id: int
-    fingerprint: str
-    config: Mapping[str, object]
     created: str

@@ -1,4 +1,4 @@
-"""Traces, scores and selections as rows of the store, and back.
+"""Traces, scores, selections and responses as rows of the store, and back.
 
 Pure functions; `ledger` runs the statements.
 """
@@ -6,11 +6,13 @@ Pure functions; `ledger` runs the statements.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import orjson
 from sqlalchemy import Row, Table
 
+from usersim.corpus.ledger_records import Response
 from usersim.corpus.values import dump_json
 from usersim.types import Candidate, Leakage, ScoredCandidate, Selection, TraceScores
 
@@ -22,6 +24,8 @@ __all__ = [
     "candidate_row",
     "dump",
     "load",
+    "now",
+    "response_row",
     "scored_of",
     "scored_row",
     "selection_of",
@@ -57,6 +61,21 @@ def dump(value: object) -> str:
 def load(text: str) -> dict[str, object]:
     """Return the object that `dump` wrote."""
     return cast("dict[str, object]", orjson.loads(text))
+
+
+def now() -> str:
+    """Return the present moment, UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def response_row(answer: Response, owner: int) -> dict[str, object]:
+    """Return the row of an answer in the name of the user of row id `owner`."""
+    return {
+        "user_id": owner,
+        "question_key": answer.question_key,
+        "created": now(),
+        "record": dump(answer.record),
+    }
 
 
 def candidate_row(stage_key: str, candidate: Candidate) -> dict[str, object]:

@@ -69,6 +69,12 @@ class InteractionReader:
         with self._database.read() as connection:
             return sorted(connection.scalars(select(users.c.user_id)))
 
+    def known(self, user_id: str) -> bool:
+        """Return whether the store holds a user."""
+        with self._database.read() as connection:
+            query = select(users.c.id).where(users.c.user_id == user_id)
+            return connection.scalar(query) is not None
+
     def stream(
         self, user_ids: Sequence[str] | None, *, split: Split | None = None
     ) -> Iterator[Interaction]:

@@ -22,6 +22,7 @@ from usersim.corpus.tables import (
     conversations,
     interactions,
     responses,
+    run_items,
     selections,
     users,
 )
@@ -43,6 +44,7 @@ class Removal:
         candidates: Candidate traces, in every stage.
         selections: Selections.
         responses: Answers given in their name.
+        run_items: Requests of runs that were put to them.
         search_rows: Rows of the search index.
         adapters: Names of the adapters that learned from them.
         shared_adapters: Those of `adapters` that learned from other people too; they are gone
@@ -57,6 +59,7 @@ class Removal:
     candidates: int
     selections: int
     responses: int
+    run_items: int
     search_rows: int
     adapters: tuple[str, ...]
     shared_adapters: tuple[str, ...]
@@ -66,7 +69,7 @@ class Removal:
     def __str__(self) -> str:
         """Say it in lines."""
         lines = [f"removed of user {self.user_id!r}:"]
-        counts = (item.name for item in fields(self)[1:7])
+        counts = (item.name for item in fields(self)[1:8])
         lines += [f"  {name.replace('_', ' ')}: {getattr(self, name)}" for name in counts]
         lines.append(f"  adapters: {', '.join(self.adapters) or 'none'}")
         if self.shared_adapters:
@@ -100,6 +103,7 @@ def forget(database: Database, user_id: str) -> Removal:
             "candidates": _count(connection, candidates.c.interaction_key.in_(mine)),
             "selections": _count(connection, selections.c.interaction_key.in_(mine)),
             "responses": _count(connection, responses.c.user_id == owner),
+            "run_items": _count(connection, run_items.c.user_id == owner),
             "interactions": _count(connection, interactions.c.user_id == owner),
             "conversations": _count(connection, conversations.c.user_id == owner),
         }

@@ -30,7 +30,7 @@ from usersim.corpus.values import (
 from usersim.errors import ActionError
 from usersim.types import ActionSpace, Choice, MultiChoice, Number, Scale
 
-__all__ = ["ROW_FIELDS", "PreparedRow", "RowChecker", "Tally"]
+__all__ = ["ROW_FIELDS", "PreparedQuestion", "PreparedRow", "RowChecker", "Tally"]
 
 ROW_FIELDS = frozenset(
     {
@@ -99,6 +99,16 @@ class PreparedRow(NamedTuple):
     metadata: str | None
 
 
+class PreparedQuestion(NamedTuple):
+    """A row without its action; JSON is text already."""
+
+    user_id: str
+    kind: str
+    space: str | None
+    context: str
+    metadata: str | None
+
+
 @dataclass(slots=True)
 class Tally:
     """What happened to the rows of a load beside being kept or refused."""
@@ -157,6 +167,24 @@ class RowChecker:
         action = self._action(row.get("action"), space)
         metadata = self._json(extra).decode() if extra else None
         return self._identified(row, (user_id, space.kind, space_json, action), context, metadata)
+
+    def question(self, row: Mapping[str, object]) -> PreparedQuestion | None:
+        """Return what a row asks, whatever was done; None if it is another user's.
+
+        Raises:
+            RowError: Naming the field, its value and the reason.
+        """
+        user_id = self._user(row.get("user_id"))
+        if user_id is None:
+            self._tally.other_users += 1
+            return None
+        odd: dict[str, object] = {}
+        context = self._context(row.get("context"), odd).decode()
+        extra = {**self._metadata(row), **({"context_fields": odd} if odd else {})}
+        asked = {name: value for name, value in row.items() if name != "action"}
+        space, space_json = self._space(asked)
+        metadata = self._json(extra).decode() if extra else None
+        return PreparedQuestion(user_id, space.kind, space_json, context, metadata)
 
     def _identified(
         self,

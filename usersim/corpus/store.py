@@ -25,6 +25,8 @@ from usersim.corpus.readers import Codebook, Format, Records, open_source
 from usersim.corpus.reading import InteractionReader, user_row_id
 from usersim.corpus.removal import Removal, forget
 from usersim.corpus.report import LoadReport
+from usersim.corpus.requests import Requests, read_requests
+from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
 from usersim.corpus.tables import interactions, users
 from usersim.corpus.writer import place_users
@@ -73,6 +75,7 @@ class Corpus:
         self._reader = InteractionReader(database)
         self._settled = False
         self.ledger = Ledger(database)
+        self.runs = Runs(database)
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, config: CorpusConfig = CorpusConfig()) -> Corpus:
@@ -159,6 +162,18 @@ class Corpus:
         report = Load(self._database, self._config, options).run(_records(source))
         self._settle()
         return replace(report, repeated_ids=self._repeated_ids())
+
+    def requests(self, source: object, *, user_id: str | None = None) -> Requests:
+        """Read the requests of a run; those that cannot be asked are refused one by one.
+
+        Args:
+            source: A path (as `add` reads), or an iterable of rows without an action.
+            user_id: Only this user's; also the user of rows that name none.
+
+        Returns:
+            The requests, in a temporary file.
+        """
+        return read_requests(source, self._config, user_id=user_id, known=self._reader.known)
 
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""

@@ -32,12 +32,13 @@ __all__ = [
     "interactions",
     "metadata",
     "responses",
+    "run_items",
     "runs",
     "selections",
     "users",
 ]
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """Newest revision in `migrations/versions`."""
 
 SEARCH_TABLE = "history_search"
@@ -171,6 +172,29 @@ runs = Table(
     Column("fingerprint", Text, nullable=False, unique=True),
     Column("created", Text, nullable=False),
     Column("config", Text, nullable=False),
+    Column("name", Text),
+    # Null until every item of the run is stored.
+    Column("total", Integer),
+    Index(None, "name", unique=True),
+)
+
+run_items = Table(
+    "run_items",
+    metadata,
+    Column("run_id", _Id, _cascade("runs.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("user_id", _Id, _cascade("users.id"), nullable=False, index=True),
+    Column("state", Text, nullable=False),  # open, done, failed
+    # Who is working on it, and until when that counts; null while nobody is.
+    Column("owner", Text),
+    Column("expires", Float),  # seconds since 1970, of the store's clock
+    # Of a failed item: class, message, and the text that could not be used.
+    Column("error", Text),
+    Column("message", Text),
+    Column("text", Text),
+    Column("request", Text, nullable=False),
+    # Open items by person: the next piece of work is the beginning of this index.
+    Index(None, "run_id", "state", "user_id", "place"),
 )
 
 responses = Table(
@@ -182,4 +206,7 @@ responses = Table(
     Column("question_key", Text, nullable=False, index=True),
     Column("created", Text, nullable=False),
     Column("record", Text, nullable=False),
+    # Of an answer in a run: which item it answers, once.
+    Column("place", Integer),
+    Index(None, "run_id", "place", unique=True),
 )

@@ -1,7 +1,7 @@
 """Answer as a person would: one response, many, or piece by piece."""
 
 from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
-from usersim.simulation.items import RespondItem
+from usersim.simulation.items import RespondItem, most_drawn_tokens
 from usersim.simulation.predict import Likelihoods, likelihoods, predict, prediction
 from usersim.simulation.reasoning import derive_seed
 from usersim.simulation.respond import respond
@@ -18,6 +18,7 @@ __all__ = [
     "RespondItem",
     "derive_seed",
     "likelihoods",
+    "most_drawn_tokens",
     "predict",
     "prediction",
     "respond",

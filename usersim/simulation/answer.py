@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from usersim.types import ActionKind, ActionValue, Number
 from usersim.types.actions import MULTI_SEPARATOR, NOTHING_CHOSEN
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from rich.console import RenderableType
 
 __all__ = ["Answer", "AnswerTrace", "DrawnTrace", "Influence"]
@@ -146,10 +148,13 @@ class Answer:
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as plain data."""
-        from pydantic import TypeAdapter
-
-        data: dict[str, object] = TypeAdapter(Answer).dump_python(self, mode="json")
+        data: dict[str, object] = _adapter().dump_python(self, mode="json")
         return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Answer:
+        """Return the answer that `to_dict` wrote."""
+        return _adapter().validate_python(data)
 
     def to_json(self) -> str:
         """Return the answer as JSON."""
@@ -166,3 +171,10 @@ class Answer:
         from usersim.simulation.views import html_view
 
         return html_view(self)
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Answer]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Answer)

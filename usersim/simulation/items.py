@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from usersim.config import HistoryConfig
+from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import AdapterRef, ChatPrompt
 from usersim.prompts import respond_prompt
-from usersim.types import Choice, Interaction, Question, Scale
+from usersim.types import ActionSpace, Choice, Interaction, Number, Question, Scale, is_closed
 
-__all__ = ["RespondItem", "option_orders"]
+__all__ = ["RespondItem", "most_drawn_tokens", "option_orders", "traces_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +66,30 @@ def option_orders(space: Choice | Scale, limit: int) -> list[tuple[int, ...]]:
     if isinstance(space, Scale):
         return [own, own[::-1]][:limit]
     return [own[k:] + own[:k] for k in range(min(limit, len(own)))]
+
+
+def traces_for(space: ActionSpace, config: SimulationConfig) -> int:
+    """Return how many traces are drawn for one answer; open text follows a single one.
+
+    Example:
+        >>> from usersim.types import FreeText
+        >>> traces_for(FreeText(), SimulationConfig(traces=3))
+        1
+    """
+    averaged = is_closed(space) or isinstance(space, Number)
+    return config.traces if averaged else min(config.traces, 1)
+
+
+def most_drawn_tokens(space: ActionSpace, config: SimulationConfig) -> int:
+    """Return how many tokens one answer can take, every text drawn again as often as allowed.
+
+    Example:
+        >>> config = SimulationConfig(traces=2, max_reasoning_tokens=50, redraws=1)
+        >>> most_drawn_tokens(Choice(("tea", "coffee")), config)
+        200
+    """
+    traces = traces_for(space, config)
+    tokens = traces * config.max_reasoning_tokens
+    if not is_closed(space):
+        tokens += max(traces, 1) * config.max_action_tokens
+    return tokens * (config.redraws + 1)

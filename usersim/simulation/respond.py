@@ -19,7 +19,7 @@ from usersim.prompts import load_template
 from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
 from usersim.simulation.closed import distributions, mixed
 from usersim.simulation.explain import influences
-from usersim.simulation.items import RespondItem
+from usersim.simulation.items import RespondItem, traces_for
 from usersim.simulation.opened import ActionRequest, ActionResult, combine, draw_actions
 from usersim.simulation.reasoning import (
     ReasoningRequest,
@@ -27,7 +27,7 @@ from usersim.simulation.reasoning import (
     derive_seed,
     draw_reasoning,
 )
-from usersim.types import ActionValue, Batch, Failure, Number, is_closed
+from usersim.types import ActionValue, Batch, Failure, is_closed
 
 __all__ = ["respond"]
 
@@ -118,26 +118,16 @@ def _reason(
     progress: Progress | None,
 ) -> list[_Work]:
     """Draw the traces; open text needs one only, since its action follows one trace."""
-
-    def wanted(item: RespondItem) -> int:
-        averaged = is_closed(item.question.space) or isinstance(item.question.space, Number)
-        return config.traces if averaged else min(config.traces, 1)
-
-    asked = [item for item in items if wanted(item)]
+    wanted = [traces_for(item.question.space, config) for item in items]
     requests = [
-        ReasoningRequest(
-            prompt=item.prompt(history), n=wanted(item), seed=item.seed, adapter=item.adapter
-        )
-        for item in asked
+        ReasoningRequest(prompt=item.prompt(history), n=n, seed=item.seed, adapter=item.adapter)
+        for item, n in zip(items, wanted, strict=True)
+        if n
     ]
     drawn = iter(draw_reasoning(engine, requests, config, progress=progress))
     work: list[_Work] = []
-    for index, item in enumerate(items):
-        result = (
-            next(drawn)
-            if wanted(item)
-            else ReasoningResult([DrawnTrace(reasoning="", seed=item.seed)])
-        )
+    for index, (item, n) in enumerate(zip(items, wanted, strict=True)):
+        result = next(drawn) if n else ReasoningResult([DrawnTrace(reasoning="", seed=item.seed)])
         one = _Work(index, item, result.traces, len(result.malformed), {})
         if not result.traces:
             message = f"none of {len(result.malformed)} drawn traces could be read as reasoning"

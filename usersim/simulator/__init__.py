@@ -3,6 +3,7 @@
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.measure import ARMS, ArmName, Measurement, check_arms
 from usersim.simulator.recon import Recon, Reconstruction
+from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "Measurement",
     "Recon",
     "Reconstruction",
+    "Run",
+    "RunCost",
+    "RunFailure",
     "TraceSource",
     "UserSimulator",
     "check_arms",

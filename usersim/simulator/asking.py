@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self, TypedDict
 
 from usersim.config import PipelineConfig
-from usersim.corpus import Corpus
+from usersim.corpus import Corpus, Response
 from usersim.engines import AdapterRef, Engine, Progress
 from usersim.errors import ActionError, ConfigError, UsersimError
 from usersim.simulation import Answer, RespondItem, derive_seed, respond
 from usersim.simulator.history import Histories
+from usersim.training import TrainedAdapter
 from usersim.types import (
     ActionSpace,
     Batch,
@@ -23,10 +25,20 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Asker", "Context", "as_question", "narrowed", "only"]
+__all__ = ["Asked", "Asker", "Context", "as_question", "narrowed", "only", "seen_before"]
 
 Context = str | Question | Interaction | Sequence[Message]
 """A question, an observed interaction (its context is asked again), a text, or messages."""
+
+
+class Asked(TypedDict, total=False):
+    """How a context is asked; see `UserSimulator.respond`."""
+
+    user_id: str | None
+    options: Sequence[str] | None
+    kind: str | None
+    explain: bool
+    seed: int | None
 
 
 def as_question(
@@ -73,6 +85,13 @@ def narrowed(
     return as_question(context, options=options, kind=kind)
 
 
+def seen_before(user_id: str, context: Context) -> int | None:
+    """Return the position before which history may be shown; None for the whole train split."""
+    if isinstance(context, Interaction) and context.user_id == user_id:
+        return context.position if context.split == "train" else None
+    return None
+
+
 def _plain(context: Context) -> Question:
     if isinstance(context, Interaction):
         return context.question
@@ -107,6 +126,20 @@ class Asker:
     reasoning_weight: float
     kept: Mapping[str, ScoredCandidate]
 
+    @classmethod
+    def of(
+        cls,
+        corpus: Corpus,
+        config: PipelineConfig,
+        histories: Histories,
+        adapter: TrainedAdapter | None,
+        kept: Mapping[str, ScoredCandidate],
+    ) -> Self:
+        """Return an asker with an adapter and the reasoning weight fitted with it."""
+        fitted = adapter.manifest.reasoning_weight if adapter else None
+        ref, weight = adapter.ref if adapter else None, fitted.w if fitted is not None else 1.0
+        return cls(corpus, config, histories, ref, weight, kept)
+
     def item(self, user_id: str, context: Context, *, seed: int | None = None) -> RespondItem:
         """Return `context` to `user_id` with the history of the train split.
 
@@ -116,10 +149,17 @@ class Asker:
         Raises:
             UserNotFoundError: If there is no such user.
         """
-        question = as_question(context)
-        before: int | None = None
-        if isinstance(context, Interaction) and context.user_id == user_id:
-            before = context.position if context.split == "train" else None
+        before = seen_before(user_id, context)
+        return self.prepared(user_id, as_question(context), before=before, seed=seed)
+
+    def prepared(
+        self, user_id: str, question: Question, *, before: int | None, seed: int | None = None
+    ) -> RespondItem:
+        """Return `question` to `user_id` with the history before position `before`.
+
+        Raises:
+            UserNotFoundError: If there is no such user.
+        """
         history = self.histories.of(user_id, question, before=before)
         messages = [(m.role, m.name, m.content) for m in question.context]
         own = self.config.simulation.seed if seed is None else seed
@@ -158,6 +198,19 @@ class Asker:
             self.item(person, context, seed=seed)
             for person, context in zip(people, contexts, strict=True)
         ]
+        batch, answers = self.answered(engine, items, explain=explain, progress=progress)
+        self.corpus.ledger.put_responses([one for one in answers if one is not None])
+        return batch
+
+    def answered(
+        self,
+        engine: Engine,
+        items: Sequence[RespondItem],
+        *,
+        explain: bool = False,
+        progress: Progress | None = None,
+    ) -> tuple[Batch[Answer], list[Response | None]]:
+        """Answer items; return the answers, and each in the form in which the store keeps it."""
         batch = respond(
             engine,
             items,
@@ -166,11 +219,15 @@ class Asker:
             explain=explain,
             progress=progress,
         )
-        for item, answer in zip(items, batch.items, strict=True):
-            if answer is not None:
-                key = content_key(item.user_id, [m.content for m in item.question.context])
-                self.corpus.ledger.put_response(item.user_id, key, answer.to_dict())
-        return batch
+        return batch, [
+            None if answer is None else _response(item, answer)
+            for item, answer in zip(items, batch.items, strict=True)
+        ]
+
+
+def _response(item: RespondItem, answer: Answer) -> Response:
+    key = content_key(item.user_id, [message.content for message in item.question.context])
+    return Response(user_id=item.user_id, question_key=key, record=answer.to_dict())
 
 
 def only(batch: Batch[Answer]) -> Answer:

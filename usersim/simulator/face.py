@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
 from usersim.config import PipelineConfig, Preset
 from usersim.corpus import Corpus, LoadReport
@@ -14,11 +14,14 @@ from usersim.corpus.readers.formats import Format
 from usersim.engines import Engine, Progress
 from usersim.engines.select import EngineName, load_engine
 from usersim.simulation import Answer, Piece, stream_answer
-from usersim.simulator.asking import Asker, Context, as_question, narrowed, only
+from usersim.simulator.asking import Asked, Asker, Context, as_question, narrowed, only
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import ArmName, Measurement, Study, pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
+from usersim.simulator.requested import RequestSource
+from usersim.simulator.run import Run, RunCost
+from usersim.simulator.running import CHUNK, Runner
 from usersim.simulator.saving import SavedSimulator, read_simulator, write_simulator
 from usersim.simulator.sources import TraceSource, check_source
 from usersim.simulator.stores import load_into_store
@@ -129,14 +132,8 @@ class UserSimulator:
             ArtifactError: If the folder cannot be written.
             ConfigError: If the corpus is kept in memory only.
         """
-        saved = SavedSimulator(
-            store=self.corpus.name,
-            user_id=self.user_id,
-            model=self._model,
-            config=self.config,
-            adapter=str(self.adapter.folder.resolve()) if self.adapter else None,
-            adapter_digest=self.adapter.ref.digest if self.adapter else None,
-            traces=self._traces,
+        saved = SavedSimulator.of(
+            self.corpus.name, self.user_id, self._model, self.config, self.adapter, self._traces
         )
         return write_simulator(folder, saved)
 
@@ -237,13 +234,9 @@ class UserSimulator:
         """
         check_source(traces)
         found = self.reconstruct(limit=limit, progress=progress)
-        name = self.user_id or "shared"
+        name = f"{self.user_id or 'shared'}-{traces.replace('_', '-')}"
         adapter = self._trainer().train(
-            found,
-            traces,
-            name=f"{name}-{traces.replace('_', '-')}",
-            progress=progress,
-            max_minutes=max_minutes,
+            found, traces, name=name, progress=progress, max_minutes=max_minutes
         )
         self.use_adapter(adapter)
         return adapter
@@ -292,15 +285,7 @@ class UserSimulator:
         return measured
 
     def _asker(self) -> Asker:
-        fitted = self.adapter.manifest.reasoning_weight if self.adapter else None
-        return Asker(
-            self.corpus,
-            self.config,
-            self._histories,
-            self.adapter.ref if self.adapter else None,
-            fitted.w if fitted is not None else 1.0,
-            self._kept,
-        )
+        return Asker.of(self.corpus, self.config, self._histories, self.adapter, self._kept)
 
     def respond(
         self,
@@ -350,34 +335,49 @@ class UserSimulator:
         Raises:
             ConfigError: If `user_id` lists another number of people than contexts.
         """
-        if user_id is None or isinstance(user_id, str):
-            people = [self._people.one(user_id)] * len(contexts)
-        else:
-            people = [self._people.one(person) for person in user_id]
+        people = self._people.each(user_id, len(contexts))
         return self._asker().ask(
             self.engine, people, contexts, seed=seed, explain=explain, progress=progress
         )
 
-    async def arespond(
+    def run(
         self,
-        context: Context,
+        requests: RequestSource | None = None,
         *,
-        user_id: str | None = None,
-        options: Sequence[str] | None = None,
-        kind: str | None = None,
-        explain: bool = False,
+        name: str | None = None,
         seed: int | None = None,
-    ) -> Answer:
+        chunk: int = CHUNK,
+        progress: Progress | None = None,
+    ) -> Run:
+        """Answer a long list of requests, each stored once, whatever interrupts it.
+
+        The same call goes on where it was; several clients on one store share the work.
+
+        Args:
+            requests: A file, or an iterable of (user_id, context) pairs or of rows without an
+                action; None goes on with the run `name` as the store holds it.
+            name: Tells the run; None tells it by its settings and requests.
+            seed: Reproduces the answers; None takes the configured one.
+            chunk: Requests asked at once between two commits: what a kill can lose.
+            progress: Called with (items done, items).
+
+        Raises:
+            ConfigError: If nothing can be asked, or the run was begun with other settings.
+            EngineUnavailableError: If the engine is gone; what is done is kept.
+        """
+        return self._runner(seed, chunk).run(requests, name=name, progress=progress)
+
+    def dry_run(self, requests: RequestSource) -> RunCost:
+        """Return what `run` would take, in requests and tokens; nothing is asked or stored."""
+        return self._runner(None, CHUNK).cost(requests)
+
+    def _runner(self, seed: int | None, chunk: int) -> Runner:
+        traces, asker = self._traces, self._asker()
+        return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
+
+    async def arespond(self, context: Context, **how: Unpack[Asked]) -> Answer:
         """Answer one context without blocking the event loop; as `respond` otherwise."""
-        return await asyncio.to_thread(
-            self.respond,
-            context,
-            user_id=user_id,
-            options=options,
-            kind=kind,
-            explain=explain,
-            seed=seed,
-        )
+        return await asyncio.to_thread(self.respond, context, **how)
 
     def stream(
         self,

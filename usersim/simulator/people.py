@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,12 @@ class People:
                 hint=f"give user_id=, for instance {people[0]!r}" if people else "",
             )
         return people[0]
+
+    def each(self, user_id: str | Sequence[str] | None, n: int) -> list[str]:
+        """Return who answers each of `n` contexts: one person for all, or those listed."""
+        if user_id is None or isinstance(user_id, str):
+            return [self.one(user_id)] * n
+        return [self.one(person) for person in user_id]
 
     def train(self, limit: int | None) -> list[Interaction]:
         """Return the train split, the newest `limit` interactions of each person.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -42,6 +42,27 @@ class SavedSimulator(BaseModel):
     """Digest that the folder must have."""
     traces: str | None
     """Stage of the store whose kept traces are shown; None before any were selected."""
+
+    @classmethod
+    def of(
+        cls,
+        store: str,
+        user_id: str | None,
+        model: str,
+        config: PipelineConfig,
+        adapter: TrainedAdapter | None,
+        traces: str | None,
+    ) -> Self:
+        """Return what is needed to bring back a simulator that is made of these."""
+        return cls(
+            store=store,
+            user_id=user_id,
+            model=model,
+            config=config,
+            adapter=str(adapter.folder.resolve()) if adapter else None,
+            adapter_digest=adapter.ref.digest if adapter else None,
+            traces=traces,
+        )
 
     def load_adapter(self) -> TrainedAdapter | None:
         """Return the adapter that is named, verified on disk; None if none is.

@@ -25,6 +25,7 @@ from usersim.types.interactions import (
     content_key,
 )
 from usersim.types.results import Batch, Failure, Prediction, TrainingExample
+from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
     Candidate,
     Direction,
@@ -55,6 +56,9 @@ __all__ = [
     "ReasoningTrace",
     "Retriever",
     "Role",
+    "RunItem",
+    "RunRequest",
+    "RunStatus",
     "Scale",
     "ScoredCandidate",
     "Selection",

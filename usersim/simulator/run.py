@@ -1,0 +1,225 @@
+"""A run: a long list of requests with their answers in the store, and how to read it back.
+
+Memory is flat whatever the number of requests: everything is read page by page.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from heapq import merge
+from pathlib import Path
+from typing import IO, cast
+
+import orjson
+
+from usersim.corpus import FailureRow, RefusedRows, Runs
+from usersim.errors import CorpusError
+from usersim.simulation import Answer
+from usersim.types import RunItem, RunStatus
+
+__all__ = ["Run", "RunCost", "RunFailure"]
+
+RunFailure = FailureRow
+"""An item that could not be answered: `item`, `error`, `message` and the `text` as drawn."""
+
+_COLUMNS: tuple[str, ...] = (
+    "place",
+    "user_id",
+    "context",
+    "action_type",
+    "options",
+    "metadata",
+    "simulated",
+    "action",
+    "reasoning",
+    "probabilities",
+    "adapter",
+    "engine",
+    "seed",
+    "error",
+    "message",
+    "text",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCost:
+    """What a run would take.
+
+    Attributes:
+        requests: Requests that would be asked.
+        prompt_tokens: Tokens of their prompts, each counted once, without the chat template's
+            own; an engine that shares beginnings computes fewer.
+        drawn_tokens: Tokens drawn at the most, every text as long and drawn again as often as
+            the settings allow.
+        refused: Rows that cannot be asked, with the reasons.
+    """
+
+    requests: int
+    prompt_tokens: int
+    drawn_tokens: int
+    refused: RefusedRows
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return (
+            f"{self.requests} requests, {self.prompt_tokens} prompt tokens, "
+            f"at most {self.drawn_tokens} drawn tokens, {len(self.refused)} rows refused"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run in its store; made by `UserSimulator.run`.
+
+    Attributes:
+        id: Row id in the store.
+        name: Its name: the same requests under the same name are the same run.
+        fingerprint: Identity of its settings and requests.
+        settings: What the fingerprint is made of, field by field.
+        refused: Rows that could not be asked and are no items of the run.
+        other_users: Rows of other people than the simulator's one, which were left out.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+        ...     run = sim.run([("ada", "Tea or coffee?"), ("ada", "Now?")])
+        ...     print(run.status)
+        ...     [item.request.user_id for item, answer in run.answers()]
+        2 done, 0 failed, 0 left of 2
+        ['ada', 'ada']
+    """
+
+    id: int
+    name: str
+    fingerprint: str
+    settings: Mapping[str, object]
+    refused: RefusedRows
+    other_users: int
+    _runs: Runs
+
+    @property
+    def status(self) -> RunStatus:
+        """How far it is, by the store."""
+        return self._runs.status(self.id)
+
+    def answers(self) -> Iterator[tuple[RunItem, Answer]]:
+        """Yield the answers in the order of the requests.
+
+        Yields:
+            What was asked of whom, and the answer with everything behind it.
+        """
+        for row in self._runs.answers(self.id):
+            yield row.item, Answer.from_dict(row.record)
+
+    def failures(self) -> Iterator[RunFailure]:
+        """Yield the items that could not be answered, in the order of the requests.
+
+        Yields:
+            What was asked of whom, why it failed and the text that was drawn.
+        """
+        yield from self._runs.failures(self.id)
+
+    def write(self, path: str | Path) -> int:
+        """Write answers and failures in the order of the requests, each marked as simulated.
+
+        The file appears when it is whole; one of that name is replaced.
+
+        Args:
+            path: CSV if it ends with `.csv`, otherwise JSON Lines.
+
+        Returns:
+            How many rows were written.
+
+        Raises:
+            CorpusError: If the file cannot be written.
+        """
+        target = Path(path)
+        put = _put_csv if target.suffix == ".csv" else _put_lines
+        half = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with half.open("w", encoding="utf-8", newline="") as out:
+                count = put(out, self._rows())
+            half.replace(target)
+        except OSError as error:
+            half.unlink(missing_ok=True)
+            raise CorpusError(
+                f"the answers cannot be written to {str(path)!r}: {error}",
+                hint="they stay in the store; name a file in a folder that you may write to, on "
+                "a disk with space left, and repeat the call",
+            ) from error
+        return count
+
+    def _rows(self) -> Iterator[dict[str, object]]:
+        """Yield answers and failures as plain rows, merged by place."""
+        answers = (_answer_row(item, answer) for item, answer in self.answers())
+        failures = (_failure_row(row) for row in self.failures())
+        yield from merge(answers, failures, key=lambda row: cast("int", row["place"]))
+
+
+def _item_row(item: RunItem) -> dict[str, object]:
+    request = item.request
+    space = request.question.space
+    return {
+        "place": item.place,
+        "user_id": request.user_id,
+        "context": [
+            {"role": one.role, "name": one.name, "content": one.content}
+            for one in request.question.context
+        ],
+        "action_type": space.kind,
+        "options": list(getattr(space, "options", ())) or None,
+        "metadata": dict(request.metadata) or None,
+        "simulated": True,
+    }
+
+
+def _answer_row(item: RunItem, answer: Answer) -> dict[str, object]:
+    return {
+        **_item_row(item),
+        "action": list(answer.action) if isinstance(answer.action, tuple) else answer.action,
+        "reasoning": answer.reasoning,
+        "probabilities": _probabilities(item, answer),
+        "adapter": answer.trace.adapter,
+        "engine": answer.trace.engine,
+        "seed": answer.trace.seed,
+    }
+
+
+def _probabilities(item: RunItem, answer: Answer) -> dict[str, float] | None:
+    """Return the probabilities in the order of the options; the store sorts them by name."""
+    options: tuple[str, ...] = getattr(item.request.question.space, "options", ())
+    return {
+        one: answer.probabilities[one] for one in options if one in answer.probabilities
+    } or None
+
+
+def _failure_row(row: RunFailure) -> dict[str, object]:
+    return {**_item_row(row.item), "error": row.error, "message": row.message, "text": row.text}
+
+
+def _put_lines(out: IO[str], rows: Iterable[dict[str, object]]) -> int:
+    count = 0
+    for row in rows:
+        out.write(orjson.dumps({k: v for k, v in row.items() if v is not None}).decode() + "\n")
+        count += 1
+    return count
+
+
+def _put_csv(out: IO[str], rows: Iterable[dict[str, object]]) -> int:
+    writer = csv.DictWriter(out, _COLUMNS)
+    writer.writeheader()
+    count = 0
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+        count += 1
+    return count
+
+
+def _cell(value: object) -> object:
+    """Return a value as a cell; what has parts becomes JSON."""
+    return orjson.dumps(value).decode() if isinstance(value, bool | list | dict) else value

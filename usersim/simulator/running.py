@@ -1,0 +1,347 @@
+"""Work a run off: store its items, claim them piece by piece, answer, store, until all are done.
+
+Knows the order of these steps; knows no table and no prompt. Whatever ends a client, finished
+items stay finished, and what it was working on is claimed again, by it or by another client.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from usersim.corpus import Corpus, RefusedRows, Requests, Response, RunRecord
+from usersim.engines import Engine, Progress
+from usersim.errors import (
+    ConfigError,
+    CorpusError,
+    EngineError,
+    EngineUnavailableError,
+    UserNotFoundError,
+)
+from usersim.prompts import templates_key
+from usersim.simulation import RespondItem, most_drawn_tokens
+from usersim.simulator.asking import Asker
+from usersim.simulator.requested import RequestSource, rows_of
+from usersim.simulator.run import Run, RunCost
+from usersim.types import Failure, RunItem, RunStatus, content_key
+
+__all__ = ["CHUNK", "Runner"]
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 64
+"""Requests between two commits: what a kill can lose."""
+LEASE_SECONDS = 30.0
+"""How long a claim counts when its client is gone; a client at work extends it in time."""
+RECOUNT_SECONDS = 5.0
+"""How often the other clients' work is counted for the progress."""
+ASKED_OF = ("requests", "number of requests")
+"""Settings that describe the list of requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs long lists of requests with one simulator's settings.
+
+    Attributes:
+        corpus: The store.
+        engine: Answers.
+        asker: Turns requests into items with their history.
+        user_id: The simulator's person; None for everybody.
+        traces: Stage whose kept traces are shown; None if there is none.
+        seed: Seed of the run; None takes the configured one.
+        chunk: Requests that are claimed, answered and stored at once.
+        lease_seconds: How long a claim counts unless it is extended.
+    """
+
+    corpus: Corpus
+    engine: Engine
+    asker: Asker
+    user_id: str | None
+    traces: str | None
+    seed: int | None
+    chunk: int = CHUNK
+    lease_seconds: float = LEASE_SECONDS
+
+    def cost(self, source: RequestSource) -> RunCost:
+        """Return what a run of `source` would take; nothing is generated or stored."""
+        requests = self._read(source)
+        prompt_tokens = drawn_tokens = 0
+        for request in requests:
+            item = self.asker.prepared(request.user_id, request.question, before=request.before)
+            prompt = item.prompt(self.asker.config.history)
+            prompt_tokens += sum(self.engine.count_tokens(content) for _, content in prompt)
+            space = request.question.space
+            drawn_tokens += most_drawn_tokens(space, self.asker.config.simulation)
+        return RunCost(
+            requests=len(requests),
+            prompt_tokens=prompt_tokens,
+            drawn_tokens=drawn_tokens,
+            refused=requests.refused,
+        )
+
+    def run(
+        self, source: RequestSource | None, *, name: str | None, progress: Progress | None
+    ) -> Run:
+        """Ask everything that was not asked yet and return the run.
+
+        Args:
+            source: The requests; None goes on with those that the store holds under `name`.
+            name: Its name; None makes one of its fingerprint.
+            progress: Called with (items done, items).
+
+        Raises:
+            ConfigError: If there is nothing to ask, or a run of that name was begun otherwise.
+            EngineUnavailableError: If the engine is gone; what is done is kept.
+        """
+        if self.chunk < 1:
+            raise ConfigError(f"chunk={self.chunk!r} asks for no item at a time")
+        record, requests = self._begun(source, name)
+        if requests is not None and record.total is None:
+            self.corpus.runs.fill(record.id, requests.lines())
+        self._work(record, progress)
+        return Run(
+            id=record.id,
+            name=record.name,
+            fingerprint=record.fingerprint,
+            settings=record.settings,
+            refused=requests.refused if requests is not None else RefusedRows(),
+            other_users=requests.tally.other_users if requests is not None else 0,
+            _runs=self.corpus.runs,
+        )
+
+    def _read(self, source: RequestSource) -> Requests:
+        """Read and check requests.
+
+        Raises:
+            ConfigError: If none of them can be asked.
+        """
+        requests = self.corpus.requests(rows_of(source), user_id=self.user_id)
+        if not len(requests):
+            said = "".join(f"\n{row}" for row, _ in zip(requests.refused, range(5), strict=False))
+            raise ConfigError(
+                f"there is nothing to ask: {len(requests.refused)} rows refused, "
+                f"{requests.tally.other_users} of other people{said}",
+                hint='a request is a row such as {"user_id": "ada", "context": "Tea or coffee?"}',
+            )
+        return requests
+
+    def _begun(
+        self, source: RequestSource | None, name: str | None
+    ) -> tuple[RunRecord, Requests | None]:
+        """Return the run in the store, begun if it is not there, and the requests as read."""
+        if source is None:
+            return self._stored(name), None
+        requests = self._read(source)
+        settings = self._settings(
+            {"requests": requests.digest, "number of requests": len(requests)}
+        )
+        fingerprint = content_key("run", name, settings)
+        chosen = name or f"run-{fingerprint[:12]}"
+        record = self.corpus.runs.begin(chosen, fingerprint, settings)
+        _check_unchanged(record, settings)
+        return record, requests
+
+    def _stored(self, name: str | None) -> RunRecord:
+        """Return a run that the store holds with all its requests, under unchanged settings.
+
+        Raises:
+            ConfigError: If there is none of that name, or its requests are not complete.
+        """
+        record = self.corpus.runs.find(name) if name else None
+        if record is None:
+            names = [one.name for one in self.corpus.runs.all()]
+            raise ConfigError(
+                f"there is no run {name!r} to go on with; there are {names!r}"
+                if name
+                else "neither requests nor the name of a run to go on with",
+                hint="give the requests, or the name of a run that `usersim runs` lists",
+            )
+        if record.total is None:
+            raise ConfigError(
+                f"the requests of run {name!r} were not stored completely",
+                hint="give the same requests once more",
+            )
+        _check_unchanged(
+            record, self._settings({field: record.settings[field] for field in ASKED_OF})
+        )
+        return record
+
+    def _settings(self, asked: Mapping[str, object]) -> dict[str, object]:
+        """Return everything that an answer depends on, field by field."""
+        asker, config = self.asker, self.asker.config
+        parts = {"simulation": config.simulation, "history": config.history}
+        fields: dict[str, object] = {
+            f"{part}.{name}": value
+            for part, settings in parts.items()
+            for name, value in settings.model_dump(mode="json").items()
+            if (part, name) != ("simulation", "seed")
+        }
+        kept = {key: one.candidate.key for key, one in asker.kept.items()}
+        shown = self.traces is not None and asker.adapter is None
+        return {
+            **fields,
+            "prompts": templates_key(),
+            "engine": self.engine.identity,
+            "adapter": asker.adapter.name if asker.adapter else None,
+            "adapter digest": asker.adapter.digest if asker.adapter else None,
+            "reasoning weight": asker.reasoning_weight,
+            "kept traces": content_key(self.traces, kept) if shown else None,
+            "seed": config.simulation.seed if self.seed is None else self.seed,
+            **asked,
+        }
+
+    def _work(self, record: RunRecord, progress: Progress | None) -> None:
+        """Claim, answer and store until every item is done, by this client or another."""
+        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        told = _Told(lambda: self.corpus.runs.status(record.id), progress)
+        with self._extended(record.id, owner), self._explained(record):
+            told.count()
+            while told.left:
+                items = self.corpus.runs.claim(
+                    record.id, owner, limit=self.chunk, seconds=self.lease_seconds
+                )
+                if items:
+                    told.add(self._answer(record.id, owner, items))
+                    continue
+                told.count()
+                if told.left:
+                    # The rest is in other clients' hands: they finish it, or their claims run out.
+                    time.sleep(min(1.0, self.lease_seconds / 4))
+
+    def _answer(self, run_id: int, owner: str, items: Sequence[RunItem]) -> int:
+        """Answer claimed items and store the results; return how many were stored."""
+        asked: list[RespondItem] = []
+        places: list[int] = []
+        for one in items:
+            # A person forgotten since the claim took their items along.
+            with suppress(UserNotFoundError):
+                asked.append(self._item(one))
+                places.append(one.place)
+        batch, answers = self.asker.answered(self.engine, asked)
+        done: dict[int, Response | Failure] = {
+            place: answer for place, answer in zip(places, answers, strict=True) if answer
+        }
+        for failure in batch.failures:
+            place = places[failure.index]
+            # The message names the place in the chunk, which means nothing to a reader.
+            said = failure.message.replace(f"item {failure.index}:", f"item {place}:", 1)
+            done[place] = replace(failure, index=place, message=said)
+        stored = self.corpus.runs.finish(run_id, owner, done)
+        if stored < len(done):
+            logger.warning(
+                "%d of %d results were left to another client that holds them by now",
+                len(done) - stored,
+                len(done),
+            )
+        return stored
+
+    def _item(self, one: RunItem) -> RespondItem:
+        request = one.request
+        return self.asker.prepared(
+            request.user_id, request.question, before=request.before, seed=self.seed
+        )
+
+    @contextmanager
+    def _extended(self, run_id: int, owner: str) -> Generator[None]:
+        """Extend the owner's claims in the background, and give them back at the end."""
+        ended = threading.Event()
+
+        def extend() -> None:
+            while not ended.wait(self.lease_seconds / 3):
+                try:
+                    self.corpus.runs.extend(run_id, owner, seconds=self.lease_seconds)
+                except CorpusError as error:  # `finish` finds out whether the claims still count
+                    logger.warning("claims could not be extended: %s", error)
+
+        thread = threading.Thread(target=extend, name="usersim-claims", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            # On a full disk this fails too; the claims then run out by themselves.
+            with suppress(CorpusError):
+                self.corpus.runs.release(run_id, owner)
+
+    @contextmanager
+    def _explained(self, record: RunRecord) -> Generator[None]:
+        """Say of an engine that is gone how far the run is and how to go on.
+
+        Raises:
+            EngineUnavailableError: In place of any retryable error of the engine.
+            EngineError: Any other one, as it came.
+        """
+        try:
+            yield
+        except EngineError as error:
+            if not error.retryable:
+                raise
+            status = self.corpus.runs.status(record.id)
+            raise EngineUnavailableError(
+                f"run {record.name!r} stopped, {status}: {error}",
+                hint="when the engine answers again, repeat the same call: it goes on with the "
+                "rest, and what is done is not asked again",
+            ) from error
+
+
+class _Told:
+    """Counts for the progress: own work at once, that of other clients now and then."""
+
+    def __init__(self, status: Callable[[], RunStatus], progress: Progress | None) -> None:
+        self._status = status
+        self._progress = progress
+        self._counted = 0.0
+        self._done = 0
+        self._total = 0
+
+    @property
+    def left(self) -> int:
+        return self._total - self._done
+
+    def count(self) -> None:
+        """Ask the store."""
+        status = self._status()
+        self._done, self._total = status.done + status.failed, status.total
+        self._counted = time.monotonic()
+        self._tell()
+
+    def add(self, stored: int) -> None:
+        """Add own work; near the end and now and then the store is asked."""
+        self._done += stored
+        if self.left <= 0 or time.monotonic() - self._counted > RECOUNT_SECONDS:
+            self.count()
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _check_unchanged(record: RunRecord, settings: Mapping[str, object]) -> None:
+    """Refuse to go on with a run under other settings than it was begun with.
+
+    Raises:
+        ConfigError: Naming every field that changed, its old and its new value.
+    """
+    names = [*record.settings, *(name for name in settings if name not in record.settings)]
+    changed = [
+        f"{name} was {record.settings.get(name)!r} and is {settings.get(name)!r}"
+        for name in names
+        if record.settings.get(name) != settings.get(name)
+    ]
+    if changed:
+        raise ConfigError(
+            f"run {record.name!r} was begun otherwise: {'; '.join(changed)}",
+            hint="give the old settings and requests to go on with it, or another name to begin "
+            "a new run",
+        )

@@ -1,0 +1,70 @@
+"""A run's parts: what is asked of whom, and how far the run is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from usersim.types.interactions import Question
+
+__all__ = ["RunItem", "RunRequest", "RunStatus"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """One question to one person, as a run keeps it.
+
+    Attributes:
+        user_id: Who is to answer.
+        question: What is asked, and what an answer may be.
+        before: Position of the observed interaction that is asked again: only what came before
+            it is shown; None for a new question.
+        metadata: What else the caller said about it; comes back with the answer.
+    """
+
+    user_id: str
+    question: Question
+    before: int | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunItem:
+    """One request in its run.
+
+    Attributes:
+        place: Place in the list of requests, from 0.
+        request: What is asked of whom.
+    """
+
+    place: int
+    request: RunRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes:
+        done: Items that were answered.
+        failed: Items that could not be answered; they are not asked again.
+        left: Items not asked yet, or being asked.
+
+    Example:
+        >>> status = RunStatus(done=7, failed=1, left=2)
+        >>> status.total, str(status)
+        (10, '7 done, 1 failed, 2 left of 10')
+    """
+
+    done: int
+    failed: int
+    left: int
+
+    @property
+    def total(self) -> int:
+        """Items in all."""
+        return self.done + self.failed + self.left
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.done} done, {self.failed} failed, {self.left} left of {self.total}"
