@@ -77,7 +77,11 @@ def _configuration() -> str:
         if info.annotation is not None
     }
     tables = [_table(f"`{name}`", model) for name, model in stages.items()]
-    return "\n\n".join([*tables, _table("The engine", config.EngineConfig)])
+    engines = [
+        _table("The engine in this process", config.EngineConfig),
+        _table("vLLM", config.VllmConfig),
+    ]
+    return "\n\n".join([*tables, *engines])
 
 
 def _table(title: str, model: type[BaseModel]) -> str:

@@ -20,7 +20,7 @@ def main() -> None:
         # Forced tokens: every way computes exactly the same number, whatever its weights prefer.
         return [
             ScoreRequest(
-                prompt=(("system", text(60, 1)), ("user", text(20, n))),
+                prompt=(("system", text(60, 1)), ("user", f"{n} {text(20, n)}")),
                 continuation=text(sizes.words, n),
                 adapter=choose[n % len(choose)],
             )

@@ -26,8 +26,8 @@ def requests(engine: VllmEngine, rows: int, adapters: Sequence[AdapterRef | None
     return [
         ScoreRequest(
             prompt=(("user", text(words, 0)),),
-            prefix=f"{text(14, n)}. ",
-            continuation=text(12, 5 * n),
+            prefix=f"{n} {text(14, n)}. ",
+            continuation=f"{text(12, 5 * n)} {n}",
             adapter=adapters[n % len(adapters)],
         )
         for n in range(rows)
