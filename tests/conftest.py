@@ -16,7 +16,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.tiny"]
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.tiny", "tests.fixtures.server"]
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ __all__ = [
     "HistoryConfig",
     "PipelineConfig",
     "Preset",
+    "RemoteConfig",
     "ScoringConfig",
     "SimulationConfig",
     "SynthesisConfig",
@@ -236,6 +237,28 @@ class VllmConfig(_Config):
     """Keep vLLM's own log to errors."""
     extra: dict[str, object] = {}
     """Further arguments of vLLM's `EngineArgs`, by their names there."""
+
+
+class RemoteConfig(_Config):
+    """How an OpenAI-compatible server is asked."""
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    """Where the server is, `/v1` included."""
+    tokenizer: str | None = None
+    """The model's tokenizer: `"embedded"`, a folder or a hub name. With it prompts go as token
+    ids, exactly as in process; without, as messages under the server's own chat template, and
+    nothing can be scored."""
+    api_key_variable: str = "USERSIM_API_KEY"
+    """Environment variable that holds the key, if the server wants one. The key itself is never
+    stored or logged."""
+    concurrency: Annotated[int, Field(ge=1)] = 64
+    """Requests under way at the most; fewer while the server says that it is overloaded."""
+    tries: Annotated[int, Field(ge=1)] = 8
+    """How often a request is made before it fails, where another try may help."""
+    deadline: Annotated[float, Field(gt=0)] = 600.0
+    """Longest time for one request, all tries together, seconds."""
+    load_adapters: bool = False
+    """Have the server load adapters that it does not serve yet, from its own disk."""
 
 
 class PipelineConfig(_Config):

@@ -15,6 +15,8 @@
     ├─ TranscriptError               a text is not "reasoning, then action"; keeps the text
     ├─ EngineError                   running a model
     │  ├─ EngineUnavailableError     retryable
+    │  ├─ EngineTimeoutError         retryable
+    │  ├─ EngineResponseError        retryable; a reply that cannot be read
     │  ├─ CapabilityError            the engine cannot do what was asked
     │  ├─ ModelLoadError             the base model cannot be loaded
     │  ├─ ContextLengthError         the request does not fit the model
@@ -55,6 +57,8 @@ __all__ = [
     "DivergedError",
     "EmptySplitError",
     "EngineError",
+    "EngineResponseError",
+    "EngineTimeoutError",
     "EngineUnavailableError",
     "EvaluationError",
     "MissingDependencyError",
@@ -172,6 +176,18 @@ class EngineError(UsersimError):
 
 class EngineUnavailableError(EngineError):
     """The engine cannot be reached at the moment."""
+
+    retryable: ClassVar[bool] = True
+
+
+class EngineTimeoutError(EngineError):
+    """A server did not answer in time."""
+
+    retryable: ClassVar[bool] = True
+
+
+class EngineResponseError(EngineError):
+    """A server's reply was cut short or is not what was asked for."""
 
     retryable: ClassVar[bool] = True
 

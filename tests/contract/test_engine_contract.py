@@ -108,12 +108,31 @@ def _vllm(request: pytest.FixtureRequest, base: Path) -> Subject:
     return replace(made, engine=VllmEngine(base, config), fresh=lambda: VllmEngine(base, config))
 
 
+def remote_tiny(request: pytest.FixtureRequest) -> Subject:
+    """Return a real vLLM server with the tiny model, asked over HTTP."""
+    from usersim.config import RemoteConfig
+    from usersim.engines.remote import RemoteEngine
+
+    base = request.getfixturevalue("tiny_model")
+    config = RemoteConfig(
+        base_url=request.getfixturevalue("tiny_server"), tokenizer=str(base), load_adapters=True
+    )
+    made = _transformers(request, base)
+    made.engine.close()
+    return replace(
+        made,
+        engine=RemoteEngine(str(base), config),
+        fresh=lambda: RemoteEngine(str(base), config),
+    )
+
+
 SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], Subject]] = {
     "scripted": scripted,
     "transformers-tiny": transformers_tiny,
     "transformers-embedded": transformers_embedded,
     "vllm-tiny": vllm_tiny,
     "vllm-embedded": vllm_embedded,
+    "remote-tiny": remote_tiny,
 }
 
 
@@ -125,6 +144,7 @@ SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], Subject]] = {
         pytest.param("transformers-embedded", marks=pytest.mark.model),
         pytest.param("vllm-tiny", marks=pytest.mark.vllm),
         pytest.param("vllm-embedded", marks=[pytest.mark.vllm, pytest.mark.model]),
+        pytest.param("remote-tiny", marks=pytest.mark.vllm),
     ],
 )
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,16 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.fixtures.server import free_port, wait_until_ready
+
 pytestmark = pytest.mark.vllm
-
-READY_SECONDS = 120
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def ask(port: int, body: dict[str, object]) -> dict:
@@ -54,11 +45,7 @@ def test_it_serves_and_leaves_nothing_behind(
         ) as server,
     ):
         try:
-            deadline = time.monotonic() + READY_SECONDS
-            while not _healthy(port):
-                assert server.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.5)
+            wait_until_ready(server, port, tmp_path / "log")
             forced = {"usersim_forced": [40, 41, 42]}
             body = {"model": str(tiny_model), "prompt": [5, 9], "temperature": 0, "max_tokens": 3}
             answer = ask(port, {**body, "return_token_ids": True, "vllm_xargs": forced})
@@ -74,11 +61,3 @@ def test_it_serves_and_leaves_nothing_behind(
             for process in psutil.Process(server.pid).children(recursive=True):
                 process.kill()
             server.kill()
-
-
-def _healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as reply:
-            return reply.status == 200
-    except OSError:
-        return False

@@ -10,6 +10,8 @@ from usersim import errors
 from usersim.errors import (
     ContextLengthError,
     EngineError,
+    EngineResponseError,
+    EngineTimeoutError,
     EngineUnavailableError,
     MissingDependencyError,
     TranscriptError,
@@ -64,5 +66,9 @@ def test_being_retryable_is_a_property_of_the_error() -> None:
     retryable = {
         name for name in errors.__all__ if name != "boundary" and getattr(errors, name).retryable
     }
-    assert retryable == {EngineUnavailableError.__name__}
+    assert retryable == {
+        EngineUnavailableError.__name__,
+        EngineTimeoutError.__name__,
+        EngineResponseError.__name__,
+    }
     assert issubclass(EngineUnavailableError, UsersimError)

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from usersim.engines.texts import Texts
 from usersim.errors import MissingDependencyError, ModelLoadError, boundary
 
-__all__ = ["import_torch", "load_model", "load_tokenizer"]
+__all__ = ["import_torch", "load_model", "load_texts", "load_tokenizer"]
 
 
 def import_torch() -> Any:
@@ -82,3 +83,29 @@ def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
         )
     placed: Any = model
     return placed.to(place).eval()
+
+
+def load_texts(folder: str | Path, limit: int | None = None) -> Texts:
+    """Return a model's tokens and texts, from its folder alone: no weights are read.
+
+    Args:
+        folder: Model folder or hub name.
+        limit: Lower bound on the model's own limit; None takes the model's.
+
+    Raises:
+        ModelLoadError: If it has no fast tokenizer or no configuration.
+        MissingDependencyError: If the extra `local` is not installed.
+    """
+    tokenizer = load_tokenizer(folder)
+    from transformers import AutoConfig, GenerationConfig
+
+    with boundary(ModelLoadError, f"reading the configuration of {str(folder)!r}"):
+        known = AutoConfig.from_pretrained(str(folder))
+        try:
+            named = GenerationConfig.from_pretrained(str(folder)).eos_token_id
+        except OSError:  # not every model has the file
+            named = getattr(known, "eos_token_id", None)
+    own: int | None = getattr(known, "max_position_embeddings", None)
+    bounds = [bound for bound in (own, limit) if bound is not None]
+    ends: list[int | None] = list(named) if isinstance(named, list) else [named]
+    return Texts(tokenizer, min(bounds, default=None), ends)

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from usersim.config import EngineConfig, VllmConfig
+from usersim.config import EngineConfig, RemoteConfig, VllmConfig
 from usersim.engines.base import Engine
 from usersim.errors import ConfigError
 
@@ -15,21 +15,23 @@ __all__ = ["EngineName", "load_engine"]
 
 logger = logging.getLogger(__name__)
 
-Settings = TypeVar("Settings", EngineConfig, VllmConfig)
+Settings = TypeVar("Settings", EngineConfig, VllmConfig, RemoteConfig)
 
-EngineName = Literal["auto", "transformers", "vllm", "scripted"]
+AnySettings = EngineConfig | VllmConfig | RemoteConfig
+
+EngineName = Literal["auto", "transformers", "vllm", "remote", "scripted"]
 
 
 def load_engine(
     model: str | Path = "embedded",
     *,
     engine: EngineName = "auto",
-    config: EngineConfig | VllmConfig | None = None,
+    config: AnySettings | None = None,
 ) -> Engine:
     """Load a model into an engine.
 
     Args:
-        model: `"embedded"`, a Hugging Face folder or a hub name.
+        model: `"embedded"`, a Hugging Face folder or a hub name; the served name on a server.
         engine: `auto` takes vLLM where it is installed and there is a GPU, otherwise the
             in-process engine, which starts at once and is fast enough for a few people.
         config: Settings of the engine that is named; None takes its defaults.
@@ -49,7 +51,11 @@ def load_engine(
 
         return ScriptedEngine()
     chosen: Engine
-    if engine == "vllm" or (engine == "auto" and _vllm_fits(config)):
+    if engine == "remote" or (engine == "auto" and isinstance(config, RemoteConfig)):
+        from usersim.engines.remote import RemoteEngine
+
+        chosen = RemoteEngine(str(model), _settings(config, RemoteConfig, engine))
+    elif engine == "vllm" or (engine == "auto" and _vllm_fits(config)):
         from usersim.engines.vllm import VllmEngine
 
         chosen = VllmEngine(model, _settings(config, VllmConfig, engine))
@@ -61,8 +67,8 @@ def load_engine(
     return chosen
 
 
-def _vllm_fits(config: EngineConfig | VllmConfig | None) -> bool:
-    if isinstance(config, EngineConfig | VllmConfig):
+def _vllm_fits(config: AnySettings | None) -> bool:
+    if config is not None:
         return isinstance(config, VllmConfig)
     if importlib.util.find_spec("vllm") is None:
         return False
@@ -71,9 +77,7 @@ def _vllm_fits(config: EngineConfig | VllmConfig | None) -> bool:
     return on_gpu()
 
 
-def _settings(
-    config: EngineConfig | VllmConfig | None, wanted: type[Settings], engine: str
-) -> Settings:
+def _settings(config: AnySettings | None, wanted: type[Settings], engine: str) -> Settings:
     if config is None:
         return wanted()
     if not isinstance(config, wanted):

@@ -51,11 +51,15 @@ class Pieces:
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
         self._hold = max((len(stop) for stop in stops), default=1) - 1
         self._sent = 0
 
     def more(self, text: str) -> str:
         """Return what may be sent of `text`, all that was written so far; possibly nothing."""
+        cut, stopped = cut_at(text, self._stops)
+        if stopped:
+            return self.last(cut)
         return self._until(text, len(text.rstrip(HALF_CHARACTER)) - self._hold)
 
     def last(self, text: str) -> str:

@@ -27,8 +27,8 @@ from usersim.engines.base import (
     ScoreRequest,
 )
 from usersim.engines.embedded import model_digest, model_folder
-from usersim.engines.loading import load_tokenizer
-from usersim.engines.texts import Pieces, Texts
+from usersim.engines.loading import load_texts
+from usersim.engines.texts import Pieces
 from usersim.engines.vllm_adapters import Adapters
 from usersim.engines.vllm_directions import drawn, forced
 from usersim.engines.vllm_loop import EngineLoop, Ticket
@@ -40,7 +40,7 @@ from usersim.engines.vllm_start import (
     start_engine,
     stop_engine,
 )
-from usersim.errors import CapabilityError, EngineError, ModelLoadError, boundary
+from usersim.errors import CapabilityError, EngineError
 
 __all__ = ["VllmEngine"]
 
@@ -74,7 +74,7 @@ class VllmEngine:
         self._name = str(model)
         self._folder = model_folder(model)
         self._config = config
-        self._texts = _texts(self._folder, config)
+        self._texts = load_texts(self._folder, config.max_model_len)
         self._loop: EngineLoop | None = None
         self._plan = Plan()
         self._closed = False
@@ -313,22 +313,6 @@ class VllmEngine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _texts(folder: str | Path, config: VllmConfig) -> Texts:
-    from transformers import AutoConfig, GenerationConfig
-
-    tokenizer = load_tokenizer(folder)
-    with boundary(ModelLoadError, f"reading the configuration of {str(folder)!r}"):
-        known = AutoConfig.from_pretrained(str(folder))
-        try:
-            ends = GenerationConfig.from_pretrained(str(folder)).eos_token_id
-        except OSError:
-            ends = getattr(known, "eos_token_id", None)
-    limit = getattr(known, "max_position_embeddings", None)
-    if config.max_model_len is not None:
-        limit = min(limit or config.max_model_len, config.max_model_len)
-    return Texts(tokenizer, limit, ends if isinstance(ends, list) else [ends])
 
 
 def _forcing(tokens: list[int]) -> Any:

@@ -1,0 +1,320 @@
+"""The remote engine against a scripted server: every fault that a network and a server have."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from usersim.config import RemoteConfig
+from usersim.engines import remote_http
+from usersim.engines.base import AdapterRef, GenerateRequest, ScoreRequest
+from usersim.engines.remote import RemoteEngine
+from usersim.errors import (
+    CapabilityError,
+    EngineError,
+    EngineResponseError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+)
+
+Reply = tuple[int, dict[str, str], bytes]
+KEY = "s3cret-of-ada"
+
+
+def answer(text: str = "Tea.", **message: object) -> Reply:
+    """A chat completion."""
+    choice = {"message": {"content": text, **message}, "finish_reason": "stop"}
+    return 200, {}, json.dumps({"choices": [choice]}).encode()
+
+
+class Scripted:
+    """A server on loopback that answers as a test says.
+
+    Attributes:
+        chat: Makes the answer to a chat completion from its body and number.
+        bodies: What was asked, in order.
+        most: Most requests that were answered at the same time.
+    """
+
+    def __init__(self) -> None:
+        self.chat: Callable[[dict, int], Reply] = lambda body, n: answer()
+        self.bodies: list[dict] = []
+        self.times: list[float] = []
+        self.most = 0
+        self._active = 0
+        self._lock = threading.Lock()
+        self.start(0)
+
+    def start(self, port: int) -> None:
+        """Listen; on the same port again after `stop`."""
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+            def do_GET(self) -> None:
+                self._send(200, {}, json.dumps({"data": [{"id": "m"}]}).encode())
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with owner._lock:
+                    owner.bodies.append(body)
+                    owner.times.append(time.monotonic())
+                    number = len(owner.bodies)
+                    owner._active += 1
+                    owner.most = max(owner.most, owner._active)
+                try:
+                    self._send(*owner.chat(body, number))
+                finally:
+                    with owner._lock:
+                        owner._active -= 1
+
+            def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
+                self.send_response(status)
+                promised = headers.pop("Content-Length", str(len(content)))
+                for name, value in {**headers, "Content-Length": promised}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+                if promised != str(len(content)):
+                    self.close_connection = True
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    """A server that serves the model `m`."""
+    made = Scripted()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def connect(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
+    """Make engines on the server, probed already and with short pauses."""
+    monkeypatch.setattr(remote_http, "LONGEST_WAIT", 0.02)
+    monkeypatch.setenv("USERSIM_API_KEY", KEY)
+    made: list[RemoteEngine] = []
+
+    def engine(**settings: object) -> RemoteEngine:
+        config = RemoteConfig(base_url=f"http://127.0.0.1:{server.port}/v1", **settings)
+        made.append(RemoteEngine("m", config))
+        assert made[-1].capabilities.streaming
+        server.bodies.clear()
+        server.times.clear()
+        server.most = 0
+        return made[-1]
+
+    yield engine
+    for one in made:
+        one.close()
+
+
+def ask(text: str = "Tea or coffee?", **settings: object) -> GenerateRequest:
+    """One request."""
+    return GenerateRequest(prompt=(("user", text),), max_tokens=8, **settings)
+
+
+# ---------------------------------------------------------------------- what may pass
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_may_pass_is_tried_again(server: Scripted, connect: Callable, status: int) -> None:
+    """A storm of refusals ends with every answer at its place, none lost and none twice."""
+    engine = connect()
+    refused: set[str] = set()
+
+    def storm(body: dict, n: int) -> Reply:
+        asked = body["messages"][0]["content"]
+        if asked not in refused:
+            refused.add(asked)
+            return status, {}, b"busy"
+        return answer(f"about {asked}")
+
+    server.chat = storm
+    draws = engine.generate([ask(f"{n}") for n in range(12)])
+    assert [own[0].text for own in draws] == [f"about {n}" for n in range(12)]
+    assert len(server.bodies) == 24
+
+
+def test_retry_after_is_honoured(server: Scripted, connect: Callable) -> None:
+    """A server that names a pause is left alone for so long."""
+    engine = connect()
+    server.chat = lambda body, n: (429, {"Retry-After": "0.3"}, b"") if n == 1 else answer()
+    engine.generate([ask()])
+    assert server.times[1] - server.times[0] >= 0.3
+
+
+def test_truncated_json_is_tried_again(server: Scripted, connect: Callable) -> None:
+    """Half an answer, an answer that breaks off, and one of the wrong shape are no answers."""
+    engine = connect()
+    whole = answer()[2]
+    replies = [
+        (200, {}, whole[:20]),
+        (200, {"Content-Length": str(len(whole) + 50)}, whole),
+        (200, {}, b"[1, 2]"),
+    ]
+    server.chat = lambda body, n: replies[n - 1] if n <= len(replies) else answer("at last")
+    assert engine.generate([ask()])[0][0].text == "at last"
+
+
+def test_a_shape_without_choices_is_told(server: Scripted, connect: Callable) -> None:
+    """JSON that holds no answer is an error that shows it, not an empty text."""
+    engine = connect(tries=2)
+    server.chat = lambda body, n: (200, {}, b'{"odd": 1}')
+    with pytest.raises(EngineResponseError, match=r"no 'choices'.*odd"):
+        engine.generate([ask()])
+
+
+def test_a_server_that_comes_back_is_used_again(server: Scripted, connect: Callable) -> None:
+    """Killed in the middle of a batch and started again, a server costs tries and no answer."""
+    engine = connect(tries=200)
+
+    def dying(body: dict, n: int) -> Reply:
+        if n == 3:
+            threading.Thread(target=restart).start()
+            time.sleep(0.05)
+        return answer(body["messages"][0]["content"])
+
+    def restart() -> None:
+        server.stop()
+        time.sleep(0.2)
+        server.chat = lambda body, n: answer(body["messages"][0]["content"])
+        server.start(server.port)
+
+    server.chat = dying
+    draws = engine.generate([ask(f"{n}") for n in range(20)])
+    assert [own[0].text for own in draws] == [str(n) for n in range(20)]
+
+
+def test_overload_lowers_the_concurrency(server: Scripted, connect: Callable) -> None:
+    """Under 429 fewer requests are under way, and more again once they are answered."""
+    engine = connect(concurrency=16, tries=50)
+
+    def crowded(body: dict, n: int) -> Reply:
+        time.sleep(0.02)
+        return (429, {}, b"") if server._active > 3 else answer()
+
+    server.chat = crowded
+    engine.generate([ask(f"{n}") for n in range(40)])
+    low = engine._http.limiter.limit
+    assert low < 10
+    server.chat = lambda body, n: answer()
+    engine.generate([ask(f"{n}") for n in range(60)])
+    assert engine._http.limiter.limit > low
+
+
+# ---------------------------------------------------------------------- what does not pass
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 501])
+def test_what_does_not_pass_is_asked_once(
+    server: Scripted, connect: Callable, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A refusal that would come again is told at once, without the key."""
+    caplog.set_level(logging.DEBUG)
+    engine = connect()
+    server.chat = lambda body, n: (status, {}, b"that will not do")
+    with pytest.raises(EngineError, match=f"status {status}: that will not do") as caught:
+        engine.generate([ask()])
+    assert len(server.bodies) == 1
+    assert not caught.value.retryable
+    told = f"{caught.value!r} {caught.value.hint} {caplog.text} {engine.identity} {engine!r}"
+    assert KEY not in told
+    assert ("USERSIM_API_KEY" in caught.value.hint) == (status in {401, 403})
+
+
+def test_a_slow_server_meets_the_deadline(server: Scripted, connect: Callable) -> None:
+    """A server that answers drop by drop is left at the deadline, all tries together."""
+    engine = connect()
+    engine._http._config = engine._http._config.model_copy(update={"deadline": 0.4})
+    server.chat = lambda body, n: (time.sleep(2), answer())[1]
+    started = time.monotonic()
+    with pytest.raises(EngineTimeoutError, match=r"not answered within 0\.4 s"):
+        engine.generate([ask()])
+    assert time.monotonic() - started < 1.9
+
+
+def test_nobody_there() -> None:
+    """A refused connection names the address and the command that starts a server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    engine = RemoteEngine("m", RemoteConfig(base_url=f"http://127.0.0.1:{port}/v1", tries=1))
+    with pytest.raises(EngineUnavailableError, match=f"127.0.0.1:{port}") as caught:
+        engine.generate([ask()])
+    assert "serve-engine" in caught.value.hint
+    engine.close()
+
+
+def test_an_unknown_model_names_those_there_are(server: Scripted) -> None:
+    """A model that is not served is refused before anything is asked of it."""
+    config = RemoteConfig(base_url=f"http://127.0.0.1:{server.port}/v1")
+    refusal = pytest.raises(EngineError, match=r"does not serve 'n'; it serves \['m'\]")
+    with RemoteEngine("n", config) as engine, refusal:
+        engine.generate([ask()])
+    assert server.bodies == []
+
+
+# ---------------------------------------------------------------------- capabilities
+
+
+def test_what_a_server_lacks_is_absent(server: Scripted, connect: Callable) -> None:
+    """A plain chat server neither scores nor keeps patterns nor adapters, and what asks says so."""
+    engine = connect()
+    found = engine.capabilities
+    assert (found.logprobs, found.structured, found.adapters, found.seeds) == (
+        False,
+        False,
+        False,
+        "none",
+    )
+    with pytest.raises(CapabilityError, match="scoring given text needs"):
+        engine.score([ScoreRequest(prompt=(("user", "Tea?"),), continuation="Yes.")])
+    with pytest.raises(CapabilityError, match=r"matches '\[0-9\]'"):
+        engine.generate([ask(pattern="[0-9]")])
+    with pytest.raises(EngineError, match="adapter 'ada-1' is not served"):
+        engine.generate([ask(adapter=AdapterRef("ada-1", "/nowhere", "1"))])
+    assert server.bodies == []
+
+
+def test_a_server_that_starts_over_takes_no_prefix(server: Scripted, connect: Callable) -> None:
+    """A server that ignores a text that was begun is found out, and refused for such requests."""
+    server.chat = lambda body, n: answer("1, 2, 3, 4, 5")
+    engine = connect()
+    with pytest.raises(CapabilityError, match="does not go on with a text that was begun"):
+        engine.generate([ask(prefix="<think>\n")])
+    assert engine.generate([ask()])[0][0].text == "1, 2, 3, 4, 5"
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_split_off_reasoning_stays_reasoning(
+    server: Scripted, connect: Callable, field: str
+) -> None:
+    """Both spellings of a server's reasoning field go before the action, inside the tags."""
+    engine = connect()
+    server.chat = lambda body, n: answer("Tea.", **{field: "It rains."})
+    draw = engine.generate([ask()])[0][0]
+    assert draw.text == "<think>\nIt rains.\n</think>\n\nTea."
+    cut = engine.generate([ask(stop=("</think>",))])[0][0]
+    assert cut.text == "<think>\nIt rains.\n"
+    assert cut.finish == "stop"

@@ -1,0 +1,106 @@
+"""What a server can do: asked and tried with tiny requests, never assumed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from usersim.engines.base import GenerateRequest, ScoreRequest
+from usersim.engines.remote_http import Transport
+from usersim.engines.remote_wire import draw_of, drawing, first, forcing, logprobs_of
+from usersim.engines.texts import Texts
+from usersim.errors import EngineError, UsersimError
+
+__all__ = ["Probed", "probe"]
+
+logger = logging.getLogger(__name__)
+
+_ASKED = (("user", "Tea?"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What a server showed.
+
+    Attributes:
+        names: Models and adapters that it serves.
+        limit: Tokens of prompt and answer together; None if it does not tell.
+        directed: It holds our logits processor: exact scores, seeded draws.
+        patterns: It keeps a draw to a regular expression.
+        prefixes: It goes on with a text that was begun.
+    """
+
+    names: frozenset[str]
+    limit: int | None
+    directed: bool
+    patterns: bool
+    prefixes: bool
+
+
+def probe(http: Transport, model: str, texts: Texts | None) -> Probed:
+    """Ask a server what it serves, and try what the engine needs.
+
+    Args:
+        http: The server.
+        model: Served name of the base model.
+        texts: The model's tokens, if they are known here.
+
+    Raises:
+        EngineError: If it cannot be reached, or does not serve the model.
+    """
+    listed = http.run(http.get("models"))
+    first(listed, "data")
+    models = {str(one.get("id")): one for one in listed["data"]}
+    if model not in models:
+        raise EngineError(
+            f"{http.base_url!r} does not serve {model!r}; it serves {sorted(models)[:8]!r}",
+            hint="give one of those names as the model",
+        )
+    limit = models[model].get("max_model_len")
+    found = Probed(
+        names=frozenset(models),
+        limit=limit if isinstance(limit, int) else None,
+        directed=texts is not None and _tried(lambda: _forces(http, model, texts)),
+        patterns=_tried(lambda: _keeps_to_patterns(http, model, texts)),
+        prefixes=texts is not None or _tried(lambda: _goes_on(http, model)),
+    )
+    logger.info("%r at %r: %s", model, http.base_url, found)
+    return found
+
+
+def _tried(attempt: Callable[[], bool]) -> bool:
+    try:
+        return attempt()
+    except UsersimError as error:
+        if error.retryable:
+            raise  # no answer is not a no
+        logger.debug("the server cannot: %s", error)
+        return False
+
+
+def _forces(http: Transport, model: str, texts: Texts) -> bool:
+    ask = ScoreRequest(prompt=_ASKED, continuation="rain, letters", end=False)
+    prompt, own = texts.scored(ask)
+    body = {"model": model, **forcing(prompt, own)}
+    choice = first(http.run(http.post("completions", body)), "choices")
+    return choice.get("token_ids") == own and len(logprobs_of(choice)) == len(own)
+
+
+def _draw(http: Transport, model: str, texts: Texts | None, ask: GenerateRequest) -> str:
+    path, body = drawing(texts, ask, 0, directed=False)
+    choice = first(http.run(http.post(path, {"model": model, **body})), "choices")
+    return draw_of(texts, choice, ask).text
+
+
+def _keeps_to_patterns(http: Transport, model: str, texts: Texts | None) -> bool:
+    ask = GenerateRequest(prompt=_ASKED, pattern="usersim[0-9]", max_tokens=16, temperature=0)
+    return _draw(http, model, texts, ask).startswith("usersim")
+
+
+def _goes_on(http: Transport, model: str) -> bool:
+    counted = "1, 2, 3, 4,"
+    ask = GenerateRequest(
+        prompt=(("user", "Count to nine."),), prefix=counted, max_tokens=4, temperature=0
+    )
+    return not _draw(http, model, None, ask).lstrip().startswith("1")

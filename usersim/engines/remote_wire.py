@@ -1,0 +1,187 @@
+"""What goes over the wire: requests as JSON, and answers as draws and scores.
+
+Pure functions of requests and answers; knows no connection.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal, cast
+
+from usersim import transcript
+from usersim.engines.base import Draw, GenerateRequest
+from usersim.engines.texts import Texts, cut_at
+from usersim.engines.vllm_directions import drawn, forced
+from usersim.errors import EngineResponseError
+
+__all__ = [
+    "Json",
+    "Whole",
+    "draw_of",
+    "drawing",
+    "first",
+    "forcing",
+    "guessed_tokens",
+    "logprobs_of",
+    "pump",
+]
+
+Json = Mapping[str, Any]
+
+MOST_TOLD = 300
+"""Characters of a server's own words in an error."""
+
+
+def drawing(
+    texts: Texts | None, request: GenerateRequest, index: int, *, directed: bool
+) -> tuple[str, dict[str, Any]]:
+    """Return path and body that ask for draw `index` of a request, the model left out.
+
+    Args:
+        texts: The model's tokens; None sends messages under the server's own template.
+        request: What to draw.
+        index: Which of the `n` draws.
+        directed: Whether the server holds our logits processor.
+
+    Returns:
+        Path below `/v1`, and the body.
+    """
+    body: dict[str, Any] = {"max_tokens": request.max_tokens, "stop": list(request.stop) or None}
+    if request.pattern:
+        body["structured_outputs"] = {"regex": request.pattern}
+    if texts is not None:
+        body |= {"prompt": texts.prompt(request), "logprobs": 0, "return_token_ids": True}
+        body["stop_token_ids"] = sorted(texts.ends)
+        if directed:
+            more = drawn(request, index)
+            return "completions", body | {"temperature": 0} | ({"vllm_xargs": more} if more else {})
+        return "completions", body | _sampling(request)
+    messages = [{"role": role, "content": text} for role, text in request.prompt]
+    if request.prefix:
+        messages.append({"role": "assistant", "content": request.prefix})
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
+    return "chat/completions", body | _sampling(request) | {"messages": messages}
+
+
+def _sampling(request: GenerateRequest) -> dict[str, Any]:
+    return {"temperature": request.temperature, "top_p": request.top_p}
+
+
+def forcing(prompt: Sequence[int], tokens: Sequence[int]) -> dict[str, Any]:
+    """Return the body that has `tokens` produced after `prompt`, and their log-probabilities."""
+    return {
+        "prompt": list(prompt),
+        "temperature": 0,
+        "max_tokens": len(tokens),
+        "min_tokens": len(tokens),
+        "ignore_eos": True,
+        "logprobs": 0,
+        "return_token_ids": True,
+        "vllm_xargs": forced(tokens),
+    }
+
+
+def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw:
+    """Read a choice of an answer as a draw.
+
+    Token ids are read as every engine reads them. Without them the server's text is taken, whose
+    length is then counted, or guessed from its bytes where there is no tokenizer.
+    """
+    tokens = choice.get("token_ids")
+    finish: Literal["end", "stop", "length"]
+    if texts is not None and isinstance(tokens, list):
+        text, finish = texts.finished(cast("list[int]", tokens), request.stop)
+        count = len(cast("list[int]", tokens))
+    else:
+        text, stopped = cut_at(_text_of(choice), request.stop)
+        # A server leaves the stop string out, and calls this end and the model's own "stop".
+        stopped = stopped or choice.get("stop_reason") in request.stop
+        cut = choice.get("finish_reason") == "length"
+        finish = "stop" if stopped else ("length" if cut else "end")
+        count = texts.count(text) if texts else guessed_tokens(text)
+    values = logprobs_of(choice)
+    known = bool(values) and not request.pattern
+    mean = sum(values) / len(values) if known else None
+    return Draw(text=text, finish=finish, n_tokens=count, mean_logprob=mean)
+
+
+def guessed_tokens(text: str) -> int:
+    """Return about how many tokens a text has: four bytes are one."""
+    return -(-len(text.encode()) // 4)
+
+
+def logprobs_of(choice: Json) -> list[float]:
+    """Return the log-probability of each token, nats; empty where the server does not tell all."""
+    told = cast("dict[str, Any]", choice.get("logprobs") or {})
+    values = cast("list[float | None]", told.get("token_logprobs") or [])
+    return [] if None in values else [value for value in values if value is not None]
+
+
+def first(answer: Json, name: str) -> Json:
+    """Return the first object of a list in an answer.
+
+    Raises:
+        EngineResponseError: If there is none.
+    """
+    found: object = answer.get(name)
+    if isinstance(found, list) and found and isinstance(found[0], dict):
+        return cast("Json", found[0])
+    shown = str(answer)[:MOST_TOLD]
+    raise EngineResponseError(f"the server's answer holds no {name!r}: {shown!r}")
+
+
+class Whole:
+    """Puts a streamed answer together again.
+
+    Args:
+        texts: The model's tokens; None takes the server's text.
+    """
+
+    def __init__(self, texts: Texts | None) -> None:
+        self._texts = texts
+        self._tokens: list[int] = []
+        self._values: list[float] = []
+        self._text = ""
+        self._last: dict[str, Any] = {}
+
+    def more(self, event: Json) -> str:
+        """Take one event and return the text so far; empty if it brought none."""
+        if not event.get("choices"):
+            return ""
+        choice = first(event, "choices")
+        self._last |= {name: value for name, value in choice.items() if value is not None}
+        self._values += logprobs_of(choice)
+        tokens = choice.get("token_ids")
+        if self._texts is not None and tokens is not None:
+            self._tokens += cast("list[int]", tokens)
+            return self._texts.decode(self._tokens)
+        self._text += _text_of(choice)
+        return self._text
+
+    def choice(self) -> Json:
+        """Return the whole as one choice."""
+        whole = {**self._last, "text": self._text, "logprobs": {"token_logprobs": self._values}}
+        whole.pop("delta", None)
+        whole.pop("token_ids", None)
+        return whole | {"token_ids": self._tokens} if self._tokens else whole
+
+
+async def pump(events: AsyncIterator[Json], inbox: queue.SimpleQueue[Json | None]) -> None:
+    """Hand events to another thread, and None at the end, however it comes."""
+    try:
+        async for event in events:
+            inbox.put(event)
+    finally:
+        inbox.put(None)
+
+
+def _text_of(choice: Json) -> str:
+    """Return a choice's text; reasoning that a server split off goes back before the action."""
+    message: object = choice.get("message") or choice.get("delta")
+    if not isinstance(message, dict):
+        return str(choice.get("text") or "")
+    found = cast("dict[str, Any]", message)
+    reasoning = found.get("reasoning") or found.get("reasoning_content")
+    content = str(found.get("content") or "")
+    return f"{transcript.OPEN}{reasoning}{transcript.CLOSE}{content}" if reasoning else content
