@@ -80,6 +80,7 @@ def _configuration() -> str:
     engines = [
         _table("The engine in this process", config.EngineConfig),
         _table("vLLM", config.VllmConfig),
+        _table("A server", config.RemoteConfig),
     ]
     return "\n\n".join([*tables, *engines])
 

@@ -253,10 +253,14 @@ class RemoteConfig(_Config):
     stored or logged."""
     concurrency: Annotated[int, Field(ge=1)] = 64
     """Requests under way at the most; fewer while the server says that it is overloaded."""
-    tries: Annotated[int, Field(ge=1)] = 8
-    """How often a request is made before it fails, where another try may help."""
-    deadline: Annotated[float, Field(gt=0)] = 600.0
-    """Longest time for one request, all tries together, seconds."""
+    tries: Annotated[int, Field(ge=1)] = 16
+    """How often a request is made before it fails, where another try may help: about two minutes
+    of pauses, which a server that starts again needs."""
+    timeout: Annotated[float, Field(gt=0)] = 300.0
+    """Longest time for one try, and between two pieces of a stream, seconds."""
+    deadline: Annotated[float, Field(gt=0)] = 900.0
+    """Longest time for one request, its tries and pauses together, seconds; waiting for its turn
+    behind other requests does not count."""
     load_adapters: bool = False
     """Have the server load adapters that it does not serve yet, from its own disk."""
 

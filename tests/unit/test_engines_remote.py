@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -18,6 +19,7 @@ from usersim.engines.base import AdapterRef, GenerateRequest, ScoreRequest
 from usersim.engines.remote import RemoteEngine
 from usersim.errors import (
     CapabilityError,
+    ConfigError,
     EngineError,
     EngineResponseError,
     EngineTimeoutError,
@@ -85,7 +87,8 @@ class Scripted:
                 for name, value in {**headers, "Content-Length": promised}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
+                with suppress(OSError):  # a client that left
+                    self.wfile.write(content)
                 if promised != str(len(content)):
                     self.close_connection = True
 
@@ -245,11 +248,10 @@ def test_what_does_not_pass_is_asked_once(
 
 def test_a_slow_server_meets_the_deadline(server: Scripted, connect: Callable) -> None:
     """A server that answers drop by drop is left at the deadline, all tries together."""
-    engine = connect()
-    engine._http._config = engine._http._config.model_copy(update={"deadline": 0.4})
+    engine = connect(timeout=0.3, deadline=0.5)
     server.chat = lambda body, n: (time.sleep(2), answer())[1]
     started = time.monotonic()
-    with pytest.raises(EngineTimeoutError, match=r"not answered within 0\.4 s"):
+    with pytest.raises(EngineTimeoutError, match="not answered within"):
         engine.generate([ask()])
     assert time.monotonic() - started < 1.9
 
@@ -318,3 +320,117 @@ def test_split_off_reasoning_stays_reasoning(
     cut = engine.generate([ask(stop=("</think>",))])[0][0]
     assert cut.text == "<think>\nIt rains.\n"
     assert cut.finish == "stop"
+
+
+# ---------------------------------------------------------------------- streams and ends
+
+
+def events(*deltas: dict[str, object], finish: str | None = "stop", done: bool = True) -> Reply:
+    """A streamed chat completion."""
+    pieces = [{"choices": [{"delta": delta, "finish_reason": None}]} for delta in deltas]
+    if finish:
+        pieces.append({"choices": [{"delta": {}, "finish_reason": finish}]})
+    lines = [f"data: {json.dumps(piece)}\n\n" for piece in pieces]
+    return (
+        200,
+        {"Content-Type": "text/event-stream"},
+        "".join([*lines, "data: [DONE]\n\n" * done]).encode(),
+    )
+
+
+def test_a_stream_joins_to_the_draw(server: Scripted, connect: Callable) -> None:
+    """Streamed reasoning stands in one pair of tags, as in a whole answer."""
+    engine = connect()
+    server.chat = lambda body, n: events(
+        {"reasoning": "It "}, {"reasoning": "rains."}, {"content": "Te"}, {"content": "a."}
+    )
+    assert "".join(engine.stream(ask())) == "<think>\nIt rains.\n</think>\n\nTea."
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        events({"content": "Half"}, finish=None, done=False),
+        events(finish=None, done=False),
+        (200, {}, b'data: {"error": {"message": "out of memory"}}\n\n'),
+        events({"content": "Half"}, finish="abort"),
+    ],
+    ids=["cut", "empty", "error", "abort"],
+)
+def test_a_stream_that_breaks_off_is_no_answer(
+    server: Scripted, connect: Callable, reply: Reply
+) -> None:
+    """Without its end a stream is an error, whatever came before."""
+    engine = connect()
+    server.chat = lambda body, n: reply
+    with pytest.raises(EngineError):
+        list(engine.stream(ask()))
+
+
+def test_a_draw_that_was_given_up_is_no_answer(server: Scripted, connect: Callable) -> None:
+    """A server that aborts a draw has not answered."""
+    engine = connect()
+    whole = json.loads(answer("Half")[2])
+    whole["choices"][0]["finish_reason"] = "abort"
+    server.chat = lambda body, n: (200, {}, json.dumps(whole).encode())
+    with pytest.raises(EngineError, match="ended a draw with 'abort'"):
+        engine.generate([ask()])
+
+
+def test_the_key_is_not_repeated(server: Scripted, connect: Callable) -> None:
+    """A server that echoes the key in its refusal does not bring it into the error."""
+    engine = connect()
+    server.chat = lambda body, n: (401, {}, f"Bearer {KEY} is unknown".encode())
+    with pytest.raises(EngineError, match=r"Bearer \*\*\* is unknown") as caught:
+        engine.generate([ask()])
+    assert KEY not in str(caught.value)
+
+
+def test_waiting_for_a_turn_is_not_lateness(server: Scripted, connect: Callable) -> None:
+    """Many requests behind few places finish, though all of them take longer than a deadline."""
+    engine = connect(concurrency=2, timeout=0.4, deadline=0.4)
+    server.chat = lambda body, n: (time.sleep(0.05), answer())[1]
+    assert len(engine.generate([ask(f"{n}") for n in range(40)])) == 40
+
+
+def test_progress_is_told_in_the_callers_thread(server: Scripted, connect: Callable) -> None:
+    """What progress does, and what it raises, happens where the call was made."""
+    engine = connect()
+    seen: list[str] = []
+    engine.generate(
+        [ask("1"), ask("2")], progress=lambda *_: seen.append(threading.current_thread().name)
+    )
+    assert seen == [threading.current_thread().name] * 2
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.generate([ask("1"), ask("2")], progress=stop)
+
+
+def test_closing_ends_a_call_in_another_thread(server: Scripted, connect: Callable) -> None:
+    """A call that is under way when its engine is closed fails and does not wait for ever."""
+    engine = connect()
+    server.chat = lambda body, n: (time.sleep(1), answer())[1]
+    failed: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            engine.generate([ask()])
+        except EngineError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    time.sleep(0.2)
+    engine.close()
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    assert "closed" in str(failed[0])
+
+
+def test_a_password_in_the_address_is_refused() -> None:
+    """An address would stand in logs and errors: no secret may be in it."""
+    with pytest.raises(ConfigError, match="holds a password"):
+        RemoteEngine("m", RemoteConfig(base_url="http://ada:secret@127.0.0.1:1/v1"))

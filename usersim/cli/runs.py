@@ -11,7 +11,13 @@ from rich.text import Text
 
 from usersim.cli.console import console, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
-from usersim.cli.simulate import EngineOption, ModelOption, PresetOption, open_simulator
+from usersim.cli.simulate import (
+    BaseUrlOption,
+    EngineOption,
+    ModelOption,
+    PresetOption,
+    open_simulator,
+)
 from usersim.corpus import RefusedRows, RunRecord
 from usersim.errors import ConfigError
 from usersim.simulator.running import CHUNK
@@ -54,6 +60,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
     adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    base_url: BaseUrlOption = None,
     preset: PresetOption = "small",
     seed: Annotated[int | None, typer.Option(help="Reproduces the answers.")] = None,
     chunk: Annotated[
@@ -65,7 +72,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a long list of requests; the same command goes on where it was interrupted."""
-    with open_simulator(corpus, user, model, engine, preset) as sim:
+    with open_simulator(corpus, user, model, engine, preset, base_url) as sim:
         if adapter is not None:
             sim.use_adapter(adapter)
         if dry_run:

@@ -12,8 +12,10 @@ from rich.text import Text
 
 from usersim.cli.console import console, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
-from usersim.config import PipelineConfig, Preset
-from usersim.engines.select import EngineName
+from usersim.config import PipelineConfig, Preset, RemoteConfig
+from usersim.engines import Engine
+from usersim.engines.select import EngineName, load_engine
+from usersim.errors import ConfigError
 from usersim.simulator import (
     ARMS,
     ArmName,
@@ -31,6 +33,10 @@ ModelOption = Annotated[
 EngineOption = Annotated[
     EngineName, typer.Option(help="What runs the model; 'auto' takes vLLM on a GPU.")
 ]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option("--base-url", help="Ask the server there, as from serve-engine; ends with /v1."),
+]
 PresetOption = Annotated[Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU.")]
 DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
 
@@ -42,12 +48,37 @@ def register(app: typer.Typer) -> None:
 
 
 def open_simulator(
-    corpus: str, user: str | None, model: str, engine: EngineName, preset: Preset
+    corpus: str,
+    user: str | None,
+    model: str,
+    engine: EngineName,
+    preset: Preset,
+    base_url: str | None = None,
 ) -> UserSimulator:
-    """Return a simulator over an existing corpus."""
-    config = PipelineConfig.preset(preset)
+    """Return a simulator over an existing corpus.
+
+    Raises:
+        ConfigError: If engine and address do not fit each other.
+    """
     return UserSimulator(
-        open_corpus(corpus), user_id=user, model=model, engine=engine, config=config
+        open_corpus(corpus),
+        user_id=user,
+        model=model,
+        engine=engine
+        if base_url is None and engine != "remote"
+        else _remote(model, engine, base_url),
+        config=PipelineConfig.preset(preset),
+    )
+
+
+def _remote(model: str, engine: EngineName, base_url: str | None) -> Engine:
+    if engine not in ("auto", "remote") or base_url is None:
+        raise ConfigError(
+            f"engine {engine!r} and base URL {base_url!r} do not fit each other",
+            hint="give --base-url http://HOST:PORT/v1 with --engine remote, or with no engine",
+        )
+    return load_engine(
+        model, engine="remote", config=RemoteConfig(base_url=base_url, tokenizer=model)
     )
 
 
@@ -64,6 +95,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    base_url: BaseUrlOption = None,
     preset: PresetOption = "small",
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
     *,
@@ -73,7 +105,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with open_simulator(corpus, user, model, engine, preset) as sim:
+    with open_simulator(corpus, user, model, engine, preset, base_url) as sim:
         if adapter is not None:
             sim.use_adapter(adapter)
         answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)

@@ -12,6 +12,7 @@ import queue
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Self, TypeVar
 
 from usersim.config import RemoteConfig
@@ -29,7 +30,7 @@ from usersim.engines.base import (
 )
 from usersim.engines.embedded import model_digest, model_folder
 from usersim.engines.loading import load_texts
-from usersim.engines.remote_http import Transport
+from usersim.engines.remote_http import NotFoundError, Transport
 from usersim.engines.remote_probe import Probed, probe
 from usersim.engines.remote_wire import (
     Json,
@@ -109,8 +110,7 @@ class RemoteEngine:
         found = self._probed
         return Capabilities(
             logprobs=found.directed,
-            adapters=self._texts is not None
-            and (self._config.load_adapters or len(found.names) > 1),
+            adapters=self._config.load_adapters or len(found.names) > 1,
             structured=found.patterns,
             streaming=True,
             seeds="rounding" if found.directed else "none",
@@ -156,40 +156,81 @@ class RemoteEngine:
         self._prepare(requests)
         asks = [(at, index) for at, one in enumerate(requests) for index in range(one.n)]
         work = [partial(self._drawn, requests[at], index) for at, index in asks]
-        found = self._http.run(self._together(work, [at for at, _ in asks], progress))
+        found = self._all(work, [at for at, _ in asks], progress)
         draws: list[list[Draw]] = [[] for _ in requests]
         for (at, _), draw in zip(asks, found, strict=True):
             draws[at].append(draw)
         return [tuple(own) for own in draws]
 
-    async def _together(
+    def _all(
         self,
         work: Sequence[Callable[[], Coroutine[None, None, Result]]],
         owners: Sequence[int],
         progress: Progress | None,
     ) -> list[Result]:
-        """Await everything; the first failure takes the rest back."""
+        """Do everything; the first failure takes the rest back. Progress is told in this thread."""
+        finished: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        future = self._http.submit(self._together(work, finished))
+        future.add_done_callback(lambda _: finished.put(None))
         left = Counter(owners)
         total = len(left)
+        try:
+            while (place := finished.get()) is not None:
+                left[owners[place]] -= 1
+                if progress and not left[owners[place]]:
+                    progress(sum(not count for count in left.values()), total)
+        except BaseException:
+            future.cancel()
+            raise
+        return self._http.wait(future)
 
-        async def one(place: int) -> Result:
-            result = await work[place]()
-            left[owners[place]] -= 1
-            if progress and not left[owners[place]]:
-                progress(sum(not count for count in left.values()), total)
-            return result
+    async def _together(
+        self,
+        work: Sequence[Callable[[], Coroutine[None, None, Result]]],
+        finished: queue.SimpleQueue[int | None],
+    ) -> list[Result]:
+        results: dict[int, Result] = {}
+        places = iter(range(len(work)))
+
+        async def worker() -> None:
+            # As many as may be under way: what waits has no body in memory yet.
+            for place in places:
+                results[place] = await work[place]()
+                finished.put(place)
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(place)) for place in range(len(work))]
+                for _ in range(min(self._config.concurrency, len(work))):
+                    group.create_task(worker())
         except* UsersimError as failures:
             raise failures.exceptions[0] from None
-        return [task.result() for task in tasks]
+        return [results[place] for place in range(len(work))]
 
     async def _drawn(self, request: GenerateRequest, index: int) -> Draw:
         path, body = drawing(self._texts, request, index, directed=self._probed.directed)
-        answer = await self._http.post(path, self._named(request.adapter, body))
-        return draw_of(self._texts, first(answer, "choices"), request)
+        return await self._asked(
+            request.adapter,
+            path,
+            body,
+            lambda answer: draw_of(self._texts, first(answer, "choices"), request),
+        )
+
+    async def _asked(
+        self, adapter: AdapterRef | None, path: str, body: Json, read: Callable[[Json], Result]
+    ) -> Result:
+        """Ask the base model or an adapter; one that the server forgot is loaded once more.
+
+        Raises:
+            NotFoundError: If the server does not know the base model.
+        """
+        named = self._named(adapter, body)
+        try:
+            return await self._http.post(path, named, read)
+        except NotFoundError:
+            if adapter is None:
+                raise
+            await self._load(adapter)
+            return await self._http.post(path, named, read)
 
     def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:
         """Yield the first draw of `request` piece by piece; the pieces join to its text.
@@ -209,15 +250,13 @@ class RemoteEngine:
         path, body = drawing(self._texts, request, 0, directed=self._probed.directed)
         body = self._named(request.adapter, body | {"stream": True})
         inbox: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
-        pumping = asyncio.run_coroutine_threadsafe(
-            pump(self._http.events(path, body), inbox), self._http.loop
-        )
+        pumping = self._http.submit(pump(self._http.events(path, body), inbox))
         pieces, whole = Pieces(request.stop), Whole(self._texts)
         try:
             while (event := inbox.get()) is not None:
                 if (text := whole.more(event)) and (piece := pieces.more(text)):
                     yield piece
-            pumping.result()
+            self._http.wait(pumping)
         finally:
             pumping.cancel()
         draw = draw_of(self._texts, whole.choice(), request)
@@ -249,17 +288,19 @@ class RemoteEngine:
         work: list[Callable[[], Coroutine[None, None, Score]]] = []
         for request in requests:
             prompt, own = self._texts.scored(request)
-            body = self._named(request.adapter, forcing(prompt, own))
-            work.append(partial(self._scored, body, len(own)))
-        return self._http.run(self._together(work, range(len(work)), progress))
+            work.append(partial(self._scored, request.adapter, prompt, own))
+        return self._all(work, range(len(work)), progress)
 
-    async def _scored(self, body: Json, n_tokens: int) -> Score:
-        values = logprobs_of(first(await self._http.post("completions", body), "choices"))
-        if len(values) != n_tokens:
-            raise EngineResponseError(
-                f"the server told {len(values)} log-probabilities of {n_tokens} tokens"
-            )
-        return Score(tuple(values))
+    async def _scored(self, adapter: AdapterRef | None, prompt: list[int], own: list[int]) -> Score:
+        def read(answer: Json) -> Score:
+            values = logprobs_of(first(answer, "choices"))
+            if len(values) != len(own):
+                raise EngineResponseError(
+                    f"the server told {len(values)} log-probabilities of {len(own)} tokens"
+                )
+            return Score(tuple(values))
+
+        return await self._asked(adapter, "completions", forcing(prompt, own), read)
 
     # ------------------------------------------------------------------ adapters
 
@@ -290,13 +331,14 @@ class RemoteEngine:
         for ref in sorted((ref for ref in refs if ref), key=lambda ref: ref.name):
             if ref.name in self._loaded:
                 continue
-            if self._base is not None:
+            # A server elsewhere may serve what is not on this machine.
+            if self._base is not None and Path(ref.path).is_dir():
                 check_adapter(ref, self._base)
             if ref.name not in self._probed.names:
-                self._load(ref)
+                self._http.run(self._load(ref))
             self._loaded.add(ref.name)
 
-    def _load(self, ref: AdapterRef) -> None:
+    async def _load(self, ref: AdapterRef) -> None:
         hint = "serve it (usersim serve-engine --corpus STORE), or allow loading at run time"
         if not self._config.load_adapters:
             raise AdapterLoadError(
@@ -304,7 +346,7 @@ class RemoteEngine:
             )
         body = {"lora_name": ref.name, "lora_path": ref.path}
         try:
-            self._http.run(self._http.command("load_lora_adapter", body))
+            await self._http.command("load_lora_adapter", body)
         except EngineError as error:
             if error.retryable:
                 raise

@@ -9,25 +9,32 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from usersim.config import RemoteConfig
+from usersim.engines.remote_limiter import Limiter
 from usersim.errors import (
+    ConfigError,
     EngineError,
     EngineResponseError,
     EngineTimeoutError,
     EngineUnavailableError,
     MissingDependencyError,
     UsersimError,
+    boundary,
 )
 
 if TYPE_CHECKING:
     import httpx2
     from tenacity import RetryCallState
 
-__all__ = ["Limiter", "Transport"]
+__all__ = ["NotFoundError", "Transport"]
 
 T = TypeVar("T")
 
@@ -40,59 +47,25 @@ MOST_TOLD = 300
 """Characters of a server's own words in an error."""
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 OVERLOAD = frozenset({429, 503, 529})
-
-
-class Limiter:
-    """How many requests may be under way: halved by overload, raised one by one by success.
-
-    Additive increase, multiplicative decrease, as TCP does (Chiu and Jain, 1989).
-
-    Args:
-        most: Upper bound, and the first limit.
-
-    Example:
-        >>> limiter = Limiter(8)
-        >>> limiter.overloaded(8); limiter.limit
-        4.0
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.limit = float(most)
-        self._active = 0
-        self._free = asyncio.Condition()
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[int]:
-        """Wait for a turn.
-
-        Yields:
-            How many requests are under way with it.
-        """
-        async with self._free:
-            await self._free.wait_for(lambda: self._active < max(int(self.limit), 1))
-            self._active += 1
-        try:
-            yield self._active
-        finally:
-            async with self._free:
-                self._active -= 1
-                self._free.notify_all()
-
-    def overloaded(self, active: int) -> None:
-        """Note that the server refused one of `active` requests that were under way."""
-        # One burst of refusals halves once: later ones were sent under the old limit.
-        self.limit = max(min(self.limit, active / 2), 1.0)
-
-    def succeeded(self) -> None:
-        """Note an answer."""
-        self.limit = min(self.limit + 1 / self.limit, float(self.most))
+UNKNOWN_CALLER = frozenset({401, 403})
+NOT_FOUND = 404
 
 
 class _RefusedError(EngineUnavailableError):
     """A status that may pass; carries how long the server asks to wait."""
 
     wait: float = 0.0
+
+
+class NotFoundError(EngineError):
+    """The server knows no such path or model, which it may have known before it started again."""
+
+
+@dataclass
+class _Patience:
+    """Seconds left for one request, its tries and pauses together."""
+
+    left: float
 
 
 class Transport:
@@ -102,6 +75,7 @@ class Transport:
         config: Where it is, and how patient to be.
 
     Raises:
+        ConfigError: If the address holds a password.
         MissingDependencyError: If the extra `remote` is not installed.
     """
 
@@ -110,44 +84,69 @@ class Transport:
             import httpx2
         except ImportError as error:
             raise MissingDependencyError("httpx2", extra="remote", why="a remote engine") from error
+        if urlsplit(config.base_url).password:
+            raise ConfigError(
+                "base_url holds a password, which would stand in logs and errors",
+                hint=f"put the server's key into the environment as {config.api_key_variable}",
+            )
+        self.base_url = config.base_url
         self._config = config
-        key = os.environ.get(config.api_key_variable, "")
+        self._key = os.environ.get(config.api_key_variable, "")
         self._client = httpx2.AsyncClient(
             base_url=config.base_url.rstrip("/") + "/",
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx2.Timeout(config.deadline, connect=CONNECT_SECONDS),
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            timeout=httpx2.Timeout(config.timeout, connect=CONNECT_SECONDS),
             limits=httpx2.Limits(max_connections=config.concurrency + 4),
             trust_env=False,  # a proxy or a .netrc must not see what a person said
         )
         self.limiter = Limiter(config.concurrency)
-        self.base_url = config.base_url
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="usersim-remote", daemon=True
         )
         self._thread.start()
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that everything runs in."""
-        return self._loop
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin `work` in the loop.
+
+        Raises:
+            EngineError: If the transport is closed.
+        """
+        if self._loop.is_closed():
+            work.close()
+            raise EngineError(f"the connection to {self.base_url!r} is closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` in the loop and wait for it; Ctrl-C cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self.wait(self.submit(work))
+
+    def wait(self, future: Future[T]) -> T:
+        """Wait for submitted work; Ctrl-C cancels it.
+
+        Raises:
+            EngineError: If the transport was closed in the meantime.
+        """
         try:
             return future.result()
+        except CancelledError as error:
+            raise EngineError(f"the connection to {self.base_url!r} was closed") from error
         except BaseException:
             future.cancel()
             raise
 
-    async def post(self, path: str, body: Json) -> Json:
-        """Send `body` and return the answer.
+    async def post(self, path: str, body: Json, read: Callable[[Json], T]) -> T:
+        """Send `body` and return what `read` makes of the answer.
+
+        Args:
+            path: Below the base URL.
+            body: Sent as JSON.
+            read: What it raises counts as an answer that cannot be read, and is tried again.
 
         Raises:
             EngineError: If the server refuses the request; what may pass was tried again.
         """
-        return await self._patiently("POST", path, body)
+        return await self._patiently("POST", path, body, read, self._config.tries)
 
     async def command(self, path: str, body: Json) -> None:
         """Send `body` where the answer is a word, not JSON.
@@ -155,15 +154,15 @@ class Transport:
         Raises:
             EngineError: As `post`.
         """
-        await self._patiently("POST", path, body, read=False)
+        await self._patiently("POST", path, body, None, self._config.tries)
 
-    async def get(self, path: str) -> Json:
-        """Return what is at `path`.
+    async def get(self, path: str, read: Callable[[Json], T]) -> T:
+        """Return what `read` makes of what is at `path`; soon given up, as nothing was done yet.
 
         Raises:
             EngineError: As `post`.
         """
-        return await self._patiently("GET", path, None)
+        return await self._patiently("GET", path, None, read, min(self._config.tries, 3))
 
     async def events(self, path: str, body: Json) -> AsyncIterator[Json]:
         """Send `body` and yield the server-sent events of the answer.
@@ -173,25 +172,64 @@ class Transport:
 
         Raises:
             EngineError: As `post`, without another try: pieces may have been used already.
+            EngineUnavailableError: If the server breaks off.
         """
         import httpx2
 
         try:
-            async with self._client.stream("POST", path, json=body) as answer:
+            async with (
+                self.limiter.turn() as active,
+                self._client.stream("POST", path, json=body) as answer,
+            ):
                 if answer.is_error:
-                    raise self._refused(path, answer, await answer.aread())
-                async for line in answer.aiter_lines():
+                    raise self._refused(path, answer, await answer.aread(), active)
+                async for line in self._lines(path, answer):
                     data = line.removeprefix("data:").strip()
                     if line.startswith("data:") and data != "[DONE]":
-                        yield _read(path, data.encode())
+                        event = _parsed(path, data.encode())
+                        if "error" in event:
+                            raise EngineUnavailableError(
+                                f"{path!r} of {self.base_url!r} broke off: "
+                                f"{self._words(data.encode())}"
+                            )
+                        yield event
         except httpx2.HTTPError as error:
             raise self._unreachable(path, error) from error
 
+    async def _lines(self, path: str, answer: httpx2.Response) -> AsyncIterator[str]:
+        """Yield a stream's lines; what keeps it alive without a word counts as silence.
+
+        Yields:
+            Lines with data.
+
+        Raises:
+            EngineTimeoutError: If no data comes for `timeout` seconds.
+        """
+        lines = answer.aiter_lines()
+        while True:
+            try:
+                async with asyncio.timeout(self._config.timeout):
+                    while not (line := await anext(lines)).startswith("data:"):
+                        pass
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise self._late(path, self._config.timeout) from error
+            yield line
+
     def close(self) -> None:
-        """Close the connections and end the thread."""
+        """Take back what is under way, close the connections and end the thread."""
         if self._loop.is_closed():
             return
-        self.run(self._client.aclose())
+
+        async def leave() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await self._client.aclose()
+
+        self.run(leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -199,75 +237,102 @@ class Transport:
     # ------------------------------------------------------------------ tries
 
     async def _patiently(
-        self, method: str, path: str, body: Json | None, *, read: bool = True
-    ) -> Json:
+        self,
+        method: str,
+        path: str,
+        body: Json | None,
+        read: Callable[[Json], T] | None,
+        tries: int,
+    ) -> T:
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-        tries = AsyncRetrying(
-            retry=retry_if_exception(lambda e: isinstance(e, UsersimError) and e.retryable),
-            stop=stop_after_attempt(self._config.tries),
-            wait=_pause,
+        patience = _Patience(self._config.deadline)
+
+        def pause(state: RetryCallState) -> float:
+            seconds = _pause(state)
+            patience.left -= seconds
+            return seconds
+
+        trying = AsyncRetrying(
+            retry=retry_if_exception(
+                lambda e: isinstance(e, UsersimError) and e.retryable and patience.left > 0
+            ),
+            stop=stop_after_attempt(tries),
+            wait=pause,
             reraise=True,
         )
-        try:
-            async with asyncio.timeout(self._config.deadline):
-                return await tries(self._once, method, path, body, read)
-        except TimeoutError as error:
-            raise EngineTimeoutError(
-                f"{path!r} of {self._config.base_url!r} was not answered within "
-                f"{self._config.deadline:g} s",
-                hint="raise RemoteConfig.deadline, or look at the server",
-            ) from error
+        return await trying(self._once, method, path, body, read, patience)
 
-    async def _once(self, method: str, path: str, body: Json | None, read: bool) -> Json:  # noqa: FBT001 - tenacity hands arguments on by place
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        body: Json | None,
+        read: Callable[[Json], T] | None,
+        patience: _Patience,
+    ) -> T:
         import httpx2
 
         async with self.limiter.turn() as active:
+            started = self._loop.time()
+            limit = max(min(self._config.timeout, patience.left), 0.001)
             try:
-                answer = await self._client.request(method, path, json=body)
-            except httpx2.TimeoutException as error:
+                async with asyncio.timeout(limit):
+                    answer = await self._client.request(method, path, json=body)
+            except (TimeoutError, httpx2.TimeoutException) as error:
                 self.limiter.overloaded(active)
-                raise self._unreachable(path, error) from error
+                raise self._late(path, limit) from error
             except httpx2.HTTPError as error:
                 raise self._unreachable(path, error) from error
+            finally:
+                patience.left -= self._loop.time() - started
             if answer.is_error:
-                if answer.status_code in OVERLOAD:
-                    self.limiter.overloaded(active)
-                raise self._refused(path, answer, answer.content)
-            found: Json = _read(path, answer.content) if read else {}
+                raise self._refused(path, answer, answer.content, active)
             self.limiter.succeeded()
-            return found
+        if read is None:
+            return cast("T", None)
+        with boundary(EngineResponseError, f"reading the answer of {path!r}"):
+            return read(_parsed(path, answer.content))
 
-    def _unreachable(self, path: str, error: httpx2.HTTPError) -> EngineError:
-        import httpx2
+    # ------------------------------------------------------------------ errors
 
-        kind = (
-            EngineTimeoutError
-            if isinstance(error, httpx2.TimeoutException)
-            else EngineUnavailableError
+    def _late(self, path: str, seconds: float) -> EngineTimeoutError:
+        return EngineTimeoutError(
+            f"{path!r} of {self.base_url!r} was not answered within {seconds:.3g} s",
+            hint="raise RemoteConfig.timeout and deadline, or look at the server",
         )
-        return kind(
-            f"{path!r} of {self._config.base_url!r} cannot be reached: "
-            f"{type(error).__name__}: {error}",
+
+    def _unreachable(self, path: str, error: httpx2.HTTPError) -> EngineUnavailableError:
+        return EngineUnavailableError(
+            f"{path!r} of {self.base_url!r} cannot be reached: {type(error).__name__}: {error}",
             hint="is the server running there? `usersim serve-engine` starts one",
         )
 
-    def _refused(self, path: str, answer: httpx2.Response, content: bytes) -> EngineError:
+    def _words(self, content: bytes) -> str:
+        """Return a server's own words, short and without the key, which it may have repeated."""
+        words = " ".join(content.decode("utf-8", "replace").split())
+        return (words.replace(self._key, "***") if self._key else words)[:MOST_TOLD]
+
+    def _refused(
+        self, path: str, answer: httpx2.Response, content: bytes, active: int
+    ) -> EngineError:
         status = answer.status_code
-        words = " ".join(content.decode("utf-8", "replace").split())[:MOST_TOLD]
-        message = f"{path!r} of {self._config.base_url!r} was refused with status {status}: {words}"
+        message = (
+            f"{path!r} of {self.base_url!r} was refused with status {status}: "
+            f"{self._words(content)}"
+        )
+        if status in OVERLOAD:
+            self.limiter.overloaded(active)
         if status in RETRIED:
-            refusal = _RefusedError(
-                message, hint="the server is overloaded or ill; try again later"
-            )
+            refusal = _RefusedError(message, hint="the server is overloaded; try again later")
             refusal.wait = _retry_after(answer.headers.get("Retry-After"))
             return refusal
-        hints = {
-            401: f"put the server's key into the environment as {self._config.api_key_variable}",
-            403: f"put the server's key into the environment as {self._config.api_key_variable}",
-            404: "look at base_url, which ends with /v1, and at the model's name",
-        }
-        return EngineError(message, hint=hints.get(status, ""))
+        if status == NOT_FOUND:
+            return NotFoundError(
+                message, hint="look at base_url, which ends with /v1, and at the model's name"
+            )
+        key = f"put the server's key into the environment as {self._config.api_key_variable}"
+        return EngineError(message, hint=key if status in UNKNOWN_CALLER else "")
 
 
 def _pause(state: RetryCallState) -> float:
@@ -281,13 +346,19 @@ def _pause(state: RetryCallState) -> float:
 
 def _retry_after(header: str | None) -> float:
     """Return the seconds that a `Retry-After` header asks for; 0 if it names none."""
+    if not header:
+        return 0.0
     try:
-        return max(float(header or 0), 0.0)
+        return max(float(header), 0.0)
     except ValueError:
-        return 0.0  # a date: the back-off does
+        pass
+    try:
+        return max((parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds(), 0.0)
+    except ValueError:
+        return 0.0
 
 
-def _read(path: str, content: bytes) -> Json:
+def _parsed(path: str, content: bytes) -> Json:
     try:
         found = cast("object", json.loads(content))
     except ValueError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from usersim.engines.base import GenerateRequest, ScoreRequest
 from usersim.engines.remote_http import Transport
-from usersim.engines.remote_wire import draw_of, drawing, first, forcing, logprobs_of
+from usersim.engines.remote_wire import Json, draw_of, drawing, first, forcing, logprobs_of
 from usersim.engines.texts import Texts
 from usersim.errors import EngineError, UsersimError
 
@@ -49,9 +49,7 @@ def probe(http: Transport, model: str, texts: Texts | None) -> Probed:
     Raises:
         EngineError: If it cannot be reached, or does not serve the model.
     """
-    listed = http.run(http.get("models"))
-    first(listed, "data")
-    models = {str(one.get("id")): one for one in listed["data"]}
+    models = http.run(http.get("models", _models))
     if model not in models:
         raise EngineError(
             f"{http.base_url!r} does not serve {model!r}; it serves {sorted(models)[:8]!r}",
@@ -69,6 +67,11 @@ def probe(http: Transport, model: str, texts: Texts | None) -> Probed:
     return found
 
 
+def _models(answer: Json) -> dict[str, Json]:
+    first(answer, "data")
+    return {str(one["id"]): one for one in answer["data"]}
+
+
 def _tried(attempt: Callable[[], bool]) -> bool:
     try:
         return attempt()
@@ -83,14 +86,17 @@ def _forces(http: Transport, model: str, texts: Texts) -> bool:
     ask = ScoreRequest(prompt=_ASKED, continuation="rain, letters", end=False)
     prompt, own = texts.scored(ask)
     body = {"model": model, **forcing(prompt, own)}
-    choice = first(http.run(http.post("completions", body)), "choices")
+    choice = http.run(http.post("completions", body, lambda answer: first(answer, "choices")))
     return choice.get("token_ids") == own and len(logprobs_of(choice)) == len(own)
 
 
 def _draw(http: Transport, model: str, texts: Texts | None, ask: GenerateRequest) -> str:
     path, body = drawing(texts, ask, 0, directed=False)
-    choice = first(http.run(http.post(path, {"model": model, **body})), "choices")
-    return draw_of(texts, choice, ask).text
+
+    def read(answer: Json) -> str:
+        return draw_of(texts, first(answer, "choices"), ask).text
+
+    return http.run(http.post(path, {"model": model, **body}, read))
 
 
 def _keeps_to_patterns(http: Transport, model: str, texts: Texts | None) -> bool:
@@ -103,4 +109,4 @@ def _goes_on(http: Transport, model: str) -> bool:
     ask = GenerateRequest(
         prompt=(("user", "Count to nine."),), prefix=counted, max_tokens=4, temperature=0
     )
-    return not _draw(http, model, None, ask).lstrip().startswith("1")
+    return _draw(http, model, None, ask).lstrip().startswith("5")

@@ -13,7 +13,7 @@ from usersim import transcript
 from usersim.engines.base import Draw, GenerateRequest
 from usersim.engines.texts import Texts, cut_at
 from usersim.engines.vllm_directions import drawn, forced
-from usersim.errors import EngineResponseError
+from usersim.errors import EngineError, EngineResponseError, EngineUnavailableError
 
 __all__ = [
     "Json",
@@ -29,6 +29,8 @@ __all__ = [
 
 Json = Mapping[str, Any]
 
+FINISHED = frozenset({"stop", "length"})
+"""Reasons for which a whole draw ends; others mean that it was given up."""
 MOST_TOLD = 300
 """Characters of a server's own words in an error."""
 
@@ -87,14 +89,22 @@ def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw
 
     Token ids are read as every engine reads them. Without them the server's text is taken, whose
     length is then counted, or guessed from its bytes where there is no tokenizer.
+
+    Raises:
+        EngineError: If the server gave the draw up.
     """
+    if choice.get("finish_reason") not in FINISHED:
+        raise EngineError(
+            f"the server ended a draw with {choice.get('finish_reason')!r}",
+            hint="look at the server's log",
+        )
     tokens = choice.get("token_ids")
     finish: Literal["end", "stop", "length"]
     if texts is not None and isinstance(tokens, list):
         text, finish = texts.finished(cast("list[int]", tokens), request.stop)
         count = len(cast("list[int]", tokens))
     else:
-        text, stopped = cut_at(_text_of(choice), request.stop)
+        text, stopped = cut_at(_joined(*_parts_of(choice)), request.stop)
         # A server leaves the stop string out, and calls this end and the model's own "stop".
         stopped = stopped or choice.get("stop_reason") in request.stop
         cut = choice.get("finish_reason") == "length"
@@ -142,13 +152,13 @@ class Whole:
         self._texts = texts
         self._tokens: list[int] = []
         self._values: list[float] = []
-        self._text = ""
+        self._text = self._reasoning = ""
         self._last: dict[str, Any] = {}
 
     def more(self, event: Json) -> str:
         """Take one event and return the text so far; empty if it brought none."""
         if not event.get("choices"):
-            return ""
+            return ""  # a usage count, say
         choice = first(event, "choices")
         self._last |= {name: value for name, value in choice.items() if value is not None}
         self._values += logprobs_of(choice)
@@ -156,12 +166,23 @@ class Whole:
         if self._texts is not None and tokens is not None:
             self._tokens += cast("list[int]", tokens)
             return self._texts.decode(self._tokens)
-        self._text += _text_of(choice)
-        return self._text
+        reasoning, content = _parts_of(choice)
+        self._reasoning += reasoning
+        self._text += content
+        return _joined(self._reasoning, self._text)
 
     def choice(self) -> Json:
-        """Return the whole as one choice."""
-        whole = {**self._last, "text": self._text, "logprobs": {"token_logprobs": self._values}}
+        """Return the whole as one choice.
+
+        Raises:
+            EngineUnavailableError: If the stream broke off before its end.
+        """
+        if "finish_reason" not in self._last:
+            raise EngineUnavailableError(
+                "the server's stream broke off before its end", hint="ask again"
+            )
+        whole = {**self._last, "text": _joined(self._reasoning, self._text)}
+        whole["logprobs"] = {"token_logprobs": self._values}
         whole.pop("delta", None)
         whole.pop("token_ids", None)
         return whole | {"token_ids": self._tokens} if self._tokens else whole
@@ -176,12 +197,18 @@ async def pump(events: AsyncIterator[Json], inbox: queue.SimpleQueue[Json | None
         inbox.put(None)
 
 
-def _text_of(choice: Json) -> str:
-    """Return a choice's text; reasoning that a server split off goes back before the action."""
+def _parts_of(choice: Json) -> tuple[str, str]:
+    """Return the reasoning that a server split off, in either spelling, and the rest."""
     message: object = choice.get("message") or choice.get("delta")
     if not isinstance(message, dict):
-        return str(choice.get("text") or "")
+        return "", str(choice.get("text") or "")
     found = cast("dict[str, Any]", message)
-    reasoning = found.get("reasoning") or found.get("reasoning_content")
-    content = str(found.get("content") or "")
-    return f"{transcript.OPEN}{reasoning}{transcript.CLOSE}{content}" if reasoning else content
+    reasoning = found.get("reasoning") or found.get("reasoning_content") or ""
+    return str(reasoning), str(found.get("content") or "")
+
+
+def _joined(reasoning: str, content: str) -> str:
+    """Put reasoning back before the action, inside the tags; a stream's is closed by the action."""
+    if not reasoning:
+        return content
+    return f"{transcript.OPEN}{reasoning}" + (f"{transcript.CLOSE}{content}" if content else "")
