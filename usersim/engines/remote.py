@@ -331,10 +331,11 @@ class RemoteEngine:
         for ref in sorted((ref for ref in refs if ref), key=lambda ref: ref.name):
             if ref.name in self._loaded:
                 continue
+            served = ref.name in self._probed.names
             # A server elsewhere may serve what is not on this machine.
-            if self._base is not None and Path(ref.path).is_dir():
+            if self._base is not None and not (served and not Path(ref.path).is_dir()):
                 check_adapter(ref, self._base)
-            if ref.name not in self._probed.names:
+            if not served:
                 self._http.run(self._load(ref))
             self._loaded.add(ref.name)
 
