@@ -1,6 +1,8 @@
 """Ingest: `Corpus.add` against a raw `sqlite3` `executemany` of the same prepared rows.
 
-Run as `python benchmarks/bench_ingest.py [--rows 200000] [--repeats 3] [--no-memory]`.
+Run as `python benchmarks/bench_ingest.py [--rows 200000] [--repeats 3] [--no-memory]
+[--by-time]`. Rows stand user by user, as exports mostly do; with `--by-time` they stand as a
+log would have them, every user's rows strewn over the whole file.
 The raw side gets rows that are parsed, checked, hashed and placed already, a table with the
 same columns and indexes, the same pragmas, and batches of the same size: a floor that no
 loader into this schema can pass. Both sides alternate in one run; medians count.
@@ -36,24 +38,26 @@ PRAGMAS = (
 )
 
 
-def write_corpus(path: Path, rows: int) -> None:
-    """Write a synthetic corpus: chats and survey answers, in the order of each user."""
+def write_corpus(path: Path, rows: int, *, by_time: bool = False) -> None:
+    """Write a synthetic corpus: chats and survey answers, user by user or in order of time."""
     rng = random.Random(0)
     with path.open("w", encoding="utf-8") as out:
         for index in range(rows):
-            out.write(json.dumps(synthetic_row(rng, index, rows)) + "\n")
+            user, order = divmod(index, max(1, rows // USERS))
+            if by_time:
+                order, user = divmod(index, USERS)
+            out.write(json.dumps(synthetic_row(rng, user, order)) + "\n")
 
 
-def synthetic_row(rng: random.Random, index: int, rows: int) -> dict[str, object]:
+def synthetic_row(rng: random.Random, user: int, order: int) -> dict[str, object]:
     """Return one row; half are free text after two messages, half a scale of five."""
-    user, order = divmod(index, max(1, rows // USERS))
     row: dict[str, object] = {
         "user_id": f"user{user}",
         "timestamp": f"2025-01-{order % 28 + 1:02d}T10:00:00Z",
         "order": order,
     }
     question = {"role": "user", "name": "survey", "content": " ".join(rng.choices(WORDS, k=30))}
-    if index % 2:
+    if order % 2:
         row |= {"context": [question], "action": rng.choice(SCALE), "action_type": "scale"}
         row |= {"options": SCALE, "metadata": {"item": f"q{order}"}}
         return row
@@ -128,10 +132,10 @@ def load_only(source: str, store: str) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def compare(rows: int, repeats: int, folder: Path) -> None:
+def compare(rows: int, repeats: int, folder: Path, *, by_time: bool) -> None:
     """Print medians and the ratio of both sides."""
     source = folder / "corpus.jsonl"
-    write_corpus(source, rows)
+    write_corpus(source, rows, by_time=by_time)
     time_corpus(folder, source)
     ddl, insert, values = prepared(folder / "corpus.db")
     raw: list[float] = []
@@ -152,6 +156,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory part")
+    parser.add_argument("--by-time", action="store_true", help="rows of all users mixed")
     parser.add_argument("--load", nargs=2, metavar=("SOURCE", "STORE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
@@ -159,7 +164,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        compare(options.rows, options.repeats, folder)
+        compare(options.rows, options.repeats, folder, by_time=options.by_time)
         if not options.no_memory:
             small, large = peak_memory(100_000, folder), peak_memory(1_000_000, folder)
             print(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
+from usersim.cli.demo import print_leakage
 from usersim.cli.demo_data import demo_rows
 from usersim.corpus import Corpus
+from usersim.evaluation.leakage import LeakageRow, LeakageTable
 
 pytest.importorskip("numpy")
 
@@ -35,3 +39,32 @@ def test_the_same_seed_draws_the_same_people_in_the_same_order() -> None:
     """People and the order of their answers depend on the seed alone."""
     assert list(demo_rows(2, seed=1)) == list(demo_rows(2, seed=1))
     assert list(demo_rows(2, seed=1)) != list(demo_rows(2, seed=2))
+
+
+def test_a_figure_that_nothing_gives_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    """No trace of a kind was scored or refused: the demo's leakage table says so, not NaN."""
+    nothing = LeakageRow(
+        source="forward",
+        n=2,
+        refused=0.0,
+        refused_by={},
+        gain_valid=0.25,
+        gain_refused=math.nan,
+        masking_cost=0.0,
+        trace_only_share=math.nan,
+        plausibility=math.nan,
+        kept=0.5,
+    )
+    table = LeakageTable(
+        rows=(nothing,),
+        points=(),
+        unit="nats",
+        n_interactions=0,
+        empty_share=math.nan,
+        diagnostics={"L6": math.nan},
+    )
+    print_leakage(table)
+    shown = capsys.readouterr().out
+    assert "nan" not in shown
+    assert shown.count("–") == 5
+    assert "+0.250" in shown

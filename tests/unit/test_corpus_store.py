@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from usersim.config import HistoryConfig
-from usersim.corpus import Corpus, Response, schema
+from usersim.corpus import Corpus, Response, loading, schema
 from usersim.corpus.database import Database
 from usersim.corpus.tables import SCHEMA_VERSION, SEARCH_TABLE, metadata
 from usersim.errors import (
@@ -56,6 +56,27 @@ def test_a_store_comes_back_as_it_was(corpus, tmp_path):
             ("ada", 8, 2),
             ("bob", 4, 1),
         ]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7, 100])
+def test_places_do_not_depend_on_batches(monkeypatch, batch):
+    """Users within a batch, across batches, added to later: the same positions and splits."""
+    monkeypatch.setattr(loading, "_BATCH_ROWS", batch)
+    talks = [{**row, "conversation_id": f"talk {row['order'] // 4}"} for row in rows("cid", 12)]
+    source = [*rows("ada")[::-1], *talks, *rows("bob", 5)]
+    with Corpus.open(":memory:") as whole, Corpus.open(":memory:") as parts:
+        whole.add(source)
+        parts.add(source[:8])
+        parts.add(source[8:])
+        expected = [
+            *(("ada", i, "train" if i < 8 else "held_out") for i in range(10)),
+            *(("bob", i, "train" if i < 4 else "held_out") for i in range(5)),
+            *(("cid", i, "train" if i < 8 else "held_out") for i in range(12)),
+        ]
+        for corpus in (whole, parts):
+            found = [(row.user_id, row.position, row.split) for row in corpus.interactions()]
+            assert found == expected
+            assert [row.action for row in corpus.history("ada")] == [f"ada {i}" for i in range(8)]
 
 
 def test_interactions_are_filtered_and_ordered(corpus):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 import time
@@ -17,9 +18,10 @@ from usersim.cli.console import console, notes, stages
 from usersim.cli.demo_data import demo_rows
 from usersim.cli.simulate import first_people, print_measurement
 from usersim.config import PipelineConfig
+from usersim.evaluation import LeakageTable
 from usersim.simulator import ArmName, Measurement, UserSimulator
 
-__all__ = ["register"]
+__all__ = ["print_leakage", "register"]
 
 ARMS: tuple[ArmName, ...] = (
     "chance",
@@ -148,7 +150,7 @@ def _results(sim: UserSimulator, measured: Measurement, out: Path) -> None:
         )
         console.print(Text(f"what the person answered: {question.action_text}"))
     _say("Leakage")
-    _leakage(measured)
+    print_leakage(measured.leakage)
     _say("Files")
     adapter = sim.adapter.folder if sim.adapter else None
     for name, path in {
@@ -160,25 +162,33 @@ def _results(sim: UserSimulator, measured: Measurement, out: Path) -> None:
         console.print(Text(f"  {name}: {path}"))
 
 
-def _leakage(measured: Measurement) -> None:
+def print_leakage(leakage: LeakageTable) -> None:
+    """Print the guards' figures as a table."""
     table = Table("figure", "value")
-    leakage = measured.leakage
     table.add_row("interactions with a decision", str(leakage.n_interactions))
-    table.add_row("of them kept without a trace", f"{leakage.empty_share:.0%}")
+    table.add_row("of them kept without a trace", _figure(leakage.empty_share, ".0%"))
     for row in leakage.rows:
         figures = {
             "traces": f"{row.n}",
-            "refused by a guard": f"{row.refused:.0%}",
-            **{f"refused by {guard}": f"{share:.0%}" for guard, share in row.refused_by.items()},
-            "kept": f"{row.kept:.0%}",
-            "mean gain of those that passed": f"{row.gain_valid:+.3f}",
-            "mean gain of the refused ones": f"{row.gain_refused:+.3f}",
-            "gain lost by masking (L2)": f"{row.masking_cost:.3f}",
-            "gain that remains without the context (L3)": f"{row.trace_only_share:.0%}",
-            "plausibility (L4), nats a token": f"{row.plausibility:+.2f}",
+            "refused by a guard": _figure(row.refused, ".0%"),
+            **{
+                f"refused by {guard}": _figure(share, ".0%")
+                for guard, share in row.refused_by.items()
+            },
+            "kept": _figure(row.kept, ".0%"),
+            "mean gain of those that passed": _figure(row.gain_valid, "+.3f"),
+            "mean gain of the refused ones": _figure(row.gain_refused, "+.3f"),
+            "gain lost by masking (L2)": _figure(row.masking_cost, ".3f"),
+            "gain that remains without the context (L3)": _figure(row.trace_only_share, ".0%"),
+            "plausibility (L4), nats a token": _figure(row.plausibility, "+.2f"),
         }
         for name, value in figures.items():
             table.add_row(Text(f"{row.source}: {name}"), value)
     for name, value in leakage.diagnostics.items():
-        table.add_row(Text(name), f"{value:.3f}")
+        table.add_row(Text(name), _figure(value, ".3f"))
     console.print(table)
+
+
+def _figure(value: float, form: str) -> str:
+    """Return a figure in a format, and a dash where there is nothing to take it from."""
+    return "–" if math.isnan(value) else format(value, form)

@@ -70,7 +70,7 @@ class Load:
         self._tally = Tally()
         self._refused = RefusedRows()
         self._counts = _Counts()
-        self._writer = RowWriter(database)
+        self._writer = RowWriter(database, train_share=config.train_share)
         self._checker = RowChecker(config, user_id=options.user_id, tally=self._tally)
 
     def run(self, records: Records) -> LoadReport:
@@ -121,12 +121,8 @@ class Load:
         return name
 
     def _record(self, number: int, record: object, make: RowMaker) -> None:
-        if isinstance(record, Unreadable):
-            self._refuse(number, RowError("", record.row["_raw"], record.reason), record.row)
-            return
         if not isinstance(record, dict):
-            reason = f"is not an object but a {type(record).__name__}"
-            self._refuse(number, RowError("", record, reason), {"_raw": record})
+            self._refuse_piece(number, record)
             return
         fields = cast("dict[str, object]", record)
         if "context" in fields and "action" in fields:  # a row already; refusals of any format too
@@ -152,6 +148,13 @@ class Load:
         if prepared is not None:
             counts.batch.append(prepared)
             counts.chars += len(prepared.context)
+
+    def _refuse_piece(self, number: int, record: object) -> None:
+        if isinstance(record, Unreadable):
+            self._refuse(number, RowError("", record.row["_raw"], record.reason), record.row)
+            return
+        reason = f"is not an object but a {type(record).__name__}"
+        self._refuse(number, RowError("", record, reason), {"_raw": record})
 
     def _refuse(self, number: int, error: RowError, row: Mapping[str, object]) -> None:
         self._counts.read += 1

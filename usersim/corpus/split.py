@@ -7,7 +7,8 @@ change a split; they know no store.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from typing import NamedTuple
 
 from usersim.types import Split
@@ -61,14 +62,11 @@ def place(rows: Iterable[Row], *, train_share: float = 0.8) -> list[Place]:
         ['train', 'train', 'held_out']
     """
     ordered = sorted(rows, key=_age)
-    sizes: dict[Hashable, int] = {}
-    for row in ordered:
-        talk = _conversation(row)
-        sizes[talk] = sizes.get(talk, 0) + 1
-    learned = _oldest(sizes, train_share * len(ordered))
+    talks = [_conversation(row) for row in ordered]
+    learned = _oldest(Counter(talks), train_share * len(ordered))
     return [
-        Place(row.arrival, position, "train" if _conversation(row) in learned else "held_out")
-        for position, row in enumerate(ordered)
+        Place(row.arrival, position, "train" if talk in learned else "held_out")
+        for position, (row, talk) in enumerate(zip(ordered, talks, strict=True))
     ]
 
 
@@ -82,7 +80,7 @@ def _conversation(row: Row) -> Hashable:
     return ("alone", row.arrival) if row.conversation is None else ("shared", row.conversation)
 
 
-def _oldest(sizes: dict[Hashable, int], target: float) -> set[Hashable]:
+def _oldest(sizes: Mapping[Hashable, int], target: float) -> set[Hashable]:
     """Return the oldest conversations whose rows together come nearest to `target`."""
     names = list(sizes)
     if len(names) < 2:  # noqa: PLR2004 - one conversation cannot be split

@@ -1,14 +1,15 @@
 """Writing prepared rows into the store, in batches, and placing the users they touched.
 
-Each batch is one transaction. It marks its users as not placed; a load ends by computing
-position and split of every such user. After a kill the marks remain, and the next opening
-finishes the work, so a reader never sees half a split.
+Each batch is one transaction. It places the users it brings in, and marks the users it adds
+to as not placed; a load ends by computing position and split of every such user. After a kill
+the marks remain, and the next opening finishes the work, so a reader never sees half a split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -37,7 +38,8 @@ _COLUMNS = (
     "split",
 )
 _CACHED = 100_000
-_PLACED_AT_ONCE = 20_000
+_PLACED_AT_ONCE = 100_000  # rows of one transaction: users may be strewn over the whole table
+_FETCHED_AT_ONCE = 1_000
 _T = TypeVar("_T")
 
 
@@ -46,9 +48,11 @@ class RowWriter:
 
     Args:
         database: The store.
+        train_share: Share of a user's rows that may be learned from.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, train_share: float) -> None:
+        self._train_share = train_share
         marks = ", ".join([database.mark] * len(_COLUMNS))
         self._insert = (
             f"INSERT INTO interactions ({', '.join(_COLUMNS)}) VALUES ({marks}) "  # noqa: S608 - constants
@@ -83,43 +87,67 @@ class RowWriter:
     def _rows(
         self, connection: Connection, batch: Sequence[PreparedRow]
     ) -> list[tuple[object, ...]]:
-        """Return the rows as the table takes them.
-
-        Positions count on from what the user has, and everything counts as train: where the
-        source is in order, placing then changes the held-out rows alone.
-        """
-        owners = self._owners(connection, list(dict.fromkeys(row.user_id for row in batch)))
+        """Return the rows as the table takes them, each with its place as far as it is known."""
+        owners, new = self._owners(connection, dict.fromkeys(row.user_id for row in batch))
         talks = self._conversations(connection, batch, owners)
+        places = self._places(batch, owners, new)
         rows: list[tuple[object, ...]] = []
-        counts = self._next
-        for row in batch:
+        for row, place_of in zip(batch, places, strict=True):
             owner = owners[row.user_id]
-            position = counts[owner]
-            counts[owner] = position + 1
             talk = None if row.conversation is None else talks[owner, row.conversation]
-            rows.append((owner, talk, *row[2:], position, "train"))
+            rows.append((owner, talk, *row[2:], *place_of))
         return rows
 
-    def _owners(self, connection: Connection, names: list[str]) -> dict[str, int]:
-        """Return the row ids of users, made where new, all marked as not placed."""
+    def _places(
+        self, batch: Sequence[PreparedRow], owners: dict[str, int], new: set[str]
+    ) -> list[tuple[int, str]]:
+        """Return the position and split of each row.
+
+        Those of a user who came with this batch are final unless more follows. To what another
+        user has, positions count on and everything counts as train: where the source is in
+        order, placing then changes the held-out rows alone.
+        """
+        places: list[tuple[int, str]] = [(0, "train")] * len(batch)
+        fresh: dict[str, list[Row]] = {name: [] for name in new}
+        counts = self._next
+        for index, row in enumerate(batch):
+            if row.user_id in fresh:
+                fresh[row.user_id].append(Row(index, row.conversation, row.moment, row.order))
+            else:
+                owner = owners[row.user_id]
+                places[index] = (counts[owner], "train")
+                counts[owner] += 1
+        for name, rows in fresh.items():
+            counts[owners[name]] = len(rows)
+            for spot in place(rows, train_share=self._train_share):
+                places[spot.arrival] = spot[1:]
+        return places
+
+    def _owners(
+        self, connection: Connection, names: dict[str, None]
+    ) -> tuple[dict[str, int], set[str]]:
+        """Return the row ids of users, made where new, and who is new.
+
+        New ones count as placed, the others as not placed.
+        """
         if len(self._users) > _CACHED:
             self._users.clear()
             self._next.clear()
         unknown = [name for name in names if name not in self._users]
         found = _ids(connection, unknown)
         new = [name for name in unknown if name not in found]
+        for chunk in _chunks(list(found.values())):
+            self._count(connection, chunk)
         if new:
-            values = [{"user_id": name, "placed": False, "indexed_upto": 0} for name in new]
+            values = [{"user_id": name, "placed": True, "indexed_upto": 0} for name in new]
             connection.execute(insert(users), values)
             found |= _ids(connection, new)
         self._users |= found
-        for chunk in _chunks([found[name] for name in unknown]):
-            self._count(connection, chunk)
         owners = {name: self._users[name] for name in names}
-        for chunk in _chunks(list(owners.values())):
+        for chunk in _chunks([owners[name] for name in names.keys() - set(new)]):
             mark = update(users).where(users.c.id.in_(chunk), users.c.placed.is_(True))
             connection.execute(mark.values(placed=False))
-        return owners
+        return owners, set(new)
 
     def _count(self, connection: Connection, owners: list[int]) -> None:
         counted = (
@@ -209,7 +237,7 @@ def _place(
     connection: Connection, database: Database, owners: list[int], train_share: float
 ) -> None:
     table = interactions.c
-    rows = connection.execute(
+    query = (
         select(
             table.user_id,
             table.id,
@@ -221,20 +249,25 @@ def _place(
         )
         .where(table.user_id.in_(owners))
         .order_by(table.user_id)
-    ).all()
-    changes: list[tuple[object, ...]] = []
-    for _, group in groupby(rows, key=lambda row: row[0]):
+        .execution_options(yield_per=_FETCHED_AT_ONCE)
+    )
+    moved: list[tuple[object, int]] = []
+    resplit: list[tuple[object, int]] = []
+    for _, group in groupby(connection.execute(query), key=itemgetter(0)):
         mine = list(group)
-        now = {row[1]: (row[5], row[6]) for row in mine}
-        places = place((Row(*row[1:5]) for row in mine), train_share=train_share)
-        changes += [
-            (spot.position, spot.split, spot.arrival)
-            for spot in places
-            if now[spot.arrival] != (spot.position, spot.split)
-        ]
-    if changes:
-        sql = "UPDATE interactions SET position = ?, split = ? WHERE id = ?"
-        connection.exec_driver_sql(sql.replace("?", database.mark), changes)
+        now = {row[1]: row[5:] for row in mine}
+        for spot in place((Row(*row[1:5]) for row in mine), train_share=train_share):
+            position, split = now[spot.arrival]
+            if position != spot.position:
+                moved.append((spot.position, spot.arrival))
+            if split != spot.split:
+                resplit.append((spot.split, spot.arrival))
+    # Apart, because an index holds the position: most rows keep theirs.
+    for column, changes in (("position", moved), ("split", resplit)):
+        if changes:
+            changes.sort(key=itemgetter(1))  # in the order of the table: each page is met once
+            sql = f"UPDATE interactions SET {column} = ? WHERE id = ?"  # noqa: S608 - two constants
+            connection.exec_driver_sql(sql.replace("?", database.mark), changes)
     connection.execute(update(users).where(users.c.id.in_(owners)).values(placed=True))
 
 

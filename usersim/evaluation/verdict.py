@@ -37,7 +37,10 @@ def sentence(evaluation: Evaluation, comparison: Comparison) -> str:
 
 
 def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str]:
-    """Return a sentence per arm on each headline metric.
+    """Return what may be said of the arms on each headline metric.
+
+    An arm that differs gets a sentence of its own; those that cannot be told from the baseline
+    share one, so that a page of many arms is not a page of "not distinguishable".
 
     Args:
         evaluation: What was measured.
@@ -46,9 +49,18 @@ def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str
     Returns:
         Sentences, by metric.
     """
-    compared = evaluation.against(baseline or evaluation.baseline)
-    shown = {metric.name for metric in headline_metrics(evaluation)}
-    return [sentence(evaluation, c) for c in compared if c.metric in shown]
+    against = baseline or evaluation.baseline
+    compared = evaluation.against(against)
+    found: list[str] = []
+    for metric in headline_metrics(evaluation):
+        mine = [c for c in compared if c.metric == metric.name]
+        found += [sentence(evaluation, c) for c in mine if c.difference.excludes(0.0)]
+        alike = [c.arm for c in mine if not c.difference.excludes(0.0)]
+        if alike:
+            found.append(
+                f"{metric.label}: not distinguishable from {against}: {', '.join(alike)}."
+            )
+    return found
 
 
 def _signed(value: float) -> str:
