@@ -15,6 +15,7 @@
     ├─ TranscriptError               a text is not "reasoning, then action"; keeps the text
     ├─ EngineError                   running a model
     │  ├─ EngineUnavailableError     retryable
+    │  ├─ EngineNotFoundError        a server does not know the model or the path
     │  ├─ EngineTimeoutError         retryable
     │  ├─ EngineResponseError        retryable; a reply that cannot be read
     │  ├─ CapabilityError            the engine cannot do what was asked
@@ -57,6 +58,7 @@ __all__ = [
     "DivergedError",
     "EmptySplitError",
     "EngineError",
+    "EngineNotFoundError",
     "EngineResponseError",
     "EngineTimeoutError",
     "EngineUnavailableError",
@@ -175,9 +177,18 @@ class EngineError(UsersimError):
 
 
 class EngineUnavailableError(EngineError):
-    """The engine cannot be reached at the moment."""
+    """The engine cannot be reached at the moment.
+
+    Attributes:
+        wait: How long it asks to be left alone, seconds; 0 if it does not say.
+    """
 
     retryable: ClassVar[bool] = True
+    wait: float = 0.0
+
+
+class EngineNotFoundError(EngineError):
+    """A server knows no such model or path; it may have before it was started again."""
 
 
 class EngineTimeoutError(EngineError):

@@ -17,9 +17,10 @@ from sqlalchemy import Connection
 
 from usersim.config import CorpusConfig
 from usersim.corpus.database import Database
+from usersim.corpus.prepared_rows import PreparedRow, Tally
 from usersim.corpus.readers import Codebook, Records, RowMaker, Unreadable, row_maker
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
-from usersim.corpus.rows import PreparedRow, RowChecker, Tally
+from usersim.corpus.rows import RowChecker
 from usersim.corpus.values import RowError
 from usersim.corpus.writer import RowWriter
 from usersim.errors import RefusedRowsError

@@ -18,9 +18,10 @@ from typing import cast
 import orjson
 
 from usersim.config import CorpusConfig
+from usersim.corpus.prepared_rows import PreparedQuestion, Tally
 from usersim.corpus.readers import Unreadable, open_source
 from usersim.corpus.report import RefusedRow, RefusedRows
-from usersim.corpus.rows import PreparedQuestion, RowChecker, Tally
+from usersim.corpus.rows import RowChecker
 from usersim.corpus.spaces import space_from_json
 from usersim.corpus.values import RowError, dump_json
 from usersim.errors import CorpusError

@@ -9,15 +9,14 @@ is written by hand. Knows values; knows no file format and no database.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import orjson
 
 from usersim.config import CorpusConfig
+from usersim.corpus.prepared_rows import PreparedQuestion, PreparedRow, Tally
 from usersim.corpus.spaces import LIMITS, implied_kind, new_space
 from usersim.corpus.values import (
     RowError,
@@ -30,7 +29,7 @@ from usersim.corpus.values import (
 from usersim.errors import ActionError
 from usersim.types import ActionSpace, Choice, FreeText, MultiChoice, Number, Scale
 
-__all__ = ["ROW_FIELDS", "PreparedQuestion", "PreparedRow", "RowChecker", "Tally"]
+__all__ = ["ROW_FIELDS", "RowChecker"]
 
 ROW_FIELDS = frozenset(
     {
@@ -80,53 +79,6 @@ _CANONICAL_ROLES = frozenset({"system", "user", "assistant"})
 _ONE_OF = (Choice, Scale)
 _CACHED_SPACES = 4096
 _KEY_CHARS = 40  # 160 bits of SHA-256: collisions are out of the question, indexes stay small
-_NAMED_FIELDS = 100  # most unknown fields that a report names
-
-
-class PreparedRow(NamedTuple):
-    """A row as the store takes it; JSON is text already."""
-
-    user_id: str
-    conversation: str | None
-    key: str
-    moment: float | None
-    order: float | None
-    source_id: str | None
-    timestamp: str | None
-    kind: str
-    space: str | None
-    action: str
-    context: str
-    metadata: str | None
-
-
-class PreparedQuestion(NamedTuple):
-    """A row without its action; JSON is text already."""
-
-    user_id: str
-    kind: str
-    space: str | None
-    context: str
-    metadata: str | None
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened to the rows of a load beside being kept or refused."""
-
-    truncated_messages: int = 0
-    replaced_characters: int = 0
-    unanswered: int = 0
-    other_users: int = 0
-    unknown_fields: Counter[str] = field(default_factory=Counter[str])
-    conversations: Counter[str] = field(default_factory=Counter[str])
-
-    def unknown(self, name: str) -> None:
-        """Count a field that the row format does not know."""
-        if name in self.unknown_fields or len(self.unknown_fields) < _NAMED_FIELDS:
-            self.unknown_fields[name] += 1
-        else:
-            self.unknown_fields["(others)"] += 1
 
 
 class RowChecker:

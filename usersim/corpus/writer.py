@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, func, insert, select, update
 
 from usersim.corpus.database import IN_CHUNK, Database
-from usersim.corpus.rows import PreparedRow
+from usersim.corpus.prepared_rows import PreparedRow
 from usersim.corpus.split import Row, place
 from usersim.corpus.tables import conversations, interactions, users
 

@@ -30,7 +30,7 @@ from usersim.engines.base import (
 )
 from usersim.engines.embedded import model_digest, model_folder
 from usersim.engines.loading import load_texts
-from usersim.engines.remote_http import NotFoundError, Transport
+from usersim.engines.remote_http import Transport
 from usersim.engines.remote_probe import Probed, probe
 from usersim.engines.remote_wire import (
     Json,
@@ -48,6 +48,7 @@ from usersim.errors import (
     AdapterLoadError,
     CapabilityError,
     EngineError,
+    EngineNotFoundError,
     EngineResponseError,
     UsersimError,
 )
@@ -221,12 +222,12 @@ class RemoteEngine:
         """Ask the base model or an adapter; one that the server forgot is loaded once more.
 
         Raises:
-            NotFoundError: If the server does not know the base model.
+            EngineNotFoundError: If the server does not know the base model.
         """
         named = self._named(adapter, body)
         try:
             return await self._http.post(path, named, read)
-        except NotFoundError:
+        except EngineNotFoundError:
             if adapter is None:
                 raise
             await self._load(adapter)

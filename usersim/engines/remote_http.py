@@ -22,6 +22,7 @@ from usersim.engines.remote_limiter import Limiter
 from usersim.errors import (
     ConfigError,
     EngineError,
+    EngineNotFoundError,
     EngineResponseError,
     EngineTimeoutError,
     EngineUnavailableError,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import httpx2
     from tenacity import RetryCallState
 
-__all__ = ["NotFoundError", "Transport"]
+__all__ = ["Transport"]
 
 T = TypeVar("T")
 
@@ -49,16 +50,6 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 OVERLOAD = frozenset({429, 503, 529})
 UNKNOWN_CALLER = frozenset({401, 403})
 NOT_FOUND = 404
-
-
-class _RefusedError(EngineUnavailableError):
-    """A status that may pass; carries how long the server asks to wait."""
-
-    wait: float = 0.0
-
-
-class NotFoundError(EngineError):
-    """The server knows no such path or model, which it may have known before it started again."""
 
 
 @dataclass
@@ -324,11 +315,13 @@ class Transport:
         if status in OVERLOAD:
             self.limiter.overloaded(active)
         if status in RETRIED:
-            refusal = _RefusedError(message, hint="the server is overloaded; try again later")
+            refusal = EngineUnavailableError(
+                message, hint="the server is overloaded; try again later"
+            )
             refusal.wait = _retry_after(answer.headers.get("Retry-After"))
             return refusal
         if status == NOT_FOUND:
-            return NotFoundError(
+            return EngineNotFoundError(
                 message, hint="look at base_url, which ends with /v1, and at the model's name"
             )
         key = f"put the server's key into the environment as {self._config.api_key_variable}"
@@ -341,7 +334,7 @@ def _pause(state: RetryCallState) -> float:
 
     wait = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)(state)
     error = state.outcome.exception() if state.outcome else None
-    return max(wait, error.wait) if isinstance(error, _RefusedError) else wait
+    return max(wait, error.wait) if isinstance(error, EngineUnavailableError) else wait
 
 
 def _retry_after(header: str | None) -> float:

@@ -57,9 +57,7 @@ def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str
         found += [sentence(evaluation, c) for c in mine if c.difference.excludes(0.0)]
         alike = [c.arm for c in mine if not c.difference.excludes(0.0)]
         if alike:
-            found.append(
-                f"{metric.label}: not distinguishable from {against}: {', '.join(alike)}."
-            )
+            found.append(f"{metric.label}: not distinguishable from {against}: {', '.join(alike)}.")
     return found
 
 
