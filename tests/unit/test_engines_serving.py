@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,13 @@ import pytest
 from tests.fixtures.tiny import MakeAdapter
 from usersim.config import VllmConfig
 from usersim.engines import serving
-from usersim.engines.serving import Server, server_command, server_environment, usable_adapters
+from usersim.engines.serving import (
+    Server,
+    check_port,
+    server_command,
+    server_environment,
+    usable_adapters,
+)
 from usersim.errors import ConfigError, MissingDependencyError
 
 
@@ -83,6 +90,17 @@ def test_a_public_host_needs_a_key(tiny_model: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("USERSIM_API_KEY", "s3cret-key")
     assert "s3cret-key" not in " ".join(server_command(public))
     assert server_environment(public)["VLLM_API_KEY"] == "s3cret-key"
+
+
+def test_a_taken_port_is_told_at_once(tiny_model: Path) -> None:
+    """A port that another program listens on is refused before vLLM is started; a free one is not."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = Server(model=str(tiny_model), port=other.getsockname()[1])
+        with pytest.raises(ConfigError, match=f"port {taken.port}: .*in use"):
+            check_port(taken)
+    check_port(taken)
 
 
 def test_the_callers_environment_wins(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,7 @@ def serve_engine(  # noqa: PLR0913, PLR0917 - options of a command
     """
     from usersim.engines.serving import (
         Server,
+        check_port,
         server_command,
         server_environment,
         usable_adapters,
@@ -86,6 +87,7 @@ def serve_engine(  # noqa: PLR0913, PLR0917 - options of a command
     if show:
         console.print(shlex.join(command), soft_wrap=True, highlight=False, markup=False)
         return
+    check_port(server)
     notes.print(Text(f"serving {model!r} and {len(usable)} adapters; ready when this answers:"))
     notes.print(Text(f"  curl http://{host}:{port}/health"))
     notes.print(Text("connect with"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from usersim.engines.vllm_start import (
 )
 from usersim.errors import AdapterLoadError, ConfigError
 
-__all__ = ["Server", "server_command", "server_environment", "usable_adapters"]
+__all__ = ["Server", "check_port", "server_command", "server_environment", "usable_adapters"]
 
 SERVED_BY_PROCESS_ONLY = {"model", "disable_log_stats", "use_tqdm_on_load", "trust_remote_code"}
 KEY_VARIABLE = "USERSIM_API_KEY"
@@ -112,6 +113,25 @@ def server_command(server: Server) -> list[str]:
     if server.adapters:
         command += ["--lora-modules", *(f"{ref.name}={ref.path}" for ref in server.adapters)]
     return [*command, "--disable-uvicorn-access-log", *server.more]
+
+
+def check_port(server: Server) -> None:
+    """Find out that a port is taken before half a minute is spent on starting.
+
+    Raises:
+        ConfigError: If nothing can listen there.
+    """
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the server does it: a port that was just given up is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((server.host, server.port))
+        except OSError as error:
+            raise ConfigError(
+                f"nothing can listen on {server.host!r}, port {server.port}: {error.strerror}",
+                hint="end the program that does, or give another --port",
+            ) from error
 
 
 def server_environment(server: Server) -> dict[str, str]:
