@@ -93,7 +93,7 @@ def test_a_public_host_needs_a_key(tiny_model: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_taken_port_is_told_at_once(tiny_model: Path) -> None:
-    """A port that another program listens on is refused before vLLM is started; a free one is not."""
+    """A port that another program listens on is refused at once; a free one is not."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
