@@ -192,7 +192,7 @@ def test_a_finished_training_is_not_repeated(trained: TrainedAdapter, tiny_model
 
 def test_other_settings_are_another_adapter(trained: TrainedAdapter, tiny_model: Path, tmp_path):
     """What was cut off under other settings is not gone on with."""
-    config = FAST.model_copy(update={"seed": 1, "epochs": 1.0})
+    config = FAST.model_copy(update={"seed": 1, "epochs": 1.0, "evaluations": 1})
     steps: list[int] = []
 
     def stop() -> bool:

@@ -128,6 +128,8 @@ def test_public_names_are_strings_that_resolve(path: Path) -> None:
     assert isinstance(exports, list)
     assert all(isinstance(name, str) for name in exports)
     assert len(set(exports)) == len(exports)
+    if path.name == LOADED_BY_VLLM:
+        pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm")
     module = importlib.import_module(_name(path))
     assert [name for name in exports if not hasattr(module, name)] == []
 
