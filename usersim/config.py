@@ -299,12 +299,13 @@ class PipelineConfig(_Config):
             history=HistoryConfig(recent=6, similar=0, max_item_chars=200, max_context_chars=800),
             synthesis=SynthesisConfig(n_forward=2, n_backward=2, max_tokens=32),
             scoring=ScoringConfig(option_orders=1, samples=4, diagnostics=8),
-            # Few, short examples: many small steps, or the options' names are not learned; a heavy
-            # reasoning, or so small a model learns to act at once.
+            # Two passes in batches of many people: one pass in small steps ended overconfident
+            # (docs/adr/0011-user-model-trainer.md). A heavy reasoning, or so small a model learns
+            # to act at once.
             training=TrainingConfig(
-                epochs=1.0,
+                epochs=2.0,
                 evaluations=2,
-                batch_tokens=256,
+                batch_tokens=512,
                 learning_rate=5e-4,
                 reasoning_weight=2.0,
             ),

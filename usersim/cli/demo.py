@@ -90,7 +90,7 @@ def demo_config() -> PipelineConfig:
     tiny = PipelineConfig.preset("tiny")
     return tiny.model_copy(
         update={
-            "history": tiny.history.model_copy(update={"recent": 4}),
+            "history": tiny.history.model_copy(update={"recent": 2}),
             "synthesis": tiny.synthesis.model_copy(update={"n_forward": 1}),
             "scoring": tiny.scoring.model_copy(update={"diagnostics": 2}),
         }
