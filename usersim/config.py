@@ -299,7 +299,7 @@ class PipelineConfig(_Config):
             history=HistoryConfig(recent=6, similar=0, max_item_chars=200, max_context_chars=800),
             synthesis=SynthesisConfig(n_forward=2, n_backward=2, max_tokens=32),
             scoring=ScoringConfig(option_orders=1, samples=4, diagnostics=8),
-            # Two passes in batches of many people: one pass in small steps ended overconfident
+            # Two passes: fewer malformed draws than one; no setting was clearly better calibrated
             # (docs/adr/0011-user-model-trainer.md). A heavy reasoning, or so small a model learns
             # to act at once.
             training=TrainingConfig(
