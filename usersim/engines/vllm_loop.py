@@ -12,6 +12,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +71,9 @@ class EngineLoop:
         self._count = 0
         self._room = 0
         self._closing = False
+        # Held while something is put into the inbox and while it is closed: what is in it when the
+        # thread empties it for the last time is all that there will be.
+        self._gate = threading.Lock()
         self._engine: Any = None
         self._error: BaseException | None = None
         self._ready = threading.Event()
@@ -111,21 +115,24 @@ class EngineLoop:
                 yield ticket, output
         finally:
             if left:
-                self._post(lambda: self._cancel(left))
+                with suppress(EngineUnavailableError):  # a loop that has ended has nothing running
+                    self._post(lambda: self._cancel(left))
 
     def close(self) -> None:
         """End the engine; requests that are not done fail."""
-        self._closing = True
-        self._inbox.put(lambda: None)
+        with self._gate:
+            self._closing = True
+            self._inbox.put(lambda: None)
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
     # ------------------------------------------------------------------ from other threads
 
     def _post(self, act: Callable[[], None]) -> None:
-        if not self.alive:
-            raise self._gone()
-        self._inbox.put(act)
+        with self._gate:
+            if not self.alive:
+                raise self._gone()
+            self._inbox.put(act)
 
     def _gone(self) -> UsersimError:
         reason = f": {self._error}" if self._error is not None else ""
@@ -150,7 +157,8 @@ class EngineLoop:
             self._error = error
             logger.debug("vLLM stopped", exc_info=True)
         finally:
-            self._closing = True
+            with self._gate:
+                self._closing = True
             self._fail_all()
             if self._engine is not None:
                 self._stop(self._engine)
