@@ -169,11 +169,11 @@ class Transport:
 
         try:
             async with (
-                self.limiter.turn() as active,
+                self.limiter.turn() as turn,
                 self._client.stream("POST", path, json=body) as answer,
             ):
                 if answer.is_error:
-                    raise self._refused(path, answer, await answer.aread(), active)
+                    raise self._refused(path, answer, await answer.aread(), turn)
                 async for line in self._lines(path, answer):
                     data = line.removeprefix("data:").strip()
                     if line.startswith("data:") and data != "[DONE]":
@@ -264,21 +264,21 @@ class Transport:
     ) -> T:
         import httpx2
 
-        async with self.limiter.turn() as active:
+        async with self.limiter.turn() as turn:
             started = self._loop.time()
             limit = max(min(self._config.timeout, patience.left), 0.001)
             try:
                 async with asyncio.timeout(limit):
                     answer = await self._client.request(method, path, json=body)
             except (TimeoutError, httpx2.TimeoutException) as error:
-                self.limiter.overloaded(active)
+                self.limiter.overloaded(turn)
                 raise self._late(path, limit) from error
             except httpx2.HTTPError as error:
                 raise self._unreachable(path, error) from error
             finally:
                 patience.left -= self._loop.time() - started
             if answer.is_error:
-                raise self._refused(path, answer, answer.content, active)
+                raise self._refused(path, answer, answer.content, turn)
             self.limiter.succeeded()
         if read is None:
             return cast("T", None)
@@ -305,7 +305,7 @@ class Transport:
         return (words.replace(self._key, "***") if self._key else words)[:MOST_TOLD]
 
     def _refused(
-        self, path: str, answer: httpx2.Response, content: bytes, active: int
+        self, path: str, answer: httpx2.Response, content: bytes, turn: int
     ) -> EngineError:
         status = answer.status_code
         message = (
@@ -313,7 +313,7 @@ class Transport:
             f"{self._words(content)}"
         )
         if status in OVERLOAD:
-            self.limiter.overloaded(active)
+            self.limiter.overloaded(turn)
         if status in RETRIED:
             refusal = EngineUnavailableError(
                 message, hint="the server is overloaded; try again later"

@@ -19,14 +19,15 @@ class Limiter:
 
     Example:
         >>> limiter = Limiter(8)
-        >>> limiter.overloaded(8); limiter.limit
-        4.0
+        >>> limiter.limit
+        8.0
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.limit = float(most)
         self._active = 0
+        self._cuts = 0
         self._free = asyncio.Condition()
 
     @asynccontextmanager
@@ -34,22 +35,29 @@ class Limiter:
         """Wait for a turn.
 
         Yields:
-            How many requests are under way with it.
+            Which limit it was given under, for `overloaded`.
         """
         async with self._free:
             await self._free.wait_for(lambda: self._active < max(int(self.limit), 1))
             self._active += 1
+            given_under = self._cuts
         try:
-            yield self._active
+            yield given_under
         finally:
             async with self._free:
                 self._active -= 1
                 self._free.notify_all()
 
-    def overloaded(self, active: int) -> None:
-        """Note that the server refused one of `active` requests that were under way."""
-        # One burst of refusals halves once: later ones were sent under the old limit.
-        self.limit = max(min(self.limit, active / 2), 1.0)
+    def overloaded(self, given_under: int) -> None:
+        """Note that the server refused a request that is under way.
+
+        Args:
+            given_under: What `turn` yielded. A burst of refusals halves once: those that come
+                after it were sent under the old limit.
+        """
+        if given_under == self._cuts:
+            self._cuts += 1
+            self.limit = max(min(self.limit, self._active) / 2, 1.0)
 
     def succeeded(self) -> None:
         """Note an answer."""
