@@ -15,6 +15,7 @@
     ├─ TranscriptError               a text is not "reasoning, then action"; keeps the text
     ├─ EngineError                   running a model
     │  ├─ EngineUnavailableError     retryable
+    │  ├─ EngineAccessError          a server does not know the caller; its key is missing or wrong
     │  ├─ EngineNotFoundError        a server does not know the model or the path
     │  ├─ EngineTimeoutError         retryable
     │  ├─ EngineResponseError        retryable; a reply that cannot be read
@@ -57,6 +58,7 @@ __all__ = [
     "CorpusSchemaError",
     "DivergedError",
     "EmptySplitError",
+    "EngineAccessError",
     "EngineError",
     "EngineNotFoundError",
     "EngineResponseError",
@@ -185,6 +187,10 @@ class EngineUnavailableError(EngineError):
 
     retryable: ClassVar[bool] = True
     wait: float = 0.0
+
+
+class EngineAccessError(EngineError):
+    """A server does not know the caller, or does not let it do this."""
 
 
 class EngineNotFoundError(EngineError):

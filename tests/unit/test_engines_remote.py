@@ -20,6 +20,7 @@ from usersim.engines.remote import RemoteEngine
 from usersim.errors import (
     CapabilityError,
     ConfigError,
+    EngineAccessError,
     EngineError,
     EngineResponseError,
     EngineTimeoutError,
@@ -140,7 +141,7 @@ def ask(text: str = "Tea or coffee?", **settings: object) -> GenerateRequest:
 # ---------------------------------------------------------------------- what may pass
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 507, 524])
 def test_what_may_pass_is_tried_again(server: Scripted, connect: Callable, status: int) -> None:
     """A storm of refusals ends with every answer at its place, none lost and none twice."""
     engine = connect()
@@ -165,6 +166,26 @@ def test_retry_after_is_honoured(server: Scripted, connect: Callable) -> None:
     server.chat = lambda body, n: (429, {"Retry-After": "0.3"}, b"") if n == 1 else answer()
     engine.generate([ask()])
     assert server.times[1] - server.times[0] >= 0.3
+
+
+def test_a_pause_beyond_the_deadline_is_not_begun(server: Scripted, connect: Callable) -> None:
+    """A server that asks for a longer pause than there is time is told of at once, as it said."""
+    engine = connect(deadline=5)
+    server.chat = lambda body, n: (429, {"Retry-After": "60"}, b"come back later")
+    started = time.monotonic()
+    with pytest.raises(EngineUnavailableError, match="status 429: come back later"):
+        engine.generate([ask()])
+    assert time.monotonic() - started < 4
+    assert len(server.bodies) == 1
+
+
+def test_the_tries_are_told(server: Scripted, connect: Callable) -> None:
+    """What failed for good says how often it was tried."""
+    engine = connect(tries=3)
+    server.chat = lambda body, n: (502, {}, b"no replica")
+    with pytest.raises(EngineUnavailableError, match=r"no replica \(tried 3 times\)"):
+        engine.generate([ask()])
+    assert len(server.bodies) == 3
 
 
 def test_truncated_json_is_tried_again(server: Scripted, connect: Callable) -> None:
@@ -229,7 +250,7 @@ def test_overload_lowers_the_concurrency(server: Scripted, connect: Callable) ->
 # ---------------------------------------------------------------------- what does not pass
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 501])
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 422, 501])
 def test_what_does_not_pass_is_asked_once(
     server: Scripted, connect: Callable, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -430,7 +451,55 @@ def test_closing_ends_a_call_in_another_thread(server: Scripted, connect: Callab
     assert "closed" in str(failed[0])
 
 
-def test_a_password_in_the_address_is_refused() -> None:
+@pytest.mark.parametrize("who", ["ada:secret", "secret"])
+def test_a_secret_in_the_address_is_refused(who: str) -> None:
     """An address would stand in logs and errors: no secret may be in it."""
-    with pytest.raises(ConfigError, match="holds a password"):
-        RemoteEngine("m", RemoteConfig(base_url="http://ada:secret@127.0.0.1:1/v1"))
+    with pytest.raises(ConfigError, match="holds a password") as caught:
+        RemoteEngine("m", RemoteConfig(base_url=f"http://{who}@127.0.0.1:1/v1"))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000/v1", "http://", "http://[/v1"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    """An address without scheme or host is a wrong setting, not a server that is down."""
+    with pytest.raises(ConfigError, match="base_url"):
+        RemoteEngine("m", RemoteConfig(base_url=address))
+
+
+def test_a_line_break_behind_the_key_is_no_part_of_it(
+    server: Scripted, connect: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that came from a file with its line break is sent without it."""
+    engine = connect()
+    monkeypatch.setenv("USERSIM_API_KEY", f"{KEY}\r\n")
+    with RemoteEngine("m", engine._config) as other:
+        assert other.generate([ask()])[0][0].text == "Tea."
+        assert other._http._client.headers["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n{KEY}", f"{KEY}é"])
+def test_a_key_that_no_header_carries_is_refused_unseen(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """A broken key is a wrong setting; the error names the variable and not the key."""
+    monkeypatch.setenv("USERSIM_API_KEY", key)
+    with pytest.raises(ConfigError, match="the key in USERSIM_API_KEY holds") as caught:
+        RemoteEngine("m", RemoteConfig())
+    assert KEY not in f"{caught.value!r} {caught.value.hint}"
+
+
+def test_a_moved_server_is_named(server: Scripted, connect: Callable) -> None:
+    """A redirect is not followed, since a key would go along; the new address is told."""
+    engine = connect()
+    server.chat = lambda body, n: (308, {"Location": "https://new.example/v1"}, b"")
+    with pytest.raises(EngineError, match="status 308") as caught:
+        engine.generate([ask()])
+    assert "https://new.example/v1" in caught.value.hint
+
+
+def test_a_locked_door_is_not_taken_for_a_lack(server: Scripted) -> None:
+    """A server that wants a key for answers only is not one that cannot keep patterns."""
+    server.chat = lambda body, n: (401, {}, b"who are you")
+    config = RemoteConfig(base_url=f"http://127.0.0.1:{server.port}/v1")
+    with RemoteEngine("m", config) as engine, pytest.raises(EngineAccessError, match="who are"):
+        engine.generate([ask(pattern="[0-9]")])

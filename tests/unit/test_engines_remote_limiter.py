@@ -20,7 +20,7 @@ async def _burst(limiter: Limiter, n: int, *, refused: bool) -> None:
 
 
 def test_a_burst_of_refusals_halves_once() -> None:
-    """However many requests one overload refuses, the limit is halved; the next one halves again."""
+    """However many requests one overload refuses, the limit is halved; so again the next time."""
     limiter = Limiter(64)
     asyncio.run(_burst(limiter, 64, refused=True))
     assert limiter.limit == 32

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
@@ -15,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from usersim.config import RemoteConfig
+from usersim.engines.remote_access import check_address, key_in
 from usersim.engines.remote_limiter import Limiter
 from usersim.errors import (
-    ConfigError,
+    EngineAccessError,
     EngineError,
     EngineNotFoundError,
     EngineResponseError,
@@ -46,17 +45,21 @@ LONGEST_WAIT = 20.0
 """Longest pause between two tries, seconds, where the server does not name one."""
 MOST_TOLD = 300
 """Characters of a server's own words in an error."""
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+RETRIED = frozenset({408, 425, 429})
+"""Refusals of a client that may pass; of a server's failures all may but 501."""
 OVERLOAD = frozenset({429, 503, 529})
 UNKNOWN_CALLER = frozenset({401, 403})
 NOT_FOUND = 404
+SERVER_FAILED = 500
+NOT_IMPLEMENTED = 501
 
 
 @dataclass
 class _Patience:
-    """Seconds left for one request, its tries and pauses together."""
+    """Seconds left for one request, its tries and pauses together; how often it was tried."""
 
     left: float
+    tries: int = 0
 
 
 class Transport:
@@ -66,7 +69,7 @@ class Transport:
         config: Where it is, and how patient to be.
 
     Raises:
-        ConfigError: If the address holds a password.
+        ConfigError: If the address is none or holds a secret, or no header can carry the key.
         MissingDependencyError: If the extra `remote` is not installed.
     """
 
@@ -75,14 +78,10 @@ class Transport:
             import httpx2
         except ImportError as error:
             raise MissingDependencyError("httpx2", extra="remote", why="a remote engine") from error
-        if urlsplit(config.base_url).password:
-            raise ConfigError(
-                "base_url holds a password, which would stand in logs and errors",
-                hint=f"put the server's key into the environment as {config.api_key_variable}",
-            )
+        check_address(config)
         self.base_url = config.base_url
         self._config = config
-        self._key = os.environ.get(config.api_key_variable, "")
+        self._key = key_in(config.api_key_variable)
         self._client = httpx2.AsyncClient(
             base_url=config.base_url.rstrip("/") + "/",
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
@@ -172,7 +171,7 @@ class Transport:
                 self.limiter.turn() as turn,
                 self._client.stream("POST", path, json=body) as answer,
             ):
-                if answer.is_error:
+                if not answer.is_success:
                     raise self._refused(path, answer, await answer.aread(), turn)
                 async for line in self._lines(path, answer):
                     data = line.removeprefix("data:").strip()
@@ -235,7 +234,7 @@ class Transport:
         read: Callable[[Json], T] | None,
         tries: int,
     ) -> T:
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+        from tenacity import AsyncRetrying, retry_if_exception
 
         patience = _Patience(self._config.deadline)
 
@@ -246,13 +245,19 @@ class Transport:
 
         trying = AsyncRetrying(
             retry=retry_if_exception(
-                lambda e: isinstance(e, UsersimError) and e.retryable and patience.left > 0
+                lambda error: isinstance(error, UsersimError) and error.retryable
             ),
-            stop=stop_after_attempt(tries),
+            # A pause that would outlast the deadline is not begun.
+            stop=lambda _: patience.tries >= tries or patience.left <= 0,
             wait=pause,
             reraise=True,
         )
-        return await trying(self._once, method, path, body, read, patience)
+        try:
+            return await trying(self._once, method, path, body, read, patience)
+        except UsersimError as error:
+            if patience.tries > 1:
+                error.args = (f"{error} (tried {patience.tries} times)",)
+            raise
 
     async def _once(
         self,
@@ -265,6 +270,7 @@ class Transport:
         import httpx2
 
         async with self.limiter.turn() as turn:
+            patience.tries += 1
             started = self._loop.time()
             limit = max(min(self._config.timeout, patience.left), 0.001)
             try:
@@ -277,7 +283,7 @@ class Transport:
                 raise self._unreachable(path, error) from error
             finally:
                 patience.left -= self._loop.time() - started
-            if answer.is_error:
+            if not answer.is_success:
                 raise self._refused(path, answer, answer.content, turn)
             self.limiter.succeeded()
         if read is None:
@@ -295,7 +301,8 @@ class Transport:
 
     def _unreachable(self, path: str, error: httpx2.HTTPError) -> EngineUnavailableError:
         return EngineUnavailableError(
-            f"{path!r} of {self.base_url!r} cannot be reached: {type(error).__name__}: {error}",
+            f"{path!r} of {self.base_url!r} cannot be reached: "
+            f"{type(error).__name__}: {self._words(str(error).encode())}",
             hint="is the server running there? `usersim serve-engine` starts one",
         )
 
@@ -314,9 +321,12 @@ class Transport:
         )
         if status in OVERLOAD:
             self.limiter.overloaded(turn)
-        if status in RETRIED:
+        if status in RETRIED or (status >= SERVER_FAILED and status != NOT_IMPLEMENTED):
             refusal = EngineUnavailableError(
-                message, hint="the server is overloaded; try again later"
+                message,
+                hint="the server is overloaded; try again later"
+                if status in OVERLOAD
+                else "look at the server's log, and try again",
             )
             refusal.wait = _retry_after(answer.headers.get("Retry-After"))
             return refusal
@@ -324,8 +334,14 @@ class Transport:
             return EngineNotFoundError(
                 message, hint="look at base_url, which ends with /v1, and at the model's name"
             )
-        key = f"put the server's key into the environment as {self._config.api_key_variable}"
-        return EngineError(message, hint=key if status in UNKNOWN_CALLER else "")
+        if status in UNKNOWN_CALLER:
+            name = self._config.api_key_variable
+            return EngineAccessError(
+                message, hint=f"put the server's key into the environment as {name}"
+            )
+        moved = answer.headers.get("Location")
+        hint = f"set base_url to where it is: {self._words(moved.encode())}" if moved else ""
+        return EngineError(message, hint=hint)
 
 
 def _pause(state: RetryCallState) -> float:

@@ -10,7 +10,7 @@ from usersim.engines.base import GenerateRequest, ScoreRequest
 from usersim.engines.remote_http import Transport
 from usersim.engines.remote_wire import Json, draw_of, drawing, first, forcing, logprobs_of
 from usersim.engines.texts import Texts
-from usersim.errors import EngineError, UsersimError
+from usersim.errors import EngineAccessError, EngineError, UsersimError
 
 __all__ = ["Probed", "probe"]
 
@@ -76,8 +76,8 @@ def _tried(attempt: Callable[[], bool]) -> bool:
     try:
         return attempt()
     except UsersimError as error:
-        if error.retryable:
-            raise  # no answer is not a no
+        if error.retryable or isinstance(error, EngineAccessError):
+            raise  # no answer is not a no, and neither is a locked door
         logger.debug("the server cannot: %s", error)
         return False
 

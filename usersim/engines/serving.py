@@ -89,7 +89,7 @@ def server_command(server: Server) -> list[str]:
         MissingDependencyError: If vLLM is not installed.
         ModelLoadError: If the embedded model cannot be prepared.
     """
-    if not _loopback(server.host) and not os.environ.get(KEY_VARIABLE):
+    if not _loopback(server.host) and not os.environ.get(KEY_VARIABLE, "").strip():
         raise ConfigError(
             f"host {server.host!r} can be reached from other machines, and there is no key",
             hint=f"set {KEY_VARIABLE} to a secret that the clients know, or use 127.0.0.1",
@@ -146,7 +146,7 @@ def server_environment(server: Server) -> dict[str, str]:
             wanted["OMP_NUM_THREADS"] = str(server.config.threads)
     if server.load_adapters:
         wanted["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
-    key = os.environ.get(KEY_VARIABLE)
+    key = os.environ.get(KEY_VARIABLE, "").strip()  # as the clients read it
     if key:
         wanted["VLLM_API_KEY"] = key
     # The server keeps this process's id: its workers end when it is gone.

@@ -1,0 +1,49 @@
+"""Where a server is and with which key it is asked; knows no HTTP.
+
+No secret leaves this module but as a return value: not in an error, not in a log.
+"""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import urlsplit
+
+from usersim.config import RemoteConfig
+from usersim.errors import ConfigError, boundary
+
+__all__ = ["check_address", "key_in"]
+
+
+def check_address(config: RemoteConfig) -> None:
+    """Refuse an address that is none, or that would bring a secret into logs and errors.
+
+    Raises:
+        ConfigError: Without showing a secret.
+    """
+    with boundary(ConfigError, "reading base_url"):
+        address = urlsplit(config.base_url)
+    if address.username or address.password:
+        raise ConfigError(
+            "base_url holds a password or a name, which would stand in logs and errors",
+            hint=f"put the server's key into the environment as {config.api_key_variable}",
+        )
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ConfigError(
+            f"base_url {config.base_url!r} is no address",
+            hint="write it as http://HOST:PORT/v1",
+        )
+
+
+def key_in(variable: str) -> str:
+    """Return the key in an environment variable; empty if there is none.
+
+    Raises:
+        ConfigError: If no header can carry it; without showing it.
+    """
+    key = os.environ.get(variable, "").strip()  # a line break often comes with it from a file
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"the key in {variable} holds characters that no header can carry",
+            hint="look for line breaks and invisible characters in it",
+        )
+    return key
