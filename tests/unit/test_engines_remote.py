@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from usersim.config import RemoteConfig
 from usersim.engines import remote_http
-from usersim.engines.base import AdapterRef, GenerateRequest, ScoreRequest
+from usersim.engines.base import AdapterRef, Draw, GenerateRequest, ScoreRequest
 from usersim.engines.remote import RemoteEngine
 from usersim.errors import (
+    AdapterLoadError,
     CapabilityError,
     ConfigError,
     EngineAccessError,
@@ -31,7 +33,7 @@ Reply = tuple[int, dict[str, str], bytes]
 KEY = "s3cret-of-ada"
 
 
-def answer(text: str = "Tea.", **message: object) -> Reply:
+def answer(text: str | None = "Tea.", **message: object) -> Reply:
     """A chat completion."""
     choice = {"message": {"content": text, **message}, "finish_reason": "stop"}
     return 200, {}, json.dumps({"choices": [choice]}).encode()
@@ -320,13 +322,135 @@ def test_what_a_server_lacks_is_absent(server: Scripted, connect: Callable) -> N
     assert server.bodies == []
 
 
-def test_a_server_that_starts_over_takes_no_prefix(server: Scripted, connect: Callable) -> None:
-    """A server that ignores a text that was begun is found out, and refused for such requests."""
-    server.chat = lambda body, n: answer("1, 2, 3, 4, 5")
+def prompt_tokens(server: Scripted, *, goes_on: bool) -> None:
+    """Have the server tell usage as one that goes on with a begun turn, or as one that does not."""
+    spoken = server.chat
+
+    def told(body: dict, n: int) -> Reply:
+        status, headers, content = spoken(body, n)
+        begun = body["messages"][-1]["role"] == "assistant"
+        tokens = 9 + begun * (1 if goes_on else 6)
+        usage = {"prompt_tokens": tokens, "completion_tokens": 7}
+        return status, headers, json.dumps({**json.loads(content), "usage": usage}).encode()
+
+    server.chat = told
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["usage", "silent"])
+def test_a_server_that_starts_over_takes_no_prefix(
+    server: Scripted, connect: Callable, *, told: bool
+) -> None:
+    """A server that opens a new turn after one that was begun is found out, whatever it says."""
+    server.chat = lambda body, n: answer(" 5, 6, 7")
+    if told:
+        prompt_tokens(server, goes_on=False)
     engine = connect()
     with pytest.raises(CapabilityError, match="does not go on with a text that was begun"):
         engine.generate([ask(prefix="<think>\n")])
-    assert engine.generate([ask()])[0][0].text == "1, 2, 3, 4, 5"
+    assert engine.generate([ask()])[0][0].text == " 5, 6, 7"
+
+
+OPENED, CLOSED = "<think>\n", "<think>\nIt rains.\n</think>\n\n"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message", "text"),
+    [
+        (OPENED, {"reasoning": "It rains.\n"}, "It rains.\n"),
+        (OPENED, {"reasoning": "It rains.", "content": "Tea."}, "It rains.\n</think>\n\nTea."),
+        (CLOSED, {"content": "Tea."}, "Tea."),
+        (CLOSED, {"reasoning": "Tea."}, "Tea."),
+        ("", {"reasoning": "\nIt rains.\n", "content": "\n\nTea."}, f"{CLOSED}Tea."),
+    ],
+    ids=["opened", "opened and closed", "closed", "action called reasoning", "with line breaks"],
+)
+def test_split_off_reasoning_continues_the_prefix(
+    server: Scripted, connect: Callable, prefix: str, message: dict, text: str
+) -> None:
+    """A draw never repeats the tag that its prefix opened, streamed or whole."""
+    server.chat = lambda body, n: answer()
+    prompt_tokens(server, goes_on=True)
+    engine = connect()
+    server.chat = lambda body, n: (
+        events(*({name: value} for name, value in message.items()))
+        if body.get("stream")
+        else answer(message.get("content"), **message)
+    )
+    asked = ask(prefix=prefix)
+    assert engine.generate([asked])[0][0].text == text
+    assert "".join(engine.stream(asked)) == text
+    assert server.bodies[0]["messages"][-1]["content"] == (prefix or "Tea or coffee?")
+    assert server.bodies[0].get("continue_final_message", False) == bool(prefix)
+
+
+@pytest.mark.parametrize(
+    ("told", "finish"),
+    [
+        ({"stop_reason": "</think>"}, "stop"),
+        ({"matched_stop": "</think>"}, "stop"),
+        ({"stop_reason": None}, "end"),
+        ({"matched_stop": 2}, "end"),
+        ({}, "stop"),
+        ({"finish_reason": "length"}, "length"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_string_is_told_from_the_end(
+    server: Scripted, connect: Callable, told: dict, finish: str, *, stream: bool
+) -> None:
+    """Servers tell in two ways that a stop string ended a draw; one that is silent is believed."""
+    engine = connect()
+    last = {"delta": {}, "finish_reason": "stop", **told}
+    half = {"delta": {"content": "It rains."}, "finish_reason": None}
+    lines = "".join(f"data: {json.dumps({'choices': [one]})}\n\n" for one in (half, last))
+    whole = {"message": {"content": "It rains."}, "finish_reason": "stop", **told}
+    server.chat = lambda body, n: (
+        (200, {}, lines.encode())
+        if stream
+        else (200, {}, json.dumps({"choices": [whole]}).encode())
+    )
+    asked = ask(stop=("</think>",))
+    draw = streamed(engine, asked) if stream else engine.generate([asked])[0][0]
+    assert (draw.text, draw.finish) == ("It rains.", finish)
+
+
+def streamed(engine: RemoteEngine, asked: GenerateRequest) -> Draw:
+    """The draw that a stream returns."""
+    stream = engine.stream(asked)
+    while True:
+        try:
+            next(stream)
+        except StopIteration as end:
+            return end.value
+
+
+def test_the_servers_count_of_tokens_is_taken(server: Scripted, connect: Callable) -> None:
+    """A draw's length is what the server counted, whole or streamed; guessed where it did not."""
+    engine = connect()
+    server.chat = lambda body, n: answer("Tea.")
+    assert engine.generate([ask()])[0][0].n_tokens == 1
+    prompt_tokens(server, goes_on=True)
+    assert engine.generate([ask()])[0][0].n_tokens == 7
+    usage = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 7}}
+    status, headers, content = events({"content": "Tea."}, done=False)
+    server.chat = lambda body, n: (
+        status,
+        headers,
+        content + f"data: {json.dumps(usage)}\n\n".encode(),
+    )
+    assert streamed(engine, ask()).n_tokens == 7
+    assert server.bodies[-1]["stream_options"] == {"include_usage": True}
+
+
+def test_a_damaged_adapter_is_not_sent_to_a_server(
+    server: Scripted, connect: Callable, tmp_path: Path
+) -> None:
+    """Without a tokenizer too, a folder is checked before a server is asked to load it."""
+    engine = connect(load_adapters=True)
+    lost = AdapterRef("lost-1", str(tmp_path / "lost"), "1")
+    with pytest.raises(AdapterLoadError, match="is not an adapter folder"):
+        engine.generate([ask(adapter=lost)])
+    assert server.bodies == []
 
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])

@@ -35,6 +35,7 @@ from usersim.engines.remote_probe import Probed, probe
 from usersim.engines.remote_wire import (
     Json,
     Whole,
+    choice_of,
     draw_of,
     drawing,
     first,
@@ -56,6 +57,8 @@ from usersim.errors import (
 __all__ = ["RemoteEngine"]
 
 Result = TypeVar("Result")
+
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class RemoteEngine:
@@ -213,7 +216,7 @@ class RemoteEngine:
             request.adapter,
             path,
             body,
-            lambda answer: draw_of(self._texts, first(answer, "choices"), request),
+            lambda answer: draw_of(self._texts, choice_of(answer), request),
         )
 
     async def _asked(
@@ -249,10 +252,10 @@ class RemoteEngine:
         """
         self._prepare([request])
         path, body = drawing(self._texts, request, 0, directed=self._probed.directed)
-        body = self._named(request.adapter, body | {"stream": True})
+        body = self._named(request.adapter, body | STREAMED)
         inbox: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         pumping = self._http.submit(pump(self._http.events(path, body), inbox))
-        pieces, whole = Pieces(request.stop), Whole(self._texts)
+        pieces, whole = Pieces(request.stop), Whole(self._texts, request.prefix)
         try:
             while (event := inbox.get()) is not None:
                 if (text := whole.more(event)) and (piece := pieces.more(text)):
@@ -334,8 +337,9 @@ class RemoteEngine:
                 continue
             served = ref.name in self._probed.names
             # A server elsewhere may serve what is not on this machine.
-            if self._base is not None and not (served and not Path(ref.path).is_dir()):
-                check_adapter(ref, self._base)
+            checked = self._base is not None or self._config.load_adapters
+            if checked and not (served and not Path(ref.path).is_dir()):
+                check_adapter(ref, self._base or self._model)
             if not served:
                 self._http.run(self._load(ref))
             self._loaded.add(ref.name)

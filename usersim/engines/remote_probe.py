@@ -5,10 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from usersim.engines.base import GenerateRequest, ScoreRequest
 from usersim.engines.remote_http import Transport
-from usersim.engines.remote_wire import Json, draw_of, drawing, first, forcing, logprobs_of
+from usersim.engines.remote_wire import (
+    Json,
+    choice_of,
+    draw_of,
+    drawing,
+    first,
+    forcing,
+    logprobs_of,
+)
 from usersim.engines.texts import Texts
 from usersim.errors import EngineAccessError, EngineError, UsersimError
 
@@ -94,7 +103,7 @@ def _draw(http: Transport, model: str, texts: Texts | None, ask: GenerateRequest
     path, body = drawing(texts, ask, 0, directed=False)
 
     def read(answer: Json) -> str:
-        return draw_of(texts, first(answer, "choices"), ask).text
+        return draw_of(texts, choice_of(answer), ask).text
 
     return http.run(http.post(path, {"model": model, **body}, read))
 
@@ -105,8 +114,22 @@ def _keeps_to_patterns(http: Transport, model: str, texts: Texts | None) -> bool
 
 
 def _goes_on(http: Transport, model: str) -> bool:
-    counted = "1, 2, 3, 4,"
-    ask = GenerateRequest(
-        prompt=(("user", "Count to nine."),), prefix=counted, max_tokens=4, temperature=0
-    )
-    return _draw(http, model, None, ask).lstrip().startswith("5")
+    """Return whether one letter of a begun turn makes the prompt one token longer.
+
+    A server that does not go on closes that turn and opens another, which takes more tokens. What
+    a model then says tells nothing: many go on with a count of their own accord.
+    """
+
+    def length(prefix: str) -> int | None:
+        ask = GenerateRequest(prompt=_ASKED, prefix=prefix, max_tokens=1, temperature=0)
+        path, body = drawing(None, ask, 0, directed=False)
+        return http.run(http.post(path, {"model": model, **body}, _prompt_tokens))
+
+    without, begun = length(""), length("A")
+    return without is not None and begun is not None and begun <= without + 1
+
+
+def _prompt_tokens(answer: Json) -> int | None:
+    usage: object = answer.get("usage")
+    told: object = cast("Json", usage).get("prompt_tokens") if isinstance(usage, dict) else None
+    return told if isinstance(told, int) else None

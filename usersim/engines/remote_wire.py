@@ -18,6 +18,7 @@ from usersim.errors import EngineError, EngineResponseError, EngineUnavailableEr
 __all__ = [
     "Json",
     "Whole",
+    "choice_of",
     "draw_of",
     "drawing",
     "first",
@@ -31,6 +32,10 @@ Json = Mapping[str, Any]
 
 FINISHED = frozenset({"stop", "length"})
 """Reasons for which a whole draw ends; others mean that it was given up."""
+ENDS = ("stop_reason", "matched_stop")
+"""What servers call the stop string that ended a draw: vLLM, SGLang."""
+NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Said with token ids: vLLM otherwise takes the model's own sampling settings for its defaults."""
 MOST_TOLD = 300
 """Characters of a server's own words in an error."""
 
@@ -54,7 +59,7 @@ def drawing(
         body["structured_outputs"] = {"regex": request.pattern}
     if texts is not None:
         body |= {"prompt": texts.prompt(request), "logprobs": 0, "return_token_ids": True}
-        body["stop_token_ids"] = sorted(texts.ends)
+        body |= {"stop_token_ids": sorted(texts.ends), **NEUTRAL}
         if directed:
             more = drawn(request, index)
             return "completions", body | {"temperature": 0} | ({"vllm_xargs": more} if more else {})
@@ -63,7 +68,8 @@ def drawing(
     if request.prefix:
         messages.append({"role": "assistant", "content": request.prefix})
         body |= {"add_generation_prompt": False, "continue_final_message": True}
-    return "chat/completions", body | _sampling(request) | {"messages": messages}
+    body["messages"] = messages
+    return "chat/completions", body | _sampling(request)
 
 
 def _sampling(request: GenerateRequest) -> dict[str, Any]:
@@ -87,8 +93,15 @@ def forcing(prompt: Sequence[int], tokens: Sequence[int]) -> dict[str, Any]:
 def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw:
     """Read a choice of an answer as a draw.
 
-    Token ids are read as every engine reads them. Without them the server's text is taken, whose
-    length is then counted, or guessed from its bytes where there is no tokenizer.
+    Token ids are read as every engine reads them. Without them the server's text is taken, with
+    the length that the server tells; it is counted, or guessed from the bytes, where it tells none.
+    Many servers call a stop string and the model's own end both "stop" and do not tell them apart:
+    where stop strings were asked for, theirs is then read as one.
+
+    Args:
+        texts: The model's tokens, if they are known here.
+        choice: What `choice_of` or `Whole.choice` returned.
+        request: What was asked for.
 
     Raises:
         EngineError: If the server gave the draw up.
@@ -104,16 +117,24 @@ def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw
         text, finish = texts.finished(cast("list[int]", tokens), request.stop)
         count = len(cast("list[int]", tokens))
     else:
-        text, stopped = cut_at(_joined(*_parts_of(choice)), request.stop)
-        # A server leaves the stop string out, and calls this end and the model's own "stop".
-        stopped = stopped or choice.get("stop_reason") in request.stop
-        cut = choice.get("finish_reason") == "length"
-        finish = "stop" if stopped else ("length" if cut else "end")
-        count = texts.count(text) if texts else guessed_tokens(text)
+        text, stopped = cut_at(_joined(*_parts_of(choice), request.prefix), request.stop)
+        if choice.get("finish_reason") == "length":
+            finish = "length"
+        else:
+            finish = "stop" if stopped or _stopped(choice, request.stop) else "end"
+        told: object = choice.get("completion_tokens")
+        guess = texts.count(text) if texts else guessed_tokens(text)
+        count = told if isinstance(told, int) else guess
     values = logprobs_of(choice)
     known = bool(values) and not request.pattern
     mean = sum(values) / len(values) if known else None
     return Draw(text=text, finish=finish, n_tokens=count, mean_logprob=mean)
+
+
+def _stopped(choice: Json, stops: Sequence[str]) -> bool:
+    """Return whether a stop string, which servers leave out of the text, ended a draw."""
+    told = [choice[name] for name in ENDS if name in choice]
+    return any(end in stops for end in told) if told else bool(stops)
 
 
 def guessed_tokens(text: str) -> int:
@@ -141,15 +162,33 @@ def first(answer: Json, name: str) -> Json:
     raise EngineResponseError(f"the server's answer holds no {name!r}: {shown!r}")
 
 
+def choice_of(answer: Json) -> Json:
+    """Return the first choice of an answer, with the number of its tokens if the server tells it.
+
+    Raises:
+        EngineResponseError: If there is none.
+    """
+    return {**first(answer, "choices"), **_counted(answer)}
+
+
+def _counted(answer: Json) -> dict[str, Any]:
+    usage: object = answer.get("usage")
+    if not isinstance(usage, dict):
+        return {}
+    return {"completion_tokens": cast("Json", usage).get("completion_tokens")}
+
+
 class Whole:
     """Puts a streamed answer together again.
 
     Args:
         texts: The model's tokens; None takes the server's text.
+        prefix: What the request began the model's turn with.
     """
 
-    def __init__(self, texts: Texts | None) -> None:
+    def __init__(self, texts: Texts | None, prefix: str) -> None:
         self._texts = texts
+        self._prefix = prefix
         self._tokens: list[int] = []
         self._values: list[float] = []
         self._text = self._reasoning = ""
@@ -157,10 +196,12 @@ class Whole:
 
     def more(self, event: Json) -> str:
         """Take one event and return the text so far; empty if it brought none."""
+        self._last |= _counted(event)
         if not event.get("choices"):
-            return ""  # a usage count, say
+            return ""
         choice = first(event, "choices")
-        self._last |= {name: value for name, value in choice.items() if value is not None}
+        # That no stop string ended the draw is said by a null.
+        self._last |= {n: value for n, value in choice.items() if value is not None or n in ENDS}
         self._values += logprobs_of(choice)
         tokens = choice.get("token_ids")
         if self._texts is not None and tokens is not None:
@@ -169,7 +210,7 @@ class Whole:
         reasoning, content = _parts_of(choice)
         self._reasoning += reasoning
         self._text += content
-        return _joined(self._reasoning, self._text)
+        return _joined(self._reasoning, self._text, self._prefix)
 
     def choice(self) -> Json:
         """Return the whole as one choice.
@@ -181,7 +222,8 @@ class Whole:
             raise EngineUnavailableError(
                 "the server's stream broke off before its end", hint="ask again"
             )
-        whole = {**self._last, "text": _joined(self._reasoning, self._text)}
+        message = {"reasoning": self._reasoning, "content": self._text}
+        whole = {**self._last, "message": message}
         whole["logprobs"] = {"token_logprobs": self._values}
         whole.pop("delta", None)
         whole.pop("token_ids", None)
@@ -207,8 +249,18 @@ def _parts_of(choice: Json) -> tuple[str, str]:
     return str(reasoning), str(found.get("content") or "")
 
 
-def _joined(reasoning: str, content: str) -> str:
-    """Put reasoning back before the action, inside the tags; a stream's is closed by the action."""
+def _joined(reasoning: str, content: str, prefix: str) -> str:
+    """Put reasoning that a server split off back before the action.
+
+    - After a prefix that opened the reasoning it goes on there; otherwise it is opened first.
+    - A stream's is closed by the action. The line breaks at the tags are ours, once.
+    - After a prefix that closed the reasoning, some servers call the whole action reasoning.
+    """
     if not reasoning:
         return content
-    return f"{transcript.OPEN}{reasoning}" + (f"{transcript.CLOSE}{content}" if content else "")
+    if transcript.OPEN not in prefix:
+        reasoning = transcript.OPEN + reasoning.lstrip("\n")
+    if not content:
+        return reasoning
+    breaks = "\n" if reasoning.endswith("\n") else ""
+    return reasoning + transcript.CLOSE.removeprefix(breaks) + content.lstrip("\n")
