@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import socket
 import threading
 import time
@@ -627,3 +628,22 @@ def test_a_locked_door_is_not_taken_for_a_lack(server: Scripted) -> None:
     config = RemoteConfig(base_url=f"http://127.0.0.1:{server.port}/v1")
     with RemoteEngine("m", config) as engine, pytest.raises(EngineAccessError, match="who are"):
         engine.generate([ask(pattern="[0-9]")])
+
+
+def test_two_copies_of_a_model_have_one_identity(
+    server: Scripted, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Clients on two machines share a run: when a copy was made does not matter."""
+
+    def identity(folder: Path) -> str:
+        config = RemoteConfig(base_url=f"http://127.0.0.1:{server.port}/v1", tokenizer=str(folder))
+        with RemoteEngine("m", config) as engine:
+            return engine.identity
+
+    usual = {"text": "usersim1", "finish_reason": "stop"}
+    server.chat = lambda body, n: (200, {}, json.dumps({"choices": [usual]}).encode())
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model, copy, copy_function=shutil.copyfile)
+    assert identity(copy) == identity(tiny_model)
+    (copy / "chat_template.jinja").write_text("{{ messages[0]['content'] }}", "utf-8")
+    assert identity(copy) != identity(tiny_model)

@@ -28,8 +28,8 @@ from usersim.engines.base import (
     require,
     require_for_patterns,
 )
-from usersim.engines.embedded import model_digest, model_folder
-from usersim.engines.loading import load_texts
+from usersim.engines.embedded import model_folder
+from usersim.engines.loading import load_texts, texts_digest
 from usersim.engines.remote_http import Transport
 from usersim.engines.remote_probe import Probed, probe
 from usersim.engines.remote_wire import (
@@ -100,7 +100,7 @@ class RemoteEngine:
     @property
     def identity(self) -> str:
         """Served name, context length, tokenizer, and how draws are made; no address, no key."""
-        codec = model_digest(self._base)[:12] if self._base is not None else "chat"
+        codec = texts_digest(self._base)[:12] if self._base is not None else "chat"
         way = "directed" if self._probed.directed else "plain"
         return f"{self._model}@{codec}/{self._probed.limit or 'unknown'}/{way}/remote"
 
