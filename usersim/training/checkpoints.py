@@ -14,12 +14,13 @@ from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import orjson
 from filelock import FileLock, Timeout
 
 from usersim.errors import TrainingError
-from usersim.training.schedule import Evaluation
+from usersim.training.schedule import Evaluation, Measured, TraceEvaluation
 
 __all__ = ["Checkpoints", "History", "file_digest", "run_folder"]
 
@@ -35,24 +36,38 @@ class History:
     Attributes:
         losses: Training loss of each step, nats.
         evaluations: Validation figures, in order.
+        figures: What else was noted of each step, by name.
     """
 
     def __init__(
-        self, losses: Collection[float] = (), evaluations: Collection[Evaluation] = ()
+        self,
+        losses: Collection[float] = (),
+        evaluations: Collection[Measured] = (),
+        figures: Collection[dict[str, float]] = (),
     ) -> None:
         self.losses = list(losses)
         self.evaluations = list(evaluations)
+        self.figures = list(figures)
 
     def write(self, folder: Path) -> None:
         """Write into a checkpoint's folder."""
-        data = {"losses": self.losses, "evaluations": self.evaluations}
+        data = {"losses": self.losses, "evaluations": self.evaluations, "figures": self.figures}
         (folder / HISTORY).write_bytes(orjson.dumps(data))
 
     @classmethod
     def read(cls, folder: Path) -> History:
         """Read from a complete checkpoint."""
         data = orjson.loads((folder / HISTORY).read_bytes())
-        return cls(data["losses"], [Evaluation(**values) for values in data["evaluations"]])
+        return cls(
+            data["losses"],
+            [_evaluation(values) for values in data["evaluations"]],
+            data.get("figures", ()),
+        )
+
+
+def _evaluation(values: dict[str, Any]) -> Measured:
+    """Bring back one evaluation; its fields tell its kind."""
+    return TraceEvaluation(**values) if "gain" in values else Evaluation(**values)
 
 
 def file_digest(path: Path) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 __all__ = [
     "FINISHED",
     "Evaluation",
+    "Measured",
     "StopReason",
+    "TraceEvaluation",
     "best_evaluation",
     "diverged",
     "evaluation_steps",
@@ -39,6 +41,23 @@ MARGIN = 1.0
 """Exploded: the moving mean is above `EXPLOSION` times the first one plus `MARGIN` nats."""
 
 
+M = TypeVar("M", bound="Measured")
+
+
+class Measured(Protocol):
+    """What was measured after a step, and which figure of it decides."""
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        ...
+
+    @property
+    def watched(self) -> float:
+        """More is better: tells the best state, and when to stop."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """What the validation examples said after a step.
@@ -54,6 +73,41 @@ class Evaluation:
     action_logprob: float
     action_logprob_alone: float
 
+    @property
+    def watched(self) -> float:
+        """The likelihood of the actions: what a user model is for."""
+        return self.action_logprob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceEvaluation:
+    """What traces drawn for held-out interactions were worth after a step of a synthesiser.
+
+    Attributes:
+        step: Optimiser steps done; rounds, for expert iteration.
+        gain: Mean masked gain under the reconstructor that the reward comes from, in the
+            scorer's unit; a trace that cannot be read or that a guard refuses counts 0, as the
+            empty trace does.
+        second_gain: The same under the second reconstructor; None where there is none.
+        reward: Mean reward.
+        malformed: Share of the traces that could not be read.
+        refused: Share of the traces that a hard guard refused.
+        n: Traces behind it.
+    """
+
+    step: int
+    gain: float
+    second_gain: float | None
+    reward: float
+    malformed: float
+    refused: float
+    n: int
+
+    @property
+    def watched(self) -> float:
+        """The second reconstructor's gain where there is one (guard L8)."""
+        return self.gain if self.second_gain is None else self.second_gain
+
 
 def evaluation_steps(steps: int, evaluations: int) -> frozenset[int]:
     """Return after which steps the validation loss is taken; the last step is one of them.
@@ -65,12 +119,12 @@ def evaluation_steps(steps: int, evaluations: int) -> frozenset[int]:
     return frozenset(max(1, round(steps * (i + 1) / evaluations)) for i in range(evaluations))
 
 
-def best_evaluation(evaluations: Sequence[Evaluation]) -> Evaluation | None:
-    """Return the evaluation with the likeliest actions, the earliest of equals."""
-    return max(evaluations, key=lambda evaluation: evaluation.action_logprob, default=None)
+def best_evaluation(evaluations: Sequence[M]) -> M | None:
+    """Return the evaluation with the highest watched figure, the earliest of equals."""
+    return max(evaluations, key=lambda evaluation: evaluation.watched, default=None)
 
 
-def stalled(evaluations: Sequence[Evaluation], planned: Collection[int]) -> bool:
+def stalled(evaluations: Sequence[Measured], planned: Collection[int]) -> bool:
     """Return whether the last `PATIENCE` planned evaluations brought nothing better.
 
     Evaluations at other steps (a run that the clock stopped, and that was taken up again) do

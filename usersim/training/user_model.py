@@ -30,7 +30,7 @@ from usersim.training.artifact import (
     write_artifact,
 )
 from usersim.training.batches import MicroBatch, make_batch, plan_steps
-from usersim.training.checkpoints import Checkpoints, History, run_folder
+from usersim.training.checkpoints import Checkpoints, run_folder
 from usersim.training.dataset import (
     EncodedExample,
     choose_no_reasoning,
@@ -39,8 +39,9 @@ from usersim.training.dataset import (
     split_validation,
 )
 from usersim.training.lora import adapted, evaluate, max_tokens, own_randomness
+from usersim.training.run import Hooks, Run, StepProgress, go_on
 from usersim.training.schedule import FINISHED, Evaluation, best_evaluation
-from usersim.training.trainer import Hooks, Run, StepProgress, train
+from usersim.training.trainer import train
 from usersim.types import Failure, TrainingExample, content_key
 
 if TYPE_CHECKING:
@@ -247,42 +248,40 @@ def _encode(task: _Task, model: object) -> _Data:
     )
 
 
-def _history(checkpoints: Checkpoints) -> History:
-    """Return what the last usable checkpoint knows; an empty history if there is none."""
-    while (step := checkpoints.newest()) is not None:
-        history = History.read(checkpoints.path(step))
-        best = best_evaluation(history.evaluations)
-        if best is None or checkpoints.is_complete(best.step):
-            logger.info("going on from step %d", step)
-            return history
-        checkpoints.keep(())
-    return History()
-
-
 def _train(
     task: _Task, data: _Data, base: object, checkpoints: Checkpoints, hooks: Hooks
 ) -> tuple[Run, Evaluation | None]:
     """Run what remains; return the run and the base model's own validation figures."""
     config = task.config
+    plan = plan_steps(
+        data.train, batch_tokens=config.batch_tokens, epochs=config.epochs, seed=config.seed
+    )
+
+    def measure(model: object, step: int) -> Evaluation:
+        return evaluate(model, data.validation, step)
+
     run = Run(
-        examples=data.train,
-        plan=plan_steps(
-            data.train, batch_tokens=config.batch_tokens, epochs=config.epochs, seed=config.seed
-        ),
-        validation=data.validation,
+        steps=len(plan),
+        measure=measure if data.validation else None,
         checkpoints=checkpoints,
-        history=_history(checkpoints),
+        history=go_on(checkpoints),
         base_model=task.base_model,
         n_evaluations=config.evaluations,
-        reasoning_weight=config.reasoning_weight,
         hooks=hooks,
     )
-    before = evaluate(base, data.validation, 0) if data.validation else None
+    before = measure(base, 0) if data.validation else None
     with (
         own_randomness(config.seed),
         adapted(base, rank=config.rank, alpha=config.alpha) as peft_model,
     ):
-        train(peft_model, run, learning_rate=config.learning_rate)
+        train(
+            peft_model,
+            run,
+            data.train,
+            plan,
+            learning_rate=config.learning_rate,
+            reasoning_weight=config.reasoning_weight,
+        )
     return run, before
 
 
@@ -301,7 +300,7 @@ def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
         versions=library_versions(),
         counts=data.counts,
         steps=len(run.history.losses),
-        planned_steps=len(run.plan),
+        planned_steps=run.steps,
         stopped=run.stop or "complete",
         losses=tuple(run.history.losses),
         after=best_evaluation(run.history.evaluations),

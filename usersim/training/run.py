@@ -1,0 +1,293 @@
+# pyright: basic
+"""One training run: what was seen, what follows from it, and a `Trainer` that obeys.
+
+Hugging Face's `Trainer` (and trl's, which are made from it) carries devices, optimiser, scheduler,
+random states and their restoring; what is ours is the measuring, the checkpoints' completeness
+and when to stop, which `Run` holds without knowing the `Trainer`.
+Knows steps, losses and checkpoints; knows nothing of objectives, users or text.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from usersim.errors import DivergedError
+from usersim.training.checkpoints import Checkpoints, History
+from usersim.training.lora import save_adapter, spoilt_weight
+from usersim.training.schedule import (
+    Measured,
+    StopReason,
+    best_evaluation,
+    diverged,
+    evaluation_steps,
+    learning_rate_factor,
+    stalled,
+)
+
+__all__ = [
+    "Hooks",
+    "Run",
+    "StepProgress",
+    "follow",
+    "go_on",
+    "guided",
+    "optimisers",
+    "quiet_arguments",
+]
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_STEPS = 50
+"""Steps after which a checkpoint is due, if no evaluation made one before."""
+
+StepProgress = Callable[[int, int, float], None]
+"""Called with (steps done, steps in all, loss of the last step)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What the caller has to say while a run goes on.
+
+    Attributes:
+        progress: Told after each step.
+        stop_when: Asked after each step; True ends the run with the best so far.
+        max_minutes: Minutes after which the run ends with the best so far; None for no limit.
+    """
+
+    progress: StepProgress | None = None
+    stop_when: Callable[[], bool] | None = None
+    max_minutes: float | None = None
+
+
+@dataclass
+class Run:
+    """One run: what is to be done, what was seen, and what follows from it.
+
+    Attributes:
+        steps: Optimiser steps in all.
+        measure: Measures the model after a step on what is never trained on; None where nothing
+            is kept for it.
+        checkpoints: Where the states go.
+        history: Losses, figures and evaluations so far.
+        base_model: Name for the adapter's configuration.
+        n_evaluations: How often to measure.
+        hooks: The caller's.
+        signed: Whether a loss may be of either sign, as a policy's is: then only a loss that is
+            no number counts as diverged.
+        stop: Why the run ended; None while it goes on.
+    """
+
+    steps: int
+    measure: Callable[[Any, int], Measured] | None
+    checkpoints: Checkpoints
+    history: History
+    base_model: str
+    n_evaluations: int
+    hooks: Hooks
+    signed: bool = False
+    stop: StopReason | None = None
+    planned: frozenset[int] = field(init=False)
+    deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.planned = evaluation_steps(self.steps, self.n_evaluations)
+        minutes = self.hooks.max_minutes
+        self.deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+        self._judge(len(self.history.losses))
+
+    def _judge(self, step: int) -> None:
+        """Notice the ends that lie in the history itself."""
+        if stalled(self.history.evaluations, self.planned):
+            self.stop = "stalled"
+        elif step >= self.steps:
+            self.stop = "complete"
+
+    def after_loss(self, step: int, loss: float) -> None:
+        """Note the loss of a step.
+
+        Raises:
+            DivergedError: If it is not finite, or the losses have exploded.
+        """
+        self.history.losses.append(loss)
+        seen = self.history.losses[-1:] if self.signed else self.history.losses
+        if diverged(seen):
+            self._diverge(f"the training loss is {loss!r} at step {step} of {self.steps}")
+        if self.hooks.progress:
+            self.hooks.progress(step, self.steps, loss)
+
+    def _diverge(self, what: str) -> NoReturn:
+        kept = self.checkpoints.newest()
+        where = (
+            "no checkpoint was made before"
+            if kept is None
+            else (f"the last good checkpoint is {str(self.checkpoints.path(kept))!r}")
+        )
+        raise DivergedError(f"{what}; {where}", hint="lower TrainingConfig.learning_rate")
+
+    def due(self, step: int) -> tuple[bool, bool]:
+        """Return whether to measure and whether to save after a step; notice the outer ends."""
+        self._judge(step)
+        if self.stop is None and self.hooks.stop_when is not None and self.hooks.stop_when():
+            self.stop = "asked"
+        if self.stop is None and time.monotonic() >= self.deadline:
+            self.stop = "time"
+        point = step in self.planned or self.stop is not None
+        return point and self.measure is not None, point or step % CHECKPOINT_STEPS == 0
+
+    def evaluate(self, model: Any, step: int) -> None:
+        """Measure what is kept for it.
+
+        Raises:
+            DivergedError: If the figure is not finite.
+        """
+        if self.measure is None:
+            return
+        found = self.measure(model, step)
+        if diverged([found.watched]):
+            self._diverge(f"the validation figure is {found.watched!r} at step {step}")
+        self.history.evaluations.append(found)
+        if self.stop is None:
+            self._judge(step)
+
+    def check_weights(self, model: Any, step: int) -> None:
+        """Refuse to save weights that are not finite: a checkpoint is there to go on from.
+
+        Raises:
+            DivergedError: If one is not.
+        """
+        name = spoilt_weight(model)
+        if name is not None:
+            last = self.history.losses[-1]
+            self._diverge(f"the weight {name!r} is not finite after step {step} (loss {last!r})")
+
+    def save(self, step: int) -> None:
+        """Seal the checkpoint of a step that the trainer has written, and drop older ones."""
+        self.history.write(self.checkpoints.path(step))
+        self.checkpoints.seal(step)
+        self.checkpoints.keep({step, self.best_step(step)})
+
+    def best_step(self, last: int) -> int:
+        """Return the step whose state is the result; the last one where nothing is measured."""
+        best = best_evaluation(self.history.evaluations)
+        return last if best is None else best.step
+
+
+def go_on(checkpoints: Checkpoints) -> History:
+    """Return what the last usable checkpoint knows; an empty history if there is none."""
+    while (step := checkpoints.newest()) is not None:
+        history = History.read(checkpoints.path(step))
+        best = best_evaluation(history.evaluations)
+        if best is None or checkpoints.is_complete(best.step):
+            logger.info("going on from step %d", step)
+            return history
+        checkpoints.keep(())
+    return History()
+
+
+def guided(base: type[Any]) -> type[Any]:
+    """Return a class of trainers like `base` that do what their `run` says.
+
+    Args:
+        base: `transformers.Trainer`, or a trainer made from it.
+
+    Returns:
+        The class; its instances need the attribute `run`.
+    """
+
+    class Guided(base):
+        run: Run
+
+        def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            loss = super().training_step(*args, **kwargs)
+            self.run.after_loss(self.state.global_step + 1, float(loss))
+            return loss
+
+        def floating_point_ops(self, *_: Any) -> int:
+            return 0  # nobody reads it, and it walks over all parameters at each step
+
+        def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+            self.run.evaluate(self.model, self.state.global_step)
+            self.control.should_training_stop |= self.run.stop is not None
+            return {}
+
+        def save_model(self, output_dir: str | None = None, *_: Any, **__: Any) -> None:
+            self.run.check_weights(self.model, self.state.global_step)
+            folder = Path(output_dir or self.run.checkpoints.folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_adapter(self.model, folder, base_model=self.run.base_model)
+
+        def _save_checkpoint(self, *args: Any) -> None:
+            # Past what trl adds here: a model card of its own.
+            from transformers import Trainer
+
+            Trainer._save_checkpoint(self, *args)  # noqa: SLF001 - the method that this overrides
+            self.run.save(self.state.global_step)
+
+    return Guided
+
+
+def _steering(run: Run) -> Any:
+    """Return the callback that tells the `Trainer` what the run wants after each step."""
+    from transformers import TrainerCallback
+
+    class Steering(TrainerCallback):
+        def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> Any:
+            control.should_evaluate, control.should_save = run.due(state.global_step)
+            control.should_training_stop = run.stop is not None
+            return control
+
+        def on_epoch_end(self, _: Any, __: Any, control: Any, **___: Any) -> Any:
+            # The trainer measures and saves once more here, with the last step's flags.
+            control.should_evaluate = control.should_save = False
+            return control
+
+    return Steering()
+
+
+def quiet_arguments(run: Run, device: Any) -> dict[str, Any]:
+    """Return the arguments that every trainer shares: `run` measures, saves and reports."""
+    return {
+        "output_dir": str(run.checkpoints.folder),
+        "num_train_epochs": 1,
+        "max_grad_norm": 1.0,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": device.type == "cuda",
+        "use_cpu": device.type == "cpu",
+    }
+
+
+def optimisers(peft_model: Any, run: Run, learning_rate: float) -> tuple[Any, Any]:
+    """Return AdamW over the trainable weights, and its schedule over the run's steps."""
+    import torch
+
+    trained = [parameter for parameter in peft_model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: learning_rate_factor(step, run.steps)
+    )
+    return optimiser, scheduler
+
+
+def follow(trainer: Any, run: Run) -> None:
+    """Let `trainer`, of a `guided` class, do what remains of a run.
+
+    Raises:
+        DivergedError: If the loss is not finite or has exploded.
+    """
+    from transformers import PrinterCallback
+
+    done = len(run.history.losses)
+    trainer.run = run
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_steering(run))
+    trainer.train(resume_from_checkpoint=str(run.checkpoints.path(done)) if done else None)
