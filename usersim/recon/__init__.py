@@ -2,13 +2,16 @@
 
 from usersim.recon.arms import first_backward, longest, oracle, random_eligible, random_of
 from usersim.recon.leakage import leakage_figures, mask
+from usersim.recon.preferences import best_in, preferences
+from usersim.recon.reward import reward
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import explain, select
-from usersim.recon.synthesis import SynthesisItem, decoys, synthesise
+from usersim.recon.synthesis import SynthesisItem, decoys, synthesise, trace_prompts
 
 __all__ = [
     "ScoringItem",
     "SynthesisItem",
+    "best_in",
     "decoys",
     "explain",
     "first_backward",
@@ -16,9 +19,12 @@ __all__ = [
     "longest",
     "mask",
     "oracle",
+    "preferences",
     "random_eligible",
     "random_of",
+    "reward",
     "score_candidates",
     "select",
     "synthesise",
+    "trace_prompts",
 ]

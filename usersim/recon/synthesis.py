@@ -25,10 +25,11 @@ from usersim.types import (
     Interaction,
     MultiChoice,
     Number,
+    TracePrompt,
     content_key,
 )
 
-__all__ = ["SynthesisItem", "decoy_action", "decoys", "synthesise"]
+__all__ = ["SynthesisItem", "decoy_action", "decoys", "synthesise", "trace_prompts"]
 
 _STOPS = (REASONING_STOP, "\n")
 """A trace is one paragraph: a line break ends it as the closing tag does."""
@@ -93,6 +94,32 @@ def synthesise(
 
     run = partial(_run, engine, jobs, config, adapter, progress)
     return each(items, run, lambda item: item.interaction.key)
+
+
+def trace_prompts(
+    item: SynthesisItem, config: SynthesisConfig, history_config: HistoryConfig
+) -> dict[Direction, TracePrompt]:
+    """Return what a synthesiser is asked for an interaction, by direction.
+
+    Args:
+        item: The interaction and its history.
+        config: A direction of which no trace is drawn is left out.
+        history_config: Character limits of the prompts.
+    """
+    jobs = (
+        _forward(item, config.n_forward, history_config),
+        _backward(item, config.n_backward, history_config),
+    )
+    return {
+        job.direction: TracePrompt(
+            key=item.interaction.key,
+            user_id=item.interaction.user_id,
+            direction=job.direction,
+            messages=job.prompt,
+        )
+        for job in jobs
+        if job.n
+    }
 
 
 def decoys(

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
-from usersim.engines import Engine
+from usersim.engines import AdapterRef, Engine
 from usersim.prompts import templates_key
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import select
@@ -113,17 +113,26 @@ class Recon:
         engine: Synthesiser and reconstructor.
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
+        writer: Weights of a trained synthesiser; None draws from the base model.
     """
 
     def __init__(
-        self, corpus: Corpus, engine: Engine, config: PipelineConfig, histories: Histories
+        self,
+        corpus: Corpus,
+        engine: Engine,
+        config: PipelineConfig,
+        histories: Histories,
+        *,
+        writer: AdapterRef | None = None,
     ) -> None:
         self._corpus = corpus
         self._engine = engine
         self._config = config
         self._histories = histories
+        self._writer = writer
         shared = (STEPS, engine.identity, templates_key(), config.history.key)
-        self.synthesis_key = content_key("synthesis", *shared, config.synthesis.key)
+        drawn = (config.synthesis.key, *([writer.digest] if writer else []))
+        self.synthesis_key = content_key("synthesis", *shared, *drawn)
         self.scoring_key = content_key(
             "scoring", self.synthesis_key, config.scoring.key, config.guards.key
         )
@@ -154,7 +163,13 @@ class Recon:
         todo = [i for i in interactions if i.key not in have]
         for chunk in _chunks(todo, "synthesise", len(interactions), progress):
             items = [SynthesisItem(i, self._history(i)) for i in chunk]
-            batch = synthesise(self._engine, items, self._config.synthesis, self._config.history)
+            batch = synthesise(
+                self._engine,
+                items,
+                self._config.synthesis,
+                self._config.history,
+                adapter=self._writer,
+            )
             found: list[Candidate] = [one for many in batch for one in many]
             ledger.put_candidates(self.synthesis_key, found)
             yield from batch.failures
@@ -169,7 +184,12 @@ class Recon:
         for chunk in _chunks(todo, "score", len(interactions), progress):
             items = [ScoringItem(i, self._history(i), tuple(drawn[i.key])) for i in chunk]
             batch: Batch[tuple[ScoredCandidate, ...]] = score_candidates(
-                self._engine, items, config.scoring, config.guards, config.history
+                self._engine,
+                items,
+                config.scoring,
+                config.guards,
+                config.history,
+                adapters=[self._writer] if self._writer else [],
             )
             scored = list(batch)
             ledger.put_scored(self.scoring_key, [one for many in scored for one in many])
@@ -177,6 +197,10 @@ class Recon:
             chosen = [select(many, config.guards) for many in scored if many]
             ledger.put_selections(self.scoring_key, chosen)
             yield from batch.failures
+
+    def item(self, interaction: Interaction) -> SynthesisItem:
+        """Return `interaction` with the history that is shown with it."""
+        return SynthesisItem(interaction, self._history(interaction))
 
     def _history(self, interaction: Interaction) -> tuple[Interaction, ...]:
         return self._histories.of(

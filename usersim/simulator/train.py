@@ -27,7 +27,7 @@ from usersim.training import (
 from usersim.training.dataset import split_validation
 from usersim.types import Interaction, TrainingExample
 
-__all__ = ["Trainer", "respond_item"]
+__all__ = ["Trainer", "register", "respond_item"]
 
 MIN_FOR_WEIGHT = 8
 """Validation items below which a reasoning weight is not fitted: its interval says nothing."""
@@ -118,7 +118,7 @@ class Trainer:
         if source != "none":
             held = {example.key for example in validation}
             adapter = self._weigh(adapter, [i for i in found.interactions if i.key in held])
-        self._register(adapter)
+        register(self.corpus, adapter)
         return adapter
 
     def _example(self, interaction: Interaction, reasoning: str) -> TrainingExample:
@@ -174,12 +174,14 @@ class Trainer:
             "settings": self.config.model_dump(mode="json"),
         }
 
-    def _register(self, adapter: TrainedAdapter) -> None:
-        self.corpus.ledger.put_adapter(
-            name=adapter.ref.name,
-            path=adapter.ref.path,
-            digest=adapter.ref.digest,
-            base_model=adapter.ref.base_model,
-            user_ids=list(adapter.manifest.users),
-            manifest=adapter.manifest.model_dump(mode="json"),
-        )
+
+def register(corpus: Corpus, adapter: TrainedAdapter) -> None:
+    """Note an adapter in the store, so that deleting a user finds it."""
+    corpus.ledger.put_adapter(
+        name=adapter.ref.name,
+        path=adapter.ref.path,
+        digest=adapter.ref.digest,
+        base_model=adapter.ref.base_model,
+        user_ids=list(adapter.manifest.users),
+        manifest=adapter.manifest.model_dump(mode="json"),
+    )

@@ -9,15 +9,25 @@ from usersim.training.artifact import (
     load_artifact,
     set_reasoning_weight,
 )
+from usersim.training.lessons import PairLesson, RewardLesson, TraceLesson
 from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
+from usersim.training.run import Hooks
+from usersim.training.schedule import TraceEvaluation
+from usersim.training.synthesiser import train_synthesiser
 from usersim.training.user_model import train_user_model
 
 __all__ = [
+    "Hooks",
     "Manifest",
+    "PairLesson",
     "ReasoningWeight",
+    "RewardLesson",
+    "TraceEvaluation",
+    "TraceLesson",
     "TrainedAdapter",
     "fit_reasoning_weight",
     "load_artifact",
     "set_reasoning_weight",
+    "train_synthesiser",
     "train_user_model",
 ]

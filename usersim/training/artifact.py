@@ -23,20 +23,21 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
-from usersim.config import TrainingConfig
+from usersim.config import Recipe, SynthesiserConfig, TrainingConfig
 from usersim.engines.adapters import adapter_ref
 from usersim.engines.base import AdapterRef
 from usersim.errors import AdapterLoadError, ArtifactError, TrainingError
 from usersim.training.card import model_card
 from usersim.training.checkpoints import file_digest
 from usersim.training.mixture import ReasoningWeight
-from usersim.training.schedule import FINISHED, Evaluation, StopReason
+from usersim.training.schedule import FINISHED, Evaluation, StopReason, TraceEvaluation
 from usersim.types import Failure
 
 __all__ = [
     "MANIFEST",
     "Counts",
     "Manifest",
+    "SynthesiserRecord",
     "TrainedAdapter",
     "checked_provenance",
     "find_artifact",
@@ -73,6 +74,23 @@ class Counts(_Frozen):
     """Longer than the model takes."""
 
 
+class SynthesiserRecord(_Frozen):
+    """What an adapter that writes traces says beside its manifest."""
+
+    recipe: Recipe
+    """How it was trained."""
+    before: TraceEvaluation | None = None
+    """Held-out figures of the base model."""
+    after: TraceEvaluation | None = None
+    """Held-out figures of the adapter."""
+    evaluations: tuple[TraceEvaluation, ...] = ()
+    """All of them, in order."""
+    figures: tuple[dict[str, float], ...] = ()
+    """Of each step: the reward and its components, spread within the groups, divergence."""
+    warnings: tuple[str, ...] = ()
+    """What looks wrong in these figures, in words."""
+
+
 class Manifest(_Frozen):
     """Everything that an adapter can say about itself."""
 
@@ -94,7 +112,7 @@ class Manifest(_Frozen):
     """SHA-256 over configuration and weights; the reference's digest."""
     files: dict[str, str] = {}
     """SHA-256 of each file of the adapter."""
-    config: TrainingConfig
+    config: TrainingConfig | SynthesiserConfig
     """All settings of the training."""
     config_key: str
     """Their key."""
@@ -123,6 +141,8 @@ class Manifest(_Frozen):
     """The examples that were refused, and why."""
     reasoning_weight: ReasoningWeight | None = None
     """Fitted after training; None if it was not."""
+    synthesiser: SynthesiserRecord | None = None
+    """What a writer of traces has to say; None for a user model."""
 
 
 class TrainedAdapter(_Frozen):
@@ -165,7 +185,7 @@ def checked_provenance(values: Mapping[str, object]) -> dict[str, JsonValue]:
 def library_versions() -> dict[str, str]:
     """Return the versions of Python and of what makes the weights."""
     versions = {"python": platform.python_version()}
-    for name in ("usersim-recon", "torch", "transformers", "peft", "accelerate"):
+    for name in ("usersim-recon", "torch", "transformers", "peft", "accelerate", "trl"):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

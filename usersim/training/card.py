@@ -34,7 +34,7 @@ def _plain(value: object) -> str:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(  # noqa: S701 - Markdown, escaped by `finalize`
         undefined=StrictUndefined,
         finalize=_plain,
@@ -42,7 +42,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    source = files("usersim.training").joinpath("templates/model_card.md.jinja")
+    source = files("usersim.training").joinpath(f"templates/{name}.md.jinja")
     return environment.from_string(source.read_text(encoding="utf-8"))
 
 
@@ -58,4 +58,5 @@ def model_card(manifest: Manifest) -> str:
     shown = ", ".join(repr(user) for user in manifest.users[:_SHOWN_USERS])
     more = len(manifest.users) - _SHOWN_USERS
     people = shown + (f" and {more} more" if more > 0 else "")
-    return _template().render(m=manifest, people=people, ended=_ENDED[manifest.stopped])
+    template = _template("model_card" if manifest.synthesiser is None else "synthesiser_card")
+    return template.render(m=manifest, people=people, ended=_ENDED[manifest.stopped])

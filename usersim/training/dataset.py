@@ -11,16 +11,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from usersim.engines.chat import encode_continuation, encode_prompt
 from usersim.errors import ContextLengthError
 from usersim.transcript import NO_REASONING, OPEN, action_text, prefix
 from usersim.types import Failure, TrainingExample, content_key
+
+if TYPE_CHECKING:
+    from usersim.engines.chat import ChatTokenizer
 
 __all__ = [
     "EncodedExample",
     "Encoder",
     "Encoding",
+    "EngineEncoder",
     "Term",
     "choose_no_reasoning",
     "encode_examples",
@@ -41,6 +46,21 @@ class Encoder(Protocol):
     def continuation(self, text: str, *, end: bool) -> list[int]:
         """Return the tokens of `text` by itself, with the end-of-turn token if `end`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEncoder:
+    """The engine's own encoding, so that training and run time see the same tokens."""
+
+    tokenizer: ChatTokenizer
+
+    def prompt(self, messages: Sequence[tuple[str, str]], prefix: str) -> list[int]:
+        """Return the chat's tokens, with the beginning of the model's own turn."""
+        return encode_prompt(self.tokenizer, tuple(messages), prefix)
+
+    def continuation(self, text: str, *, end: bool) -> list[int]:
+        """Return the tokens of `text` by itself."""
+        return encode_continuation(self.tokenizer, text, end=end)
 
 
 @dataclass(frozen=True, slots=True)

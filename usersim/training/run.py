@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +32,7 @@ from usersim.training.schedule import (
 __all__ = [
     "Hooks",
     "Run",
+    "StepNote",
     "StepProgress",
     "follow",
     "go_on",
@@ -48,6 +49,9 @@ CHECKPOINT_STEPS = 50
 StepProgress = Callable[[int, int, float], None]
 """Called with (steps done, steps in all, loss of the last step)."""
 
+StepNote = Callable[[int, int, Mapping[str, float]], None]
+"""Called with (steps done, steps in all, figures of the last step)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
@@ -55,11 +59,13 @@ class Hooks:
 
     Attributes:
         progress: Told after each step.
+        note: Told the figures of each step, where the objective has any.
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes after which the run ends with the best so far; None for no limit.
     """
 
     progress: StepProgress | None = None
+    note: StepNote | None = None
     stop_when: Callable[[], bool] | None = None
     max_minutes: float | None = None
 
@@ -119,6 +125,11 @@ class Run:
             self._diverge(f"the training loss is {loss!r} at step {step} of {self.steps}")
         if self.hooks.progress:
             self.hooks.progress(step, self.steps, loss)
+
+    def after_figures(self) -> None:
+        """Tell the figures of the last step."""
+        if self.hooks.note:
+            self.hooks.note(len(self.history.losses), self.steps, self.history.figures[-1])
 
     def _diverge(self, what: str) -> NoReturn:
         kept = self.checkpoints.newest()

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usersim.config import TrainingConfig
-from usersim.engines.chat import encode_continuation, encode_prompt
 from usersim.engines.embedded import model_digest, model_folder
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.errors import NoTrainingDataError, TrainingError, boundary
@@ -33,6 +32,7 @@ from usersim.training.batches import MicroBatch, make_batch, plan_steps
 from usersim.training.checkpoints import Checkpoints, run_folder
 from usersim.training.dataset import (
     EncodedExample,
+    EngineEncoder,
     choose_no_reasoning,
     encode_examples,
     examples_digest,
@@ -45,7 +45,7 @@ from usersim.training.trainer import train
 from usersim.types import Failure, TrainingExample, content_key
 
 if TYPE_CHECKING:
-    from usersim.engines.chat import ChatTokenizer
+    pass
 
 __all__ = ["train_user_model"]
 
@@ -53,19 +53,6 @@ logger = logging.getLogger(__name__)
 
 RECIPE = 2
 """Changes when the same settings and examples would no longer give the same adapter."""
-
-
-@dataclass(frozen=True, slots=True)
-class _EngineEncoder:
-    """The engine's own encoding, so that training and run time see the same tokens."""
-
-    tokenizer: ChatTokenizer
-
-    def prompt(self, messages: Sequence[tuple[str, str]], prefix: str) -> list[int]:
-        return encode_prompt(self.tokenizer, tuple(messages), prefix)
-
-    def continuation(self, text: str, *, end: bool) -> list[int]:
-        return encode_continuation(self.tokenizer, text, end=end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +205,7 @@ def _encode(task: _Task, model: object) -> _Data:
     Raises:
         NoTrainingDataError: If none fits.
     """
-    encoder = _EngineEncoder(load_tokenizer(task.folder))
+    encoder = EngineEncoder(load_tokenizer(task.folder))
     limit = max_tokens(model)
     marked = choose_no_reasoning(
         task.train, share=task.config.no_reasoning_share, seed=task.config.seed
@@ -287,6 +274,7 @@ def _train(
 
 def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
     users = {example.user_id for example in data.train}
+    found = [one for one in run.history.evaluations if isinstance(one, Evaluation)]
     return Manifest(
         name=task.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -303,8 +291,8 @@ def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
         planned_steps=run.steps,
         stopped=run.stop or "complete",
         losses=tuple(run.history.losses),
-        after=best_evaluation(run.history.evaluations),
-        evaluations=tuple(run.history.evaluations),
+        after=best_evaluation(found),
+        evaluations=tuple(found),
         refused=data.refused,
     )
 

@@ -13,8 +13,12 @@ __all__ = [
     "Direction",
     "Leakage",
     "ReasoningTrace",
+    "RewardedTrace",
     "ScoredCandidate",
     "Selection",
+    "TraceExample",
+    "TracePair",
+    "TracePrompt",
     "TraceScores",
 ]
 
@@ -172,3 +176,70 @@ class ReasoningTrace:
     def reconstruction_gain(self) -> float:
         """Masked gain on the reporting half; 0 for the empty trace, by definition."""
         return self.scored.scores.report_gain if self.scored else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracePrompt:
+    """What a synthesiser is asked: one direction of one interaction.
+
+    Attributes:
+        key: The interaction's key.
+        user_id: Whose it is.
+        direction: What the prompt shows: `backward` prompts hold the action.
+        messages: The rendered prompt as (role, content) pairs.
+    """
+
+    key: str
+    user_id: str
+    direction: Direction
+    messages: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceExample:
+    """A trace that a synthesiser is to write.
+
+    Attributes:
+        prompt: What it is asked.
+        reasoning: What it is to answer.
+    """
+
+    prompt: TracePrompt
+    reasoning: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracePair:
+    """Two traces for one prompt, one of which is the better.
+
+    Attributes:
+        prompt: What the synthesiser was asked.
+        chosen: The better one.
+        rejected: The worse one.
+        why: `gain`: both valid, and the chosen one reconstructs better; `leak`: a guard refuses
+            the rejected one.
+    """
+
+    prompt: TracePrompt
+    chosen: str
+    rejected: str
+    why: Literal["gain", "leak"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardedTrace:
+    """A trace as it was drawn, and what it is worth.
+
+    Attributes:
+        reasoning: The text; as it was drawn where it could not be read.
+        reward: The reward.
+        components: Every part of the reward and every figure behind it, by name.
+        cut: Whether it ran into the token limit: what it would have become is unknown.
+        readable: Whether it is one paragraph of reasoning.
+    """
+
+    reasoning: str
+    reward: float
+    components: Mapping[str, float]
+    cut: bool
+    readable: bool

@@ -1,0 +1,34 @@
+"""Configuration: one frozen model per stage, each default in one place."""
+
+from usersim.config.cache import cache_dir
+from usersim.config.engines import EngineConfig, RemoteConfig, VllmConfig
+from usersim.config.pipeline import PipelineConfig, Preset
+from usersim.config.stages import (
+    CorpusConfig,
+    GuardConfig,
+    HistoryConfig,
+    ScoringConfig,
+    SimulationConfig,
+    SynthesisConfig,
+    TrainingConfig,
+)
+from usersim.config.synthesiser import Recipe, RewardConfig, SynthesiserConfig
+
+__all__ = [
+    "CorpusConfig",
+    "EngineConfig",
+    "GuardConfig",
+    "HistoryConfig",
+    "PipelineConfig",
+    "Preset",
+    "Recipe",
+    "RemoteConfig",
+    "RewardConfig",
+    "ScoringConfig",
+    "SimulationConfig",
+    "SynthesisConfig",
+    "SynthesiserConfig",
+    "TrainingConfig",
+    "VllmConfig",
+    "cache_dir",
+]

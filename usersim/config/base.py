@@ -1,0 +1,20 @@
+"""What every configuration shares: frozen fields, and a key that tells settings apart."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Config"]
+
+
+class Config(BaseModel):
+    """A frozen model of settings; an unknown field is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON of every field: equal keys mean equal settings."""
+        return sha256(self.model_dump_json().encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""Every stage's configuration together, and the presets: the one dial."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from usersim.config.base import Config
+from usersim.config.stages import (
+    CorpusConfig,
+    GuardConfig,
+    HistoryConfig,
+    ScoringConfig,
+    SimulationConfig,
+    SynthesisConfig,
+    TrainingConfig,
+)
+from usersim.config.synthesiser import RewardConfig, SynthesiserConfig
+from usersim.errors import ConfigError
+
+__all__ = ["PipelineConfig", "Preset"]
+
+Preset = Literal["tiny", "small", "standard"]
+
+
+class PipelineConfig(Config):
+    """Every stage's configuration; saved with the artifact."""
+
+    corpus: CorpusConfig = CorpusConfig()
+    history: HistoryConfig = HistoryConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
+    scoring: ScoringConfig = ScoringConfig()
+    guards: GuardConfig = GuardConfig()
+    reward: RewardConfig = RewardConfig()
+    synthesiser: SynthesiserConfig = SynthesiserConfig()
+    training: TrainingConfig = TrainingConfig()
+    simulation: SimulationConfig = SimulationConfig()
+
+    @classmethod
+    def preset(cls, name: Preset) -> PipelineConfig:
+        """Return the settings for a machine: the one dial.
+
+        `tiny` is for two cores and minutes, `small` for a workstation, `standard` for a GPU.
+
+        Raises:
+            ConfigError: If there is no such preset.
+
+        Example:
+            >>> PipelineConfig.preset("tiny").synthesis.n_backward
+            2
+        """
+        if name not in get_args(Preset):
+            raise ConfigError(f"unknown preset {name!r}; there are {list(get_args(Preset))!r}")
+        if name == "standard":
+            return cls()
+        if name == "small":
+            return cls(training=TrainingConfig(epochs=1.0))
+        return cls(
+            history=HistoryConfig(recent=6, similar=0, max_item_chars=200, max_context_chars=800),
+            synthesis=SynthesisConfig(n_forward=2, n_backward=2, max_tokens=32),
+            scoring=ScoringConfig(option_orders=1, samples=4, diagnostics=8),
+            synthesiser=SynthesiserConfig(
+                held_out_most=16,
+                rounds=2,
+                rft_learning_rate=5e-4,
+                batch_tokens=512,
+                grpo_steps=12,
+                group=4,
+                prompts=2,
+                evaluations=2,
+            ),
+            # Two passes: fewer malformed draws than one; no setting was clearly better calibrated
+            # (docs/adr/0011-user-model-trainer.md). A heavy reasoning, or so small a model learns
+            # to act at once.
+            training=TrainingConfig(
+                epochs=2.0,
+                evaluations=2,
+                batch_tokens=512,
+                learning_rate=5e-4,
+                reasoning_weight=2.0,
+            ),
+            simulation=SimulationConfig(traces=2, max_reasoning_tokens=32, max_action_tokens=128),
+        )

@@ -1,0 +1,155 @@
+"""How each stage works, from the corpus to the answer.
+
+Docstrings below a field give its unit, its effect and where the default comes from.
+`method.md` of the project's design is the source where nothing else is named.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat
+
+from usersim.config.base import Config
+
+__all__ = [
+    "CorpusConfig",
+    "GuardConfig",
+    "HistoryConfig",
+    "ScoringConfig",
+    "SimulationConfig",
+    "SynthesisConfig",
+    "TrainingConfig",
+]
+
+
+class CorpusConfig(Config):
+    """How a corpus is read and split."""
+
+    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    """Share of a person's interactions, oldest first, that may be learned from."""
+    max_message_chars: Annotated[int, Field(ge=100)] = 20_000
+    """A longer message is cut to this many characters, its first and last halves; counted in the
+    report."""
+    max_action_chars: Annotated[int, Field(ge=100)] = 20_000
+    """A longer action is refused: a shortened action is not what the person did."""
+
+
+class HistoryConfig(Config):
+    """What of a person's history stands in the prompt, and how long it may be."""
+
+    recent: Annotated[int, Field(ge=0)] = 12
+    """Newest interactions before the moment in question. They come first in the prompt, in
+    time order, so that questions of one person share their prompt's beginning."""
+    similar: Annotated[int, Field(ge=0)] = 4
+    """Further interactions found by similarity to the question."""
+    max_item_chars: Annotated[int, Field(ge=40)] = 400
+    """Longest form of one past context or action in the prompt; the rest is cut and marked."""
+    max_context_chars: Annotated[int, Field(ge=100)] = 3_000
+    """Longest form of the context in question; the oldest text goes first."""
+
+
+class SynthesisConfig(Config):
+    """How candidate traces are drawn."""
+
+    n_forward: Annotated[int, Field(ge=0)] = 4
+    """Candidates that saw context and history."""
+    n_backward: Annotated[int, Field(ge=0)] = 4
+    """Candidates that saw context and action. Source of N = 4: arXiv 2605.26969."""
+    max_tokens: Annotated[int, Field(ge=8)] = 64
+    """Longest trace, tokens; a longer draw is cut at its last full sentence."""
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    """Of the draws. At 0.9 without a nucleus cut small models wrote junk, and the score picked
+    it."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Nucleus cut of the draws."""
+    seed: int = 0
+    """Seed of every draw; combined with the interaction's key."""
+
+
+class ScoringConfig(Config):
+    """How a trace's fidelity is computed."""
+
+    scorer: Literal["auto", "loglik_gain", "choice", "scale", "number", "sampled_similarity"] = (
+        "auto"
+    )
+    """`auto` takes the proper score of the action's kind, and `loglik_gain` for text."""
+    logprob_floor: Annotated[FiniteFloat, Field(lt=0)] = -5.0
+    """Smallest log-probability that one action token may count, nats."""
+    option_orders: Annotated[int, Field(ge=1)] = 8
+    """Most option orders to average over for a choice; a scale is shown in both directions."""
+    samples: Annotated[int, Field(ge=2)] = 8
+    """Draws for `number` and `sampled_similarity`; half select, half report."""
+    diagnostics: Annotated[int, Field(ge=0)] = 32
+    """Interactions on which the diagnostics L5 to L7 are computed."""
+
+
+class GuardConfig(Config):
+    """Leakage guards L1 to L4."""
+
+    copy_run: Annotated[int, Field(ge=2)] = 8
+    """L1: a shared run of this many tokens with the action is a copy."""
+    containment: Annotated[float, Field(gt=0, le=1)] = 0.30
+    """L1: so large a share of the action's 4-grams in the trace is a copy."""
+    quoted_span: Annotated[int, Field(ge=1)] = 4
+    """L1: a quoted span of this many tokens shared with the action is a copy."""
+    plausibility_floor: FiniteFloat = -1.0
+    """L4: a mean log-ratio below this, nats per token, makes the trace invalid."""
+    plausibility_weight: Annotated[FiniteFloat, Field(ge=0)] = 0.25
+    """L4: weight of the ratio's rank in the selection utility."""
+    leak_penalty: Annotated[FiniteFloat, Field(ge=0)] = 0.5
+    """L3: penalty times the trace-only share."""
+
+
+class TrainingConfig(Config):
+    """How the user model's adapter is trained."""
+
+    rank: Annotated[int, Field(ge=1)] = 8
+    """LoRA rank, on all linear layers."""
+    alpha: Annotated[int, Field(ge=1)] = 16
+    """LoRA scaling numerator; the update is scaled by alpha / rank."""
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
+    """Peak rate of AdamW, after a linear warm-up over 5 % of the steps, cosine to 0."""
+    epochs: Annotated[float, Field(gt=0)] = 2.0
+    """Passes over the training examples, at the most."""
+    batch_tokens: Annotated[int, Field(ge=64)] = 1024
+    """Tokens of one optimiser step's packed row; examples that share a prompt share its tokens."""
+    reasoning_weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the mean loss over reasoning tokens; the mean over action tokens has weight 1."""
+    no_reasoning_share: Annotated[float, Field(ge=0, le=1)] = 0.15
+    """Share of the examples trained with the no-reasoning marker."""
+    validation_share: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    """Share of the training part, newest first per user, kept for early stopping and for the
+    reasoning weight w."""
+    evaluations: Annotated[int, Field(ge=1)] = 4
+    """How often the validation loss is taken; training stops after two that do not improve."""
+    seed: int = 0
+    """Order of the examples, initial weights, choice of the no-reasoning share."""
+
+
+class SimulationConfig(Config):
+    """How an answer is drawn."""
+
+    traces: Annotated[int, Field(ge=0)] = 3
+    """K: traces drawn for one answer; option probabilities are averaged over them. 0 answers
+    with the no-reasoning marker alone."""
+    max_reasoning_tokens: Annotated[int, Field(ge=8)] = 64
+    """Longest trace, tokens."""
+    long_reasoning: Literal["close", "refuse"] = "close"
+    """A trace that runs into the limit is closed after its last full sentence and marked so,
+    or refused as malformed."""
+    option_orders: Annotated[int, Field(ge=1)] = 1
+    """Option orders over which the probabilities of a closed question are averaged."""
+    decision: Literal["likeliest", "sampled"] = "likeliest"
+    """How an option is chosen from its probabilities. `sampled` reproduces the spread of
+    repeated answers; `likeliest` is right more often."""
+    max_action_tokens: Annotated[int, Field(ge=1)] = 256
+    """A longer action is malformed."""
+    temperature: Annotated[float, Field(ge=0)] = 0.8
+    """Of traces and of free-text actions."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Nucleus cut."""
+    redraws: Annotated[int, Field(ge=0)] = 2
+    """How often a malformed text is drawn again before the item fails."""
+    seed: int = 0
+    """Seed of every draw; combined with the question."""

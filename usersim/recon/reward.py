@@ -1,0 +1,77 @@
+"""The reconstruction reward: what a trace is worth to the synthesiser that wrote it.
+
+Knows scores and verdicts; asks no model.
+"""
+
+from __future__ import annotations
+
+from usersim.config import GuardConfig, RewardConfig
+from usersim.recon.selection import verdict
+from usersim.types import RewardedTrace, ScoredCandidate
+
+__all__ = ["reward"]
+
+
+def reward(
+    one: ScoredCandidate, config: RewardConfig, guards: GuardConfig, *, max_tokens: int
+) -> RewardedTrace:
+    """Return what a scored trace is worth.
+
+    A trace that cannot be read is worth `malformed`; any other
+
+        clip(masked gain, low, high) - hard leak - soft leak * trace-only share - overlength
+
+    where the hard leak counts if any hard guard refuses the trace, and the overlength grows
+    linearly from 0 at `long_from` to its full size at the token limit.
+
+    Args:
+        one: The trace with its scores and what the guards found.
+        config: Bounds and penalties.
+        guards: Thresholds of the hard guards.
+        max_tokens: Token limit of the draws.
+
+    Returns:
+        The trace with its reward and everything that went into it.
+    """
+    drawn = one.candidate
+    readable = drawn.complete and bool(drawn.reasoning.strip())
+    cut = drawn.n_tokens >= max_tokens
+    share, plausibility = one.leakage.trace_only_share, one.leakage.plausibility
+    components = {
+        "masked_gain": one.scores.masked_gain,
+        "raw_gain": one.scores.gain,
+        "tokens": float(drawn.n_tokens),
+        "malformed": float(not readable),
+        "cut": float(cut),
+        **_hits(one),
+    }
+    if share is not None:
+        components["trace_only_share"] = share
+    if plausibility is not None:
+        components["plausibility"] = plausibility
+    if not readable:
+        value = config.malformed
+    else:
+        start = config.long_from * max_tokens
+        long = min(max((drawn.n_tokens - start) / (max_tokens - start), 0.0), 1.0)
+        parts = {
+            "clipped_gain": min(max(one.scores.masked_gain, config.low), config.high),
+            "hard_leak": -config.hard_leak * bool(verdict(one, guards)),
+            "soft_leak": -config.soft_leak * (share or 0.0),
+            "overlength": -config.overlength * long,
+        }
+        components |= parts
+        value = sum(parts.values())
+    return RewardedTrace(
+        reasoning=drawn.reasoning,
+        reward=value,
+        components={**components, "reward": value},
+        cut=cut,
+        readable=readable,
+    )
+
+
+def _hits(one: ScoredCandidate) -> dict[str, float]:
+    """Return 1 for every guard that spoke, under its number."""
+    reasons = [reason.split()[0] for reason in one.leakage.reasons]
+    return {guard: float(guard in reasons) for guard in ("L1", "L4")}

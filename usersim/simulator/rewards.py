@@ -1,0 +1,163 @@
+"""Draws with their rewards: synthesis, scoring and reward put together for a training.
+
+Knows the order of the three; the training that asks for them knows none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from usersim.config import PipelineConfig
+from usersim.engines import AdapterRef, Engine
+from usersim.prompts import templates_key
+from usersim.recon import ScoringItem, SynthesisItem, reward, score_candidates, synthesise
+from usersim.recon.selection import verdict
+from usersim.training import TraceEvaluation
+from usersim.types import (
+    Candidate,
+    RewardedTrace,
+    ScoredCandidate,
+    TracePrompt,
+    content_key,
+)
+
+__all__ = ["Rewards"]
+
+DIRECTIONS = ("forward", "backward")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewards:
+    """Draws traces with any weights and says what they are worth.
+
+    Attributes:
+        engine: Draws and reconstructs; the reconstructor is its base model, frozen.
+        config: Settings of every stage.
+        items: Interactions with their history, by key.
+        second: A reconstructor of another model family, for measuring alone (guard L8).
+    """
+
+    engine: Engine
+    config: PipelineConfig
+    items: Mapping[str, SynthesisItem]
+    second: Engine | None = None
+
+    @property
+    def identity(self) -> str:
+        """Tells the reward: equal where the same trace is worth the same."""
+        config = self.config
+        return content_key(
+            self.engine.identity,
+            templates_key(),
+            config.history.key,
+            config.scoring.key,
+            config.guards.key,
+            config.reward.key,
+        )
+
+    def __call__(
+        self, prompts: Sequence[TracePrompt], *, adapter: AdapterRef | None, n: int, seed: int
+    ) -> list[tuple[RewardedTrace, ...]]:
+        """Draw for GRPO: at its temperature, without a nucleus cut; see `training.Rollouts`."""
+        warmth = {"temperature": self.config.synthesiser.temperature, "top_p": 1.0}
+        drawn = self._drawn(prompts, adapter, n, {"seed": seed, **warmth})
+        scored = self._scored(self.engine, drawn, adapter)
+        return [self._rewarded(scored.get(place, ())) for place in range(len(prompts))]
+
+    def measure(
+        self, prompts: Sequence[TracePrompt], adapter: AdapterRef | None, step: int
+    ) -> TraceEvaluation:
+        """Measure the weights on prompts that are never trained on: one draw each, as at use.
+
+        The draws' seeds are the same at every step, so that steps differ by the weights alone.
+        """
+        drawn = self._drawn(prompts, adapter, 1, {"seed": self.config.synthesis.seed})
+        scored = self._scored(self.engine, drawn, adapter)
+        ones = [one for many in scored.values() for one in many]
+        rewarded = self._rewarded(ones)
+        second = None
+        if self.second is not None:
+            again = self._scored(self.second, drawn, None)
+            valid = {one.candidate.key for one in ones if not verdict(one, self.config.guards)}
+            gains = [
+                one.scores.masked_gain if one.candidate.key in valid else 0.0
+                for many in again.values()
+                for one in many
+            ]
+            second = fmean(gains) if gains else 0.0
+        return TraceEvaluation(
+            step=step,
+            gain=_mean([self._worth(one) for one in ones]),
+            second_gain=second,
+            reward=_mean([one.reward for one in rewarded]),
+            malformed=_mean([float(not one.readable) for one in rewarded]),
+            refused=_mean([float(not one.leakage.valid) for one in ones if one.candidate.complete]),
+            n=len(ones),
+        )
+
+    def _worth(self, one: ScoredCandidate) -> float:
+        """Return the masked gain; 0 for what is refused, as for the empty trace."""
+        return 0.0 if verdict(one, self.config.guards) else one.scores.masked_gain
+
+    def _drawn(
+        self,
+        prompts: Sequence[TracePrompt],
+        adapter: AdapterRef | None,
+        n: int,
+        how: Mapping[str, object],
+    ) -> dict[int, tuple[Candidate, ...]]:
+        """Return what was drawn, by place of the prompt; a prompt that failed is missing."""
+        found: dict[int, tuple[Candidate, ...]] = {}
+        for direction in DIRECTIONS:
+            places = [i for i, prompt in enumerate(prompts) if prompt.direction == direction]
+            counts = {"n_forward": 0, "n_backward": 0, f"n_{direction}": n}
+            settings = self.config.synthesis.model_copy(update={**counts, **how})
+            batch = synthesise(
+                self.engine,
+                [self.items[prompts[i].key] for i in places],
+                settings,
+                self.config.history,
+                adapter=adapter,
+            )
+            found |= {
+                place: many
+                for place, many in zip(places, batch.items, strict=True)
+                if many is not None
+            }
+        return found
+
+    def _scored(
+        self,
+        engine: Engine,
+        drawn: Mapping[int, tuple[Candidate, ...]],
+        adapter: AdapterRef | None,
+    ) -> dict[int, tuple[ScoredCandidate, ...]]:
+        config = self.config
+        items: list[ScoringItem] = []
+        for many in drawn.values():
+            item = self.items[many[0].interaction_key]
+            items.append(ScoringItem(item.interaction, item.history, many))
+        batch = score_candidates(
+            engine,
+            items,
+            config.scoring,
+            config.guards,
+            config.history,
+            adapters=[adapter] if adapter else [],
+        )
+        return {
+            place: many for place, many in zip(drawn, batch.items, strict=True) if many is not None
+        }
+
+    def _rewarded(self, scored: Sequence[ScoredCandidate]) -> tuple[RewardedTrace, ...]:
+        config = self.config
+        return tuple(
+            reward(one, config.reward, config.guards, max_tokens=config.synthesis.max_tokens)
+            for one in scored
+        )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0

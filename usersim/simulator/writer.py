@@ -1,0 +1,294 @@
+"""Training the writer of traces on a corpus, by any recipe; resumable at every step."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from usersim.config import PipelineConfig, Recipe
+from usersim.corpus import Corpus
+from usersim.engines import AdapterRef, Engine
+from usersim.errors import ConfigError, NoTrainingDataError
+from usersim.prompts import templates_key
+from usersim.recon import SynthesisItem, best_in, preferences, trace_prompts
+from usersim.simulator.history import Histories
+from usersim.simulator.recon import Recon, Reconstruction, StageProgress
+from usersim.simulator.rewards import Rewards
+from usersim.simulator.train import register
+from usersim.training import (
+    Hooks,
+    PairLesson,
+    RewardLesson,
+    TraceEvaluation,
+    TraceLesson,
+    TrainedAdapter,
+    train_synthesiser,
+)
+from usersim.types import (
+    Direction,
+    Interaction,
+    ScoredCandidate,
+    TraceExample,
+    TracePrompt,
+)
+
+__all__ = ["RECIPES", "WriterTrainer", "check_recipe"]
+
+logger = logging.getLogger(__name__)
+
+RECIPES: Mapping[Recipe, str] = {
+    "select": "the base model writes; Recon selects (no training)",
+    "rft": "expert iteration: rounds of draw, score, keep, train from the base",
+    "dpo": "preferences: the best trace against the worst, a clean one against a leaking one",
+    "grpo": "policy gradients on the reconstruction reward (Recon-GRPO)",
+}
+"""What each recipe is, in words."""
+
+Prompts = dict[str, dict[Direction, TracePrompt]]
+
+
+def check_recipe(recipe: str) -> None:
+    """Refuse what is no recipe, before any work is done for it.
+
+    Raises:
+        ConfigError: Listing the recipes.
+    """
+    if recipe not in RECIPES:
+        raise ConfigError(f"unknown recipe {recipe!r}; there are {list(RECIPES)!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterTrainer:
+    """Trains synthesisers on one corpus.
+
+    Attributes:
+        corpus: Where traces are stored and adapters are registered.
+        engine: Draws and reconstructs.
+        config: Settings of every stage.
+        histories: Finds what is shown with an interaction.
+        folder: Adapters are made in here.
+        second: A reconstructor of another model family; it only measures (guard L8).
+    """
+
+    corpus: Corpus
+    engine: Engine
+    config: PipelineConfig
+    histories: Histories
+    folder: Path
+    second: Engine | None = None
+
+    def train(
+        self,
+        recipe: Recipe,
+        interactions: Sequence[Interaction],
+        *,
+        name: str,
+        progress: StageProgress | None = None,
+        hooks: Hooks = Hooks(),
+    ) -> TrainedAdapter:
+        """Train a synthesiser.
+
+        The newest interactions of each person are kept out of its training, and the traces that
+        it draws for them say whether it got better.
+
+        Args:
+            recipe: How; not `select`, which trains nothing.
+            interactions: Of the train split.
+            name: Beginning of the adapter's name.
+            progress: Called with (stage, done, total).
+            hooks: Figures of each step, time limit, and when to stop.
+
+        Returns:
+            The adapter; of expert iteration, that of the best round.
+
+        Raises:
+            ConfigError: If there is no such recipe.
+            NoTrainingDataError: If there is nothing to learn from.
+            TrainingError: If training fails; the last good checkpoint is kept.
+        """
+        check_recipe(recipe)
+        learn, held = self._split(interactions)
+        run = _Course(self, name, learn, held, progress, hooks)
+        if recipe == "rft":
+            adapter = run.expert_iteration()
+        elif recipe == "dpo":
+            adapter = run.preferences()
+        else:
+            adapter = run.policy()
+        register(self.corpus, adapter)
+        return adapter
+
+    def _split(
+        self, interactions: Sequence[Interaction]
+    ) -> tuple[list[Interaction], list[Interaction]]:
+        """Return what is learned from, and what is only measured: each person's newest.
+
+        Raises:
+            NoTrainingDataError: If nothing is left to learn from.
+        """
+        share, most = self.config.synthesiser.held_out_share, self.config.synthesiser.held_out_most
+        of_user: dict[str, list[Interaction]] = {}
+        for one in interactions:
+            of_user.setdefault(one.user_id, []).append(one)
+        held: list[Interaction] = []
+        for own in of_user.values():
+            count = int(len(own) * share + 0.5)
+            held += own[len(own) - count :]
+        held = held[:: max(1, -(-len(held) // most))]
+        keys = {one.key for one in held}
+        learn = [one for one in interactions if one.key not in keys]
+        if not learn:
+            raise NoTrainingDataError(
+                f"there is nothing to train a synthesiser on in {self.corpus.name!r}",
+                hint="load a corpus with more interactions",
+            )
+        return learn, held
+
+
+class _Course:
+    """One training: what is learned from, what is measured, and who is told."""
+
+    def __init__(
+        self,
+        trainer: WriterTrainer,
+        name: str,
+        learn: Sequence[Interaction],
+        held: Sequence[Interaction],
+        progress: StageProgress | None,
+        hooks: Hooks,
+    ) -> None:
+        self.trainer = trainer
+        self.name = name
+        self.learn = learn
+        self.progress = progress
+        self.hooks = hooks
+        minutes = hooks.max_minutes
+        self.deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+        self.items = {i.key: self._item(i) for i in (*learn, *held)}
+        self.held = [p for i in held for p in self._prompts(i).values()]
+        self.rewards = Rewards(
+            engine=trainer.engine,
+            config=trainer.config,
+            items=self.items,
+            second=trainer.second,
+        )
+
+    def _item(self, interaction: Interaction) -> SynthesisItem:
+        history = self.trainer.histories.of(
+            interaction.user_id, interaction.question, before=interaction.position
+        )
+        return SynthesisItem(interaction, history)
+
+    def _prompts(self, interaction: Interaction) -> dict[Direction, TracePrompt]:
+        config = self.trainer.config
+        return trace_prompts(self.items[interaction.key], config.synthesis, config.history)
+
+    def _reconstruct(self, writer: AdapterRef | None) -> Reconstruction:
+        one = self.trainer
+        recon = Recon(one.corpus, one.engine, one.config, one.histories, writer=writer)
+        return recon.run(self.learn, progress=self.progress)
+
+    def _train(self, lesson: TraceLesson | PairLesson | RewardLesson, name: str) -> TrainedAdapter:
+        one = self.trainer
+
+        def report(done: int, total: int, loss: float) -> None:
+            if self.progress:
+                self.progress(f"train {name}", done, total)
+            if self.hooks.progress:
+                self.hooks.progress(done, total, loss)
+
+        left = (self.deadline - time.monotonic()) / 60
+        hooks = replace(
+            self.hooks, progress=report, max_minutes=None if left == float("inf") else left
+        )
+        return train_synthesiser(
+            lesson,
+            base_model=one.engine.model,
+            out_dir=one.folder,
+            config=one.config.synthesiser,
+            name=name,
+            probe=partial(self._measure, name) if self.held else None,
+            provenance=self._provenance(),
+            hooks=hooks,
+        )
+
+    def _measure(self, name: str, adapter: AdapterRef | None, step: int) -> TraceEvaluation:
+        if self.progress:
+            self.progress(f"measure {name}", 0, len(self.held))
+        found = self.rewards.measure(self.held, adapter, step)
+        if self.progress:
+            self.progress(f"measure {name}", len(self.held), len(self.held))
+        return found
+
+    def _provenance(self) -> dict[str, object]:
+        one = self.trainer
+        return {
+            "corpus": one.corpus.digest(sorted({i.user_id for i in self.learn})),
+            "prompts": templates_key(),
+            "engine": one.engine.identity,
+            "second reconstructor": one.second.identity if one.second else "none",
+            "reward": self.rewards.identity,
+            "interactions": len(self.learn),
+            "settings": one.config.model_dump(mode="json"),
+        }
+
+    def expert_iteration(self) -> TrainedAdapter:
+        """RFT: each round draws with the last round's weights and trains from the base."""
+        pools: dict[str, list[ScoredCandidate]] = {i.key: [] for i in self.learn}
+        writer: AdapterRef | None = None
+        rounds: list[TrainedAdapter] = []
+        for number in range(1, self.trainer.config.synthesiser.rounds + 1):
+            if rounds and time.monotonic() >= self.deadline:
+                logger.warning("the time is over after round %d", number - 1)
+                break
+            for key, many in self._reconstruct(writer).scored.items():
+                pools[key] += many
+            adapter = self._train(TraceLesson(self._kept(pools)), f"{self.name}-round-{number}")
+            rounds.append(adapter)
+            writer = adapter.ref
+        return max(rounds, key=_watched)
+
+    def _kept(self, pools: Mapping[str, Sequence[ScoredCandidate]]) -> list[TraceExample]:
+        """Return the best valid trace so far of every interaction and direction."""
+        guards = self.trainer.config.guards
+        found: list[TraceExample] = []
+        for interaction in self.learn:
+            for direction, prompt in self._prompts(interaction).items():
+                best = best_in(direction, pools[interaction.key], guards)
+                if best is not None:
+                    found.append(TraceExample(prompt, best.candidate.reasoning))
+        return found
+
+    def preferences(self) -> TrainedAdapter:
+        """DPO on the base model's own candidates."""
+        found = self._reconstruct(None)
+        guards = self.trainer.config.guards
+        pairs = [
+            pair
+            for interaction in self.learn
+            for pair in preferences(
+                found.scored.get(interaction.key, ()), self._prompts(interaction), guards
+            )
+        ]
+        return self._train(PairLesson(pairs), self.name)
+
+    def policy(self) -> TrainedAdapter:
+        """GRPO on the reconstruction reward."""
+        prompts = [p for interaction in self.learn for p in self._prompts(interaction).values()]
+        lesson = RewardLesson(
+            prompts=prompts,
+            rollouts=self.rewards,
+            identity=self.rewards.identity,
+            max_tokens=self.trainer.config.synthesis.max_tokens,
+        )
+        return self._train(lesson, self.name)
+
+
+def _watched(adapter: TrainedAdapter) -> float:
+    """Return the held-out figure that decides between rounds; the last round wins without one."""
+    record = adapter.manifest.synthesiser
+    return record.after.watched if record and record.after else float("-inf")
