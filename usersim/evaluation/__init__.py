@@ -10,6 +10,14 @@ from usersim.evaluation.cache import FileCache, PredictionCache
 from usersim.evaluation.harness import evaluate
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
+from usersim.evaluation.planted import PlantedPopulation, planted_users
+from usersim.evaluation.planted_naming import NamingRate, names_other, names_reason, naming_rate
+from usersim.evaluation.planted_rules import (
+    PlantedFacts,
+    PlantedRule,
+    PlantedSituation,
+    PlantedUser,
+)
 from usersim.evaluation.populations import PopulationRow, population_rows
 from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
@@ -28,6 +36,12 @@ __all__ = [
     "Interval",
     "LeakageTable",
     "Metric",
+    "NamingRate",
+    "PlantedFacts",
+    "PlantedPopulation",
+    "PlantedRule",
+    "PlantedSituation",
+    "PlantedUser",
     "PopulationRow",
     "PredictionCache",
     "Resampling",
@@ -37,8 +51,12 @@ __all__ = [
     "default_metrics",
     "evaluate",
     "holm",
+    "names_other",
+    "names_reason",
+    "naming_rate",
     "others_arm",
     "own_mode_arm",
+    "planted_users",
     "population_rows",
     "sentence",
     "uniform_arm",

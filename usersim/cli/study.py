@@ -1,0 +1,102 @@
+"""Commands for planning a study: planted, power."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from usersim.cli.console import console
+from usersim.errors import ConfigError
+from usersim.evaluation import comparisons_needed, planted_users
+
+__all__ = ["register"]
+
+NEIGHBOURS = (-0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05)
+"""Distances of the rates that are shown beside the one asked for."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (planted, power):
+        app.command()(command)
+
+
+def planted(
+    out: Annotated[Path, typer.Argument(help="JSONL file to write; facts go beside it.")],
+    users: Annotated[int, typer.Option(help="People.")] = 12,
+    interactions: Annotated[int, typer.Option(help="Choices of each person.")] = 40,
+    seed: Annotated[int, typer.Option(help="Equal seeds make equal people.")] = 0,
+    noise: Annotated[
+        float, typer.Option(help="Probability that a person takes a random offer.")
+    ] = 0.05,
+) -> None:
+    """Write a corpus of synthetic people whose reasons are known, and the facts beside it.
+
+    OUT.jsonl is a corpus like any other. OUT.facts.json holds each person's rule and is for
+    measuring alone: no model may read it.
+    """
+    facts = out.with_suffix(".facts.json")
+    _check_new(out, facts)
+    people = planted_users(users=users, interactions=interactions, seed=seed, noise=noise)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in people.rows))
+    facts.write_bytes(orjson.dumps(people.facts.to_json(), option=orjson.OPT_INDENT_2))
+    console.print(Text(f"{len(people.rows)} rows of {users} synthetic people written to {out}"))
+    console.print(Text(f"their rules written to {facts}"))
+
+
+def _check_new(*paths: Path) -> None:
+    """Check that no file is written over: it may be a corpus of real people.
+
+    Raises:
+        ConfigError: If one exists.
+    """
+    for path in paths:
+        if path.exists():
+            raise ConfigError(
+                f"{str(path)!r} exists and is not written over",
+                hint="give another name, or delete it first",
+            )
+
+
+def power(
+    win_rate: Annotated[
+        float, typer.Argument(help="True share of decisive comparisons won, as 0.55.")
+    ],
+    power: Annotated[
+        float, typer.Option(help="Wanted probability of finding the difference.")
+    ] = 0.8,
+    alpha: Annotated[float, typer.Option(help="Two-sided level of the test.")] = 0.05,
+    design_effect: Annotated[
+        float, typer.Option(help="1 + (m − 1)·ρ for clusters of m comparisons; 1: independent.")
+    ] = 1.0,
+) -> None:
+    """Print how many decisive comparisons tell a win rate from one half.
+
+    The first number is enough about every second time; the second one finds the difference with
+    the probability given by --power. Neighbouring rates show how much hangs on the guess.
+    """
+    needed = comparisons_needed(win_rate, power=power, alpha=alpha, design_effect=design_effect)
+    table = Table("win rate", "interval excludes 0.5", f"found with probability {power:g}")
+    for rate in _rates(win_rate):
+        own = rate == win_rate
+        found = (
+            comparisons_needed(rate, alpha=alpha, design_effect=design_effect),
+            comparisons_needed(rate, power=power, alpha=alpha, design_effect=design_effect),
+        )
+        numbers = (f"{number:,}" for number in found)
+        table.add_row(f"{rate:g}", *numbers, style="bold" if own else None)
+    console.print(table)
+    console.print(Text(f"{needed:,} decisive comparisons for a win rate of {win_rate:g}"))
+
+
+def _rates(win_rate: float) -> list[float]:
+    """Return `win_rate` and its neighbours on the same side of one half."""
+    near = [win_rate if not step else round(win_rate + step, 6) for step in NEIGHBOURS]
+    low, high = (0.5, 1.0) if win_rate > 0.5 else (0.0, 0.5)  # noqa: PLR2004 - the null
+    return [rate for rate in near if low < rate < high]
