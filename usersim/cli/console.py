@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from rich.text import Text
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError
 
-__all__ = ["console", "notes", "open_corpus", "rows_progress", "stages"]
+__all__ = ["console", "figures_table", "notes", "open_corpus", "rows_progress", "stages"]
 
 console = Console()
 notes = Console(stderr=True)
@@ -87,6 +87,41 @@ def stages() -> Generator[Callable[[str, int, int], None]]:
                 notes.print(Text(f"{stage}: {done} of {total}"))
 
         yield report
+
+
+FIGURES = {
+    "reward": "reward",
+    "masked_gain": "gain",
+    "spread": "spread",
+    "kl": "KL",
+    "tokens": "tokens",
+    "malformed": "bad",
+    "L1": "L1",
+    "trace_only_share": "L3",
+    "plausibility": "L4",
+    "margin": "margin",
+    "accuracy": "right",
+    "loss": "loss",
+}
+"""Columns of the table of a writer's training; those that a recipe has are shown."""
+WIDTH = 8
+
+
+def figures_table() -> Callable[[int, int, Mapping[str, float]], None]:
+    """Return what prints a line of figures after each step, under one heading."""
+    shown: list[str] = []
+
+    def note(step: int, steps: int, figures: Mapping[str, float]) -> None:
+        if not shown:
+            shown.extend(name for name in FIGURES if name in figures)
+            heads = "".join(f"{FIGURES[name]:>{WIDTH}}" for name in shown)
+            notes.print(Text(f"{'step':>9}{heads}", style="bold"))
+        cells = "".join(
+            f"{figures[name]:>{WIDTH}.3f}" if name in figures else " " * WIDTH for name in shown
+        )
+        notes.print(Text(f"{f'{step}/{steps}':>9}{cells}"))
+
+    return note
 
 
 @contextmanager

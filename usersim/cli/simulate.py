@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 from rich.text import Text
 
-from usersim.cli.console import console, notes, open_corpus, stages
+from usersim.cli.console import console, figures_table, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
-from usersim.config import PipelineConfig, Preset, RemoteConfig
+from usersim.config import PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ConfigError
@@ -24,6 +25,7 @@ from usersim.simulator import (
     UserSimulator,
     check_arms,
 )
+from usersim.training import TrainedAdapter
 
 __all__ = ["open_simulator", "print_measurement", "register"]
 
@@ -115,11 +117,15 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
         console.print(answer)
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917 - options of a command
     corpus: CorpusOption,
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="One person; default: one shared adapter.")
     ] = None,
+    synthesizer: Annotated[
+        Recipe,
+        typer.Option(help="How the writer of traces is trained first; select: not at all."),
+    ] = "select",
     traces: Annotated[
         TraceSource, typer.Option(help="Where the reasoning comes from.")
     ] = "recon_select",
@@ -131,19 +137,51 @@ def train(
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    second: Annotated[
+        str | None,
+        typer.Option(help="Model of another family: stops the writer when it no longer gains."),
+    ] = None,
     preset: PresetOption = "small",
 ) -> None:
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
-    with open_simulator(corpus, user, model, engine, preset) as sim, stages() as progress:
+    with (
+        open_simulator(corpus, user, model, engine, preset) as sim,
+        closing(load_engine(second, engine=engine)) if second else nullcontext() as judge,
+        stages() as progress,
+    ):
         adapter = sim.train(
+            recipe=synthesizer,
             traces=traces,
             limit=limit,
             max_minutes=max_minutes,
+            second=judge,
             progress=progress,
+            note=figures_table(),
         )
+        print_writer(sim.writer)
     console.print(Text(f"adapter: {adapter.folder}"))
     fitted = adapter.manifest.reasoning_weight
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
+
+
+def print_writer(writer: TrainedAdapter | None) -> None:
+    """Print what training the writer of traces brought, and what looks wrong."""
+    record = writer.manifest.synthesiser if writer else None
+    if writer is None or record is None:
+        return
+    console.print(Text(f"writer of traces ({record.recipe}): {writer.folder}"))
+    for name, found in (("before", record.before), ("after", record.after)):
+        if found is not None:
+            second = "" if found.second_gain is None else f", second {found.second_gain:+.3f}"
+            console.print(
+                Text(
+                    f"  held-out gain {name}: {found.gain:+.3f}{second}, reward"
+                    f" {found.reward:+.3f}, unreadable {found.malformed:.2f}, refused"
+                    f" {found.refused:.2f} ({found.n} traces)"
+                )
+            )
+    for warning in record.warnings:
+        console.print(Text(f"  warning: {warning}", style="yellow"))
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - options of a command

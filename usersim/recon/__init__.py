@@ -1,6 +1,13 @@
 """Recon: candidate traces, their reconstruction scores, the guards, and the selection."""
 
-from usersim.recon.arms import first_backward, longest, oracle, random_eligible, random_of
+from usersim.recon.arms import (
+    first_backward,
+    first_forward,
+    longest,
+    oracle,
+    random_eligible,
+    random_of,
+)
 from usersim.recon.leakage import leakage_figures, mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
@@ -15,6 +22,7 @@ __all__ = [
     "decoys",
     "explain",
     "first_backward",
+    "first_forward",
     "leakage_figures",
     "longest",
     "mask",

@@ -11,9 +11,9 @@ from random import Random
 
 from usersim.config import GuardConfig
 from usersim.recon.selection import interaction_key, verdict
-from usersim.types import Candidate, Interaction, ScoredCandidate, Selection, content_key
+from usersim.types import Candidate, Direction, Interaction, ScoredCandidate, Selection, content_key
 
-__all__ = ["first_backward", "longest", "oracle", "random_eligible", "random_of"]
+__all__ = ["first_backward", "first_forward", "longest", "oracle", "random_eligible", "random_of"]
 
 _ORACLE = "oracle"
 
@@ -42,8 +42,18 @@ def random_eligible(scored: Sequence[ScoredCandidate], guards: GuardConfig, seed
 
 def first_backward(scored: Sequence[ScoredCandidate]) -> Selection:
     """Keep the first readable backward candidate (arm B3): Backward Synthesis, N = 1."""
-    pool = [one for one in _readable(scored) if one.candidate.direction == "backward"]
-    return _selection(scored, pool[0] if pool else None, len(pool), "the first backward candidate")
+    return _first(scored, "backward")
+
+
+def first_forward(scored: Sequence[ScoredCandidate]) -> Selection:
+    """Keep the first readable forward candidate (arm B6): reasoning before the action is known."""
+    return _first(scored, "forward")
+
+
+def _first(scored: Sequence[ScoredCandidate], direction: Direction) -> Selection:
+    pool = [one for one in _readable(scored) if one.candidate.direction == direction]
+    kept = pool[0] if pool else None
+    return _selection(scored, kept, len(pool), f"the first {direction} candidate")
 
 
 def longest(scored: Sequence[ScoredCandidate]) -> Selection:

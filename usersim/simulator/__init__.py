@@ -1,13 +1,16 @@
 """The face, and the only package that knows the order of the stages."""
 
+from usersim.simulator.arm_names import ARMS, ArmName, check_arms
 from usersim.simulator.face import UserSimulator
-from usersim.simulator.measure import ARMS, ArmName, Measurement, check_arms
+from usersim.simulator.measure import Measurement
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
+from usersim.simulator.writer import RECIPES
 
 __all__ = [
     "ARMS",
+    "RECIPES",
     "SOURCES",
     "ArmName",
     "Measurement",

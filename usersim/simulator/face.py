@@ -8,25 +8,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self, Unpack
 
-from usersim.config import PipelineConfig, Preset
+from usersim.config import PipelineConfig, Preset, Recipe
 from usersim.corpus import Corpus, LoadReport
 from usersim.corpus.readers.formats import Format
 from usersim.engines import Engine, Progress
 from usersim.engines.select import EngineName, load_engine
+from usersim.evaluation import Arm
 from usersim.simulation import Answer, Piece, stream_answer
+from usersim.simulator import saving
+from usersim.simulator.arm_names import ArmName
 from usersim.simulator.asking import Asked, Asker, Context, as_question, narrowed, only
 from usersim.simulator.history import Histories
-from usersim.simulator.measure import ArmName, Measurement, Study, pick_held_out
+from usersim.simulator.learning import Learner, Page
+from usersim.simulator.measure import Measurement
 from usersim.simulator.people import People
-from usersim.simulator.recon import Recon, Reconstruction, StageProgress
+from usersim.simulator.recon import Reconstruction, StageProgress
 from usersim.simulator.requested import RequestSource
 from usersim.simulator.run import Run, RunCost
 from usersim.simulator.running import CHUNK, Runner
-from usersim.simulator.saving import SavedSimulator, read_simulator, write_simulator
-from usersim.simulator.sources import TraceSource, check_source
-from usersim.simulator.stores import load_into_store
-from usersim.simulator.train import Trainer
-from usersim.training import TrainedAdapter, load_artifact
+from usersim.simulator.sources import TraceSource
+from usersim.simulator.stores import Loading, load_into_store
+from usersim.training import StepNote, TrainedAdapter
 from usersim.types import Batch, ScoredCandidate
 
 __all__ = ["UserSimulator"]
@@ -65,6 +67,7 @@ class UserSimulator:
         self.config = config
         self.report = report
         self.adapter: TrainedAdapter | None = None
+        self.writer: TrainedAdapter | None = None
         self._model = str(model)
         self._engine_choice: EngineName | Engine = engine
         self._histories = Histories(corpus, config.history)
@@ -110,16 +113,9 @@ class UserSimulator:
             UserNotFoundError: If `user_id` is not in the corpus.
         """
         settings = PipelineConfig.preset(config) if isinstance(config, str) else config
+        how = Loading(format=format, person=person, codebook=codebook, strict=strict)
         corpus, report = load_into_store(
-            source,
-            store,
-            settings.corpus,
-            format=format,
-            user_id=user_id,
-            person=person,
-            codebook=codebook,
-            strict=strict,
-            progress=progress,
+            source, store, settings.corpus, user_id=user_id, progress=progress, **how
         )
         return cls(
             corpus, user_id=user_id, model=model, engine=engine, config=settings, report=report
@@ -132,10 +128,10 @@ class UserSimulator:
             ArtifactError: If the folder cannot be written.
             ConfigError: If the corpus is kept in memory only.
         """
-        saved = SavedSimulator.of(
+        saved = saving.SavedSimulator.of(
             self.corpus.name, self.user_id, self._model, self.config, self.adapter, self._traces
         )
-        return write_simulator(folder, saved)
+        return saving.write_simulator(folder, saved)
 
     @classmethod
     def load(cls, folder: str | Path, *, engine: EngineName | Engine = "auto") -> Self:
@@ -145,7 +141,7 @@ class UserSimulator:
             ArtifactError: If the folder, or the adapter that it names, is incomplete or altered.
             CorpusError: If the store cannot be opened.
         """
-        saved = read_simulator(folder)
+        saved = saving.read_simulator(folder)
         corpus = Corpus.open(saved.store, config=saved.config.corpus)
         sim = cls(
             corpus, user_id=saved.user_id, model=saved.model, engine=engine, config=saved.config
@@ -184,9 +180,9 @@ class UserSimulator:
         """Answer with a trained adapter from now on.
 
         Raises:
-            ArtifactError: If the folder is incomplete or altered.
+            ArtifactError: If the folder is incomplete or altered, or holds a writer of traces.
         """
-        self.adapter = adapter if isinstance(adapter, TrainedAdapter) else load_artifact(adapter)
+        self.adapter = saving.as_user_model(adapter)
 
     def reconstruct(
         self, *, limit: int | None = None, progress: StageProgress | None = None
@@ -199,9 +195,8 @@ class UserSimulator:
             limit: Interactions of each person, the newest; None takes all.
             progress: Called with (stage, done, total).
         """
-        found = Recon(self.corpus, self.engine, self.config, self._histories).run(
-            self._people.train(limit), progress=progress
-        )
+        rows = self._people.train(limit)
+        found = self._learner().reconstruct(rows, writer=self.writer, progress=progress)
         self._remember(found)
         return found
 
@@ -209,45 +204,54 @@ class UserSimulator:
         self._traces = found.stage
         self._kept.update(found.kept_traces())
 
+    def _learner(self, second: Engine | None = None) -> Learner:
+        parts = (self.config, self._histories, self._people, second)
+        return Learner(self.corpus, self.engine, *parts)
+
     def train(
         self,
         *,
+        recipe: Recipe = "select",
         traces: TraceSource = "recon_select",
         limit: int | None = None,
         max_minutes: float | None = None,
+        second: Engine | None = None,
         progress: StageProgress | None = None,
+        note: StepNote | None = None,
     ) -> TrainedAdapter:
         """Reconstruct, train the adapter (one for the person, or one shared by all) and use it.
 
         Interrupted at any moment and called again, it goes on and ends with the same adapter.
 
         Args:
+            recipe: How the writer of traces is trained first: `select` not at all, `rft`, `dpo`
+                or `grpo`; the writer stands in `self.writer` afterwards.
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
             max_minutes: Ends the training cleanly with the best state so far.
+            second: A reconstructor of another model family that stops the writer's training
+                when its score no longer rises (guard L8).
             progress: Called with (stage, done, total).
+            note: Called with (step, steps, figures) after each step of DPO or GRPO.
 
         Raises:
-            ConfigError: If there is no such source of traces.
+            ConfigError: If there is no such recipe or source of traces.
             EmptySplitError: If there is nothing to learn from.
             TrainingError: If training fails; the last good checkpoint is kept.
         """
-        check_source(traces)
-        found = self.reconstruct(limit=limit, progress=progress)
-        name = f"{self.user_id or 'shared'}-{traces.replace('_', '-')}"
-        adapter = self._trainer().train(
-            found, traces, name=name, progress=progress, max_minutes=max_minutes
+        learned = self._learner(second).train(
+            recipe, traces, limit=limit, max_minutes=max_minutes, progress=progress, note=note
         )
-        self.use_adapter(adapter)
-        return adapter
-
-    def _trainer(self) -> Trainer:
-        return Trainer(self.corpus, self.engine, self.config, self._histories, self._people.folder)
+        self._remember(learned.found)
+        self.writer = learned.writer
+        self.use_adapter(learned.adapter)
+        return learned.adapter
 
     def evaluate(
         self,
         *,
         arms: Sequence[ArmName] = ("others", "few_shot", "none", "random_eligible", "recon_select"),
+        more: Sequence[Arm] = (),
         limit: int | None = None,
         held_out: int | None = None,
         out: str | Path | None = None,
@@ -259,6 +263,7 @@ class UserSimulator:
 
         Args:
             arms: What to compare; see `usersim.simulator.ARMS`.
+            more: Arms of your own: any callable that predicts interactions.
             limit: Training interactions of each person, the newest; None takes all.
             held_out: Held-out interactions in all; None takes every one.
             out: Folder of the report; None writes none.
@@ -269,15 +274,9 @@ class UserSimulator:
         Raises:
             EvaluationError: If nothing is held out.
         """
-        trainer = self._trainer()
-        measured = Study(self.corpus, self.engine, self.config, self._histories, trainer).run(
-            self._people.train(limit),
-            pick_held_out(self.corpus, self.users, held_out),
-            arms=arms,
-            out=Path(out) if out is not None else None,
-            provenance=dict(provenance or {}),
-            title=title,
-            progress=progress,
+        page = Page(out=out, provenance=provenance, title=title)
+        measured = self._learner().evaluate(
+            arms, more, limit=limit, held_out=held_out, progress=progress, **page
         )
         self._remember(measured.found)
         if "recon_select" in measured.adapters:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast
 
-from usersim.config import PipelineConfig
+from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus
 from usersim.engines import Engine
 from usersim.errors import EvaluationError
@@ -29,43 +29,29 @@ from usersim.evaluation import (
     uniform_arm,
     write_report,
 )
+from usersim.simulator.arm_names import (
+    ARMS,
+    MEMORIES,
+    TITLES,
+    WRITERS,
+    ArmName,
+    check_arms,
+    source_of,
+    title_of,
+)
 from usersim.simulator.arms import ModelArms
 from usersim.simulator.history import Histories
 from usersim.simulator.probes import diagnostics
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
-from usersim.simulator.sources import SOURCES, TraceSource
+from usersim.simulator.sources import SOURCES, reasonings
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, is_closed
 
-__all__ = ["ARMS", "ArmName", "Measurement", "Study", "check_arms", "pick_held_out"]
+__all__ = ["Measurement", "Study", "pick_held_out"]
 
-ArmName = Literal[
-    "chance",
-    "others",
-    "profile",
-    "few_shot",
-    "recon_memory",
-    "none",
-    "backward",
-    "random",
-    "random_eligible",
-    "longest",
-    "oracle",
-    "recon_select",
-]
-ARMS: tuple[ArmName, ...] = get_args(ArmName)
-"""Every arm by name, in the order of the tables."""
-
-TITLES: dict[TraceSource, str] = {
-    "none": "B2 SFT without reasoning",
-    "backward": "B3 Backward Synthesis",
-    "random": "B4 random of N",
-    "random_eligible": "B4e random of eligible",
-    "longest": "B5 longest of N",
-    "oracle": "B12 leak oracle",
-    "recon_select": "Recon-Select",
-}
+Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Reconstruction]
+"""Returns what a synthesiser trained by a recipe wrote, scored and selected."""
 RECON = TITLES["recon_select"]
 EXAMPLES = 3
 
@@ -77,27 +63,16 @@ class Measurement:
     Attributes:
         evaluation: Estimates, comparisons and predictions.
         leakage: The guards' figures.
-        adapters: What was trained, by source of the reasoning.
+        adapters: What was trained, by arm.
         found: Candidates and decisions of the training part.
         report: The page, where one was written.
     """
 
     evaluation: Evaluation
     leakage: LeakageTable
-    adapters: dict[TraceSource, TrainedAdapter]
+    adapters: dict[ArmName, TrainedAdapter]
     found: Reconstruction
     report: Path | None = None
-
-
-def check_arms(arms: Sequence[str]) -> None:
-    """Refuse what is no arm, before any work is done for it.
-
-    Raises:
-        EvaluationError: Listing the arms.
-    """
-    unknown = sorted(set(arms) - set(ARMS))
-    if unknown:
-        raise EvaluationError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
 
 
 def pick_held_out(corpus: Corpus, users: Sequence[str], limit: int | None) -> list[Interaction]:
@@ -137,6 +112,7 @@ class Study:
         config: Settings of every stage.
         histories: Finds what is shown.
         trainer: Trains the adapters.
+        written: Trains a synthesiser and lets it write, for the arms that need one.
     """
 
     corpus: Corpus
@@ -144,6 +120,7 @@ class Study:
     config: PipelineConfig
     histories: Histories
     trainer: Trainer
+    written: Written
 
     def run(
         self,
@@ -151,6 +128,7 @@ class Study:
         held_out: Sequence[Interaction],
         *,
         arms: Sequence[ArmName],
+        more: Sequence[Arm] = (),
         out: Path | None = None,
         provenance: dict[str, object] | None = None,
         title: str = "Held-out answers",
@@ -164,6 +142,7 @@ class Study:
             train: Interactions of the train split that are learned from.
             held_out: Interactions that are predicted.
             arms: What to compare.
+            more: Arms of the caller's own.
             out: Folder of the report and of the cached predictions.
             provenance: Command and sizes, for the report.
             title: Heading of the page.
@@ -177,14 +156,8 @@ class Study:
         """
         check_arms(arms)
         found = self._reconstruct(train, arms, progress)
-        adapters: dict[TraceSource, TrainedAdapter] = {
-            source: self.trainer.train(
-                found, source, name=source.replace("_", "-"), progress=progress
-            )
-            for source in SOURCES
-            if source in arms
-        }
-        built = self._arms(arms, train, found, adapters)
+        adapters = self._train(arms, train, found, progress)
+        built = [*self._arms(arms, train, found, adapters), *more]
         evaluation = evaluate(
             built,
             held_out,
@@ -206,12 +179,33 @@ class Study:
         progress: StageProgress | None,
     ) -> Reconstruction:
         """Run Recon, unless no arm has any use for traces."""
-        if set(arms) & {*(set(SOURCES) - {"none"}), "recon_memory"}:
+        if set(arms) & {*(set(SOURCES) - {"none"}), *MEMORIES}:
             recon = Recon(self.corpus, self.engine, self.config, self.histories)
             return recon.run(train, progress=progress)
         return Reconstruction(
             interactions=tuple(train), scored={}, selections={}, failures=(), stage=""
         )
+
+    def _train(
+        self,
+        arms: Sequence[ArmName],
+        train: Sequence[Interaction],
+        found: Reconstruction,
+        progress: StageProgress | None,
+    ) -> dict[ArmName, TrainedAdapter]:
+        """Train every arm that has weights; all share pairs, budget, steps and seeds."""
+        adapters: dict[ArmName, TrainedAdapter] = {}
+        for source in SOURCES:
+            if source in arms:
+                name = source.replace("_", "-")
+                adapters[source] = self.trainer.train(found, source, name=name, progress=progress)
+        for arm, (recipe, title) in WRITERS.items():
+            if arm in arms:
+                traces = self.written(recipe, train, progress)
+                adapters[arm] = self.trainer.train(
+                    traces, "recon_select", name=title.lower(), progress=progress
+                )
+        return adapters
 
     def _metrics(self, held_out: Sequence[Interaction]) -> list[Metric]:
         """Open answers are measured by their likelihood; their text is not drawn here."""
@@ -227,7 +221,7 @@ class Study:
         names: Sequence[ArmName],
         train: Sequence[Interaction],
         found: Reconstruction,
-        adapters: dict[TraceSource, TrainedAdapter],
+        adapters: dict[ArmName, TrainedAdapter],
     ) -> list[Arm]:
         built: list[Arm] = []
         for name in ARMS:
@@ -252,12 +246,17 @@ class Study:
         if name == "few_shot":
             base = self._model()
             return base.arm("B1 history in the prompt", "base model, past answers in the prompt")
-        kept = {i.key: found.reasoning(i.key) for i in found.interactions}
+        source, title = MEMORIES[name]
+        kept = reasonings(source, found, self.config.guards, seed=self.config.training.seed)
         memory = self._model(shown="kept", kept=kept, traces=traces)
-        return memory.arm("Recon-Memory", "base model, past answers with their kept traces")
+        return memory.arm(title, f"base model, past answers with traces: {SOURCES[source]}")
 
-    def _trained(self, source: TraceSource, adapter: TrainedAdapter) -> list[Arm]:
-        title, text = TITLES[source], f"trained on {SOURCES[source]}"
+    def _trained(self, source: ArmName, adapter: TrainedAdapter) -> list[Arm]:
+        if source in WRITERS:
+            recipe, title = WRITERS[source]
+            text = f"trained on the best traces of a writer trained by {recipe}"
+        else:
+            title, text = TITLES[source], f"trained on {source_of(source)}"
         if source == "none":
             return [self._model(adapter=adapter.ref).arm(title, text, weight=0.0)]
         model = self._model(adapter=adapter.ref, traces=self.config.simulation.traces)
@@ -344,7 +343,7 @@ def _sizes(measured: Measurement) -> Section:
         ("held-out interactions", str(len(measured.evaluation.interactions))),
     ]
     rows.extend(
-        (f"steps of {TITLES[name]}", f"{one.manifest.steps} of {one.manifest.planned_steps}")
+        (f"steps of {title_of(name)}", f"{one.manifest.steps} of {one.manifest.planned_steps}")
         for name, one in measured.adapters.items()
     )
     return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))

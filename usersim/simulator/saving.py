@@ -16,7 +16,7 @@ from usersim.config import PipelineConfig
 from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.training import TrainedAdapter, load_artifact
 
-__all__ = ["SavedSimulator", "read_simulator", "write_simulator"]
+__all__ = ["SavedSimulator", "as_user_model", "read_simulator", "write_simulator"]
 
 MANIFEST = "simulator.json"
 
@@ -79,6 +79,22 @@ class SavedSimulator(BaseModel):
                 hint="save the simulator again, or give it this adapter by `use_adapter`",
             )
         return found
+
+
+def as_user_model(adapter: TrainedAdapter | str | Path) -> TrainedAdapter:
+    """Return a trained user model, verified on disk where a folder is given.
+
+    Raises:
+        ArtifactError: If the folder is incomplete or altered, or holds a writer of traces.
+    """
+    found = adapter if isinstance(adapter, TrainedAdapter) else load_artifact(adapter)
+    if found.manifest.synthesiser is not None:
+        raise ArtifactError(
+            f"the adapter {found.manifest.name!r} in {str(found.folder)!r} writes reasoning"
+            " traces; it does not answer as anyone",
+            hint="give the adapter that was trained on its traces",
+        )
+    return found
 
 
 def write_simulator(folder: str | Path, saved: SavedSimulator) -> Path:

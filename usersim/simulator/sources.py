@@ -11,14 +11,28 @@ from typing import Literal
 
 from usersim.config import GuardConfig
 from usersim.errors import ConfigError
-from usersim.recon.arms import first_backward, longest, oracle, random_eligible, random_of
+from usersim.recon.arms import (
+    first_backward,
+    first_forward,
+    longest,
+    oracle,
+    random_eligible,
+    random_of,
+)
 from usersim.simulator.recon import Reconstruction
 from usersim.types import ScoredCandidate, Selection
 
 __all__ = ["SOURCES", "TraceSource", "check_source", "reasonings"]
 
 TraceSource = Literal[
-    "recon_select", "random_eligible", "random", "backward", "longest", "oracle", "none"
+    "recon_select",
+    "random_eligible",
+    "random",
+    "backward",
+    "forward",
+    "longest",
+    "oracle",
+    "none",
 ]
 
 SOURCES: Mapping[TraceSource, str] = MappingProxyType(
@@ -27,6 +41,7 @@ SOURCES: Mapping[TraceSource, str] = MappingProxyType(
         "random_eligible": "a random one of those that passed the guards (B4e)",
         "random": "a random one of the same candidates (B4)",
         "backward": "one trace written with the action in view (Backward Synthesis, B3)",
+        "forward": "one trace written without the action in view (B6)",
         "longest": "the longest of the same candidates (B5)",
         "oracle": "a trace that quotes the action (leak oracle, B12)",
         "none": "no reasoning (SFT, B2)",
@@ -69,6 +84,7 @@ def reasonings(
         "random_eligible": lambda scored: random_eligible(scored, guards, seed),
         "random": lambda scored: random_of(scored, seed),
         "backward": first_backward,
+        "forward": first_forward,
         "longest": longest,
     }
     choose = choices[source]

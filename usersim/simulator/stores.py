@@ -5,29 +5,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from usersim.config import CorpusConfig
 from usersim.corpus import Corpus, LoadReport
 from usersim.corpus.readers.formats import Format
 
-__all__ = ["load_into_store", "store_of"]
+__all__ = ["Loading", "load_into_store", "store_of"]
 
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".usersim.db"
 
 
-def load_into_store(  # noqa: PLR0913 - keyword-only, as `Corpus.add` takes them
+class Loading(TypedDict):
+    """How a source is read; see `Corpus.add`."""
+
+    format: Format
+    person: str | None
+    codebook: Mapping[str, object] | str | Path | None
+    strict: bool
+
+
+def load_into_store(
     source: object,
     store: str | Path | None,
     config: CorpusConfig,
     *,
-    format: Format,  # noqa: A002 - the word of every reader
     user_id: str | None,
-    person: str | None,
-    codebook: Mapping[str, object] | str | Path | None,
-    strict: bool,
     progress: Callable[[int, int | None], None] | None,
+    **how: Unpack[Loading],
 ) -> tuple[Corpus, LoadReport | None]:
     """Load `source` into its store; an open corpus is taken as it is and has no report.
 
@@ -37,15 +44,7 @@ def load_into_store(  # noqa: PLR0913 - keyword-only, as `Corpus.add` takes them
         return source, None
     corpus = Corpus.open(store_of(source, store), config=config)
     try:
-        report = corpus.add(
-            source,
-            format=format,
-            user_id=user_id,
-            person=person,
-            codebook=codebook,
-            strict=strict,
-            progress=progress,
-        )
+        report = corpus.add(source, user_id=user_id, progress=progress, **how)
     except BaseException:
         corpus.close()
         raise

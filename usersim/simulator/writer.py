@@ -114,13 +114,8 @@ class WriterTrainer:
         learn, held = self._split(interactions)
         run = _Course(self, name, learn, held, progress, hooks)
         if recipe == "rft":
-            adapter = run.expert_iteration()
-        elif recipe == "dpo":
-            adapter = run.preferences()
-        else:
-            adapter = run.policy()
-        register(self.corpus, adapter)
-        return adapter
+            return run.expert_iteration()
+        return run.preferences() if recipe == "dpo" else run.policy()
 
     def _split(
         self, interactions: Sequence[Interaction]
@@ -205,7 +200,7 @@ class _Course:
         hooks = replace(
             self.hooks, progress=report, max_minutes=None if left == float("inf") else left
         )
-        return train_synthesiser(
+        adapter = train_synthesiser(
             lesson,
             base_model=one.engine.model,
             out_dir=one.folder,
@@ -215,6 +210,8 @@ class _Course:
             provenance=self._provenance(),
             hooks=hooks,
         )
+        register(one.corpus, adapter)
+        return adapter
 
     def _measure(self, name: str, adapter: AdapterRef | None, step: int) -> TraceEvaluation:
         if self.progress:

@@ -11,7 +11,7 @@ from usersim.training.artifact import (
 )
 from usersim.training.lessons import PairLesson, RewardLesson, TraceLesson
 from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
-from usersim.training.run import Hooks
+from usersim.training.run import Hooks, StepNote
 from usersim.training.schedule import TraceEvaluation
 from usersim.training.synthesiser import train_synthesiser
 from usersim.training.user_model import train_user_model
@@ -22,6 +22,7 @@ __all__ = [
     "PairLesson",
     "ReasoningWeight",
     "RewardLesson",
+    "StepNote",
     "TraceEvaluation",
     "TraceLesson",
     "TrainedAdapter",

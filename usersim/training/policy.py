@@ -10,7 +10,6 @@ Knows tokens, groups and rewards; knows nothing of what a trace is about.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,9 @@ from usersim.config import SynthesiserConfig
 from usersim.engines.decoding import forward_row
 from usersim.engines.packing import pack
 from usersim.training.dataset import Encoder
+from usersim.training.lora import own_randomness
 from usersim.training.rollouts import PolicyFolders, Rollouts, has_spread, step_figures
-from usersim.training.run import Run, follow, guided, optimisers, quiet_arguments
+from usersim.training.run import Run, follow, guided, optimisers, quiet_arguments, trl_warnings
 from usersim.transcript import CLOSE, OPEN, prefix
 from usersim.types import RewardedTrace, TracePrompt
 
@@ -132,7 +132,9 @@ class _Drawing:
         model = trainer.accelerator.unwrap_model(trainer.model)
         ref = self.folders.write(model, step)
         seed = policy.config.seed * 1_000_003 + step
-        groups = policy.rollouts(asked, adapter=ref, n=group, seed=seed)
+        # An engine that loads an adapter uses up random numbers; those of the run are its own.
+        with own_randomness(seed):
+            groups = policy.rollouts(asked, adapter=ref, n=group, seed=seed)
         self.run.history.figures.append(step_figures(groups))
         return self._batch(asked, [self._filled(traces) for traces in groups])
 
@@ -237,9 +239,7 @@ def train_policy(peft_model: Any, run: Run, policy: Policy) -> None:
     if run.stop is not None:
         return
     keys = [str(index) for index in range(len(policy.prompts))]
-    with warnings.catch_warnings():
-        # trl calls the hook for draws experimental; our tests hold its form.
-        warnings.filterwarnings("ignore", message=".*rollout_func.*", category=UserWarning)
+    with trl_warnings():
         trainer = _trainer_class()(
             model=peft_model,
             reward_funcs=reconstruction,

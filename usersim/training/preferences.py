@@ -15,7 +15,7 @@ import numpy as np
 from usersim.config import SynthesiserConfig
 from usersim.training.dataset import Encoder
 from usersim.training.policy import trace_tokens
-from usersim.training.run import Run, follow, guided, optimisers, quiet_arguments
+from usersim.training.run import Run, follow, guided, optimisers, quiet_arguments, trl_warnings
 from usersim.transcript import OPEN
 from usersim.types import TracePair
 
@@ -112,13 +112,14 @@ def train_preferences(
         "chosen_ids": [trace_tokens(encoder, pair.chosen) for pair in pairs],
         "rejected_ids": [trace_tokens(encoder, pair.rejected) for pair in pairs],
     }
-    trainer = _trainer_class()(
-        model=peft_model,
-        args=_arguments(config, run, peft_model.device),
-        train_dataset=Dataset.from_dict(rows),
-        processing_class=tokenizer,
-        optimizers=optimisers(peft_model, run, config.dpo_learning_rate),
-    )
+    with trl_warnings():
+        trainer = _trainer_class()(
+            model=peft_model,
+            args=_arguments(config, run, peft_model.device),
+            train_dataset=Dataset.from_dict(rows),
+            processing_class=tokenizer,
+            optimizers=optimisers(peft_model, run, config.dpo_learning_rate),
+        )
     if "ref" in peft_model.peft_config:
         # trl copies the fresh adapter as its reference; switching it off is the same, for free.
         peft_model.delete_adapter("ref")

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,6 +41,7 @@ __all__ = [
     "guided",
     "optimisers",
     "quiet_arguments",
+    "trl_warnings",
 ]
 
 logger = logging.getLogger(__name__)
@@ -258,6 +261,23 @@ def _steering(run: Run) -> Any:
             return control
 
     return Steering()
+
+
+@contextmanager
+def trl_warnings() -> Generator[None]:
+    """Silence what trl says about things that are not so here; our tests hold them instead.
+
+    Yields:
+        Nothing.
+    """
+    with warnings.catch_warnings():
+        # We draw through our own engines, never through trl's use of vLLM.
+        warnings.filterwarnings(
+            "ignore", message="TRL currently supports vLLM", category=UserWarning
+        )
+        # The hook for draws is called experimental.
+        warnings.filterwarnings("ignore", message=".*'rollout_func'", category=UserWarning)
+        yield
 
 
 def quiet_arguments(run: Run, device: Any) -> dict[str, Any]:

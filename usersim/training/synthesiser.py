@@ -147,7 +147,8 @@ def _train(
 
     def measure(model: object, step: int) -> TraceEvaluation:
         assert probe is not None
-        return probe(folders.write(model, step), step)
+        with own_randomness(config.seed):  # as in `policy`: the run's random numbers are its own
+            return probe(folders.write(model, step), step)
 
     run = Run(
         steps=prepared.steps,

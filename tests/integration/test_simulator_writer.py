@@ -1,0 +1,159 @@
+"""Training the writer of traces from the face: recipes, what is stored, and what is forgotten.
+
+Texts and scores come from a script, so that traces are readable and some help; the weights that
+are trained are those of the tiny model.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.people import ThoughtEngine, is_reasoning, person
+from usersim import UserSimulator
+from usersim.config import (
+    HistoryConfig,
+    PipelineConfig,
+    SimulationConfig,
+    SynthesisConfig,
+    SynthesiserConfig,
+    TrainingConfig,
+)
+from usersim.engines import GenerateRequest
+from usersim.errors import ArtifactError, ConfigError
+
+CONFIG = PipelineConfig(
+    history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
+    synthesis=SynthesisConfig(n_forward=3, n_backward=3, max_tokens=32),
+    training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=512),
+    synthesiser=SynthesiserConfig(
+        rank=2,
+        rounds=2,
+        rft_epochs=1,
+        held_out_share=0.25,
+        grpo_steps=3,
+        group=3,
+        prompts=2,
+        evaluations=1,
+    ),
+    simulation=SimulationConfig(traces=1, redraws=0, max_reasoning_tokens=24),
+)
+THOUGHTS = ("Nothing comes to mind.", "It was fine before.", "The day is fine and long, it is.")
+
+
+def scripted(model: Path) -> ThoughtEngine:
+    """Return an engine whose thoughts differ by draw, so that some reconstruct better."""
+
+    def reply(request: GenerateRequest, index: int) -> str:
+        if not is_reasoning(request):
+            return "ada says the garden is fine."
+        return THOUGHTS[(index + len(request.prompt[-1][1])) % len(THOUGHTS)] + "\n</think>"
+
+    return ThoughtEngine(reply, name=str(model))
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with room for the library's prompts."""
+    folder = tmp_path_factory.mktemp("roomy") / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["max_position_embeddings"] = 8192
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def simulator(home: Path, model: Path) -> UserSimulator:
+    """A simulator of two people, stored in `home`."""
+    return UserSimulator.from_corpus(
+        [*person("ada", 10), *person("bob", 10, "market")],
+        store=home / "people.usersim.db",
+        model=model,
+        engine=scripted(model),
+        config=CONFIG,
+    )
+
+
+@pytest.mark.parametrize("recipe", ["rft", "dpo", "grpo"])
+def test_a_recipe_trains_a_writer_and_then_the_user_model(model, tmp_path, recipe) -> None:
+    """The writer is measured on people's newest pairs, kept apart, and its traces are learned."""
+    told: set[str] = set()
+    with simulator(tmp_path, model) as sim:
+        adapter = sim.train(recipe=recipe, progress=lambda stage, *_: told.add(stage))
+        writer = sim.writer
+        assert writer is not None
+        record = writer.manifest.synthesiser
+        assert record is not None
+        assert record.recipe == recipe
+        assert record.before is not None
+        assert record.after is not None
+        assert record.after.n == record.before.n > 0
+        assert adapter.manifest.synthesiser is None
+        assert f"shared-recon-select-{recipe}" == adapter.manifest.name
+        assert writer.manifest.users == ("ada", "bob")
+        assert any(stage.startswith("measure shared-writer") for stage in told)
+        drawn_by = {
+            one.candidate.adapter for many in sim.reconstruct().scored.values() for one in many
+        }
+        assert drawn_by == {writer.ref.name}
+        card = (writer.folder / "README.md").read_text(encoding="utf-8")
+        assert "writer of reasoning traces" in card
+        again = sim.train(recipe=recipe)
+        assert again.ref == adapter.ref
+
+
+def test_a_writer_does_not_answer_as_anyone(model, tmp_path) -> None:
+    """Taking a writer of traces for a user model is refused, with what to give instead."""
+    with simulator(tmp_path, model) as sim:
+        sim.train(recipe="rft")
+        with pytest.raises(ArtifactError, match="it does not answer as anyone"):
+            sim.use_adapter(sim.writer)
+
+
+def test_an_unknown_recipe_is_refused_before_any_work(model, tmp_path) -> None:
+    """The recipes are listed, and no model was asked."""
+    with simulator(tmp_path, model) as sim:
+        with pytest.raises(ConfigError, match=r"unknown recipe 'ppo'.*'grpo'"):
+            sim.train(recipe="ppo")  # type: ignore[arg-type]
+        assert sim.engine.calls == 0  # type: ignore[attr-defined]
+
+
+def test_forgetting_a_person_removes_every_writer_that_learned_from_them(model, tmp_path) -> None:
+    """All rounds of expert iteration go with the person, folders included."""
+    with simulator(tmp_path, model) as sim:
+        sim.train(recipe="rft")
+        removal = sim.corpus.forget("bob")
+    assert len(removal.adapters) == 3  # two rounds and the user model
+    assert not list(tmp_path.rglob("adapter_model.safetensors"))
+
+
+def test_a_second_reconstructor_is_measured_and_stored(model, tmp_path) -> None:
+    """Where one is named, both gains stand in the record, and the second one decides (L8)."""
+    with simulator(tmp_path, model) as sim:
+        sim.train(recipe="grpo", second=ThoughtEngine(name="another family"))
+        record = sim.writer.manifest.synthesiser
+        assert record.before.second_gain is not None
+        assert record.after.second_gain is not None
+        assert "another family" in str(sim.writer.manifest.provenance["second reconstructor"])
+
+
+def test_trained_writers_are_arms_like_any_other(model, tmp_path) -> None:
+    """Arms with a trained writer share pairs and steps with Recon-Select, and own arms join."""
+    from usersim.evaluation import uniform_arm
+
+    with simulator(tmp_path, model) as sim:
+        measured = sim.evaluate(
+            arms=("recon_select", "recon_rft", "forward", "memory_eligible", "memory_backward"),
+            more=[uniform_arm()],
+            held_out=2,
+            out=tmp_path / "out",
+        )
+    names = set(measured.evaluation.predictions)
+    assert {"Recon-Select", "Recon-RFT", "B6 forward reasoning SFT"} <= names
+    assert {"B1 with random-eligible traces", "B1 with backward traces"} <= names
+    assert len(names) == 7, names  # those, Recon-Select without reasoning, and the caller's own
+    steps = {adapter.manifest.planned_steps for adapter in measured.adapters.values()}
+    assert len(steps) == 1

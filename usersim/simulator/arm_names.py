@@ -1,0 +1,88 @@
+"""The arms of a measurement by name: what each is called, and where its traces come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from usersim.config import Recipe
+from usersim.errors import EvaluationError
+from usersim.simulator.sources import SOURCES, TraceSource
+
+__all__ = [
+    "ARMS",
+    "MEMORIES",
+    "TITLES",
+    "WRITERS",
+    "ArmName",
+    "check_arms",
+    "source_of",
+    "title_of",
+]
+
+ArmName = Literal[
+    "chance",
+    "others",
+    "profile",
+    "few_shot",
+    "recon_memory",
+    "memory_eligible",
+    "memory_backward",
+    "none",
+    "forward",
+    "backward",
+    "random",
+    "random_eligible",
+    "longest",
+    "oracle",
+    "recon_select",
+    "recon_rft",
+    "recon_dpo",
+    "recon_grpo",
+]
+ARMS: tuple[ArmName, ...] = get_args(ArmName)
+"""Every arm by name, in the order of the tables."""
+
+TITLES: dict[ArmName, str] = {
+    "none": "B2 SFT without reasoning",
+    "backward": "B3 Backward Synthesis",
+    "random": "B4 random of N",
+    "random_eligible": "B4e random of eligible",
+    "longest": "B5 longest of N",
+    "oracle": "B12 leak oracle",
+    "forward": "B6 forward reasoning SFT",
+    "recon_select": "Recon-Select",
+}
+WRITERS: dict[ArmName, tuple[Recipe, str]] = {
+    "recon_rft": ("rft", "Recon-RFT"),
+    "recon_dpo": ("dpo", "Recon-DPO"),
+    "recon_grpo": ("grpo", "Recon-GRPO"),
+}
+"""Arms whose traces come from a trained synthesiser, selected as Recon-Select does."""
+MEMORIES: dict[ArmName, tuple[TraceSource, str]] = {
+    "recon_memory": ("recon_select", "Recon-Memory"),
+    "memory_eligible": ("random_eligible", "B1 with random-eligible traces"),
+    "memory_backward": ("backward", "B1 with backward traces"),
+}
+"""Arms of the base model with past answers and traces in the prompt."""
+
+
+def check_arms(arms: Sequence[str]) -> None:
+    """Refuse what is no arm, before any work is done for it.
+
+    Raises:
+        EvaluationError: Listing the arms.
+    """
+    unknown = sorted(set(arms) - set(ARMS))
+    if unknown:
+        raise EvaluationError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
+
+
+def source_of(arm: ArmName) -> str:
+    """Return in words where the traces of a trained arm come from."""
+    return next(text for source, text in SOURCES.items() if source == arm)
+
+
+def title_of(arm: ArmName) -> str:
+    """Return what a trained arm is called in tables."""
+    return WRITERS[arm][1] if arm in WRITERS else TITLES[arm]

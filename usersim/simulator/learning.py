@@ -1,0 +1,177 @@
+"""Learning from a corpus: traces, their writer, the user model, and what they are worth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from usersim.config import PipelineConfig, Recipe
+from usersim.corpus import Corpus
+from usersim.engines import Engine
+from usersim.evaluation import Arm
+from usersim.simulator.arm_names import ArmName
+from usersim.simulator.history import Histories
+from usersim.simulator.measure import Measurement, Study, pick_held_out
+from usersim.simulator.people import People
+from usersim.simulator.recon import Recon, Reconstruction, StageProgress
+from usersim.simulator.sources import TraceSource, check_source
+from usersim.simulator.train import Trainer
+from usersim.simulator.writer import WriterTrainer, check_recipe
+from usersim.training import Hooks, StepNote, TrainedAdapter
+from usersim.types import Interaction
+
+__all__ = ["Learned", "Learner", "Page"]
+
+
+class Page(TypedDict):
+    """What the report of a measurement is told."""
+
+    out: str | Path | None
+    provenance: Mapping[str, object] | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What a training made.
+
+    Attributes:
+        adapter: The user model.
+        writer: The synthesiser; None for the base model.
+        found: The traces that the user model learned from.
+    """
+
+    adapter: TrainedAdapter
+    writer: TrainedAdapter | None
+    found: Reconstruction
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """Learns from the people of one corpus.
+
+    Attributes:
+        corpus: The store.
+        engine: Synthesiser, reconstructor and base of the user model.
+        config: Settings of every stage.
+        histories: Finds what is shown with an interaction.
+        people: Whose interactions are learned from.
+        second: A reconstructor of another model family; it only measures (guard L8).
+    """
+
+    corpus: Corpus
+    engine: Engine
+    config: PipelineConfig
+    histories: Histories
+    people: People
+    second: Engine | None = None
+
+    def reconstruct(
+        self,
+        interactions: Sequence[Interaction],
+        *,
+        writer: TrainedAdapter | None = None,
+        progress: StageProgress | None = None,
+    ) -> Reconstruction:
+        """Synthesise, score and select; goes on where it was left.
+
+        Args:
+            interactions: Of the train split.
+            writer: A trained synthesiser; None draws from the base model.
+            progress: Called with (stage, done, total).
+        """
+        ref = writer.ref if writer else None
+        recon = Recon(self.corpus, self.engine, self.config, self.histories, writer=ref)
+        return recon.run(interactions, progress=progress)
+
+    def train_writer(
+        self,
+        recipe: Recipe,
+        interactions: Sequence[Interaction],
+        *,
+        progress: StageProgress | None = None,
+        hooks: Hooks = Hooks(),
+    ) -> TrainedAdapter | None:
+        """Train the synthesiser by `recipe`; None for `select`, which trains none."""
+        check_recipe(recipe)
+        if recipe == "select":
+            return None
+        trainer = WriterTrainer(
+            corpus=self.corpus,
+            engine=self.engine,
+            config=self.config,
+            histories=self.histories,
+            folder=self.people.folder,
+            second=self.second,
+        )
+        name = f"{self.people.user_id or 'shared'}-writer-{recipe}"
+        return trainer.train(recipe, interactions, name=name, progress=progress, hooks=hooks)
+
+    def train(
+        self,
+        recipe: Recipe,
+        traces: TraceSource,
+        *,
+        limit: int | None,
+        max_minutes: float | None = None,
+        progress: StageProgress | None = None,
+        note: StepNote | None = None,
+    ) -> Learned:
+        """Train the synthesiser, let it write, and train the user model on what was selected."""
+        check_recipe(recipe)
+        check_source(traces)
+        start = time.monotonic()
+        rows = self.people.train(limit)
+        hooks = Hooks(note=note, max_minutes=max_minutes)
+        writer = self.train_writer(recipe, rows, progress=progress, hooks=hooks)
+        found = self.reconstruct(rows, writer=writer, progress=progress)
+        name = f"{self.people.user_id or 'shared'}-{traces}-{recipe}".replace("_", "-")
+        left = max_minutes
+        if max_minutes is not None:
+            left = max_minutes - (time.monotonic() - start) / 60
+        adapter = self._trainer().train(
+            found,
+            traces,
+            name=name.removesuffix("-select") if recipe == "select" else name,
+            progress=progress,
+            max_minutes=left,
+        )
+        return Learned(adapter=adapter, writer=writer, found=found)
+
+    def evaluate(
+        self,
+        arms: Sequence[ArmName],
+        more: Sequence[Arm],
+        *,
+        limit: int | None,
+        held_out: int | None,
+        progress: StageProgress | None,
+        **page: Unpack[Page],
+    ) -> Measurement:
+        """Measure arms against each other on answers held out; trains what is missing."""
+        study = Study(
+            self.corpus, self.engine, self.config, self.histories, self._trainer(), self._written
+        )
+        return study.run(
+            self.people.train(limit),
+            pick_held_out(self.corpus, self.people.users, held_out),
+            arms=arms,
+            more=more,
+            out=Path(page["out"]) if page["out"] is not None else None,
+            provenance=dict(page["provenance"] or {}),
+            title=page["title"],
+            progress=progress,
+        )
+
+    def _written(
+        self, recipe: Recipe, rows: Sequence[Interaction], progress: StageProgress | None
+    ) -> Reconstruction:
+        """Return what a synthesiser trained by `recipe` wrote, scored and selected."""
+        writer = self.train_writer(recipe, rows, progress=progress)
+        return self.reconstruct(rows, writer=writer, progress=progress)
+
+    def _trainer(self) -> Trainer:
+        return Trainer(self.corpus, self.engine, self.config, self.histories, self.people.folder)
