@@ -193,6 +193,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
     pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every draw and every training.")] = 0,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     preset: PresetOption = "tiny",
@@ -205,7 +206,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     rows = first_people(source, people)
     with (
         UserSimulator.from_corpus(
-            rows, store=store, model=model, engine=engine, config=preset
+            rows,
+            store=store,
+            model=model,
+            engine=engine,
+            config=PipelineConfig.preset(preset).with_seed(seed),
         ) as sim,
         stages() as progress,
     ):

@@ -35,6 +35,19 @@ class PipelineConfig(Config):
     training: TrainingConfig = TrainingConfig()
     simulation: SimulationConfig = SimulationConfig()
 
+    def with_seed(self, seed: int) -> PipelineConfig:
+        """Return the same settings with another seed in every stage that draws.
+
+        Example:
+            >>> PipelineConfig().with_seed(3).training.seed
+            3
+        """
+        stages = ("synthesis", "synthesiser", "training", "simulation")
+        own: dict[str, Config] = {name: getattr(self, name) for name in stages}
+        return self.model_copy(
+            update={name: one.model_copy(update={"seed": seed}) for name, one in own.items()}
+        )
+
     @classmethod
     def preset(cls, name: Preset) -> PipelineConfig:
         """Return the settings for a machine: the one dial.
