@@ -1,7 +1,8 @@
 """Scoring: shared beginnings computed once, and the engine's own cost.
 
-1. Eight candidates that share a 600-token prompt: as one token tree, against each as a full
-   sequence in a left-padded batch whose vocabulary head runs on the last positions only.
+1. Eight candidates that share a prompt of 100, 400 or 600 tokens (the reward of a group): as one
+   token tree, against each as a full sequence in a left-padded batch whose vocabulary head runs
+   on the last positions only.
 2. Sixteen requests that share nothing: through the engine, against the same token ids through
    plain transformers in that same kind of batch.
 
@@ -24,7 +25,8 @@ from usersim.engines.transformers import TransformersEngine
 
 ROUNDS = 5
 CANDIDATES = 8
-SHARED_TOKENS = 600
+TARGETS = {100: 2.0, 400: 4.0, 600: 3.0}
+"""Shared tokens, and how many times as fast the tree is to be."""
 WORDS = ("river", "letter", "quiet", "window", "often", "friend", "late", "train", "music", "rain")
 
 
@@ -33,10 +35,10 @@ def text(words: int, offset: int) -> str:
     return " ".join(WORDS[(offset * 7 + i * i + i) % len(WORDS)] for i in range(words)) + "."
 
 
-def shared_requests(engine: TransformersEngine) -> list[ScoreRequest]:
-    """Eight traces after one prompt of about 600 tokens, each followed by the same action."""
-    words = SHARED_TOKENS
-    while engine.count_tokens(text(words, 0)) > SHARED_TOKENS:
+def shared_requests(engine: TransformersEngine, tokens: int) -> list[ScoreRequest]:
+    """Eight traces after one prompt of about `tokens`, each followed by the same action."""
+    words = tokens
+    while engine.count_tokens(text(words, 0)) > tokens:
         words -= 10
     prompt = (("system", "You are a person."), ("user", text(words, 0)))
     return [
@@ -127,8 +129,9 @@ def main() -> None:
     # A copy of its own: the engine's model carries the engine's attention.
     model = load_model(model_folder("embedded"), dtype="float32", device="cpu")
     with TransformersEngine("embedded") as engine:
-        requests = shared_requests(engine)
-        compare("8 candidates, 600 shared tokens", engine, model, requests, 3.0)
+        for tokens, target in TARGETS.items():
+            requests = shared_requests(engine, tokens)
+            compare(f"8 candidates, {tokens} shared tokens", engine, model, requests, target)
         compare("16 unrelated requests", engine, model, unrelated_requests(), 0.95)
 
 

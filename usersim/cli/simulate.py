@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import closing, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -19,11 +20,13 @@ from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ConfigError
 from usersim.simulator import (
     ARMS,
+    SOURCES,
     ArmName,
     Measurement,
     TraceSource,
     UserSimulator,
     check_arms,
+    naming_rates,
 )
 from usersim.training import TrainedAdapter
 
@@ -194,6 +197,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
     seed: Annotated[int, typer.Option(help="Of every draw and every training.")] = 0,
+    facts: Annotated[
+        Path | None,
+        typer.Option(help="Of planted users: count the traces that name the reason.", exists=True),
+    ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     preset: PresetOption = "tiny",
@@ -225,6 +232,22 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             progress=progress,
         )
     print_measurement(measured)
+    if facts is not None:
+        print_naming(measured, facts, out, PipelineConfig.preset(preset).with_seed(seed))
+
+
+def print_naming(measured: Measurement, facts: Path, out: Path, config: PipelineConfig) -> None:
+    """Print which source's traces name the planted reason, and write it to `naming.json`."""
+    import orjson
+
+    from usersim.evaluation import PlantedFacts
+
+    told = PlantedFacts.of_json(orjson.loads(facts.read_bytes()))
+    rates = naming_rates(measured.found, told, config)
+    for source, rate in rates.items():
+        console.print(Text(f"{SOURCES[source]}: {rate}"))
+    written = {source: asdict(rate) for source, rate in rates.items()}
+    (out / "naming.json").write_bytes(orjson.dumps(written, option=orjson.OPT_INDENT_2))
 
 
 def first_people(source: Path, people: int | None) -> Path | list[dict[str, object]]:

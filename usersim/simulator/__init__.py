@@ -3,6 +3,7 @@
 from usersim.simulator.arm_names import ARMS, ArmName, check_arms
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.measure import Measurement
+from usersim.simulator.naming import naming_rates
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
@@ -22,4 +23,5 @@ __all__ = [
     "TraceSource",
     "UserSimulator",
     "check_arms",
+    "naming_rates",
 ]
