@@ -42,7 +42,9 @@ BaseUrlOption = Annotated[
     str | None,
     typer.Option("--base-url", help="Ask the server there, as from serve-engine; ends with /v1."),
 ]
-PresetOption = Annotated[Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU.")]
+PresetOption = Annotated[
+    Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU; or the paper's.")
+]
 DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
 
 

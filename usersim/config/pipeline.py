@@ -19,7 +19,7 @@ from usersim.errors import ConfigError
 
 __all__ = ["PipelineConfig", "Preset"]
 
-Preset = Literal["tiny", "small", "standard"]
+Preset = Literal["tiny", "small", "standard", "paper"]
 
 
 class PipelineConfig(Config):
@@ -53,6 +53,8 @@ class PipelineConfig(Config):
         """Return the settings for a machine: the one dial.
 
         `tiny` is for two cores and minutes, `small` for a workstation, `standard` for a GPU.
+        `paper` is what arXiv 2605.26969 tells of its own method: four candidates, all written with
+        the action in view, one generated reconstruction each, ranked by a judge. Our guards stay.
 
         Raises:
             ConfigError: If there is no such preset.
@@ -65,6 +67,11 @@ class PipelineConfig(Config):
             raise ConfigError(f"unknown preset {name!r}; there are {list(get_args(Preset))!r}")
         if name == "standard":
             return cls()
+        if name == "paper":
+            return cls(
+                synthesis=SynthesisConfig(n_forward=0, n_backward=4),
+                scoring=ScoringConfig(scorer="judge_listwise"),
+            )
         if name == "small":
             return cls(training=TrainingConfig(epochs=1.0))
         return cls(

@@ -70,9 +70,15 @@ class SynthesisConfig(Config):
 class ScoringConfig(Config):
     """How a trace's fidelity is computed."""
 
-    scorer: Literal["auto", "loglik_gain", "choice", "scale", "number", "sampled_similarity"] = (
-        "auto"
-    )
+    scorer: Literal[
+        "auto",
+        "loglik_gain",
+        "choice",
+        "scale",
+        "number",
+        "sampled_similarity",
+        "judge_listwise",
+    ] = "auto"
     """`auto` takes the proper score of the action's kind, and `loglik_gain` for text."""
     logprob_floor: Annotated[FiniteFloat, Field(lt=0)] = -5.0
     """Smallest log-probability that one action token may count, nats."""

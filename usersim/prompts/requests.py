@@ -14,7 +14,7 @@ from usersim.prompts.environment import PromptTemplate, load_template
 from usersim.prompts.view import cut_end, view_history, view_question
 from usersim.types import Interaction, Question
 
-__all__ = ["backward_prompt", "forward_prompt", "respond_prompt"]
+__all__ = ["backward_prompt", "forward_prompt", "judge_prompt", "respond_prompt"]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _ChatPrompt = tuple[tuple[str, str], ...]
@@ -117,4 +117,28 @@ def backward_prompt(
         history=view_history(user_id, history, config=config, reasonings=_NONE),
         question=view_question(user_id, question, config=config),
         action=cut_end(action_text.strip(), config.max_item_chars),
+    )
+
+
+def judge_prompt(
+    user_id: str,
+    question: Question,
+    action_text: str,
+    replies: Sequence[str],
+    *,
+    config: HistoryConfig,
+) -> _ChatPrompt:
+    """Return the prompt of a judge that ranks replies by their likeness to what was really said.
+
+    Args:
+        user_id: Who acted; their own turns in the context are marked.
+        question: What they answered.
+        action_text: What they really did; cut like a past action.
+        replies: In the order in which they are numbered, from 1; each on one line, cut alike.
+        config: Character limits.
+    """
+    return load_template("judge").render(
+        question=view_question(user_id, question, config=config),
+        action=cut_end(action_text.strip(), config.max_item_chars),
+        replies=[cut_end(" ".join(one.split()), config.max_item_chars) for one in replies],
     )

@@ -55,6 +55,7 @@ class _Settings:
     view: HistoryConfig
     adapters: Mapping[str, AdapterRef]
     embed: Embed | None
+    judge: Engine
     progress: Progress | None
 
 
@@ -70,7 +71,7 @@ class _Work:
     judged: tuple[Candidate, ...]
 
 
-def score_candidates(
+def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
     engine: Engine,
     items: Sequence[ScoringItem],
     scoring: ScoringConfig,
@@ -79,6 +80,7 @@ def score_candidates(
     *,
     adapters: Sequence[AdapterRef] = (),
     embed: Embed | None = None,
+    judge: Engine | None = None,
     progress: Progress | None = None,
 ) -> Batch[tuple[ScoredCandidate, ...]]:
     """Score every candidate and let the guards judge it.
@@ -95,6 +97,7 @@ def score_candidates(
         adapters: Trained synthesisers that wrote candidates. The plausibility of a candidate
             whose adapter is missing here is unknown (None) and not judged.
         embed: Turns texts into vectors, for `sampled_similarity`.
+        judge: Ranks reconstructions, for `judge_listwise`; None takes `engine`.
         progress: Called with (requests done, requests in all).
 
     Returns:
@@ -111,6 +114,7 @@ def score_candidates(
         view=history_config,
         adapters={adapter.name: adapter for adapter in adapters},
         embed=embed,
+        judge=judge or engine,
         progress=progress,
     )
     return each(items, partial(_run, settings), lambda item: item.interaction.key)
@@ -146,7 +150,9 @@ def _failure(index: int, item: ScoringItem, error: ScoringError) -> Failure:
 
 def _prepare(settings: _Settings, item: ScoringItem) -> _Work:
     """Mask the traces; a trace that occurs twice, or is its own masked form, is scored once."""
-    scorer = scorer_for(item.interaction.space, settings.scoring, embed=settings.embed)
+    scorer = scorer_for(
+        item.interaction.space, settings.scoring, embed=settings.embed, judge=settings.judge
+    )
     scorer.check(settings.engine)
     texts = dict.fromkeys(c.reasoning for c in item.candidates if c.reasoning.strip())
     masked = {text: mask(item.interaction, text) for text in texts}

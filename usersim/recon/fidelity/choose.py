@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from usersim.config import ScoringConfig
+from usersim.engines import Engine
+from usersim.errors import ScoringError
 from usersim.recon.fidelity.base import Embed, Scorer
 from usersim.recon.fidelity.closed import ChoiceScore, ScaleScore
+from usersim.recon.fidelity.judge import JudgeListwise
 from usersim.recon.fidelity.loglik import LoglikGain
 from usersim.recon.fidelity.number import NumberScore
 from usersim.recon.fidelity.similarity import SampledSimilarity
@@ -21,7 +24,13 @@ _AUTO: dict[ActionKind, str] = {
 }
 
 
-def scorer_for(space: ActionSpace, config: ScoringConfig, *, embed: Embed | None = None) -> Scorer:
+def scorer_for(
+    space: ActionSpace,
+    config: ScoringConfig,
+    *,
+    embed: Embed | None = None,
+    judge: Engine | None = None,
+) -> Scorer:
     """Return the scorer of an action space.
 
     Args:
@@ -29,6 +38,10 @@ def scorer_for(space: ActionSpace, config: ScoringConfig, *, embed: Embed | None
         config: `scorer='auto'` takes the proper score of the action's kind, and `loglik_gain`
             for text and for several options at once.
         embed: For `sampled_similarity`.
+        judge: For `judge_listwise`.
+
+    Raises:
+        ScoringError: If `judge_listwise` has no judge.
 
     Example:
         >>> from usersim.types import Scale
@@ -36,12 +49,17 @@ def scorer_for(space: ActionSpace, config: ScoringConfig, *, embed: Embed | None
         'scale@1'
     """
     name = _AUTO[space.kind] if config.scorer == "auto" else config.scorer
-    if name == "choice":
-        return ChoiceScore(orders=config.option_orders, floor=config.logprob_floor)
-    if name == "scale":
-        return ScaleScore(orders=config.option_orders)
-    if name == "number":
-        return NumberScore(samples=config.samples)
-    if name == "sampled_similarity":
-        return SampledSimilarity(samples=config.samples, embed=embed)
-    return LoglikGain(floor=config.logprob_floor)
+    if name == "judge_listwise":
+        if judge is None:
+            raise ScoringError(
+                "scorer 'judge_listwise' has no judge", hint="pass judge=, an engine that ranks"
+            )
+        return JudgeListwise(judge)
+    scorers: dict[str, Scorer] = {
+        "choice": ChoiceScore(orders=config.option_orders, floor=config.logprob_floor),
+        "scale": ScaleScore(orders=config.option_orders),
+        "number": NumberScore(samples=config.samples),
+        "sampled_similarity": SampledSimilarity(samples=config.samples, embed=embed),
+        "loglik_gain": LoglikGain(floor=config.logprob_floor),
+    }
+    return scorers[name]

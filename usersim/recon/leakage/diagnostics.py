@@ -157,7 +157,9 @@ def diagnose(
         )
     ]
     cases = [_case(probe, history_config) for probe in probes]
-    scorers = [scorer_for(case.interaction.space, scoring, embed=embed) for case in cases]
+    scorers = [
+        scorer_for(case.interaction.space, scoring, embed=embed, judge=engine) for case in cases
+    ]
     found = measure(engine, cases, scorers, progress=progress)
     gains: dict[str, dict[int, float]] = {}
     for probe, result in zip(probes, found, strict=True):

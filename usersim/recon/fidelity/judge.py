@@ -1,0 +1,149 @@
+"""`judge_listwise`: one generated reconstruction a trace, ranked by a language model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from usersim.engines import Engine, GenerateRequest
+from usersim.errors import ScoringError, TranscriptError
+from usersim.prompts import judge_prompt
+from usersim.recon.fidelity.base import Answers, Case, Fidelity, Plan
+from usersim.transcript import parse_action, prefix
+
+__all__ = ["JudgeListwise", "read_ranking"]
+
+_TOKENS_MARGIN = 32
+_MAX_TOKENS = 256
+_TOKENS_A_RANK = 6
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeListwise:
+    """Gain in rank, by a judge that sees all reconstructions and the true action at once.
+
+    One action is generated after the empty reasoning and after each trace. The judge ranks all
+    of them on style, intent and values, in one call, and again with the list turned round; the
+    two ranks of each are averaged, so that a liking for the first place cancels.
+
+        gain(r) = (rank of the empty reasoning - rank of r) / (number of replies - 1)
+
+    Unit: share of the list, -1 to 1. Requirements: text generation only.
+    Source: the listwise mode of arXiv 2605.26969, with the empty reasoning added to the list.
+    Relations: a judge's taste is not the person's; `LoglikGain` asks none.
+    Edge cases: a reply of the judge that is no ranking of the whole list leaves the interaction
+    unscored, never zero. Replies that cannot be read as an action share the last place.
+
+    Attributes:
+        judge: The model that ranks.
+        seed: Seed of the reconstructions.
+        temperature: Of the reconstructions.
+    """
+
+    judge: Engine
+    seed: int = 0
+    temperature: float = 0.7
+    name: str = "judge_listwise@1"
+    unit: str = "share of the list, -1 to 1"
+
+    def check(self, engine: Engine) -> None:
+        """Accept every engine: all of them generate."""
+
+    def plan(self, case: Case) -> Plan:
+        """Ask for one action after the empty reasoning and after each trace."""
+        prompt = case.prompt()
+        roughly = _TOKENS_MARGIN + len(case.interaction.action_text) // 2
+        return Plan(
+            generate=tuple(
+                GenerateRequest(
+                    prompt=prompt,
+                    prefix=prefix(reasoning),
+                    max_tokens=min(roughly, _MAX_TOKENS),
+                    temperature=self.temperature,
+                    top_p=0.95,
+                    seed=self.seed,
+                )
+                for reasoning in ("", *case.reasonings)
+            )
+        )
+
+    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+        """Have the replies ranked and return each trace's gain in rank.
+
+        Raises:
+            ScoringError: If the judge's reply is no ranking.
+        """
+        texts = [_text(draws[0].text) for draws in answers.draws]
+        readable = [i for i, text in enumerate(texts) if text]
+        ranks = [float(len(texts))] * len(texts)
+        if len(readable) > 1:
+            found = self._ranks(case, [texts[i] for i in readable])
+            for place, rank in zip(readable, found, strict=True):
+                ranks[place] = rank
+        elif readable:
+            ranks[readable[0]] = 1.0
+        none, *own = ranks
+        size = max(1, len(texts) - 1)
+        return tuple(
+            Fidelity(
+                gain=(none - rank) / size,
+                report_gain=(none - rank) / size,
+                components={"rank": rank, "rank_none": none},
+            )
+            for rank in own
+        )
+
+    def _ranks(self, case: Case, texts: Sequence[str]) -> list[float]:
+        """Return the mean rank of each text over both orders of the list, 1 for the best.
+
+        Raises:
+            ScoringError: If the judge's reply is no ranking.
+        """
+        orders = (range(len(texts)), range(len(texts) - 1, -1, -1))
+        one = case.interaction
+        requests = [
+            GenerateRequest(
+                prompt=judge_prompt(
+                    one.user_id,
+                    one.question,
+                    one.action_text,
+                    [texts[i] for i in order],
+                    config=case.view,
+                ),
+                max_tokens=_TOKENS_A_RANK * len(texts),
+                temperature=0.0,
+            )
+            for order in orders
+        ]
+        totals = [0.0] * len(texts)
+        for order, draws in zip(orders, self.judge.generate(requests), strict=True):
+            ranking = read_ranking(draws[0].text, len(texts))
+            if ranking is None:
+                raise ScoringError(
+                    f"the judge's reply {draws[0].text!r} is no ranking of {len(texts)} replies"
+                    f" (user {one.user_id!r}, interaction {one.key[:12]!r})",
+                    hint="a larger judge keeps to the form; the interaction stays unscored",
+                )
+            for rank, number in enumerate(ranking, start=1):
+                totals[order[number]] += rank / len(orders)
+        return totals
+
+
+def read_ranking(text: str, n: int) -> list[int] | None:
+    """Return the places of a ranking, best first, 0-based; None if it is not one of all `n`.
+
+    Example:
+        >>> read_ranking("2 > 3 > 1", 3), read_ranking("2 > 3", 3), read_ranking("1, 1, 2", 3)
+        ([1, 2, 0], None, None)
+    """
+    places = [int(number) - 1 for number in _NUMBER.findall(text)]
+    return places if sorted(places) == list(range(n)) else None
+
+
+def _text(drawn: str) -> str:
+    try:
+        return parse_action(drawn, complete=True).strip()
+    except TranscriptError:
+        return ""
