@@ -24,6 +24,8 @@ from usersim.config import (
 )
 from usersim.engines import GenerateRequest
 from usersim.errors import ArtifactError, ConfigError
+from usersim.simulator.experimental import action_worth
+from usersim.types import Choice, FreeText, Interaction, Message, Scale
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
@@ -157,3 +159,39 @@ def test_trained_writers_are_arms_like_any_other(model, tmp_path) -> None:
     assert len(names) == 7, names  # those, Recon-Select without reasoning, and the caller's own
     steps = {adapter.manifest.planned_steps for adapter in measured.adapters.values()}
     assert len(steps) == 1
+
+
+def test_controls_train_the_user_model_itself(model, tmp_path) -> None:
+    """B9 and B11 are arms that share pairs with the others and are trained by their own reward."""
+    with simulator(tmp_path, model) as sim:
+        measured = sim.evaluate(arms=("none", "likelihood_rl", "e2e_grpo"), held_out=2)
+    assert {"B9 likelihood RL", "B11 E2E-GRPO"} <= set(measured.evaluation.predictions)
+    likelihood = measured.adapters["likelihood_rl"].manifest.synthesiser
+    action = measured.adapters["e2e_grpo"].manifest.synthesiser
+    assert likelihood.figures[0]["spread"] > 0.0
+    assert 0.0 < action.figures[0]["reward"] <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("space", "true", "drawn", "worth"),
+    [
+        (Scale(("1", "2", "3", "4", "5")), "5", "4", 0.75),
+        (Scale(("1", "2", "3", "4", "5")), "5", "five", 0.0),
+        (Choice(("tea", "coffee")), "tea", " tea ", 1.0),
+        (Choice(("tea", "coffee")), "tea", "coffee", 0.0),
+        (FreeText(), "Tea, with milk.", "Tea, with milk.", 1.0),
+        (FreeText(), "Tea, with milk.", "<think> again", 0.0),
+    ],
+)
+def test_an_action_is_worth_its_likeness_to_the_true_one(space, true, drawn, worth) -> None:
+    """Options count whole, scale points by distance, texts by likeness; stray tags are nothing."""
+    pair = Interaction(
+        key="k",
+        user_id="ada",
+        context=(Message("?"),),
+        space=space,
+        action=true,
+        position=0,
+        conversation="c",
+    )
+    assert action_worth(pair, drawn) == pytest.approx(worth, abs=1e-6)

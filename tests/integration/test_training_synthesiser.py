@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from usersim.config import SynthesiserConfig
-from usersim.engines import AdapterRef, GenerateRequest
+from usersim.engines import AdapterRef, Engine, GenerateRequest
 from usersim.engines.base import ScoreRequest
 from usersim.engines.transformers import TransformersEngine
 from usersim.errors import NoTrainingDataError, TrainingError
@@ -59,8 +59,8 @@ TOKENS = 12
 class Letters:
     """Draws from the tiny model; a trace is worth the share of `a` among its characters."""
 
-    def __init__(self, model: str | Path) -> None:
-        self.engine = TransformersEngine(str(model))
+    def __init__(self, model: str | Path, engine: Engine | None = None) -> None:
+        self.engine = engine or TransformersEngine(str(model))
 
     def __call__(
         self, prompts: list[TracePrompt], *, adapter: AdapterRef | None, n: int, seed: int

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from usersim.config import Recipe
 from usersim.errors import EvaluationError
+from usersim.simulator.experimental import CONTROLS
 from usersim.simulator.sources import SOURCES, TraceSource
 
 __all__ = [
@@ -39,6 +40,8 @@ ArmName = Literal[
     "recon_rft",
     "recon_dpo",
     "recon_grpo",
+    "likelihood_rl",
+    "e2e_grpo",
 ]
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 """Every arm by name, in the order of the tables."""
@@ -80,9 +83,15 @@ def check_arms(arms: Sequence[str]) -> None:
 
 def source_of(arm: ArmName) -> str:
     """Return in words where the traces of a trained arm come from."""
+    if arm in WRITERS:
+        return f"the best traces of a writer trained by {WRITERS[arm][0]}"
+    if arm in CONTROLS:
+        return "the reward of its own predictions (a control)"
     return next(text for source, text in SOURCES.items() if source == arm)
 
 
 def title_of(arm: ArmName) -> str:
     """Return what a trained arm is called in tables."""
-    return WRITERS[arm][1] if arm in WRITERS else TITLES[arm]
+    if arm in WRITERS:
+        return WRITERS[arm][1]
+    return next((title for name, title in CONTROLS.items() if name == arm), "") or TITLES[arm]

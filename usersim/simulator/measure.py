@@ -40,6 +40,7 @@ from usersim.simulator.arm_names import (
     title_of,
 )
 from usersim.simulator.arms import ModelArms
+from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
 from usersim.simulator.probes import diagnostics
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
@@ -205,6 +206,9 @@ class Study:
                 adapters[arm] = self.trainer.train(
                     traces, "recon_select", name=title.lower(), progress=progress
                 )
+        for control in CONTROLS:
+            if control in arms:
+                adapters[control] = train_control(control, self.trainer, train, progress=progress)
         return adapters
 
     def _metrics(self, held_out: Sequence[Interaction]) -> list[Metric]:
@@ -252,11 +256,7 @@ class Study:
         return memory.arm(title, f"base model, past answers with traces: {SOURCES[source]}")
 
     def _trained(self, source: ArmName, adapter: TrainedAdapter) -> list[Arm]:
-        if source in WRITERS:
-            recipe, title = WRITERS[source]
-            text = f"trained on the best traces of a writer trained by {recipe}"
-        else:
-            title, text = TITLES[source], f"trained on {source_of(source)}"
+        title, text = title_of(source), f"trained on {source_of(source)}"
         if source == "none":
             return [self._model(adapter=adapter.ref).arm(title, text, weight=0.0)]
         model = self._model(adapter=adapter.ref, traces=self.config.simulation.traces)

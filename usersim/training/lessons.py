@@ -194,19 +194,21 @@ class RewardLesson:
         rollouts: Draws traces and says what each is worth.
         identity: Tells the reward: reconstructor, scorer, guards, penalties.
         max_tokens: Token limit of a draw.
+        whole_turns: Whether a draw is reasoning and action, and not the reasoning alone.
     """
 
     prompts: Sequence[TracePrompt]
     rollouts: Rollouts
     identity: str
     max_tokens: int
+    whole_turns: bool = False
     recipe: ClassVar[Recipe] = "grpo"
 
     @property
     def key(self) -> str:
         """Equal for the same prompts and the same reward."""
         prompts = [_prompt_key(prompt) for prompt in self.prompts]
-        return content_key("grpo", self.identity, self.max_tokens, prompts)
+        return content_key("grpo", self.identity, self.max_tokens, self.whole_turns, prompts)
 
     @property
     def users(self) -> set[str]:
@@ -239,6 +241,7 @@ class RewardLesson:
             tokenizer=None,
             config=config,
             max_tokens=self.max_tokens,
+            whole_turns=self.whole_turns,
         )
 
         def run_it(peft_model: object, run: Run, tokenizer: object) -> None:

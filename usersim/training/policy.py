@@ -43,6 +43,8 @@ class Policy:
         tokenizer: The model's; trl asks for it.
         config: The settings.
         max_tokens: Token limit of a draw.
+        whole_turns: Whether what is drawn is the whole turn, reasoning and action, and not the
+            reasoning alone.
     """
 
     prompts: Sequence[TracePrompt]
@@ -51,13 +53,19 @@ class Policy:
     tokenizer: Any
     config: SynthesiserConfig
     max_tokens: int
+    whole_turns: bool = False
 
 
-def trace_tokens(encoder: Encoder, trace: str, *, readable: bool = True) -> list[int]:
+def trace_tokens(
+    encoder: Encoder, trace: str, *, readable: bool = True, whole_turn: bool = False
+) -> list[int]:
     """Return the tokens that a synthesiser writes for a trace, the closing tag included.
 
-    A trace that could not be read is taken as it was drawn.
+    A trace that could not be read is taken as it was drawn. A whole turn has its closing tag in
+    itself, and ends with the end of the turn.
     """
+    if whole_turn:
+        return encoder.continuation(trace, end=True)
     text = prefix(trace).removeprefix(OPEN) if readable else trace + CLOSE
     return encoder.continuation(text, end=False)
 
@@ -158,7 +166,12 @@ class _Drawing:
             tokens = encoder.prompt(prompt.messages, OPEN)
             teaches = has_spread(traces)
             for one in traces:
-                drawn = trace_tokens(encoder, one.reasoning, readable=one.readable)
+                drawn = trace_tokens(
+                    encoder,
+                    one.reasoning,
+                    readable=one.readable,
+                    whole_turn=self.policy.whole_turns,
+                )
                 batch["prompt_ids"].append(tokens)
                 batch["completion_ids"].append(drawn)
                 # A draw that was cut is not what the writer would have written.

@@ -16,7 +16,7 @@ from usersim.recon.words import tokens
 from usersim.style import style_distance
 from usersim.transcript import parse_action, prefix
 
-__all__ = ["SampledSimilarity"]
+__all__ = ["SampledSimilarity", "likeness"]
 
 _TOKENS_MARGIN = 32
 _MAX_TOKENS = 256
@@ -82,7 +82,7 @@ class SampledSimilarity:
     def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
         """Return the likeness gained on both halves of the draws, and every component."""
         true = case.interaction.action_text
-        rows = [self._components(true, [_text(d) for d in draws]) for draws in answers.draws]
+        rows = [self.components(true, [_text(d) for d in draws]) for draws in answers.draws]
         half = (self.samples + 1) // 2
         select = [_mean(row[:half]) for row in rows]
         report = [_mean(row[half:]) for row in rows]
@@ -97,8 +97,8 @@ class SampledSimilarity:
             for i in range(1, len(rows))
         )
 
-    def _components(self, true: str, texts: Sequence[str]) -> list[dict[str, float]]:
-        """Return the components of each reconstruction; all 0 for an empty text."""
+    def components(self, true: str, texts: Sequence[str]) -> list[dict[str, float]]:
+        """Return the components of each text; all 0 for an empty one."""
         chrf, rouge_l = _metrics()
         found = [
             {
@@ -124,6 +124,16 @@ def _text(draw: Draw) -> str:
 
 def _mean(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: fmean(row[name] for row in rows) for name in rows[0]}
+
+
+def likeness(text: str, true: str) -> float:
+    """Return how like a text is to the true one: the mean of chrF, ROUGE-L and style, 0 to 1.
+
+    Raises:
+        MissingDependencyError: If `sacrebleu` or `rouge-score` is not installed.
+    """
+    (found,) = SampledSimilarity(samples=1).components(true, [text])
+    return fmean(found.values())
 
 
 class _Words:
