@@ -1,4 +1,4 @@
-"""Commands for planning a study: planted, power."""
+"""Commands for a study: planted, power, pool."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.text import Text
 from usersim.cli.console import console
 from usersim.errors import ConfigError
 from usersim.evaluation import comparisons_needed, planted_users
+from usersim.evaluation import pool as pool_runs
 
 __all__ = ["register"]
 
@@ -22,7 +23,7 @@ NEIGHBOURS = (-0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05)
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (planted, power):
+    for command in (planted, power, pool):
         app.command()(command)
 
 
@@ -100,3 +101,28 @@ def _rates(win_rate: float) -> list[float]:
     near = [win_rate if not step else round(win_rate + step, 6) for step in NEIGHBOURS]
     low, high = (0.5, 1.0) if win_rate > 0.5 else (0.0, 0.5)  # noqa: PLR2004 - the null
     return [rate for rate in near if low < rate < high]
+
+
+def pool(
+    folders: Annotated[list[Path], typer.Argument(help="Report folders, one for each seed.")],
+    metric: Annotated[str, typer.Option(help="A metric with a score per item.")] = "Log-likelihood",
+    baseline: Annotated[str, typer.Option(help="The arm to compare with.")] = "Recon-Select",
+) -> None:
+    """Compare arms over several seeds of one evaluation: people and seeds both count.
+
+    The interval resamples people, conversations and runs; the last columns show each run.
+    """
+    found = pool_runs(folders, metric=metric, baseline=baseline)
+    table = Table("arm", f"{metric}, against {baseline}", "95 %", "between runs", "by run")
+    for one in found:
+        interval = one.difference
+        table.add_row(
+            one.arm,
+            f"{interval.value:+.3f}",
+            f"{interval.low:+.3f} to {interval.high:+.3f}",
+            "–" if len(one.by_run) == 1 else f"{one.between_runs:.3f}",
+            ", ".join(f"{value:+.3f}" for value in one.by_run),
+        )
+    console.print(table)
+    items = found[0].n_items if found else 0
+    console.print(Text(f"{items} items in {len(folders)} runs"))

@@ -18,6 +18,7 @@ from usersim.evaluation.planted_rules import (
     PlantedSituation,
     PlantedUser,
 )
+from usersim.evaluation.pooling import Pooled, pool
 from usersim.evaluation.populations import PopulationRow, population_rows
 from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
@@ -42,6 +43,7 @@ __all__ = [
     "PlantedRule",
     "PlantedSituation",
     "PlantedUser",
+    "Pooled",
     "PopulationRow",
     "PredictionCache",
     "Resampling",
@@ -57,6 +59,7 @@ __all__ = [
     "others_arm",
     "own_mode_arm",
     "planted_users",
+    "pool",
     "population_rows",
     "sentence",
     "uniform_arm",
