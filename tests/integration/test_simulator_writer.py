@@ -25,6 +25,7 @@ from usersim.config import (
 from usersim.engines import GenerateRequest
 from usersim.errors import ArtifactError, ConfigError
 from usersim.simulator.experimental import action_worth
+from usersim.training import Board
 from usersim.types import Choice, FreeText, Interaction, Message, Scale
 
 CONFIG = PipelineConfig(
@@ -195,3 +196,17 @@ def test_an_action_is_worth_its_likeness_to_the_true_one(space, true, drawn, wor
         conversation="c",
     )
     assert action_worth(pair, drawn) == pytest.approx(worth, abs=1e-6)
+
+
+def test_the_figures_of_a_training_are_a_tensorboard_log(model, tmp_path) -> None:
+    """Every step's reward stands in the log under its step."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with simulator(tmp_path, model) as sim:
+        sim.train(recipe="grpo", note=Board(tmp_path / "board"))
+        figures = sim.writer.manifest.synthesiser.figures
+    log = EventAccumulator(str(tmp_path / "board"))
+    log.Reload()
+    events = log.Scalars("writer/reward")
+    assert [event.step for event in events] == [1, 2, 3]
+    assert [event.value for event in events] == pytest.approx([one["reward"] for one in figures])

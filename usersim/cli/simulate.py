@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +29,7 @@ from usersim.simulator import (
     check_arms,
     naming_rates,
 )
-from usersim.training import TrainedAdapter
+from usersim.training import Board, StepNote, TrainedAdapter
 
 __all__ = ["open_simulator", "print_measurement", "register"]
 
@@ -146,6 +147,9 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
         str | None,
         typer.Option(help="Model of another family: stops the writer when it no longer gains."),
     ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for a TensorBoard log of the writer's training.")
+    ] = None,
     preset: PresetOption = "small",
 ) -> None:
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
@@ -161,12 +165,26 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             max_minutes=max_minutes,
             second=judge,
             progress=progress,
-            note=figures_table(),
+            note=figures_note(tensorboard),
         )
         print_writer(sim.writer)
     console.print(Text(f"adapter: {adapter.folder}"))
     fitted = adapter.manifest.reasoning_weight
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
+
+
+def figures_note(tensorboard: Path | None) -> StepNote:
+    """Return what prints the figures of each step, and logs them where that is asked for."""
+    table = figures_table()
+    if tensorboard is None:
+        return table
+    board = Board(tensorboard)
+
+    def both(step: int, steps: int, figures: Mapping[str, float]) -> None:
+        table(step, steps, figures)
+        board(step, steps, figures)
+
+    return both
 
 
 def print_writer(writer: TrainedAdapter | None) -> None:

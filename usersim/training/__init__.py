@@ -9,6 +9,7 @@ from usersim.training.artifact import (
     load_artifact,
     set_reasoning_weight,
 )
+from usersim.training.board import Board
 from usersim.training.lessons import PairLesson, RewardLesson, TraceLesson
 from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
 from usersim.training.run import Hooks, StepNote
@@ -17,6 +18,7 @@ from usersim.training.synthesiser import train_synthesiser
 from usersim.training.user_model import train_user_model
 
 __all__ = [
+    "Board",
     "Hooks",
     "Manifest",
     "PairLesson",
