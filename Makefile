@@ -76,7 +76,7 @@ bench: $(VENV)/.test  ## Run every benchmark that needs no vLLM, one after the o
 	  echo "== $$file"; $(BIN)/python "$$file"; done
 
 bench-vllm: $(VLLM)/.test  ## Run the benchmarks of vLLM, one after the other
-	@set -e; for file in benchmarks/vllm/bench_*.py; do \
+	@set -e; for file in benchmarks/on_vllm/bench_*.py; do \
 	  echo "== $$file"; $(VLLM)/bin/python "$$file"; done
 
 format: $(VENV)/.lint  ## Format the code and mend what can be mended by itself

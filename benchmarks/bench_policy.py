@@ -30,7 +30,7 @@ from usersim.training.run import Hooks, Run
 from usersim.transcript import OPEN
 from usersim.types import RewardedTrace, TracePrompt
 
-ROUNDS, STEPS = 3, 3
+ROUNDS, STEPS = 2, 3
 PROMPTS, GROUP, LENGTH, WORDS_SHOWN = 2, 8, 48, 120
 WORDS = ("river", "letter", "quiet", "window", "often", "friend", "late", "train", "music", "rain")
 
