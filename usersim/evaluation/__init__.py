@@ -21,7 +21,7 @@ from usersim.evaluation.planted_rules import (
 from usersim.evaluation.populations import PopulationRow, population_rows
 from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
-from usersim.evaluation.report import Example, Section, write_report
+from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
 from usersim.evaluation.verdict import sentence, verdicts
 
@@ -29,6 +29,7 @@ __all__ = [
     "METRICS",
     "Arm",
     "Comparison",
+    "Curves",
     "Estimate",
     "Evaluation",
     "Example",
