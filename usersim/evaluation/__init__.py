@@ -8,6 +8,7 @@ from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.cache import FileCache, PredictionCache
 from usersim.evaluation.harness import evaluate
+from usersim.evaluation.judge import Judgement, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
 from usersim.evaluation.planted import PlantedPopulation, planted_users
@@ -35,9 +36,11 @@ __all__ = [
     "Example",
     "FileCache",
     "Interval",
+    "Judgement",
     "LeakageTable",
     "Metric",
     "NamingRate",
+    "PairJudge",
     "PlantedFacts",
     "PlantedPopulation",
     "PlantedRule",
@@ -48,6 +51,7 @@ __all__ = [
     "Resampling",
     "Section",
     "WinRate",
+    "check_judge",
     "comparisons_needed",
     "default_metrics",
     "evaluate",
