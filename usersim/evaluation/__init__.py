@@ -7,6 +7,7 @@ another SDK and a person are measured by the same harness. Knows nothing of the 
 from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.cache import FileCache, PredictionCache
+from usersim.evaluation.faithfulness import Faithfulness, faithfulness_index
 from usersim.evaluation.harness import evaluate
 from usersim.evaluation.judge import Judgement, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
@@ -34,6 +35,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Example",
+    "Faithfulness",
     "FileCache",
     "Interval",
     "Judgement",
@@ -55,6 +57,7 @@ __all__ = [
     "comparisons_needed",
     "default_metrics",
     "evaluate",
+    "faithfulness_index",
     "holm",
     "names_other",
     "names_reason",
