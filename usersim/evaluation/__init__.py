@@ -25,6 +25,7 @@ from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
+from usersim.evaluation.transfer import TransferCell, TransferMatrix, write_transfer
 from usersim.evaluation.verdict import sentence, verdicts
 
 __all__ = [
@@ -52,6 +53,8 @@ __all__ = [
     "PredictionCache",
     "Resampling",
     "Section",
+    "TransferCell",
+    "TransferMatrix",
     "WinRate",
     "check_judge",
     "comparisons_needed",
@@ -71,4 +74,5 @@ __all__ = [
     "verdicts",
     "win_rate",
     "write_report",
+    "write_transfer",
 ]

@@ -52,6 +52,11 @@ class Plot:
     alt: str
     caption: str
 
+    @property
+    def svg(self) -> str:
+        """The picture as the text of an SVG file."""
+        return base64.b64decode(self.uri.partition(",")[2]).decode("utf-8")
+
 
 def draw(size: tuple[float, float], paint: Callable[[Figure], None]) -> str:
     """Return what `paint` draws on a figure of `size` (width and height, inches), as a data URI.
