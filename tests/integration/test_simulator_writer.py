@@ -160,6 +160,13 @@ def test_trained_writers_are_arms_like_any_other(model, tmp_path) -> None:
     assert len(names) == 7, names  # those, Recon-Select without reasoning, and the caller's own
     steps = {adapter.manifest.planned_steps for adapter in measured.adapters.values()}
     assert len(steps) == 1
+    assert {arm: w.manifest.synthesiser.recipe for arm, w in measured.writers.items()} == {
+        "recon_rft": "rft"
+    }
+    page = measured.report.read_text(encoding="utf-8")
+    assert "<h2>The writer of Recon-RFT</h2>" in page
+    assert "<h2>Training the writer of Recon-RFT</h2>" in page
+    assert measured.writers["recon_rft"].ref.name in page
 
 
 def test_controls_train_the_user_model_itself(model, tmp_path) -> None:

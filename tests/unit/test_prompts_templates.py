@@ -165,8 +165,8 @@ def test_the_worked_examples_are_read_by_the_codec() -> None:
 
 def test_every_template_has_a_name_and_a_content_hash() -> None:
     """Ids differ between templates, and the key of all is a SHA-256."""
-    assert template_names() == ["backward", "forward", "judge", "respond"]
-    assert len({load_template(name).id for name in template_names()}) == 4
+    assert template_names() == ["backward", "forward", "judge", "judge_pair", "respond"]
+    assert len({load_template(name).id for name in template_names()}) == 5
     assert len(templates_key()) == 64
 
 

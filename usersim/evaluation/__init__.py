@@ -7,7 +7,9 @@ another SDK and a person are measured by the same harness. Knows nothing of the 
 from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.cache import FileCache, PredictionCache
+from usersim.evaluation.faithfulness import Faithfulness, faithfulness_index
 from usersim.evaluation.harness import evaluate
+from usersim.evaluation.judge import Judgement, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
 from usersim.evaluation.planted import PlantedPopulation, planted_users
@@ -22,22 +24,27 @@ from usersim.evaluation.pooling import Pooled, pool
 from usersim.evaluation.populations import PopulationRow, population_rows
 from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
-from usersim.evaluation.report import Example, Section, write_report
+from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
+from usersim.evaluation.transfer import TransferCell, TransferMatrix, write_transfer
 from usersim.evaluation.verdict import sentence, verdicts
 
 __all__ = [
     "METRICS",
     "Arm",
     "Comparison",
+    "Curves",
     "Estimate",
     "Evaluation",
     "Example",
+    "Faithfulness",
     "FileCache",
     "Interval",
+    "Judgement",
     "LeakageTable",
     "Metric",
     "NamingRate",
+    "PairJudge",
     "PlantedFacts",
     "PlantedPopulation",
     "PlantedRule",
@@ -48,10 +55,14 @@ __all__ = [
     "PredictionCache",
     "Resampling",
     "Section",
+    "TransferCell",
+    "TransferMatrix",
     "WinRate",
+    "check_judge",
     "comparisons_needed",
     "default_metrics",
     "evaluate",
+    "faithfulness_index",
     "holm",
     "names_other",
     "names_reason",
@@ -66,4 +77,5 @@ __all__ = [
     "verdicts",
     "win_rate",
     "write_report",
+    "write_transfer",
 ]

@@ -6,12 +6,19 @@ from usersim.prompts.environment import (
     template_names,
     templates_key,
 )
-from usersim.prompts.requests import backward_prompt, forward_prompt, judge_prompt, respond_prompt
+from usersim.prompts.requests import (
+    backward_prompt,
+    forward_prompt,
+    judge_pair_prompt,
+    judge_prompt,
+    respond_prompt,
+)
 
 __all__ = [
     "PromptTemplate",
     "backward_prompt",
     "forward_prompt",
+    "judge_pair_prompt",
     "judge_prompt",
     "load_template",
     "respond_prompt",

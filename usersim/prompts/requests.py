@@ -1,4 +1,4 @@
-"""The prompts of the library, made from value objects: respond, forward, backward.
+"""The prompts of the library, made from value objects: answers, traces, judges.
 
 Knows which template takes which variables. In every prompt what is stable for a person comes
 first and what varies comes last, so that questions of one person share their beginning.
@@ -14,7 +14,13 @@ from usersim.prompts.environment import PromptTemplate, load_template
 from usersim.prompts.view import cut_end, view_history, view_question
 from usersim.types import Interaction, Question
 
-__all__ = ["backward_prompt", "forward_prompt", "judge_prompt", "respond_prompt"]
+__all__ = [
+    "backward_prompt",
+    "forward_prompt",
+    "judge_pair_prompt",
+    "judge_prompt",
+    "respond_prompt",
+]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _ChatPrompt = tuple[tuple[str, str], ...]
@@ -141,4 +147,30 @@ def judge_prompt(
         question=view_question(user_id, question, config=config),
         action=cut_end(action_text.strip(), config.max_item_chars),
         replies=[cut_end(" ".join(one.split()), config.max_item_chars) for one in replies],
+    )
+
+
+def judge_pair_prompt(
+    user_id: str,
+    question: Question,
+    action_text: str,
+    replies: tuple[str, str],
+    *,
+    config: HistoryConfig,
+) -> _ChatPrompt:
+    """Return the prompt of a judge that says which of two replies is closer to what was said.
+
+    Args:
+        user_id: Who acted; their own turns in the context are marked.
+        question: What they answered.
+        action_text: What they really did; cut like a past action.
+        replies: The one shown first and the one shown second; each on one line, cut alike.
+        config: Character limits.
+    """
+    first, second = (cut_end(" ".join(one.split()), config.max_item_chars) for one in replies)
+    return load_template("judge_pair").render(
+        question=view_question(user_id, question, config=config),
+        action=cut_end(action_text.strip(), config.max_item_chars),
+        first=first,
+        second=second,
     )

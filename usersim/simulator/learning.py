@@ -14,7 +14,7 @@ from usersim.engines import Engine
 from usersim.evaluation import Arm
 from usersim.simulator.arm_names import ArmName
 from usersim.simulator.history import Histories
-from usersim.simulator.measure import Measurement, Study, pick_held_out
+from usersim.simulator.measure import Measurement, Study, Traces, pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.sources import TraceSource, check_source
@@ -168,10 +168,10 @@ class Learner:
 
     def _written(
         self, recipe: Recipe, rows: Sequence[Interaction], progress: StageProgress | None
-    ) -> Reconstruction:
-        """Return what a synthesiser trained by `recipe` wrote, scored and selected."""
+    ) -> Traces:
+        """Return a synthesiser trained by `recipe`, and what it wrote, scored and selected."""
         writer = self.train_writer(recipe, rows, progress=progress)
-        return self.reconstruct(rows, writer=writer, progress=progress)
+        return Traces(writer, self.reconstruct(rows, writer=writer, progress=progress))
 
     def _trainer(self) -> Trainer:
         return Trainer(self.corpus, self.engine, self.config, self.histories, self.people.folder)

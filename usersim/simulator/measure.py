@@ -7,9 +7,9 @@ steps and seeds; only the source of the reasoning differs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple
 
 from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus
@@ -18,11 +18,9 @@ from usersim.errors import EvaluationError
 from usersim.evaluation import (
     Arm,
     Evaluation,
-    Example,
     FileCache,
     LeakageTable,
     Metric,
-    Section,
     default_metrics,
     evaluate,
     others_arm,
@@ -42,6 +40,7 @@ from usersim.simulator.arm_names import (
 from usersim.simulator.arms import ModelArms
 from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
+from usersim.simulator.pages import curves_of, examples, sizes, writer_section
 from usersim.simulator.probes import diagnostics
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.sources import SOURCES, reasonings
@@ -49,12 +48,24 @@ from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, is_closed
 
-__all__ = ["Measurement", "Study", "pick_held_out"]
+__all__ = ["Measurement", "Study", "Traces", "pick_held_out"]
 
-Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Reconstruction]
-"""Returns what a synthesiser trained by a recipe wrote, scored and selected."""
+
+class Traces(NamedTuple):
+    """What a trained synthesiser wrote.
+
+    Attributes:
+        writer: The synthesiser; None for the base model.
+        found: Its traces, scored and selected.
+    """
+
+    writer: TrainedAdapter | None
+    found: Reconstruction
+
+
+Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Traces]
+"""Trains a synthesiser by a recipe, and returns it with what it wrote."""
 RECON = TITLES["recon_select"]
-EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +75,8 @@ class Measurement:
     Attributes:
         evaluation: Estimates, comparisons and predictions.
         leakage: The guards' figures.
-        adapters: What was trained, by arm.
+        adapters: The user models that were trained, by arm.
+        writers: The synthesisers that were trained, by the arm that learned from their traces.
         found: Candidates and decisions of the training part.
         report: The page, where one was written.
     """
@@ -72,6 +84,7 @@ class Measurement:
     evaluation: Evaluation
     leakage: LeakageTable
     adapters: dict[ArmName, TrainedAdapter]
+    writers: dict[ArmName, TrainedAdapter]
     found: Reconstruction
     report: Path | None = None
 
@@ -157,7 +170,7 @@ class Study:
         """
         check_arms(arms)
         found = self._reconstruct(train, arms, progress)
-        adapters = self._train(arms, train, found, progress)
+        adapters, writers = self._train(arms, train, found, progress)
         built = [*self._arms(arms, train, found, adapters), *more]
         evaluation = evaluate(
             built,
@@ -169,9 +182,13 @@ class Study:
         )
         leakage = self._leakage(found, progress)
         measured = Measurement(
-            evaluation=evaluation, leakage=leakage, adapters=adapters, found=found
+            evaluation=evaluation,
+            leakage=leakage,
+            adapters=adapters,
+            writers=writers,
+            found=found,
         )
-        return self._written(measured, out, title, provenance or {}) if out else measured
+        return self._reported(measured, out, title, provenance or {}) if out else measured
 
     def _reconstruct(
         self,
@@ -193,23 +210,30 @@ class Study:
         train: Sequence[Interaction],
         found: Reconstruction,
         progress: StageProgress | None,
-    ) -> dict[ArmName, TrainedAdapter]:
-        """Train every arm that has weights; all share pairs, budget, steps and seeds."""
+    ) -> tuple[dict[ArmName, TrainedAdapter], dict[ArmName, TrainedAdapter]]:
+        """Train every arm that has weights; all share pairs, budget, steps and seeds.
+
+        Returns:
+            The user models, and the writers behind some of them, by arm.
+        """
         adapters: dict[ArmName, TrainedAdapter] = {}
+        writers: dict[ArmName, TrainedAdapter] = {}
         for source in SOURCES:
             if source in arms:
                 name = source.replace("_", "-")
                 adapters[source] = self.trainer.train(found, source, name=name, progress=progress)
         for arm, (recipe, title) in WRITERS.items():
             if arm in arms:
-                traces = self.written(recipe, train, progress)
+                writer, traces = self.written(recipe, train, progress)
+                if writer is not None:
+                    writers[arm] = writer
                 adapters[arm] = self.trainer.train(
                     traces, "recon_select", name=title.lower(), progress=progress
                 )
         for control in CONTROLS:
             if control in arms:
                 adapters[control] = train_control(control, self.trainer, train, progress=progress)
-        return adapters
+        return adapters, writers
 
     def _metrics(self, held_out: Sequence[Interaction]) -> list[Metric]:
         """Open answers are measured by their likelihood; their text is not drawn here."""
@@ -279,17 +303,19 @@ class Study:
         scored = [one for many in found.scored.values() for one in many]
         return LeakageTable.of(scored, list(found.selections.values()), diagnostics=figures)
 
-    def _written(
+    def _reported(
         self, measured: Measurement, out: Path, title: str, provenance: dict[str, object]
     ) -> Measurement:
         evaluation = measured.evaluation
         eligible = TITLES["random_eligible"]
+        writers = [(title_of(arm), one) for arm, one in measured.writers.items()]
         told = {
             **provenance,
             "engine": self.engine.identity,
             "settings": self.config.key,
             "corpus": self.corpus.digest(sorted({i.user_id for i in evaluation.interactions})),
             "adapters": {name: one.ref.name for name, one in measured.adapters.items()},
+            "writers": {name: one.ref.name for name, one in measured.writers.items()},
         }
         page = write_report(
             evaluation,
@@ -297,53 +323,13 @@ class Study:
             title=title,
             provenance=told,
             leakage=measured.leakage,
-            examples=_examples(evaluation),
+            examples=examples(evaluation, RECON),
             also_against=[eligible] if eligible in evaluation.arms else [],
-            sections=[_sizes(measured)],
+            sections=[sizes(measured), *(writer_section(*one) for one in writers)],
+            curves=[curves_of(*one) for one in writers],
         )
-        return Measurement(
-            evaluation=evaluation,
-            leakage=measured.leakage,
-            adapters=measured.adapters,
-            found=measured.found,
-            report=page,
-        )
+        return replace(measured, report=page)
 
 
 def _staged(stage: str, progress: StageProgress | None) -> Callable[[int, int], None] | None:
     return (lambda done, total: progress(stage, done, total)) if progress else None
-
-
-def _examples(evaluation: Evaluation) -> list[Example]:
-    """Return the first answers of different people by the arm under test, with a trace each."""
-    arm = RECON if RECON in evaluation.predictions else next(iter(evaluation.predictions))
-    shown: dict[str, Example] = {}
-    for interaction, made in zip(evaluation.interactions, evaluation.predictions[arm], strict=True):
-        reasonings = made.detail.get("reasonings")
-        if interaction.user_id in shown or not isinstance(reasonings, list) or not reasonings:
-            continue
-        shown[interaction.user_id] = Example(
-            user_id=interaction.user_id,
-            question="\n".join(message.content for message in interaction.context),
-            action=made.action or "(not drawn: the answer's likelihood was measured)",
-            reasoning=str(cast("list[object]", reasonings)[0]),
-            true_action=interaction.action_text,
-            arm=arm,
-        )
-    return list(shown.values())[:EXAMPLES]
-
-
-def _sizes(measured: Measurement) -> Section:
-    found, kept = measured.found, measured.found.kept
-    rows = [
-        ("interactions learned from", str(len(found.interactions))),
-        ("of them with a kept trace", str(kept)),
-        ("of them with the empty trace", str(len(found.selections) - kept)),
-        ("that failed", str(len(found.failures))),
-        ("held-out interactions", str(len(measured.evaluation.interactions))),
-    ]
-    rows.extend(
-        (f"steps of {title_of(name)}", f"{one.manifest.steps} of {one.manifest.planned_steps}")
-        for name, one in measured.adapters.items()
-    )
-    return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))

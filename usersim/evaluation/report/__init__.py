@@ -19,15 +19,16 @@ from pathlib import Path
 from usersim.errors import EvaluationError
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.report.page import Example, Section, render_page
+from usersim.evaluation.report.plots_training import Curves
 from usersim.evaluation.results import Evaluation, plain
 from usersim.types import Interaction, Prediction
 
-__all__ = ["Example", "Section", "write_report"]
+__all__ = ["Curves", "Example", "Section", "write_report"]
 
 _PACKAGES = ("usersim-recon", "numpy", "torch", "transformers", "peft", "vllm", "matplotlib")
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - keyword-only, each a part of the page
     evaluation: Evaluation,
     folder: str | Path,
     *,
@@ -37,6 +38,7 @@ def write_report(
     examples: Sequence[Example] = (),
     also_against: Sequence[str] = (),
     sections: Sequence[Section] = (),
+    curves: Sequence[Curves] = (),
 ) -> Path:
     """Write the evaluation's tables, predictions and page into `folder`.
 
@@ -54,6 +56,7 @@ def write_report(
         examples: Answers to show.
         also_against: Further arms to compare all others with, as the random-of-eligible one.
         sections: Further parts of the page.
+        curves: Figures of trainings, drawn after them; the values stand in `metrics.json`.
 
     Returns:
         Path of `report.html`.
@@ -74,12 +77,14 @@ def write_report(
         examples=examples,
         also_against=also_against,
         sections=sections,
+        curves=curves,
         provenance=told,
     )
     figures: dict[str, object] = {
         "title": title,
         **evaluation.to_dict(),
         "leakage": leakage.to_dict() if leakage else None,
+        "curves": {one.heading: one.panels for one in curves},
     }
     with _writing(target):
         _replace(target / "metrics.csv", _csv(evaluation))

@@ -13,7 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from usersim.evaluation.bootstrap import Interval
 from usersim.evaluation.leakage import LeakageTable
-from usersim.evaluation.report.plots import Plot, calibration, forest, leakage_scatter, per_user
+from usersim.evaluation.report.drawing import Plot
+from usersim.evaluation.report.plots import calibration, forest, leakage_scatter, per_user
+from usersim.evaluation.report.plots_training import Curves, training_curves
 from usersim.evaluation.results import Evaluation, better_word
 from usersim.evaluation.tables import arrow, headline_metrics
 from usersim.evaluation.verdict import verdicts
@@ -67,6 +69,7 @@ def render_page(
     examples: Sequence[Example],
     also_against: Sequence[str],
     sections: Sequence[Section],
+    curves: Sequence[Curves],
     provenance: Mapping[str, object],
 ) -> str:
     """Return the report as HTML; arguments as in `write_report`."""
@@ -92,6 +95,7 @@ def render_page(
         leakage=leakage,
         examples=examples,
         sections=sections,
+        curves=[plot for one in curves if (plot := training_curves(one)) is not None],
         provenance={key: str(value) for key, value in provenance.items()},
     )
 

@@ -1,86 +1,32 @@
-"""The report's plots, as SVG data URIs: light background, one palette, units on every axis.
+"""The report's plots of what was measured, with units on every axis.
 
-Knows evaluations and leakage tables; knows nothing of pages or files. No pyplot and no global
-state of matplotlib, so drawing is safe inside another program.
+Knows evaluations and leakage tables; knows nothing of pages or files.
 """
 # pyright: reportUnknownMemberType=false
 # (matplotlib's plotting methods take untyped keyword arguments)
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from usersim.errors import MissingDependencyError
 from usersim.evaluation.bootstrap import FloatArray
 from usersim.evaluation.metrics import LOG_SCORE, Metric
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
+from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
 from usersim.evaluation.results import Comparison, Evaluation
 from usersim.evaluation.tables import headline_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.typing import RcKeyType
 
     from usersim.evaluation.leakage import LeakageTable
 
-__all__ = ["Plot", "calibration", "forest", "leakage_scatter", "per_user"]
-
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
-"""From Okabe and Ito's palette, told apart by the colour-blind and in grey print."""
-_STYLE: dict[RcKeyType, object] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "white",
-    "svg.hashsalt": "usersim",
-    "text.parse_math": False,
-}
-_LABEL = 34
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """One picture of the report.
-
-    Attributes:
-        heading: What it is.
-        uri: SVG as a data URI.
-        alt: What it shows, for those who do not see it.
-        caption: How to read it.
-    """
-
-    heading: str
-    uri: str
-    alt: str
-    caption: str
-
-
-def _draw(size: tuple[float, float], paint: Callable[[Figure], None]) -> str:
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", extra="report", why="the report") from error
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # emoji in a name
-        figure = Figure(figsize=size, layout="constrained")
-        paint(figure)
-        out = io.BytesIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LABEL else text[: _LABEL - 1] + "…"
+__all__ = ["calibration", "forest", "leakage_scatter", "per_user"]
 
 
 def forest(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> Plot | None:
@@ -106,7 +52,7 @@ def forest(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> Plot | 
 
     return Plot(
         f"Differences to {baseline}",
-        _draw((5 * columns, rows * (1.1 + 0.32 * tallest)), paint),
+        draw((5 * columns, rows * (1.1 + 0.32 * tallest)), paint),
         f"Paired differences of {tallest} arms to {baseline} with 95 % intervals.",
         "Best arm on top. A bar that crosses the line at 0 is not distinguishable from the "
         "baseline. Blue: better, orange: worse, grey: not distinguishable.",
@@ -127,7 +73,7 @@ def _forest_panel(axes: Axes, metric: Metric, found: Sequence[Comparison]) -> No
         axes.plot([gap.low, gap.high], [place, place], color=colour, linewidth=2)
         axes.plot(gap.value, place, "o", color=colour, markersize=5)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(found)), [_short(c.arm) for c in found])
+    axes.set_yticks(range(len(found)), [short(c.arm) for c in found])
     axes.set_ylim(-0.6, len(found) - 0.4)
     side = {True: "right is better", False: "left is better", None: "nearer is better"}
     axes.set_title(f"{metric.label} ({side[metric.greater_is_better]})", fontsize=9, loc="left")
@@ -146,7 +92,7 @@ def calibration(evaluation: Evaluation) -> Plot | None:
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes, arm in zip(grid.flat, measured, strict=False):
             _calibration_panel(axes, _confidences(evaluation, arm))
-            axes.set_title(_short(arm), fontsize=9, loc="left")
+            axes.set_title(short(arm), fontsize=9, loc="left")
         for axes in grid.flat[len(measured) :]:
             axes.set_axis_off()
         figure.supxlabel("confidence: largest option probability", fontsize=9)
@@ -154,7 +100,7 @@ def calibration(evaluation: Evaluation) -> Plot | None:
 
     return Plot(
         "Calibration",
-        _draw((2.4 * columns, 2.3 * rows + 0.3), paint),
+        draw((2.4 * columns, 2.3 * rows + 0.3), paint),
         f"Share correct against confidence for {len(measured)} arms.",
         "On the dashed line the arm is right as often as it says. Area of a dot: number of items.",
     )
@@ -195,18 +141,18 @@ def per_user(evaluation: Evaluation, metric: Metric) -> Plot | None:
             axes.plot(scores[place], color=GREY, linewidth=0.7, alpha=0.6, marker="o", markersize=3)
             if named:
                 axes.annotate(
-                    _short(user), (len(arms) - 1, scores[place, -1]), xytext=(6, 0),
+                    short(user), (len(arms) - 1, scores[place, -1]), xytext=(6, 0),
                     textcoords="offset points", fontsize=7, va="center",
                 )  # fmt: skip
         values = [e.interval.value for a in arms if (e := evaluation.estimate(a, metric.name))]
         axes.plot(values, "D", color=ORANGE, markersize=7, label="all items")
-        axes.set_xticks(range(len(arms)), [_short(a) for a in arms], rotation=25, ha="right")
+        axes.set_xticks(range(len(arms)), [short(a) for a in arms], rotation=25, ha="right")
         axes.set_ylabel(f"{metric.label}, {metric.unit}")
         axes.legend(frameon=False, loc="best")
 
     return Plot(
         f"Each person: {metric.label}",
-        _draw((max(5.0, 1.1 * len(arms) + 2), 3.6), paint),
+        draw((max(5.0, 1.1 * len(arms) + 2), 3.6), paint),
         f"{metric.label} of {len(users)} people under {len(arms)} arms.",
         "One grey line is one person, the same person in every arm.",
     )
@@ -248,7 +194,7 @@ def leakage_scatter(table: LeakageTable) -> Plot | None:
 
     return Plot(
         "Gain against leakage",
-        _draw((7.0, 3.6), paint),
+        draw((7.0, 3.6), paint),
         f"Gain and containment of {len(table.points)} traces.",
         "A trace that copies the action reconstructs it: high on the right is a leak.",
     )

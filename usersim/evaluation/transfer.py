@@ -1,0 +1,220 @@
+"""The transfer matrix: traces selected with one model, learned by another.
+
+A cell is a student trained on the traces that a selector chose, against the same student trained
+on random eligible ones: if the choice helps off the diagonal, it found something about the
+person, not about the model. Knows finished evaluations; runs nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from usersim.errors import EvaluationError
+from usersim.evaluation.bootstrap import Interval, holm
+from usersim.evaluation.metrics import Metric
+from usersim.evaluation.results import Evaluation, better_word
+
+__all__ = ["TransferCell", "TransferMatrix", "write_transfer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferCell:
+    """One student on one selector's traces.
+
+    Attributes:
+        difference: Arm - baseline on the same items, with its 95 % interval, in the metric's unit.
+        p_value: Two-sided, from the same resamples.
+        p_holm: Corrected for the number of cells.
+        n_items: Items measured.
+        n_users: People behind them.
+    """
+
+    difference: Interval
+    p_value: float
+    p_holm: float
+    n_items: int
+    n_users: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferMatrix:
+    """What each selector's choice of traces is worth to each student.
+
+    Attributes:
+        selectors: Models that scored and selected, in the order of the rows.
+        students: Models that learned, in the order of the columns.
+        metric: What was measured.
+        cells: By (selector, student); pairs that were not measured are missing.
+        arm: The arm that learned from the selected traces.
+        baseline: The arm that it is compared with.
+    """
+
+    selectors: tuple[str, ...]
+    students: tuple[str, ...]
+    metric: Metric
+    cells: Mapping[tuple[str, str], TransferCell]
+    arm: str
+    baseline: str
+
+    @classmethod
+    def of(
+        cls,
+        evaluations: Mapping[tuple[str, str], Evaluation],
+        *,
+        metric: str,
+        arm: str = "Recon-Select",
+        baseline: str = "B4e random of eligible",
+    ) -> TransferMatrix:
+        """Build the matrix from one evaluation per (selector, student).
+
+        Args:
+            evaluations: By (selector, student); all of them on the same held-out items.
+            metric: Name of the metric.
+            arm: Name of the arm that learned from the selected traces.
+            baseline: Name of the arm that learned from random eligible ones.
+
+        Returns:
+            The matrix, rows and columns in the order in which they first appear.
+
+        Raises:
+            EvaluationError: If there is no evaluation, one did not measure metric or arm, or
+                two were taken on different items.
+        """
+        if not evaluations:
+            raise EvaluationError("a transfer matrix needs an evaluation of at least one pair")
+        pairs = list(evaluations)
+        _check_items(evaluations)
+        found = [_difference(pair, evaluations[pair], metric, arm, baseline) for pair in pairs]
+        corrected = holm([p for _, p in found])
+        chosen = evaluations[pairs[0]].metric(metric)
+        return cls(
+            selectors=tuple(dict.fromkeys(selector for selector, _ in pairs)),
+            students=tuple(dict.fromkeys(student for _, student in pairs)),
+            metric=chosen,
+            cells={
+                pair: TransferCell(
+                    difference=interval,
+                    p_value=p,
+                    p_holm=p_holm,
+                    n_items=sum(chosen.applies(i) for i in evaluations[pair].interactions),
+                    n_users=evaluations[pair].n_users,
+                )
+                for pair, (interval, p), p_holm in zip(pairs, found, corrected, strict=True)
+            },
+            arm=arm,
+            baseline=baseline,
+        )
+
+    def to_records(self) -> list[dict[str, object]]:
+        """Return one flat row per measured cell, by selector, then student."""
+        return [
+            {
+                "selector": selector,
+                "student": student,
+                "metric": self.metric.name,
+                "version": self.metric.version,
+                "unit": self.metric.unit,
+                "better": better_word(self.metric),
+                "arm": self.arm,
+                "baseline": self.baseline,
+                "difference": cell.difference.value,
+                "low": cell.difference.low,
+                "high": cell.difference.high,
+                "excludes_0": cell.difference.excludes(0.0),
+                "p_value": cell.p_value,
+                "p_holm": cell.p_holm,
+                "n_items": cell.n_items,
+                "n_users": cell.n_users,
+            }
+            for selector in self.selectors
+            for student in self.students
+            if (cell := self.cells.get((selector, student))) is not None
+        ]
+
+    def to_csv(self) -> str:
+        """Return `to_records` as CSV; NaN is empty."""
+        records = self.to_records()
+        out = io.StringIO()
+        writer = csv.DictWriter(out, fieldnames=list(records[0]))
+        writer.writeheader()
+        for record in records:
+            writer.writerow({k: "" if _is_nan(v) else v for k, v in record.items()})
+        return out.getvalue()
+
+
+def _check_items(evaluations: Mapping[tuple[str, str], Evaluation]) -> None:
+    """Refuse evaluations whose cells could not be compared with each other.
+
+    Raises:
+        EvaluationError: Naming two pairs that were taken on different items.
+    """
+    first, *others = evaluations
+    items = {i.key for i in evaluations[first].interactions}
+    for pair in others:
+        if {i.key for i in evaluations[pair].interactions} != items:
+            raise EvaluationError(
+                f"the pairs {first!r} and {pair!r} were measured on different items",
+                hint="evaluate every pair on the same held-out interactions",
+            )
+
+
+def _difference(
+    pair: tuple[str, str], evaluation: Evaluation, metric: str, arm: str, baseline: str
+) -> tuple[Interval, float]:
+    """Return one cell's paired difference and its p-value.
+
+    Raises:
+        EvaluationError: Naming the pair and what it has not measured.
+    """
+    finish = evaluation.metric(metric).finish
+    rows = {name: evaluation.statistics.get((metric, name)) for name in (arm, baseline)}
+    first, second = rows[arm], rows[baseline]
+    if first is None or second is None:
+        missing = [name for name, found in rows.items() if found is None]
+        raise EvaluationError(
+            f"the evaluation of {pair!r} has no scores of {missing!r} on metric {metric!r}",
+            hint=f"its arms: {list(evaluation.arms)!r}",
+        )
+    return evaluation.resampling.difference(first, second, finish)
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def write_transfer(matrix: TransferMatrix, folder: str | Path) -> Path:
+    """Write `transfer.csv` and the heat map `transfer.svg` into `folder`.
+
+    Args:
+        matrix: What was measured.
+        folder: Made if it does not exist; earlier files are replaced.
+
+    Returns:
+        Path of the CSV.
+
+    Raises:
+        MissingDependencyError: If matplotlib is not installed.
+        EvaluationError: If a file cannot be written.
+    """
+    from usersim.evaluation.report.plots_transfer import transfer_map
+
+    target = Path(folder)
+    files = {"transfer.svg": transfer_map(matrix).svg, "transfer.csv": matrix.to_csv()}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            partial = target / f"{name}.partial"
+            partial.write_text(text, encoding="utf-8", errors="replace", newline="")
+            os.replace(partial, target / name)  # noqa: PTH105 - the atomic call, by its own name
+    except OSError as error:
+        raise EvaluationError(
+            f"the transfer matrix cannot be written to {str(target)!r}: {error}",
+            hint="choose a folder that can be written",
+        ) from error
+    return target / "transfer.csv"

@@ -1,0 +1,159 @@
+"""What the report of a measurement says beside its figures: examples, sizes, and the writers.
+
+Knows finished measurements and trained adapters; measures and trains nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from usersim.evaluation import Curves, Evaluation, Example, Section
+from usersim.simulator.arm_names import title_of
+from usersim.simulator.writer import RECIPES
+from usersim.training import TraceEvaluation, TrainedAdapter
+from usersim.training.schedule import StopReason
+
+if TYPE_CHECKING:
+    from usersim.simulator.measure import Measurement
+
+__all__ = ["PANELS", "curves_of", "examples", "sizes", "writer_section"]
+
+EXAMPLES = 3
+
+PANELS: Mapping[str, str] = {
+    "reward": "reward",
+    "masked_gain": "masked gain, scorer's unit",
+    "spread": "spread of rewards in a group",
+    "kl": "KL to the base, nats per token",
+    "tokens": "length, tokens",
+    "malformed": "share unreadable",
+    "L1": "share that copies (L1)",
+    "trace_only_share": "trace-only share (L3)",
+    "plausibility": "ρ (L4), nats per token",
+    "margin": "margin of preferred traces",
+    "loss": "loss, nats",
+}
+"""The step figures that are drawn, in order, and what they are called on the page."""
+
+
+def examples(evaluation: Evaluation, wanted: str) -> list[Example]:
+    """Return the first answers of different people, with a trace each.
+
+    Args:
+        evaluation: What was measured.
+        wanted: The arm that answers; the first one where it was not measured.
+    """
+    arm = wanted if wanted in evaluation.predictions else next(iter(evaluation.predictions))
+    shown: dict[str, Example] = {}
+    for interaction, made in zip(evaluation.interactions, evaluation.predictions[arm], strict=True):
+        reasonings = made.detail.get("reasonings")
+        if interaction.user_id in shown or not isinstance(reasonings, list) or not reasonings:
+            continue
+        shown[interaction.user_id] = Example(
+            user_id=interaction.user_id,
+            question="\n".join(message.content for message in interaction.context),
+            action=made.action or "(not drawn: the answer's likelihood was measured)",
+            reasoning=str(cast("list[object]", reasonings)[0]),
+            true_action=interaction.action_text,
+            arm=arm,
+        )
+    return list(shown.values())[:EXAMPLES]
+
+
+def sizes(measured: Measurement) -> Section:
+    """Return how much was learned from, measured and trained."""
+    found, kept = measured.found, measured.found.kept
+    rows = [
+        ("interactions learned from", str(len(found.interactions))),
+        ("of them with a kept trace", str(kept)),
+        ("of them with the empty trace", str(len(found.selections) - kept)),
+        ("that failed", str(len(found.failures))),
+        ("held-out interactions", str(len(measured.evaluation.interactions))),
+    ]
+    rows.extend(
+        (f"steps of {title_of(name)}", f"{one.manifest.steps} of {one.manifest.planned_steps}")
+        for name, one in measured.adapters.items()
+    )
+    return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))
+
+
+def writer_section(title: str, writer: TrainedAdapter) -> Section:
+    """Return how a writer of traces was trained and whether that helped.
+
+    Args:
+        title: What the arm that learned from its traces is called.
+        writer: The synthesiser.
+    """
+    manifest, record = writer.manifest, writer.manifest.synthesiser
+    assert record is not None, "a writer says how it was trained"
+    told = (record.before, record.after)
+    rows = [_row(one) for one in told if one is not None]
+    return Section(
+        heading=f"The writer of {title}",
+        paragraphs=(
+            f"Recipe {record.recipe!r}: {RECIPES[record.recipe]}.",
+            f"{manifest.steps} of {manifest.planned_steps} steps; {_ENDED[manifest.stopped]}.",
+            *(
+                [_MEASURED]
+                if rows
+                else ["Nothing was kept out of its training, so nothing says whether it helped."]
+            ),
+            *(record.warnings or ["Its figures gave no cause for a warning."]),
+        ),
+        columns=_COLUMNS if rows else (),
+        rows=tuple(rows),
+    )
+
+
+_ENDED: Mapping[StopReason, str] = {
+    "complete": "it came to its end",
+    "stalled": "it was stopped because the held-out gain no longer rose",
+    "time": "its time was over",
+    "asked": "it was stopped by its caller",
+}
+_MEASURED = (
+    "Measured on traces drawn for people's newest training interactions, which it did not learn "
+    "from. A gain is a mean masked gain in the scorer's unit; a trace that cannot be read or that "
+    "a guard refuses counts 0. The second reconstructor is of another model family (L8)."
+)
+_COLUMNS = (
+    "Writer",
+    "Held-out gain",
+    "Second reconstructor",
+    "Reward",
+    "Unreadable",
+    "Refused",
+    "Traces",
+)
+
+
+def _row(one: TraceEvaluation) -> tuple[str, ...]:
+    name = f"after step {one.step}" if one.step else "base model"
+    second = "not measured" if one.second_gain is None else _signed(one.second_gain)
+    shares = (f"{100 * one.malformed:.0f} %", f"{100 * one.refused:.0f} %")
+    return (name, _signed(one.gain), second, _signed(one.reward), *shares, str(one.n))
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def curves_of(title: str, writer: TrainedAdapter) -> Curves:
+    """Return the figures of a writer's steps, those that there are.
+
+    Args:
+        title: What the arm that learned from its traces is called.
+        writer: The synthesiser.
+    """
+    manifest, record = writer.manifest, writer.manifest.synthesiser
+    figures = record.figures if record is not None else ()
+    panels = {
+        text: [one.get(name, math.nan) for one in figures]
+        for name, text in PANELS.items()
+        if any(name in one for one in figures)
+    }
+    # Expert iteration notes no figures of its steps; its loss is that of any training.
+    panels.setdefault(PANELS["loss"], list(manifest.losses))
+    return Curves(f"Training the writer of {title}", panels)
