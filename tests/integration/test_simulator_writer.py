@@ -217,3 +217,19 @@ def test_the_figures_of_a_training_are_a_tensorboard_log(model, tmp_path) -> Non
     events = log.Scalars("writer/reward")
     assert [event.step for event in events] == [1, 2, 3]
     assert [event.value for event in events] == pytest.approx([one["reward"] for one in figures])
+
+
+def test_forgetting_reaches_trainings_that_never_ended(model, tmp_path) -> None:
+    """Checkpoints of a person's unfinished training go with them; another person's stay."""
+    folder = tmp_path / "people.usersim.adapters"
+    with simulator(tmp_path, model) as sim:
+        sim.train(recipe="grpo", max_minutes=0.0)
+        other = folder / "checkpoints" / "0123456789abcdef"
+        other.mkdir(parents=True)
+        (other / "users.json").write_text('["carol"]', encoding="utf-8")
+        assert list(folder.glob("checkpoints/*/checkpoint-*"))
+        removal = sim.corpus.forget("ada")
+    assert removal.checkpoints
+    assert "checkpoints deleted" in str(removal)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    assert other.is_dir()

@@ -6,9 +6,11 @@ Folders go first: after an interruption the store still says what is left to rem
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import orjson
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.sql import ColumnElement
 
@@ -28,9 +30,11 @@ from usersim.corpus.tables import (
 )
 from usersim.errors import CorpusError
 
-__all__ = ["Removal", "forget"]
+__all__ = ["Removal", "adapters_folder", "forget"]
 
 _ADAPTER_FILES = ("adapter_config.json", "manifest.json")
+_USERS = "users.json"
+"""Beside the checkpoints of a training that has not ended: whose data they hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ class Removal:
             for these as well, because what was learned cannot be taken out again.
         folders: Adapter folders deleted.
         folders_left: Folders that hold no adapter, or none at all, and were left alone.
+        checkpoints: Folders of trainings that were cut off while they learned from them, deleted.
     """
 
     user_id: str
@@ -65,6 +70,7 @@ class Removal:
     shared_adapters: tuple[str, ...]
     folders: tuple[str, ...]
     folders_left: tuple[str, ...]
+    checkpoints: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Say it in lines."""
@@ -76,11 +82,24 @@ class Removal:
             shared = ", ".join(self.shared_adapters)
             lines.append(f"  these were shared and must be trained again for others: {shared}")
         lines += [f"  folder deleted: {folder}" for folder in self.folders]
+        lines += [f"  checkpoints deleted: {folder}" for folder in self.checkpoints]
         lines += [f"  folder left alone (no adapter in it): {f}" for f in self.folders_left]
         return "\n".join(lines)
 
 
-def forget(database: Database, user_id: str) -> Removal:
+def adapters_folder(store: str) -> Path:
+    """Return where the adapters of a store are kept: beside it.
+
+    Example:
+        >>> adapters_folder("data/people.usersim.db").name
+        'people.usersim.adapters'
+    """
+    if ":memory:" in store or "://" in store:
+        return Path("usersim-adapters")
+    return Path(store).with_suffix(".adapters")
+
+
+def forget(database: Database, user_id: str, beside: Path) -> Removal:
     """Remove everything of one person.
 
     SQLite overwrites what is deleted (`secure_delete`), and its log is emptied at the end.
@@ -89,6 +108,7 @@ def forget(database: Database, user_id: str) -> Removal:
     Args:
         database: The store.
         user_id: The person.
+        beside: The folder of the store's adapters, where trainings leave their checkpoints.
 
     Returns:
         What was removed.
@@ -96,7 +116,11 @@ def forget(database: Database, user_id: str) -> Removal:
     with database.read() as connection:
         owner = user_row_id(connection, user_id)
         taught = _adapters(connection, owner)
-    folders, left = _delete_folders([path for _, path, _ in taught.values()])
+    paths = [path for _, path, _ in taught.values()]
+    unfinished = _unfinished({beside, *(Path(path).parent for path in paths)}, user_id)
+    folders, left = _delete_folders(paths)
+    for folder in unfinished:
+        _delete(folder, "the checkpoints in")
     with database.write() as connection:
         mine = select(interactions.c.key).where(interactions.c.user_id == owner)
         counts = {
@@ -121,6 +145,7 @@ def forget(database: Database, user_id: str) -> Removal:
         shared_adapters=tuple(name for name, _, people in taught.values() if people > 1),
         folders=tuple(folders),
         folders_left=tuple(left),
+        checkpoints=tuple(str(folder) for folder in unfinished),
     )
 
 
@@ -157,12 +182,35 @@ def _delete_folders(paths: list[str]) -> tuple[list[str], list[str]]:
         if folder.is_symlink() or not folder.is_dir() or not known:
             left.append(path)
             continue
-        try:
-            shutil.rmtree(folder)
-        except OSError as error:
-            raise CorpusError(
-                f"the adapter folder {path!r} cannot be deleted: {error}",
-                hint="nothing was removed from the store; mend the permissions and repeat",
-            ) from error
+        _delete(folder, "the adapter folder")
         deleted.append(path)
     return deleted, left
+
+
+def _unfinished(near: Iterable[Path], user_id: str) -> list[Path]:
+    """Return the folders of trainings that did not end and that say that they hold a person."""
+    found: list[Path] = []
+    for place in sorted(set(near)):
+        for told in sorted(place.glob(f"checkpoints/*/{_USERS}")):
+            try:
+                users = orjson.loads(told.read_bytes())
+            except (OSError, orjson.JSONDecodeError):
+                continue
+            if user_id in users and not told.parent.is_symlink():
+                found.append(told.parent)
+    return found
+
+
+def _delete(folder: Path, what: str) -> None:
+    """Delete a folder.
+
+    Raises:
+        CorpusError: If it cannot be deleted.
+    """
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise CorpusError(
+            f"{what} {str(folder)!r} cannot be deleted: {error}",
+            hint="nothing was removed from the store; mend the permissions and repeat",
+        ) from error

@@ -23,7 +23,7 @@ from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
 from usersim.corpus.readers import Codebook, Format, Records, open_source
 from usersim.corpus.reading import InteractionReader, user_row_id
-from usersim.corpus.removal import Removal, forget
+from usersim.corpus.removal import Removal, adapters_folder, forget
 from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
@@ -321,7 +321,7 @@ class Corpus:
         Returns:
             What was removed.
         """
-        return forget(self._database, user_id)
+        return forget(self._database, user_id, adapters_folder(self.name))
 
     def _settle(self) -> None:
         """Place the users that a load, perhaps one that was killed, left unplaced."""

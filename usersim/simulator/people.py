@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usersim.corpus import Corpus
+from usersim.corpus.removal import adapters_folder
 from usersim.errors import ConfigError, EmptySplitError
 from usersim.types import Interaction
 
@@ -39,10 +40,7 @@ class People:
     @property
     def folder(self) -> Path:
         """Where their adapters are kept: beside the store."""
-        name = self.corpus.name
-        if ":memory:" in name or "://" in name:
-            return Path("usersim-adapters")
-        return Path(name).with_suffix(".adapters")
+        return adapters_folder(self.corpus.name)
 
     def one(self, user_id: str | None) -> str:
         """Return `user_id`, or the only person there is.

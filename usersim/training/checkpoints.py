@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 MARKER = "complete.json"
 HISTORY = "history.json"
+USERS = "users.json"
 
 
 class History:
@@ -140,7 +141,9 @@ class Checkpoints:
 
 
 @contextmanager
-def run_folder(out_dir: Path, fingerprint: str) -> Generator[Checkpoints]:
+def run_folder(
+    out_dir: Path, fingerprint: str, users: Collection[str] = ()
+) -> Generator[Checkpoints]:
     """Open the checkpoints of one run, for this process alone.
 
     Runs with other settings, data or base models have other fingerprints and so other folders:
@@ -149,6 +152,8 @@ def run_folder(out_dir: Path, fingerprint: str) -> Generator[Checkpoints]:
     Args:
         out_dir: Where adapters are made.
         fingerprint: Identity of the run.
+        users: Whose data it holds, written beside the checkpoints: forgetting a person looks
+            there for runs that were cut off and never ended.
 
     Yields:
         The run's checkpoints.
@@ -168,6 +173,7 @@ def run_folder(out_dir: Path, fingerprint: str) -> Generator[Checkpoints]:
         ) from None
     try:
         folder.mkdir(exist_ok=True)  # the process before may have finished and removed it
+        (folder / USERS).write_bytes(orjson.dumps(sorted(users)))
         yield Checkpoints(folder)
     finally:
         lock.release()

@@ -122,7 +122,7 @@ def train_synthesiser(
         return done
     with (
         boundary(TrainingError, f"training the synthesiser {name!r} ({lesson.recipe})"),
-        run_folder(out, task.fingerprint) as checkpoints,
+        run_folder(out, task.fingerprint, lesson.users) as checkpoints,
     ):
         run, prepared, before = _train(task, checkpoints, hooks)
         manifest = _manifest(task, run, prepared, before).model_copy(update={"provenance": facts})

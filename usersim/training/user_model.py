@@ -156,7 +156,8 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         return done
     hooks = Hooks(progress=progress, stop_when=stop_when, max_minutes=max_minutes)
     what = f"training the user model {name!r}"
-    with boundary(TrainingError, what), run_folder(out, fingerprint) as checkpoints:
+    users = {example.user_id for example in (*task.train, *task.validation)}
+    with boundary(TrainingError, what), run_folder(out, fingerprint, users) as checkpoints:
         base = load_model(task.folder, dtype="auto", device="auto") if model is None else model
         data = _encode(task, base)
         run, before = _train(task, data, base, checkpoints, hooks)
