@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from usersim import Corpus
 from usersim.cli.app import app, main
+from usersim.cli.console import figures_table
 from usersim.evaluation import PlantedFacts, comparisons_needed, planted_users
 
 
@@ -137,3 +138,15 @@ def test_help_says_what_is_needed(command: str, words: tuple[str, ...]) -> None:
     """The help names the options and what the command is for."""
     printed = " ".join(run(command, "--help").split())
     assert all(word in printed for word in words)
+
+
+def test_the_figures_of_a_training_stand_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """One heading, then a line a step in its columns; what a recipe lacks is left out."""
+    note = figures_table()
+    note(1, 20, {"reward": 0.5, "kl": 0.01, "other": 9.0})
+    note(2, 20, {"reward": -0.25, "kl": 0.02})
+    head, first, second = capsys.readouterr().err.splitlines()
+    assert head.split() == ["step", "reward", "KL"]
+    assert first.split() == ["1/20", "0.50", "0.01"]
+    assert second.split() == ["2/20", "-0.25", "0.02"]
+    assert len(head) == len(first) == len(second)

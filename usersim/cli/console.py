@@ -104,7 +104,7 @@ FIGURES = {
     "loss": "loss",
 }
 """Columns of the table of a writer's training; those that a recipe has are shown."""
-WIDTH = 8
+WIDTH = 7
 
 
 def figures_table() -> Callable[[int, int, Mapping[str, float]], None]:
@@ -115,11 +115,11 @@ def figures_table() -> Callable[[int, int, Mapping[str, float]], None]:
         if not shown:
             shown.extend(name for name in FIGURES if name in figures)
             heads = "".join(f"{FIGURES[name]:>{WIDTH}}" for name in shown)
-            notes.print(Text(f"{'step':>9}{heads}", style="bold"))
+            notes.print(Text(f"{'step':>9}{heads}", style="bold"), soft_wrap=True)
         cells = "".join(
-            f"{figures[name]:>{WIDTH}.3f}" if name in figures else " " * WIDTH for name in shown
+            f"{figures[name]:>{WIDTH}.2f}" if name in figures else " " * WIDTH for name in shown
         )
-        notes.print(Text(f"{f'{step}/{steps}':>9}{cells}"))
+        notes.print(Text(f"{f'{step}/{steps}':>9}{cells}"), soft_wrap=True)
 
     return note
 
