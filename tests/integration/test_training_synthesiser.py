@@ -18,6 +18,7 @@ from usersim.errors import NoTrainingDataError, TrainingError
 from usersim.training import (
     Hooks,
     PairLesson,
+    Probe,
     RewardLesson,
     TraceEvaluation,
     TraceLesson,
@@ -118,7 +119,7 @@ def train_policy(model: str | Path, out: Path, hooks: Hooks = Hooks()) -> Traine
         config=CONFIG,
         name="w",
         hooks=hooks,
-        probe=lesson.rollouts.probe,
+        probe=Probe(lesson.rollouts.probe, "letters"),
     )
 
 
@@ -262,7 +263,7 @@ def run(recipe: str, model: str | Path, out: Path, hooks: Hooks = Hooks()) -> Tr
         config=CONFIG,
         name="w",
         hooks=hooks,
-        probe=Letters(model).probe,
+        probe=Probe(Letters(model).probe, "letters"),
     )
 
 
@@ -338,3 +339,19 @@ def test_rewards_that_fail_end_the_run_with_its_name(tiny_model, tmp_path):
     lesson = RewardLesson(prompts=PROMPTS, rollouts=broken, identity="x", max_tokens=TOKENS)
     with pytest.raises(TrainingError, match=r"synthesiser 'ada'.*no reward today"):
         train_synthesiser(lesson, base_model=str(tiny_model), out_dir=tmp_path, name="ada")
+
+
+def test_another_measure_is_another_run(tiny_model, tmp_path):
+    """What decides when a run stops is part of its identity: naming another one trains again."""
+    lesson = TraceLesson([TraceExample(prompt, GOOD) for prompt in PROMPTS])
+    found = {
+        train_synthesiser(
+            lesson,
+            base_model=str(tiny_model),
+            out_dir=tmp_path,
+            config=CONFIG,
+            probe=Probe(Letters(tiny_model).probe, identity),
+        ).manifest.fingerprint
+        for identity in ("first", "second", "first")
+    }
+    assert len(found) == 2

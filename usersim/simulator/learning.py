@@ -26,6 +26,10 @@ from usersim.types import Interaction
 __all__ = ["Learned", "Learner", "Page"]
 
 
+WRITERS_SHARE = 2 / 3
+"""Share of a time limit that the training of the writer may take; the user model has the rest."""
+
+
 class Page(TypedDict):
     """What the report of a measurement is told."""
 
@@ -125,7 +129,8 @@ class Learner:
         check_source(traces)
         start = time.monotonic()
         rows = self.people.train(limit)
-        hooks = Hooks(note=note, max_minutes=max_minutes)
+        share = None if max_minutes is None else WRITERS_SHARE * max_minutes
+        hooks = Hooks(note=note, max_minutes=share)
         writer = self.train_writer(recipe, rows, progress=progress, hooks=hooks)
         found = self.reconstruct(rows, writer=writer, progress=progress)
         name = f"{self.people.user_id or 'shared'}-{traces}-{recipe}".replace("_", "-")

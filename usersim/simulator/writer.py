@@ -22,6 +22,7 @@ from usersim.simulator.train import register
 from usersim.training import (
     Hooks,
     PairLesson,
+    Probe,
     RewardLesson,
     TraceEvaluation,
     TraceLesson,
@@ -34,6 +35,7 @@ from usersim.types import (
     ScoredCandidate,
     TraceExample,
     TracePrompt,
+    content_key,
 )
 
 __all__ = ["RECIPES", "WriterTrainer", "check_recipe"]
@@ -206,12 +208,20 @@ class _Course:
             out_dir=one.folder,
             config=one.config.synthesiser,
             name=name,
-            probe=partial(self._measure, name) if self.held else None,
+            probe=self._probe(name),
             provenance=self._provenance(),
             hooks=hooks,
         )
         register(one.corpus, adapter)
         return adapter
+
+    def _probe(self, name: str) -> Probe | None:
+        if not self.held:
+            return None
+        second = self.trainer.second
+        held = [(prompt.key, prompt.direction) for prompt in self.held]
+        identity = content_key(self.rewards.identity, second.identity if second else None, held)
+        return Probe(partial(self._measure, name), identity)
 
     def _measure(self, name: str, adapter: AdapterRef | None, step: int) -> TraceEvaluation:
         if self.progress:

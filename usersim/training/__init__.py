@@ -12,6 +12,7 @@ from usersim.training.artifact import (
 from usersim.training.board import Board
 from usersim.training.lessons import PairLesson, RewardLesson, TraceLesson
 from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
+from usersim.training.rollouts import Probe
 from usersim.training.run import Hooks, StepNote
 from usersim.training.schedule import TraceEvaluation
 from usersim.training.synthesiser import train_synthesiser
@@ -22,6 +23,7 @@ __all__ = [
     "Hooks",
     "Manifest",
     "PairLesson",
+    "Probe",
     "ReasoningWeight",
     "RewardLesson",
     "StepNote",

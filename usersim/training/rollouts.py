@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Protocol
@@ -41,8 +42,17 @@ class Rollouts(Protocol):
         ...
 
 
-Probe = Callable[[AdapterRef | None, int], TraceEvaluation]
-"""Measures a synthesiser's weights after a step, on interactions that it never trains on."""
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Measures a synthesiser's weights on interactions that it never trains on.
+
+    Attributes:
+        measure: Called with (weights, step); None for the base model.
+        identity: Tells by what it measures and on what: it decides when a run stops.
+    """
+
+    measure: Callable[[AdapterRef | None, int], TraceEvaluation]
+    identity: str
 
 
 class PolicyFolders:

@@ -63,7 +63,13 @@ class _Task:
     def fingerprint(self) -> str:
         """Equal where a run may go on with another's checkpoints."""
         return content_key(
-            "synthesiser", VERSION, self.name, self.digest, self.config.key, self.lesson.key
+            "synthesiser",
+            VERSION,
+            self.name,
+            self.digest,
+            self.config.key,
+            self.lesson.key,
+            self.probe.identity if self.probe else None,
         )
 
 
@@ -148,7 +154,7 @@ def _train(
     def measure(model: object, step: int) -> TraceEvaluation:
         assert probe is not None
         with own_randomness(config.seed):  # as in `policy`: the run's random numbers are its own
-            return probe(folders.write(model, step), step)
+            return probe.measure(folders.write(model, step), step)
 
     run = Run(
         steps=prepared.steps,
@@ -160,7 +166,7 @@ def _train(
         hooks=hooks,
         signed=task.lesson.recipe == "grpo",
     )
-    before = probe(None, 0) if probe else None
+    before = probe.measure(None, 0) if probe else None
     with (
         own_randomness(config.seed),
         adapted(base, rank=config.rank, alpha=config.alpha) as peft_model,
