@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from usersim.engines import Engine, GenerateRequest
-from usersim.errors import ScoringError, TranscriptError
+from usersim.errors import ScoringError
 from usersim.prompts import judge_prompt
 from usersim.recon.fidelity.base import Answers, Case, Fidelity, Plan
-from usersim.transcript import parse_action, prefix
+from usersim.recon.fidelity.drawn import drawn_actions, drawn_text
 
 __all__ = ["JudgeListwise", "read_ranking"]
 
-_TOKENS_MARGIN = 32
-_MAX_TOKENS = 256
 _TOKENS_A_RANK = 6
 _NUMBER = re.compile(r"\d+")
 
@@ -53,21 +51,7 @@ class JudgeListwise:
 
     def plan(self, case: Case) -> Plan:
         """Ask for one action after the empty reasoning and after each trace."""
-        prompt = case.prompt()
-        roughly = _TOKENS_MARGIN + len(case.interaction.action_text) // 2
-        return Plan(
-            generate=tuple(
-                GenerateRequest(
-                    prompt=prompt,
-                    prefix=prefix(reasoning),
-                    max_tokens=min(roughly, _MAX_TOKENS),
-                    temperature=self.temperature,
-                    top_p=0.95,
-                    seed=self.seed,
-                )
-                for reasoning in ("", *case.reasonings)
-            )
-        )
+        return drawn_actions(case, n=1, seed=self.seed, temperature=self.temperature)
 
     def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
         """Have the replies ranked and return each trace's gain in rank.
@@ -75,7 +59,7 @@ class JudgeListwise:
         Raises:
             ScoringError: If the judge's reply is no ranking.
         """
-        texts = [_text(draws[0].text) for draws in answers.draws]
+        texts = [drawn_text(draws[0]) for draws in answers.draws]
         readable = [i for i, text in enumerate(texts) if text]
         ranks = [float(len(texts))] * len(texts)
         if len(readable) > 1:
@@ -140,10 +124,3 @@ def read_ranking(text: str, n: int) -> list[int] | None:
     """
     places = [int(number) - 1 for number in _NUMBER.findall(text)]
     return places if sorted(places) == list(range(n)) else None
-
-
-def _text(drawn: str) -> str:
-    try:
-        return parse_action(drawn, complete=True).strip()
-    except TranscriptError:
-        return ""

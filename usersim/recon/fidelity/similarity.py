@@ -9,17 +9,14 @@ from functools import lru_cache
 from importlib import import_module
 from statistics import fmean
 
-from usersim.engines import Draw, Engine, GenerateRequest
-from usersim.errors import MissingDependencyError, ScoringError, TranscriptError
+from usersim.engines import Engine
+from usersim.errors import MissingDependencyError, ScoringError
 from usersim.recon.fidelity.base import Answers, Case, Embed, Fidelity, Plan
+from usersim.recon.fidelity.drawn import drawn_actions, drawn_text
 from usersim.recon.words import tokens
 from usersim.style import style_distance
-from usersim.transcript import parse_action, prefix
 
 __all__ = ["SampledSimilarity", "likeness"]
-
-_TOKENS_MARGIN = 32
-_MAX_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +54,13 @@ class SampledSimilarity:
         """Accept every engine: all of them generate."""
 
     def plan(self, case: Case) -> Plan:
-        """Ask for M actions after the empty reasoning and after each trace.
-
-        A draw may be about twice as long as the true action, then it is cut, and compared as
-        it is.
-        """
-        prompt = case.prompt()
-        roughly = _TOKENS_MARGIN + len(case.interaction.action_text) // 2
-        return Plan(
-            generate=tuple(
-                GenerateRequest(
-                    prompt=prompt,
-                    prefix=prefix(reasoning),
-                    max_tokens=min(roughly, _MAX_TOKENS),
-                    temperature=self.temperature,
-                    top_p=0.95,
-                    n=self.samples,
-                    seed=self.seed,
-                )
-                for reasoning in ("", *case.reasonings)
-            )
-        )
+        """Ask for M actions after the empty reasoning and after each trace."""
+        return drawn_actions(case, n=self.samples, seed=self.seed, temperature=self.temperature)
 
     def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
         """Return the likeness gained on both halves of the draws, and every component."""
         true = case.interaction.action_text
-        rows = [self.components(true, [_text(d) for d in draws]) for draws in answers.draws]
+        rows = [self.components(true, [drawn_text(d) for d in draws]) for draws in answers.draws]
         half = (self.samples + 1) // 2
         select = [_mean(row[:half]) for row in rows]
         report = [_mean(row[half:]) for row in rows]
@@ -113,13 +91,6 @@ class SampledSimilarity:
             for values, vector, text in zip(found, vectors, texts, strict=True):
                 values["cosine"] = _cosine(vector, reference) if text else 0.0
         return found
-
-
-def _text(draw: Draw) -> str:
-    try:
-        return parse_action(draw.text, complete=True).strip()
-    except TranscriptError:
-        return ""
 
 
 def _mean(rows: Sequence[dict[str, float]]) -> dict[str, float]:
