@@ -7,6 +7,7 @@ the caller's prepared one. Tests that write to a cache point the variable at a f
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from pytest_socket import socket_allow_hosts
@@ -17,6 +18,12 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.tiny", "tests.fixtures.server"]
+
+
+# Started in the background by a shell, the tests would inherit that Ctrl-C is ignored, and their
+# children with them: those that prove what Ctrl-C does would then prove nothing.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
