@@ -22,8 +22,8 @@ def write(folder: Path, shift: float, *, items: int = 40, arm: str = "B") -> Pat
     for n in range(items):
         base, noise = rng.normal(-4.0, 1.0), rng.normal(0.0, 0.01)
         arms = {
-            "Recon-Select": {"scores": {"Log-likelihood": base}},
-            arm: {"scores": {"Log-likelihood": base + shift + noise}},
+            "Recon-Select": {"scores": {"log_likelihood": base}},
+            arm: {"scores": {"log_likelihood": base + shift + noise}},
         }
         row = {"key": f"k{n}", "user_id": f"u{n % 8}", "conversation": f"c{n}", "arms": arms}
         lines.append(json.dumps(row))
@@ -33,7 +33,7 @@ def write(folder: Path, shift: float, *, items: int = 40, arm: str = "B") -> Pat
 
 def pooled(*folders: Path):
     """Return the one comparison."""
-    (found,) = pool(folders, metric="Log-likelihood", baseline="Recon-Select")
+    (found,) = pool(folders, metric="log_likelihood", baseline="Recon-Select")
     return found
 
 
@@ -65,11 +65,11 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     """A folder without predictions, an unknown metric and an unknown arm each have their error."""
     one = write(tmp_path / "0", 0.1)
     with pytest.raises(EvaluationError, match="no predictions in"):
-        pool([tmp_path / "none"], metric="Log-likelihood", baseline="Recon-Select")
-    with pytest.raises(EvaluationError, match=r"'Accuracy'; there are \['Log-likelihood'\]"):
+        pool([tmp_path / "none"], metric="log_likelihood", baseline="Recon-Select")
+    with pytest.raises(EvaluationError, match=r"'Accuracy'; there are \['log_likelihood'\]"):
         pool([one], metric="Accuracy", baseline="Recon-Select")
     with pytest.raises(EvaluationError, match="no arm 'Best' in every run"):
-        pool([one], metric="Log-likelihood", baseline="Best")
+        pool([one], metric="log_likelihood", baseline="Best")
 
 
 def test_the_command_prints_every_run(tmp_path: Path) -> None:

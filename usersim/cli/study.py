@@ -105,7 +105,7 @@ def _rates(win_rate: float) -> list[float]:
 
 def pool(
     folders: Annotated[list[Path], typer.Argument(help="Report folders, one for each seed.")],
-    metric: Annotated[str, typer.Option(help="A metric with a score per item.")] = "Log-likelihood",
+    metric: Annotated[str, typer.Option(help="A metric with a score per item.")] = "log_likelihood",
     baseline: Annotated[str, typer.Option(help="The arm to compare with.")] = "Recon-Select",
 ) -> None:
     """Compare arms over several seeds of one evaluation: people and seeds both count.
