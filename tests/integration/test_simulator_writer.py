@@ -233,3 +233,17 @@ def test_forgetting_reaches_trainings_that_never_ended(model, tmp_path) -> None:
     assert "checkpoints deleted" in str(removal)
     assert not list(tmp_path.rglob("*.safetensors"))
     assert other.is_dir()
+
+
+def test_without_held_out_pairs_the_last_round_counts(model, tmp_path) -> None:
+    """Where nothing is kept to measure on, expert iteration ends with its last round."""
+    config = CONFIG.model_copy(
+        update={"synthesiser": CONFIG.synthesiser.model_copy(update={"held_out_share": 0.0})}
+    )
+    with simulator(tmp_path, model) as sim:
+        sim.config = config
+        sim.train(recipe="rft")
+        record = sim.writer.manifest.synthesiser
+        assert record.before is None
+        assert record.after is None
+        assert sim.writer.manifest.name.endswith("-round-2")

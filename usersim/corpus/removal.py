@@ -196,7 +196,7 @@ def _unfinished(near: Iterable[Path], user_id: str) -> list[Path]:
                 users = orjson.loads(told.read_bytes())
             except (OSError, orjson.JSONDecodeError):
                 continue
-            if user_id in users and not told.parent.is_symlink():
+            if isinstance(users, list) and user_id in users and not told.parent.is_symlink():
                 found.append(told.parent)
     return found
 

@@ -198,10 +198,6 @@ class Recon:
             ledger.put_selections(self.scoring_key, chosen)
             yield from batch.failures
 
-    def item(self, interaction: Interaction) -> SynthesisItem:
-        """Return `interaction` with the history that is shown with it."""
-        return SynthesisItem(interaction, self._history(interaction))
-
     def _history(self, interaction: Interaction) -> tuple[Interaction, ...]:
         return self._histories.of(
             interaction.user_id, interaction.question, before=interaction.position

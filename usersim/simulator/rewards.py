@@ -86,7 +86,7 @@ class Rewards:
                 for many in again.values()
                 for one in many
             ]
-            second = fmean(gains) if gains else 0.0
+            second = _mean(gains)
         return TraceEvaluation(
             step=step,
             gain=_mean([self._worth(one) for one in ones]),

@@ -50,8 +50,6 @@ RECIPES: Mapping[Recipe, str] = {
 }
 """What each recipe is, in words."""
 
-Prompts = dict[str, dict[Direction, TracePrompt]]
-
 
 def check_recipe(recipe: str) -> None:
     """Refuse what is no recipe, before any work is done for it.
@@ -257,7 +255,8 @@ class _Course:
             adapter = self._train(TraceLesson(self._kept(pools)), f"{self.name}-round-{number}")
             rounds.append(adapter)
             writer = adapter.ref
-        return max(rounds, key=_watched)
+        # The first of equals is the best; without anything measured, the last round is.
+        return max(rounds, key=_watched) if self.held else rounds[-1]
 
     def _kept(self, pools: Mapping[str, Sequence[ScoredCandidate]]) -> list[TraceExample]:
         """Return the best valid trace so far of every interaction and direction."""
@@ -296,6 +295,6 @@ class _Course:
 
 
 def _watched(adapter: TrainedAdapter) -> float:
-    """Return the held-out figure that decides between rounds; the last round wins without one."""
+    """Return the held-out figure that decides between rounds."""
     record = adapter.manifest.synthesiser
     return record.after.watched if record and record.after else float("-inf")

@@ -22,7 +22,15 @@ from usersim.engines.packing import pack
 from usersim.training.dataset import Encoder
 from usersim.training.lora import own_randomness
 from usersim.training.rollouts import PolicyFolders, Rollouts, has_spread, step_figures
-from usersim.training.run import Run, follow, guided, optimisers, quiet_arguments, trl_warnings
+from usersim.training.run import (
+    Run,
+    drop_reference_copy,
+    follow,
+    guided,
+    optimisers,
+    quiet_arguments,
+    trl_warnings,
+)
 from usersim.transcript import CLOSE, OPEN, prefix
 from usersim.types import RewardedTrace, TracePrompt
 
@@ -61,8 +69,8 @@ def trace_tokens(
 ) -> list[int]:
     """Return the tokens that a synthesiser writes for a trace, the closing tag included.
 
-    A trace that could not be read is taken as it was drawn. A whole turn has its closing tag in
-    itself, and ends with the end of the turn.
+    A trace that could not be read is taken as it was drawn, and closed. A whole turn has its
+    closing tag in itself, and ends with the end of the turn.
     """
     if whole_turn:
         return encoder.continuation(trace, end=True)
@@ -262,7 +270,5 @@ def train_policy(peft_model: Any, run: Run, policy: Policy) -> None:
             rollout_func=_Drawing(policy, run),
             optimizers=optimisers(peft_model, run, policy.config.grpo_learning_rate),
         )
-    if "ref" in peft_model.peft_config:
-        # trl copies the fresh adapter as its reference; switching it off is the same, for free.
-        peft_model.delete_adapter("ref")
+    drop_reference_copy(peft_model)
     follow(trainer, run)

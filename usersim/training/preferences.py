@@ -15,7 +15,15 @@ import numpy as np
 from usersim.config import SynthesiserConfig
 from usersim.training.dataset import Encoder
 from usersim.training.policy import trace_tokens
-from usersim.training.run import Run, follow, guided, optimisers, quiet_arguments, trl_warnings
+from usersim.training.run import (
+    Run,
+    drop_reference_copy,
+    follow,
+    guided,
+    optimisers,
+    quiet_arguments,
+    trl_warnings,
+)
 from usersim.transcript import OPEN
 from usersim.types import TracePair
 
@@ -120,7 +128,5 @@ def train_preferences(
             processing_class=tokenizer,
             optimizers=optimisers(peft_model, run, config.dpo_learning_rate),
         )
-    if "ref" in peft_model.peft_config:
-        # trl copies the fresh adapter as its reference; switching it off is the same, for free.
-        peft_model.delete_adapter("ref")
+    drop_reference_copy(peft_model)
     follow(trainer, run)

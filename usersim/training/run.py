@@ -10,6 +10,7 @@ Knows steps, losses and checkpoints; knows nothing of objectives, users or text.
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from usersim.errors import DivergedError
+from usersim.training.artifact import ADAPTER_FILES, Manifest, TrainedAdapter, write_artifact
 from usersim.training.checkpoints import Checkpoints, History
 from usersim.training.lora import save_adapter, spoilt_weight
 from usersim.training.schedule import (
+    FINISHED,
     Measured,
     StopReason,
     best_evaluation,
@@ -36,9 +39,11 @@ __all__ = [
     "Run",
     "StepNote",
     "StepProgress",
+    "drop_reference_copy",
     "follow",
     "go_on",
     "guided",
+    "keep_result",
     "optimisers",
     "quiet_arguments",
     "trl_warnings",
@@ -295,6 +300,30 @@ def quiet_arguments(run: Run, device: Any) -> dict[str, Any]:
         "dataloader_pin_memory": device.type == "cuda",
         "use_cpu": device.type == "cpu",
     }
+
+
+def drop_reference_copy(peft_model: Any) -> None:
+    """Remove trl's copy of the fresh adapter: switching the adapter off is the same, for free."""
+    if "ref" in peft_model.peft_config:
+        peft_model.delete_adapter("ref")
+
+
+def keep_result(run: Run, out: Path, manifest: Manifest) -> TrainedAdapter:
+    """Make an artifact of a run's best state; a run that came to its end leaves nothing else.
+
+    Raises:
+        ArtifactError: If the adapter cannot be written.
+    """
+    source = run.checkpoints.path(run.best_step(len(run.history.losses)))
+
+    def copy(folder: Path) -> None:
+        for name in ADAPTER_FILES:
+            shutil.copyfile(source / name, folder / name)
+
+    adapter = write_artifact(out, manifest, copy)
+    if run.stop in FINISHED:
+        run.checkpoints.clear()
+    return adapter
 
 
 def optimisers(peft_model: Any, run: Run, learning_rate: float) -> tuple[Any, Any]:

@@ -8,7 +8,6 @@ and writes the artifact. Knows the order of these steps; what a lesson teaches s
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,6 @@ from usersim.engines.embedded import model_digest, model_folder
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.errors import TrainingError, boundary
 from usersim.training.artifact import (
-    ADAPTER_FILES,
     Counts,
     Manifest,
     SynthesiserRecord,
@@ -27,15 +25,14 @@ from usersim.training.artifact import (
     checked_provenance,
     find_artifact,
     library_versions,
-    write_artifact,
 )
 from usersim.training.checkpoints import Checkpoints, run_folder
 from usersim.training.dataset import EngineEncoder
 from usersim.training.lessons import Lesson, Prepared
 from usersim.training.lora import adapted, max_tokens, own_randomness
 from usersim.training.rollouts import PolicyFolders, Probe
-from usersim.training.run import Hooks, Run, go_on
-from usersim.training.schedule import FINISHED, TraceEvaluation, best_evaluation
+from usersim.training.run import Hooks, Run, go_on, keep_result
+from usersim.training.schedule import TraceEvaluation, best_evaluation
 from usersim.training.watch import suspicions
 from usersim.types import content_key
 
@@ -132,11 +129,7 @@ def train_synthesiser(
     ):
         run, prepared, before = _train(task, checkpoints, hooks)
         manifest = _manifest(task, run, prepared, before).model_copy(update={"provenance": facts})
-        source = checkpoints.path(run.best_step(len(run.history.losses)))
-        adapter = write_artifact(out, manifest, lambda made: _copy(source, made))
-        if run.stop in FINISHED:
-            checkpoints.clear()
-    return adapter
+        return keep_result(run, out, manifest)
 
 
 def _train(
@@ -210,8 +203,3 @@ def _manifest(
             warnings=tuple(suspicions(before, found, run.history.figures)),
         ),
     )
-
-
-def _copy(source: Path, folder: Path) -> None:
-    for name in ADAPTER_FILES:
-        shutil.copyfile(source / name, folder / name)

@@ -7,26 +7,22 @@ writes the artifact. Knows the order of these steps; knows nothing of where exam
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from usersim.config import TrainingConfig
 from usersim.engines.embedded import model_digest, model_folder
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.errors import NoTrainingDataError, TrainingError, boundary
 from usersim.training.artifact import (
-    ADAPTER_FILES,
     Counts,
     Manifest,
     TrainedAdapter,
     checked_provenance,
     find_artifact,
     library_versions,
-    write_artifact,
 )
 from usersim.training.batches import MicroBatch, make_batch, plan_steps
 from usersim.training.checkpoints import Checkpoints, run_folder
@@ -39,13 +35,10 @@ from usersim.training.dataset import (
     split_validation,
 )
 from usersim.training.lora import adapted, evaluate, max_tokens, own_randomness
-from usersim.training.run import Hooks, Run, StepProgress, go_on
-from usersim.training.schedule import FINISHED, Evaluation, best_evaluation
+from usersim.training.run import Hooks, Run, StepProgress, go_on, keep_result
+from usersim.training.schedule import Evaluation, best_evaluation
 from usersim.training.trainer import train
 from usersim.types import Failure, TrainingExample, content_key
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["train_user_model"]
 
@@ -164,11 +157,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         manifest = _manifest(task, data, run, fingerprint).model_copy(
             update={"before": before, "provenance": facts}
         )
-        source = checkpoints.path(run.best_step(len(run.history.losses)))
-        adapter = write_artifact(out, manifest, lambda folder: _copy_adapter(source, folder))
-        if run.stop in FINISHED:
-            checkpoints.clear()
-    return adapter
+        return keep_result(run, out, manifest)
 
 
 def _task(
@@ -296,8 +285,3 @@ def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
         evaluations=tuple(found),
         refused=data.refused,
     )
-
-
-def _copy_adapter(source: Path, folder: Path) -> None:
-    for name in ADAPTER_FILES:
-        shutil.copyfile(source / name, folder / name)
