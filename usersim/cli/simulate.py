@@ -130,7 +130,11 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     synthesizer: Annotated[
         Recipe,
-        typer.Option(help="How the writer of traces is trained first; select: not at all."),
+        typer.Option(
+            "--synthesizer",
+            "--synthesiser",
+            help="How the synthesiser is trained first; select: not at all.",
+        ),
     ] = "select",
     traces: Annotated[
         TraceSource, typer.Option(help="Where the reasoning comes from.")
@@ -145,10 +149,13 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     engine: EngineOption = "auto",
     second: Annotated[
         str | None,
-        typer.Option(help="Model of another family: stops the writer when it no longer gains."),
+        typer.Option(
+            help="Model of another family: stops the synthesiser when it no longer gains."
+        ),
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(help="Folder for a TensorBoard log of the writer's training.")
+        Path | None,
+        typer.Option(help="Folder for a TensorBoard log of the synthesiser's training."),
     ] = None,
     preset: PresetOption = "small",
 ) -> None:
@@ -167,7 +174,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             progress=progress,
             note=figures_note(tensorboard),
         )
-        print_writer(sim.writer)
+        print_synthesiser(sim.synthesiser)
     console.print(Text(f"adapter: {adapter.folder}"))
     fitted = adapter.manifest.reasoning_weight
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
@@ -187,12 +194,12 @@ def figures_note(tensorboard: Path | None) -> StepNote:
     return both
 
 
-def print_writer(writer: TrainedAdapter | None) -> None:
-    """Print what training the writer of traces brought, and what looks wrong."""
-    record = writer.manifest.synthesiser if writer else None
-    if writer is None or record is None:
+def print_synthesiser(synthesiser: TrainedAdapter | None) -> None:
+    """Print what training the synthesiser brought, and what looks wrong."""
+    record = synthesiser.manifest.synthesiser if synthesiser else None
+    if synthesiser is None or record is None:
         return
-    console.print(Text(f"writer of traces ({record.recipe}): {writer.folder}"))
+    console.print(Text(f"synthesiser ({record.recipe}): {synthesiser.folder}"))
     for name, found in (("before", record.before), ("after", record.after)):
         if found is not None:
             second = "" if found.second_gain is None else f", second {found.second_gain:+.3f}"

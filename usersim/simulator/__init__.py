@@ -7,7 +7,7 @@ from usersim.simulator.naming import naming_rates
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
-from usersim.simulator.writer import RECIPES
+from usersim.simulator.synthesiser import RECIPES
 
 __all__ = [
     "ARMS",

@@ -67,7 +67,7 @@ class UserSimulator:
         self.config = config
         self.report = report
         self.adapter: TrainedAdapter | None = None
-        self.writer: TrainedAdapter | None = None
+        self.synthesiser: TrainedAdapter | None = None
         self._model = str(model)
         self._engine_choice: EngineName | Engine = engine
         self._histories = Histories(corpus, config.history)
@@ -180,7 +180,7 @@ class UserSimulator:
         """Answer with a trained adapter from now on.
 
         Raises:
-            ArtifactError: If the folder is incomplete or altered, or holds a writer of traces.
+            ArtifactError: If the folder is incomplete or altered, or holds a synthesiser.
         """
         self.adapter = saving.as_user_model(adapter)
 
@@ -196,7 +196,7 @@ class UserSimulator:
             progress: Called with (stage, done, total).
         """
         rows = self._people.train(limit)
-        found = self._learner().reconstruct(rows, writer=self.writer, progress=progress)
+        found = self._learner().reconstruct(rows, synthesiser=self.synthesiser, progress=progress)
         self._remember(found)
         return found
 
@@ -224,12 +224,12 @@ class UserSimulator:
         Interrupted at any moment and called again, it goes on and ends with the same adapter.
 
         Args:
-            recipe: How the writer of traces is trained first: `select` not at all, `rft`, `dpo`
-                or `grpo`; the writer stands in `self.writer` afterwards.
+            recipe: How the synthesiser is trained first: `select` not at all, `rft`, `dpo`
+                or `grpo`; the synthesiser stands in `self.synthesiser` afterwards.
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
             max_minutes: Ends the training cleanly with the best state so far.
-            second: A reconstructor of another model family that stops the writer's training
+            second: A reconstructor of another model family that stops the synthesiser's training
                 when its score no longer rises (guard L8).
             progress: Called with (stage, done, total).
             note: Called with (step, steps, figures) after each step of DPO or GRPO.
@@ -243,7 +243,7 @@ class UserSimulator:
             recipe, traces, limit=limit, max_minutes=max_minutes, progress=progress, note=note
         )
         self._remember(learned.found)
-        self.writer = learned.writer
+        self.synthesiser = learned.synthesiser
         self.use_adapter(learned.adapter)
         return learned.adapter
 

@@ -30,8 +30,8 @@ from usersim.evaluation import (
 from usersim.simulator.arm_names import (
     ARMS,
     MEMORIES,
+    SYNTHESISERS,
     TITLES,
-    WRITERS,
     ArmName,
     check_arms,
     source_of,
@@ -40,7 +40,7 @@ from usersim.simulator.arm_names import (
 from usersim.simulator.arms import ModelArms
 from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
-from usersim.simulator.pages import curves_of, examples, sizes, writer_section
+from usersim.simulator.pages import curves_of, examples, sizes, synthesiser_section
 from usersim.simulator.probes import diagnostics
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.sources import SOURCES, reasonings
@@ -55,11 +55,11 @@ class Traces(NamedTuple):
     """What a trained synthesiser wrote.
 
     Attributes:
-        writer: The synthesiser; None for the base model.
+        synthesiser: The synthesiser; None for the base model.
         found: Its traces, scored and selected.
     """
 
-    writer: TrainedAdapter | None
+    synthesiser: TrainedAdapter | None
     found: Reconstruction
 
 
@@ -76,7 +76,7 @@ class Measurement:
         evaluation: Estimates, comparisons and predictions.
         leakage: The guards' figures.
         adapters: The user models that were trained, by arm.
-        writers: The synthesisers that were trained, by the arm that learned from their traces.
+        synthesisers: The synthesisers that were trained, by the arm that learned from their traces.
         found: Candidates and decisions of the training part.
         report: The page, where one was written.
     """
@@ -84,7 +84,7 @@ class Measurement:
     evaluation: Evaluation
     leakage: LeakageTable
     adapters: dict[ArmName, TrainedAdapter]
-    writers: dict[ArmName, TrainedAdapter]
+    synthesisers: dict[ArmName, TrainedAdapter]
     found: Reconstruction
     report: Path | None = None
 
@@ -170,7 +170,7 @@ class Study:
         """
         check_arms(arms)
         found = self._reconstruct(train, arms, progress)
-        adapters, writers = self._train(arms, train, found, progress)
+        adapters, synthesisers = self._train(arms, train, found, progress)
         built = [*self._arms(arms, train, found, adapters), *more]
         evaluation = evaluate(
             built,
@@ -185,7 +185,7 @@ class Study:
             evaluation=evaluation,
             leakage=leakage,
             adapters=adapters,
-            writers=writers,
+            synthesisers=synthesisers,
             found=found,
         )
         return self._reported(measured, out, title, provenance or {}) if out else measured
@@ -214,26 +214,26 @@ class Study:
         """Train every arm that has weights; all share pairs, budget, steps and seeds.
 
         Returns:
-            The user models, and the writers behind some of them, by arm.
+            The user models, and the synthesisers behind some of them, by arm.
         """
         adapters: dict[ArmName, TrainedAdapter] = {}
-        writers: dict[ArmName, TrainedAdapter] = {}
+        synthesisers: dict[ArmName, TrainedAdapter] = {}
         for source in SOURCES:
             if source in arms:
                 name = source.replace("_", "-")
                 adapters[source] = self.trainer.train(found, source, name=name, progress=progress)
-        for arm, (recipe, title) in WRITERS.items():
+        for arm, (recipe, title) in SYNTHESISERS.items():
             if arm in arms:
-                writer, traces = self.written(recipe, train, progress)
-                if writer is not None:
-                    writers[arm] = writer
+                synthesiser, traces = self.written(recipe, train, progress)
+                if synthesiser is not None:
+                    synthesisers[arm] = synthesiser
                 adapters[arm] = self.trainer.train(
                     traces, "recon_select", name=title.lower(), progress=progress
                 )
         for control in CONTROLS:
             if control in arms:
                 adapters[control] = train_control(control, self.trainer, train, progress=progress)
-        return adapters, writers
+        return adapters, synthesisers
 
     def _metrics(self, held_out: Sequence[Interaction]) -> list[Metric]:
         """Open answers are measured by their likelihood; their text is not drawn here."""
@@ -308,14 +308,14 @@ class Study:
     ) -> Measurement:
         evaluation = measured.evaluation
         eligible = TITLES["random_eligible"]
-        writers = [(title_of(arm), one) for arm, one in measured.writers.items()]
+        synthesisers = [(title_of(arm), one) for arm, one in measured.synthesisers.items()]
         told = {
             **provenance,
             "engine": self.engine.identity,
             "settings": self.config.key,
             "corpus": self.corpus.digest(sorted({i.user_id for i in evaluation.interactions})),
             "adapters": {name: one.ref.name for name, one in measured.adapters.items()},
-            "writers": {name: one.ref.name for name, one in measured.writers.items()},
+            "synthesisers": {name: one.ref.name for name, one in measured.synthesisers.items()},
         }
         page = write_report(
             evaluation,
@@ -325,8 +325,8 @@ class Study:
             leakage=measured.leakage,
             examples=examples(evaluation, RECON),
             also_against=[eligible] if eligible in evaluation.arms else [],
-            sections=[sizes(measured), *(writer_section(*one) for one in writers)],
-            curves=[curves_of(*one) for one in writers],
+            sections=[sizes(measured), *(synthesiser_section(*one) for one in synthesisers)],
+            curves=[curves_of(*one) for one in synthesisers],
         )
         return replace(measured, report=page)
 

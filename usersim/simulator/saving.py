@@ -85,7 +85,7 @@ def as_user_model(adapter: TrainedAdapter | str | Path) -> TrainedAdapter:
     """Return a trained user model, verified on disk where a folder is given.
 
     Raises:
-        ArtifactError: If the folder is incomplete or altered, or holds a writer of traces.
+        ArtifactError: If the folder is incomplete or altered, or holds a synthesiser.
     """
     found = adapter if isinstance(adapter, TrainedAdapter) else load_artifact(adapter)
     if found.manifest.synthesiser is not None:
