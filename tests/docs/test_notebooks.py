@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples" / "notebooks").glob("*.ipynb"))
@@ -15,6 +14,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples" / "notebooks").glob("
 @pytest.mark.usefixtures("embedded_model")
 def test_a_notebook_runs_and_its_last_cell_says_something(path: Path, tmp_path: Path) -> None:
     """Every cell runs in a kernel of its own, and the end is reached with output."""
+    import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
@@ -28,6 +28,8 @@ def test_a_notebook_runs_and_its_last_cell_says_something(path: Path, tmp_path: 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
     """What stands in the repository is code alone: outputs age, and may hold a person's words."""
+    import nbformat
+
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         assert not cell.get("outputs")

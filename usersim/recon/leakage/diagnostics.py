@@ -267,9 +267,7 @@ def _oracles(place: int, item: ProbeItem) -> list[_Probe]:
     here = item.interaction
     quoted = oracle(here)[0].reasoning
     return [
-        _Probe(
-            what=what, place=place, item=item, interaction=here, reasoning=quoted, masked=masked
-        )
+        _Probe(what=what, place=place, item=item, interaction=here, reasoning=quoted, masked=masked)
         for what, masked in (("oracle", False), ("oracle_masked", True))
     ]
 
