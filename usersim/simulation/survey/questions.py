@@ -380,18 +380,20 @@ def codes_of(question: SurveyQuestion) -> dict[str, int]:
     """Return the number of each label of a closed question.
 
     Options count from 1 in the instrument's order, the points of a scale from its `start`, yes
-    is 1 and no is 0; refusals are -1, -2, and so on, so that they cannot be taken for a value.
+    is 1 and no is 0; refusals are -1, -2, and so on (lower where a scale itself goes below 0), so
+    that they cannot be taken for a value.
 
     Example:
         >>> codes_of(YesNo(id="q", text="Tea?", refusal=("don't know",)))
         {'yes': 1, 'no': 0, "don't know": -1}
     """
-    refused = {label: -1 - place for place, label in enumerate(question.refusal)}
+    start = question.start if isinstance(question, LikertScale) else 1
+    first = min(start, 0) - 1
+    refused = {label: first - place for place, label in enumerate(question.refusal)}
     if isinstance(question, YesNo):
         return {question.options[0]: 1, question.options[1]: 0, **refused}
     if isinstance(question, MultipleChoice):
         return {"yes": 1, "no": 0, **refused}
     if isinstance(question, Ranking | Budget):
         return refused
-    start = question.start if isinstance(question, LikertScale) else 1
     return {label: start + place for place, label in enumerate(question.options)} | refused

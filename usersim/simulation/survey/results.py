@@ -6,13 +6,13 @@ here. Knows the instrument; knows no model, no file format and no store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import JsonValue
 
 from usersim.config.base import Config
-from usersim.simulation.survey.questions import SurveyQuestion, codes_of
+from usersim.simulation.survey.questions import SurveyQuestion
 from usersim.simulation.survey.survey import Survey
 
 __all__ = ["Mode", "SurveyFailure", "SurveyResponse", "SurveyResults", "column_of"]
@@ -53,7 +53,9 @@ class SurveyResponse(Config):
     failed: str | None = None
     """Why there is no answer although it was asked; None if there is one."""
     shown: tuple[str, ...] = ()
-    """Options (of a matrix: rows) in the order in which this respondent saw them."""
+    """Options (of a matrix: rows) in the order in which this respondent saw them, the first one
+    where the settings average over several (`SimulationConfig.option_orders`); refusals stand
+    after them."""
     position: int | None = None
     """Place of the question among those that this respondent met, from 1; None if skipped."""
     mode: Mode = "direct"
@@ -187,15 +189,3 @@ def column_of(question: SurveyQuestion, item: str) -> str:
         'fruit_2'
     """
     return question.id if not item else f"{question.id}_{question.items.index(item) + 1}"
-
-
-def code_of(question: SurveyQuestion, value: str | float | None) -> float | None:
-    """Return a value as a number: a label's code, a number itself, None for text."""
-    if value is None or isinstance(value, str):
-        return codes_of(question).get(value) if value is not None else None
-    return float(value)
-
-
-def in_order(probabilities: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
-    """Return probabilities in the order of `labels`; a store sorts them by name."""
-    return {label: probabilities[label] for label in labels if label in probabilities}

@@ -5,14 +5,23 @@ Knows questions, expressions and placeholders; knows nothing of respondents or m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from usersim.config.base import Config
+from usersim.errors import SurveyError
 from usersim.simulation.survey.base import Identifier
+from usersim.simulation.survey.checks import problems
+from usersim.simulation.survey.expressions import Expression, parse
 from usersim.simulation.survey.questions import SurveyQuestion
+
+if TYPE_CHECKING:
+    from usersim.simulation.survey.conduct import Respondents, WaveProgress
+    from usersim.simulation.survey.results import Mode, SurveyResults
 
 __all__ = ["Section", "Survey"]
 
@@ -71,6 +80,17 @@ class Survey(Config):
     random_sections: bool = False
     """Whether each respondent meets the sections in an order of their own; it is recorded."""
 
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        # No ValueError, so that pydantic lets it through as it is.
+        if found := problems(self):
+            listed = "".join(f"\n- {problem}" for problem in found)
+            raise SurveyError(
+                f"survey {self.title!r} has {len(found)} problems:{listed}",
+                hint="mend the instrument; `usersim survey check FILE` looks at it again",
+            )
+        return self
+
     @cached_property
     def all_sections(self) -> tuple[Section, ...]:
         """Every section; a survey without any has one of all its questions."""
@@ -81,7 +101,18 @@ class Survey(Config):
         """Every question in the instrument's order."""
         return tuple(one for section in self.all_sections for one in section.questions)
 
-    @property
+    @cached_property
+    def conditions(self) -> Mapping[str, tuple[Expression, ...]]:
+        """The conditions of each question, its section's first."""
+        return {
+            question.id: tuple(
+                parse(text) for text in (section.show_if, question.show_if) if text.strip()
+            )
+            for section in self.all_sections
+            for question in section.questions
+        }
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the whole instrument: what tells it from any other."""
         return self.key
@@ -93,3 +124,57 @@ class Survey(Config):
             KeyError: If there is none.
         """
         return {one.id: one for one in self.all_questions}[question_id]
+
+    def run(
+        self,
+        respondents: Respondents,
+        *,
+        mode: Mode = "direct",
+        memory: bool = False,
+        progress: WaveProgress | None = None,
+    ) -> SurveyResults:
+        """Ask everybody everything that their way through the survey holds.
+
+        `UserSimulator.survey` makes the respondents of a store's people, in a resumable run.
+
+        Args:
+            respondents: Who is asked.
+            mode: How answers are elicited.
+            memory: Whether respondents have their earlier questions and answers before them.
+            progress: Called with (name of the wave, done, total).
+
+        Raises:
+            SurveyError: If nobody is asked, or somebody twice.
+        """
+        from usersim.simulation.survey.conduct import conduct
+
+        return conduct(self, respondents, mode=mode, memory=memory, progress=progress)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read an instrument from a YAML or JSON file.
+
+        Args:
+            path: `.json`, or `.yaml` or `.yml`, which needs the extra `survey`.
+
+        Raises:
+            SurveyError: If it cannot be read or is no instrument; every problem is listed.
+            MissingDependencyError: If it is YAML and PyYAML is not installed.
+        """
+        from usersim.simulation.survey.loading import of_data, read_file
+
+        return of_data(cls, read_file(path), where=str(path))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the instrument as YAML or JSON, whatever is default left out.
+
+        Args:
+            path: `.json`, or `.yaml` or `.yml`, which needs the extra `survey`.
+
+        Raises:
+            SurveyError: If it cannot be written.
+            MissingDependencyError: If it is YAML and PyYAML is not installed.
+        """
+        from usersim.simulation.survey.loading import plain, write_file
+
+        return write_file(path, plain(self))
