@@ -24,6 +24,7 @@ from usersim.simulation.survey.expressions import MOST_CHARS, MOST_DEEP
 from usersim.simulation.survey.piping import fill, malformed, mentioned
 from usersim.simulation.survey.reduction import allocate, choose_several, rank
 
+LAWS = settings(deadline=None, max_examples=50)
 NAMES = ("a", "b", "c")
 texts = st.text(
     st.characters(exclude_characters='"\\', categories=("L", "N", "P", "Zs")), max_size=8
@@ -62,6 +63,7 @@ expressions = st.recursive(
 )
 
 
+@LAWS
 @given(st.text(max_size=200), givens)
 def test_any_text_is_an_expression_or_a_typed_error(text: str, told: dict[str, Given]) -> None:
     """Nothing that can be written does more than be refused or be true or false."""
@@ -72,6 +74,7 @@ def test_any_text_is_an_expression_or_a_typed_error(text: str, told: dict[str, G
     assert read.holds(told) in {True, False}
 
 
+@LAWS
 @given(expressions, givens)
 def test_reading_is_that_of_boolean_algebra(text: str, told: dict[str, Given]) -> None:
     """Negation, double negation, `and` and `or` behave as logic says, whatever is known."""
@@ -81,6 +84,7 @@ def test_reading_is_that_of_boolean_algebra(text: str, told: dict[str, Given]) -
     assert not parse(f"({text}) and not ({text})").holds(told)
 
 
+@LAWS
 @given(comparisons, st.sampled_from(("skipped", "failed")))
 def test_no_comparison_is_true_of_what_was_not_answered(text: str, state: str) -> None:
     """A skipped or failed question makes every comparison false, `!=` included."""
@@ -89,6 +93,7 @@ def test_no_comparison_is_true_of_what_was_not_answered(text: str, state: str) -
     assert not parse(text).holds({})
 
 
+@LAWS
 @given(st.floats(-100, 100), st.floats(-100, 100))
 def test_comparisons_of_numbers_are_those_of_python(a: float, b: float) -> None:
     """Each sign means what it means in Python."""
@@ -128,6 +133,7 @@ def test_length_and_depth_are_bounded() -> None:
         parse("(" * 300 + "q" + ")" * 300)
 
 
+@LAWS
 @given(texts)
 def test_any_label_can_be_compared_with(label: str) -> None:
     """A quoted label means itself, as Python's own literal does."""
@@ -138,6 +144,7 @@ def test_any_label_can_be_compared_with(label: str) -> None:
     assert not parse(f'q not in ["{label}"]').holds(told)
 
 
+@LAWS
 @given(st.text(max_size=80))
 def test_an_answer_never_brings_a_placeholder(answer: str) -> None:
     """What was put into a text is not looked at again, and stays on one line."""
@@ -150,6 +157,7 @@ def test_an_answer_never_brings_a_placeholder(answer: str) -> None:
     assert len(filled.splitlines()) == 1
 
 
+@LAWS
 @given(st.text("{} abc", max_size=30))
 def test_braces_are_placeholders_or_malformed(text: str) -> None:
     """After the placeholders are taken out, no double brace is left unnoticed."""
@@ -162,6 +170,7 @@ weights = st.lists(st.integers(1, 100), min_size=2, max_size=6).map(
 )
 
 
+@LAWS
 @given(weights, st.integers(0, 10_000))
 def test_rankings_are_permutations(worths: dict[str, float], seed: int) -> None:
     """Every option has one rank; the likeliest ranking sorts by worth."""
@@ -185,6 +194,7 @@ def test_sampled_rankings_follow_plackett_luce() -> None:
         assert drawn.count(order) / len(drawn) == pytest.approx(expected, abs=0.03)
 
 
+@LAWS
 @given(weights, st.integers(1, 1000))
 def test_budgets_are_spent_to_the_unit(shares: dict[str, float], total: int) -> None:
     """Whole units add up to the total, each part within one unit of its exact share."""
@@ -196,6 +206,7 @@ def test_budgets_are_spent_to_the_unit(shares: dict[str, float], total: int) -> 
     assert sum(exact.values()) == pytest.approx(total)
 
 
+@LAWS
 @given(
     st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(0, 3), st.integers(1, 4),
     st.booleans(),
@@ -223,7 +234,7 @@ def test_several_choices_keep_the_rules(
         assert len(chosen) >= min(least, 3 if alone else 4)
 
 
-@settings(max_examples=30)
+@LAWS
 @given(st.integers(), st.text(min_size=1, max_size=5))
 def test_orders_are_permutations_that_the_seed_gives_back(seed: int, person: str) -> None:
     """Every question comes once, fixed sections and last options keep their place."""

@@ -163,13 +163,16 @@ class Wording:
             question: The survey question.
             shown: Its options (of a matrix: rows) in this respondent's order.
             stage: Which stage.
-            said: What was answered in own words, by item.
+            said: What was answered in own words, by item; a row of a matrix for which no words
+                were found is not mapped.
         """
         parts = question.parts(shown)
         if stage == "gate":
             parts = (Part(text=_GATE, space=Choice((GIVES_AN_ANSWER, *question.refusal))),)
         elif stage == "say":
             parts = tuple(Part(item=item, text=item, space=FreeText()) for item in _said(question))
+        elif said:
+            parts = tuple(part for part in parts if said.keys() & {part.item, ""})
         return [
             Ask(
                 respondent=self.respondent,
