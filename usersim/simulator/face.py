@@ -11,6 +11,7 @@ from usersim.config import Recipe
 from usersim.engines import Engine, Progress
 from usersim.evaluation import Arm
 from usersim.simulation import Answer, Piece, stream_answer
+from usersim.simulation.survey import Survey, SurveyResults
 from usersim.simulator import saving
 from usersim.simulator.arm_names import ArmName
 from usersim.simulator.asking import Asked, Asker, Context, as_question, narrowed, only
@@ -22,6 +23,7 @@ from usersim.simulator.requested import RequestSource
 from usersim.simulator.run import Run, RunCost
 from usersim.simulator.running import CHUNK, Runner
 from usersim.simulator.sources import TraceSource
+from usersim.simulator.surveys import Chosen, Kept, Manner, StoreRespondents, respondents_of
 from usersim.training import StepNote, TrainedAdapter
 from usersim.types import Batch
 
@@ -72,8 +74,7 @@ class UserSimulator(Lifecycle):
         return found
 
     def _learner(self, second: Engine | None = None) -> Learner:
-        parts = (self.config, self._histories, self._people, second)
-        return Learner(self.corpus, self.engine, *parts)
+        return Learner(self.corpus, self.engine, self.config, self._histories, self._people, second)
 
     def train(
         self,
@@ -249,6 +250,14 @@ class UserSimulator(Lifecycle):
     def _runner(self, seed: int | None, chunk: int) -> Runner:
         traces, asker = self._traces, self._asker()
         return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
+
+    def respondents(self, people: Chosen = None, **how: Unpack[Kept]) -> StoreRespondents:
+        """Return people, all by default, as respondents: `survey.run(sim.respondents())`."""
+        return respondents_of(self._people, people, self._runner, **how)
+
+    def survey(self, survey: Survey, people: Chosen = None, **how: Unpack[Manner]) -> SurveyResults:
+        """Ask people, all by default, a survey; the same call goes on where it was."""
+        return survey.run(self.respondents(people), **how)
 
     async def arespond(self, context: Context, **how: Unpack[Asked]) -> Answer:
         """Answer one context without blocking the event loop; as `respond` otherwise."""
