@@ -14,10 +14,12 @@ from usersim.corpus.readers.formats import Format
 from usersim.engines import Engine, Progress
 from usersim.engines.select import EngineName, load_engine
 from usersim.evaluation import Arm
-from usersim.simulation import Answer, Piece, stream_answer
+from usersim.simulation import Answer, Piece
+from usersim.simulation.dialogue import Assistant, Dialogue, Scenario
 from usersim.simulator import saving
 from usersim.simulator.arm_names import ArmName
-from usersim.simulator.asking import Asked, Asker, Context, as_question, narrowed, only
+from usersim.simulator.asking import Asked, Asker, Context, Put, narrowed, only
+from usersim.simulator.dialogue import Alone, Holding, hold_dialogue, hold_dialogues
 from usersim.simulator.history import Histories
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.measure import Measurement
@@ -283,7 +285,8 @@ class UserSimulator:
             self.use_adapter(measured.adapters["recon_select"])
         return measured
 
-    def _asker(self) -> Asker:
+    def asker(self) -> Asker:
+        """Return what puts questions to the people, as they would be answered now."""
         return Asker.of(self.corpus, self.config, self._histories, self.adapter, self._kept)
 
     def respond(
@@ -335,7 +338,7 @@ class UserSimulator:
             ConfigError: If `user_id` lists another number of people than contexts.
         """
         people = self._people.each(user_id, len(contexts))
-        return self._asker().ask(
+        return self.asker().ask(
             self.engine, people, contexts, seed=seed, explain=explain, progress=progress
         )
 
@@ -370,30 +373,28 @@ class UserSimulator:
         """Return what `run` would take, in requests and tokens; nothing is asked or stored."""
         return self._runner(None, CHUNK).cost(requests)
 
+    def dialogue(self, assistant: Assistant, goal: str = "", **how: Unpack[Alone]) -> Dialogue:
+        """Let a person talk with an assistant towards a goal; see `Alone`."""
+        return hold_dialogue(self, assistant, goal, **how)
+
+    def dialogues(
+        self, assistant: Assistant, scenarios: Iterable[Scenario], **how: Unpack[Holding]
+    ) -> Batch[Dialogue]:
+        """Hold many dialogues at once; one's failure is data. See `Holding`."""
+        return hold_dialogues(self, assistant, scenarios, **how)
+
     def _runner(self, seed: int | None, chunk: int) -> Runner:
-        traces, asker = self._traces, self._asker()
+        traces, asker = self._traces, self.asker()
         return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
 
     async def arespond(self, context: Context, **how: Unpack[Asked]) -> Answer:
         """Answer one context without blocking the event loop; as `respond` otherwise."""
         return await asyncio.to_thread(self.respond, context, **how)
 
-    def stream(
-        self,
-        context: Context,
-        *,
-        user_id: str | None = None,
-        options: Sequence[str] | None = None,
-        kind: str | None = None,
-        seed: int | None = None,
-    ) -> Iterator[Piece]:
+    def stream(self, context: Context, **how: Unpack[Put]) -> Iterator[Piece]:
         """Answer one context piece by piece: all of the reasoning, then the action.
 
         Yields:
             Pieces; see `respond` for the arguments.
         """
-        question = as_question(context, options=options, kind=kind)
-        item = self._asker().item(self._people.one(user_id), question, seed=seed)
-        yield from stream_answer(
-            self.engine, item, config=self.config.simulation, history=self.config.history
-        )
+        yield from self.asker().stream(self.engine, self._people, context, **how)
