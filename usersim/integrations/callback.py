@@ -56,7 +56,7 @@ class UserCallback:
         ...         {"role": "user", "content": first.text},
         ...         {"role": "assistant", "content": "With milk?"},
         ...     ]
-        ...     person(turns) == person(turns)
+        ...     person(turns).text == person(turns).text
         True
     """
 

@@ -107,7 +107,7 @@ class UserEnv(gymnasium.Env[str, str]):
         (['messages', 'reasoning', 'user_id'], 0.0)
     """
 
-    metadata = {"render_modes": ["ansi"]}  # noqa: RUF012 - Gymnasium's declaration
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - Gymnasium's declaration
 
     def __init__(
         self,
