@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from usersim import errors
     from usersim.config import (
+        AssistantEndpoint,
         CorpusConfig,
+        DialogueConfig,
         EngineConfig,
         GuardConfig,
         HistoryConfig,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from usersim.corpus import Corpus, LoadReport
     from usersim.errors import UsersimError
     from usersim.simulation import Answer
+    from usersim.simulation.dialogue import Dialogue, Scenario
     from usersim.simulation.survey import Survey
     from usersim.simulator import Run, UserSimulator
     from usersim.types import (
@@ -45,10 +48,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "AssistantEndpoint",
     "Batch",
     "Choice",
     "Corpus",
     "CorpusConfig",
+    "Dialogue",
+    "DialogueConfig",
     "EngineConfig",
     "Failure",
     "FreeText",
@@ -64,6 +70,7 @@ __all__ = [
     "RemoteConfig",
     "Run",
     "Scale",
+    "Scenario",
     "ScoringConfig",
     "SimulationConfig",
     "Survey",
@@ -79,7 +86,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "usersim.config": (
+        "AssistantEndpoint",
         "CorpusConfig",
+        "DialogueConfig",
         "EngineConfig",
         "GuardConfig",
         "HistoryConfig",
@@ -95,6 +104,7 @@ _HOME = {
     "usersim.errors": ("UsersimError",),
     "usersim.simulation": ("Answer",),
     "usersim.simulation.survey": ("Survey",),
+    "usersim.simulation.dialogue": ("Dialogue", "Scenario"),
     "usersim.simulator": ("Run", "UserSimulator"),
     "usersim.types": (
         "Batch",

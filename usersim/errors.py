@@ -23,6 +23,7 @@
     │  ├─ ModelLoadError             the base model cannot be loaded
     │  ├─ ContextLengthError         the request does not fit the model
     │  └─ AdapterLoadError           an adapter is damaged or made for another base model
+    ├─ AssistantError                an assistant failed, or said something else than text
     ├─ ScoringError                  a fidelity score cannot be computed
     ├─ TrainingError
     │  ├─ NoTrainingDataError
@@ -52,6 +53,7 @@ __all__ = [
     "ActionError",
     "AdapterLoadError",
     "ArtifactError",
+    "AssistantError",
     "CapabilityError",
     "ConfigError",
     "ContextLengthError",
@@ -240,6 +242,10 @@ class ContextLengthError(EngineError):
 
 class AdapterLoadError(EngineError):
     """An adapter is damaged or was made for another base model."""
+
+
+class AssistantError(UsersimError):
+    """An assistant that a simulated person talks with failed, or said something else than text."""
 
 
 class ScoringError(UsersimError):

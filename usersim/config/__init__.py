@@ -1,6 +1,7 @@
 """Configuration: one frozen model per stage, each default in one place."""
 
 from usersim.config.cache import cache_dir
+from usersim.config.dialogue import AssistantEndpoint, DialogueConfig
 from usersim.config.engines import EngineConfig, RemoteConfig, VllmConfig
 from usersim.config.pipeline import PipelineConfig, Preset
 from usersim.config.stages import (
@@ -15,7 +16,9 @@ from usersim.config.stages import (
 from usersim.config.synthesiser import Recipe, RewardConfig, SynthesiserConfig
 
 __all__ = [
+    "AssistantEndpoint",
     "CorpusConfig",
+    "DialogueConfig",
     "EngineConfig",
     "GuardConfig",
     "HistoryConfig",

@@ -1,6 +1,8 @@
 """The face, and the only package that knows the order of the stages."""
 
 from usersim.simulator.arm_names import ARMS, ArmName, check_arms
+from usersim.simulator.dialogue import Alone, Holding, Voices
+from usersim.simulator.dialogue_files import read_dialogues, write_chats
 from usersim.simulator.elicitation import (
     Elicitation,
     ElicitationComparison,
@@ -19,9 +21,11 @@ __all__ = [
     "ARMS",
     "RECIPES",
     "SOURCES",
+    "Alone",
     "ArmName",
     "Elicitation",
     "ElicitationComparison",
+    "Holding",
     "Measurement",
     "Recon",
     "Reconstruction",
@@ -32,7 +36,10 @@ __all__ = [
     "SurveyCost",
     "TraceSource",
     "UserSimulator",
+    "Voices",
     "check_arms",
     "compare_elicitation",
     "naming_rates",
+    "read_dialogues",
+    "write_chats",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -11,10 +11,12 @@ from usersim.config import Recipe
 from usersim.engines import Engine, Progress
 from usersim.evaluation import Arm
 from usersim.simulation import Answer, Piece, stream_answer
+from usersim.simulation.dialogue import Assistant, Dialogue, Scenario
 from usersim.simulation.survey import Survey, SurveyResults
 from usersim.simulator import saving
 from usersim.simulator.arm_names import ArmName
 from usersim.simulator.asking import Asked, Asker, Context, as_question, narrowed, only
+from usersim.simulator.dialogue import Alone, Holding, hold_dialogue, hold_dialogues
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.lifecycle import Lifecycle
 from usersim.simulator.measure import Measurement, Measures
@@ -160,7 +162,8 @@ class UserSimulator(Lifecycle):
             self.use_adapter(measured.adapters["recon_select"])
         return measured
 
-    def _asker(self) -> Asker:
+    def asker(self) -> Asker:
+        """Return what puts questions to the people, as they would be answered now."""
         return Asker.of(self.corpus, self.config, self._histories, self.adapter, self._kept)
 
     def respond(
@@ -212,7 +215,7 @@ class UserSimulator(Lifecycle):
             ConfigError: If `user_id` lists another number of people than contexts.
         """
         people = self._people.each(user_id, len(contexts))
-        return self._asker().ask(
+        return self.asker().ask(
             self.engine, people, contexts, seed=seed, explain=explain, progress=progress
         )
 
@@ -248,7 +251,7 @@ class UserSimulator(Lifecycle):
         return self._runner(None, CHUNK).cost(requests)
 
     def _runner(self, seed: int | None, chunk: int) -> Runner:
-        traces, asker = self._traces, self._asker()
+        traces, asker = self._traces, self.asker()
         return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
 
     def respondents(self, people: Chosen = None, **how: Unpack[Kept]) -> StoreRespondents:
@@ -258,6 +261,16 @@ class UserSimulator(Lifecycle):
     def survey(self, survey: Survey, people: Chosen = None, **how: Unpack[Manner]) -> SurveyResults:
         """Ask people, all by default, a survey; the same call goes on where it was."""
         return survey.run(self.respondents(people), **how)
+
+    def dialogue(self, assistant: Assistant, goal: str = "", **how: Unpack[Alone]) -> Dialogue:
+        """Let a person talk with an assistant towards a goal; see `Alone`."""
+        return hold_dialogue(self, assistant, goal, **how)
+
+    def dialogues(
+        self, assistant: Assistant, scenarios: Iterable[Scenario], **how: Unpack[Holding]
+    ) -> Batch[Dialogue]:
+        """Hold many dialogues at once; one's failure is data. See `Holding`."""
+        return hold_dialogues(self, assistant, scenarios, **how)
 
     async def arespond(self, context: Context, **how: Unpack[Asked]) -> Answer:
         """Answer one context without blocking the event loop; as `respond` otherwise."""
@@ -278,7 +291,7 @@ class UserSimulator(Lifecycle):
             Pieces; see `respond` for the arguments.
         """
         question = as_question(context, options=options, kind=kind)
-        item = self._asker().item(self._people.one(user_id), question, seed=seed)
+        item = self.asker().item(self._people.one(user_id), question, seed=seed)
         yield from stream_answer(
             self.engine, item, config=self.config.simulation, history=self.config.history
         )
