@@ -29,6 +29,9 @@
     │  └─ DivergedError              NaN or exploding loss; the last good checkpoint is kept
     ├─ ArtifactError                 a saved simulator or adapter folder is incomplete or altered
     └─ EvaluationError
+       └─ WeightingError             respondents cannot be weighted to the margins asked for
+          ├─ EmptyCellError          a margin has a category without respondents, or the reverse
+          └─ ImpossibleMarginsError  no weights meet all margins at once
 
 Four rules hold everywhere:
 
@@ -57,6 +60,7 @@ __all__ = [
     "CorpusFormatError",
     "CorpusSchemaError",
     "DivergedError",
+    "EmptyCellError",
     "EmptySplitError",
     "EngineAccessError",
     "EngineError",
@@ -65,6 +69,7 @@ __all__ = [
     "EngineTimeoutError",
     "EngineUnavailableError",
     "EvaluationError",
+    "ImpossibleMarginsError",
     "MissingDependencyError",
     "ModelLoadError",
     "NoTrainingDataError",
@@ -75,6 +80,7 @@ __all__ = [
     "TranscriptError",
     "UserNotFoundError",
     "UsersimError",
+    "WeightingError",
     "boundary",
 ]
 
@@ -260,6 +266,18 @@ class ArtifactError(UsersimError):
 
 class EvaluationError(UsersimError):
     """An evaluation cannot be run or its numbers cannot be trusted."""
+
+
+class WeightingError(EvaluationError):
+    """Respondents cannot be weighted to the margins asked for."""
+
+
+class EmptyCellError(WeightingError):
+    """A category of a margin has no respondents, or respondents have no category in it."""
+
+
+class ImpossibleMarginsError(WeightingError):
+    """No weights meet all margins at once, or a margin is no distribution."""
 
 
 @contextmanager
