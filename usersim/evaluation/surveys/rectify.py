@@ -137,8 +137,8 @@ def rectify_mean(
         >>> found.effective_n > 100
         True
     """
-    columns = [np.asarray(a, dtype=np.float64)[:, None] for a in (human, paired, simulated)]
-    told = _sides(*columns, human_weights, simulated_weights)
+    first, second, others = (a.reshape(-1, 1) for a in (human, paired, simulated))
+    told = _sides(first, second, others, human_weights, simulated_weights)
     return _rectified(*told, share=False)[0]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usersim.errors import EvaluationError
-from usersim.evaluation.bootstrap import FloatArray
+from usersim.evaluation.bootstrap import FloatArray, divide
 
 __all__ = ["AnswerTable", "CountBy", "Item"]
 
@@ -141,7 +141,8 @@ class AnswerTable:
 
     def answered(self, key: str) -> NDArray[np.bool_]:
         """Return who answered an item in at least one draw. Shape `(respondents,)`."""
-        return np.isfinite(self.values[:, :, self._place(key)]).any(axis=0)
+        told: NDArray[np.bool_] = np.isfinite(self.draws(key)).any(axis=0)
+        return told
 
     def mass(self, key: str, *, by: CountBy = "answers") -> FloatArray:
         """Return each respondent's distribution over an item's options, averaged over draws.
@@ -161,18 +162,22 @@ class AnswerTable:
             raise EvaluationError(f"item {key!r} is a number and has no options to count")
         if by == "probabilities" and key in self.probabilities:
             return self.probabilities[key]
-        given = self.values[:, :, self._place(key)]
+        given = self.draws(key)
         hits = (given[:, :, None] == np.arange(len(item.options))).sum(axis=0).astype(np.float64)
         draws = hits.sum(axis=1, keepdims=True)
-        return np.divide(hits, draws, out=np.full_like(hits, np.nan), where=draws > 0)
+        return divide(hits, np.repeat(draws, hits.shape[1], axis=1))
+
+    def draws(self, key: str) -> FloatArray:
+        """Return every draw of one item; NaN: no answer. Shape `(draws, respondents)`."""
+        return self.values[:, :, self._place(key)]
 
     def means(self, key: str) -> FloatArray:
         """Return each respondent's value, averaged over draws; NaN: none. Shape `(n,)`."""
-        given = self.values[:, :, self._place(key)]
+        given = self.draws(key)
         told = np.isfinite(given)
         count = told.sum(axis=0)
         total = np.where(told, given, 0.0).sum(axis=0)
-        return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+        return divide(total, count.astype(np.float64))
 
     def shares(self, key: str, *, by: CountBy = "answers") -> FloatArray:
         """Return the weighted share of each option; NaN if nobody answered. Shape `(K,)`."""
@@ -192,7 +197,7 @@ class AnswerTable:
         place = {person: row for row, person in enumerate(self.respondents)}
         if unknown := [person for person in respondents if person not in place]:
             raise EvaluationError(f"the table has no respondents {unknown[:5]!r}")
-        rows = np.array([place[person] for person in respondents], dtype=np.intp)
+        rows = [place[person] for person in respondents]
         return replace(
             self,
             respondents=tuple(respondents),

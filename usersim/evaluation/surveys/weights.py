@@ -129,16 +129,18 @@ def rake(
     first = _start(categories, margins, start, most)
     coded = [_coded(name, categories[name], shares) for name, shares in margins.items()]
     values = first
-    for done in range(1, rounds + 1):
+    gaps: list[FloatArray] = []
+    gap, done = float("inf"), 0
+    while gap > tolerance and done < rounds:
+        done += 1
         for codes, shares in coded:
             values = values * (shares / _shares(values, codes, len(shares)))[codes]
         values = _cut(values / values.mean(), most)
         gaps = [np.abs(_shares(values, c, len(s)) - s) for c, s in coded]
-        gap = float(max(g.max() for g in gaps))
-        if gap <= tolerance:
-            return _weights(values, done, gap, most)
-    if most is not None:
-        return _weights(values, rounds, gap, most)
+        gap = float(max(off.max() for off in gaps))
+    if gap <= tolerance or most is not None:
+        cut = 0 if most is None else int((values >= most * (1 - _ROUNDING)).sum())
+        return Weights(values=values, rounds=done, gap=gap, trimmed=cut)
     worst = {name: float(off.max()) for name, off in zip(margins, gaps, strict=True)}
     name = max(worst, key=lambda key: worst[key])
     raise ImpossibleMarginsError(
@@ -146,11 +148,6 @@ def rake(
         "contradict each other among these respondents",
         hint="combinations that nobody is in make it so: merge categories or drop a margin",
     )
-
-
-def _weights(values: FloatArray, rounds: int, gap: float, most: float | None) -> Weights:
-    cut = 0 if most is None else int((values >= most * (1 - _ROUNDING)).sum())
-    return Weights(values=values, rounds=rounds, gap=gap, trimmed=cut)
 
 
 def _cut(values: FloatArray, most: float | None) -> FloatArray:
@@ -231,4 +228,3 @@ def _coded(
 
 def _shares(values: FloatArray, codes: _Codes, size: int) -> FloatArray:
     return np.bincount(codes, weights=values, minlength=size) / values.sum()
-
