@@ -28,10 +28,13 @@
     │  ├─ NoTrainingDataError
     │  └─ DivergedError              NaN or exploding loss; the last good checkpoint is kept
     ├─ ArtifactError                 a saved simulator or adapter folder is incomplete or altered
-    └─ EvaluationError
-       └─ WeightingError             respondents cannot be weighted to the margins asked for
-          ├─ EmptyCellError          a margin has a category without respondents, or the reverse
-          └─ ImpossibleMarginsError  no weights meet all margins at once
+    ├─ EvaluationError
+    │  └─ WeightingError             respondents cannot be weighted to the margins asked for
+    │     ├─ EmptyCellError          a margin has a category without respondents, or the reverse
+    │     └─ ImpossibleMarginsError  no weights meet all margins at once
+    └─ SurveyError                   an instrument is wrong; every problem found is listed
+       ├─ ExpressionError            a condition of an instrument cannot be read
+       └─ SurveyFileError            a survey's file cannot be read or written
 
 Four rules hold everywhere:
 
@@ -69,6 +72,7 @@ __all__ = [
     "EngineTimeoutError",
     "EngineUnavailableError",
     "EvaluationError",
+    "ExpressionError",
     "ImpossibleMarginsError",
     "MissingDependencyError",
     "ModelLoadError",
@@ -76,6 +80,8 @@ __all__ = [
     "PromptError",
     "RefusedRowsError",
     "ScoringError",
+    "SurveyError",
+    "SurveyFileError",
     "TrainingError",
     "TranscriptError",
     "UserNotFoundError",
@@ -278,6 +284,18 @@ class EmptyCellError(WeightingError):
 
 class ImpossibleMarginsError(WeightingError):
     """No weights meet all margins at once, or a margin is no distribution."""
+
+
+class SurveyError(UsersimError):
+    """A survey instrument is wrong; every problem found is listed, with question and value."""
+
+
+class ExpressionError(SurveyError):
+    """A condition of an instrument cannot be read, or names what cannot be known there."""
+
+
+class SurveyFileError(SurveyError):
+    """A survey's file cannot be read or written."""
 
 
 @contextmanager
