@@ -189,10 +189,12 @@ def split_half(table: AnswerTable, *, seed: int = 0) -> tuple[AnswerTable, Answe
     n = len(table.respondents)
     if n < 2:  # noqa: PLR2004 - one person has no halves
         raise EvaluationError(f"{n} respondents cannot be halved")
-    order = np.random.default_rng(seed).permutation(n)
-    halves = np.sort(order[: (n + 1) // 2]), np.sort(order[(n + 1) // 2 :])
-    first, second = ([table.respondents[i] for i in half] for half in halves)
-    return table.keep(first), table.keep(second)
+    order = [int(i) for i in np.random.default_rng(seed).permutation(n)]
+    first, second = sorted(order[: (n + 1) // 2]), sorted(order[(n + 1) // 2 :])
+    return (
+        table.keep([table.respondents[i] for i in first]),
+        table.keep([table.respondents[i] for i in second]),
+    )
 
 
 def _rows(table: AnswerTable, key: str, by: CountBy) -> FloatArray:

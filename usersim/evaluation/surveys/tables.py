@@ -141,8 +141,7 @@ class AnswerTable:
 
     def answered(self, key: str) -> NDArray[np.bool_]:
         """Return who answered an item in at least one draw. Shape `(respondents,)`."""
-        told: NDArray[np.bool_] = np.isfinite(self.draws(key)).any(axis=0)
-        return told
+        return np.isfinite(self.draws(key)).sum(axis=0) > 0
 
     def mass(self, key: str, *, by: CountBy = "answers") -> FloatArray:
         """Return each respondent's distribution over an item's options, averaged over draws.
@@ -186,7 +185,7 @@ class AnswerTable:
         total = self.weights[told].sum()
         if not told.any():
             return np.full(mass.shape[1], np.nan)
-        return self.weights[told] @ mass[told] / total
+        return np.asarray(self.weights[told] @ mass[told] / total, dtype=np.float64)
 
     def keep(self, respondents: Sequence[str]) -> AnswerTable:
         """Return the table of some respondents, in the order given.
