@@ -25,20 +25,25 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Asked", "Asker", "Context", "as_question", "narrowed", "only", "seen_before"]
+__all__ = ["Asked", "Asker", "Context", "Posed", "as_question", "narrowed", "only", "seen_before"]
 
 Context = str | Question | Interaction | Sequence[Message]
 """A question, an observed interaction (its context is asked again), a text, or messages."""
 
 
-class Asked(TypedDict, total=False):
+class Posed(TypedDict, total=False):
     """How a context is asked; see `UserSimulator.respond`."""
 
     user_id: str | None
     options: Sequence[str] | None
     kind: str | None
-    explain: bool
     seed: int | None
+
+
+class Asked(Posed, total=False):
+    """How a context is asked and measured."""
+
+    explain: bool
 
 
 def as_question(

@@ -15,9 +15,10 @@ from usersim.engines import Engine, Progress
 from usersim.engines.select import EngineName, load_engine
 from usersim.evaluation import Arm
 from usersim.simulation import Answer, Piece, stream_answer
+from usersim.simulation.survey import Survey, SurveyResults
 from usersim.simulator import saving
 from usersim.simulator.arm_names import ArmName
-from usersim.simulator.asking import Asked, Asker, Context, as_question, narrowed, only
+from usersim.simulator.asking import Asked, Asker, Context, Posed, as_question, narrowed, only
 from usersim.simulator.history import Histories
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.measure import Measurement
@@ -28,6 +29,7 @@ from usersim.simulator.run import Run, RunCost
 from usersim.simulator.running import CHUNK, Runner
 from usersim.simulator.sources import TraceSource
 from usersim.simulator.stores import Loading, load_into_store
+from usersim.simulator.surveys import Chosen, Kept, Manner, StoreRespondents, respondents_of
 from usersim.training import StepNote, TrainedAdapter
 from usersim.types import Batch, ScoredCandidate
 
@@ -112,14 +114,12 @@ class UserSimulator:
             CorpusError: If the source cannot be read or stored.
             UserNotFoundError: If `user_id` is not in the corpus.
         """
-        settings = PipelineConfig.preset(config) if isinstance(config, str) else config
+        used = PipelineConfig.preset(config) if isinstance(config, str) else config
         how = Loading(format=format, person=person, codebook=codebook, strict=strict)
         corpus, report = load_into_store(
-            source, store, settings.corpus, user_id=user_id, progress=progress, **how
+            source, store, used.corpus, user_id=user_id, progress=progress, **how
         )
-        return cls(
-            corpus, user_id=user_id, model=model, engine=engine, config=settings, report=report
-        )
+        return cls(corpus, user_id=user_id, model=model, engine=engine, config=used, report=report)
 
     def save(self, folder: str | Path) -> Path:
         """Write what is needed to bring this simulator back; the corpus stays in its store.
@@ -205,8 +205,7 @@ class UserSimulator:
         self._kept.update(found.kept_traces())
 
     def _learner(self, second: Engine | None = None) -> Learner:
-        parts = (self.config, self._histories, self._people, second)
-        return Learner(self.corpus, self.engine, *parts)
+        return Learner(self.corpus, self.engine, self.config, self._histories, self._people, second)
 
     def train(
         self,
@@ -374,26 +373,27 @@ class UserSimulator:
         traces, asker = self._traces, self._asker()
         return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
 
+    def respondents(self, people: Chosen = None, **how: Unpack[Kept]) -> StoreRespondents:
+        """Return people, all by default, as respondents: `survey.run(sim.respondents())`."""
+        return respondents_of(self._people, people, self._runner, **how)
+
+    def survey(self, survey: Survey, people: Chosen = None, **how: Unpack[Manner]) -> SurveyResults:
+        """Ask people, all by default, a survey; the same call goes on where it was."""
+        return survey.run(self.respondents(people), **how)
+
     async def arespond(self, context: Context, **how: Unpack[Asked]) -> Answer:
         """Answer one context without blocking the event loop; as `respond` otherwise."""
         return await asyncio.to_thread(self.respond, context, **how)
 
-    def stream(
-        self,
-        context: Context,
-        *,
-        user_id: str | None = None,
-        options: Sequence[str] | None = None,
-        kind: str | None = None,
-        seed: int | None = None,
-    ) -> Iterator[Piece]:
+    def stream(self, context: Context, **how: Unpack[Posed]) -> Iterator[Piece]:
         """Answer one context piece by piece: all of the reasoning, then the action.
 
         Yields:
             Pieces; see `respond` for the arguments.
         """
-        question = as_question(context, options=options, kind=kind)
-        item = self._asker().item(self._people.one(user_id), question, seed=seed)
+        question = as_question(context, options=how.get("options"), kind=how.get("kind"))
+        user_id = self._people.one(how.get("user_id"))
+        item = self._asker().item(user_id, question, seed=how.get("seed"))
         yield from stream_answer(
             self.engine, item, config=self.config.simulation, history=self.config.history
         )

@@ -100,6 +100,8 @@ def distinct(field: str, labels: tuple[str, ...]) -> tuple[str, ...]:
     """
     if twice := doubled(labels):
         raise ValueError(f"{field} has {twice!r} twice; every label must differ from the others")
+    if odd := [label for label in labels if not label.isprintable()]:
+        raise ValueError(f"{field} has {odd!r}, with signs that cannot be printed, such as breaks")
     if piped := [label for label in labels if re.search(r"\{\{|\}\}", label)]:
         raise ValueError(
             f"{field} has a placeholder in {piped!r}; earlier answers may stand in texts and "

@@ -57,18 +57,19 @@ class Respondents(Protocol):
         ...
 
     def ask_many(
-        self, asks: Sequence[Ask], *, wave: int, progress: WaveProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: WaveProgress | None
     ) -> Sequence[Heard | Failure]:
         """Return an answer or a failure to each question, in order.
 
         Args:
             asks: Of any respondents.
+            survey: Tells the survey and how it is conducted.
             wave: Number of the batch, from 1; a repeated survey asks the same in the same wave.
             progress: Called with (name of the wave, done, total).
         """
         ...
 
-    def names(self, waves: int) -> Sequence[str]:
+    def names(self, survey: str, waves: int) -> Sequence[str]:
         """Return the names under which so many waves are kept; none if they are not kept."""
         ...
 
@@ -113,10 +114,12 @@ def conduct(
         everything=everything,
     )
     walks = [Walk(survey, person, design) for person in people]
+    told = f"{survey.digest[:10]}-{mode}{'-memory' if memory else ''}"
     wave = 0
     while asks := [ask for walk in walks for ask in walk.pending()]:
         wave += 1
-        _tell(walks, asks, respondents.ask_many(asks, wave=wave, progress=progress))
+        answers = respondents.ask_many(asks, survey=told, wave=wave, progress=progress)
+        _tell(walks, asks, answers)
     return SurveyResults(
         survey=survey,
         people=people,
@@ -125,7 +128,7 @@ def conduct(
         mode=mode,
         memory=memory,
         seed=respondents.seed,
-        runs=tuple(respondents.names(wave)),
+        runs=tuple(respondents.names(told, wave)),
         provenance=respondents.provenance,
     )
 

@@ -98,13 +98,21 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
+        found = error.errors(include_url=False)
+        # A list whose entries are all wrong is also called empty, which would mislead.
+        inner = [one["loc"] for one in found]
+        found = [
+            one
+            for one in found
+            if not any(loc != one["loc"] and loc[: len(one["loc"])] == one["loc"] for loc in inner)
+        ]
         said = "".join(
             f"\n- {_place(data, one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
             f"{_given(one['input'])}"
-            for one in error.errors(include_url=False)
+            for one in found
         )
         raise SurveyError(
-            f"{where!r} is no instrument, {error.error_count()} problems:{said}",
+            f"{where!r} is no instrument, {len(found)} problems:{said}",
             hint="the page 'Simulate a survey' shows every question type",
         ) from None
 

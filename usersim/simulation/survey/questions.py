@@ -121,11 +121,11 @@ class LikertScale(QuestionBase):
 
     type: Literal["likert"] = "likert"
     points: Labels | Annotated[int, Field(ge=2, le=101)] = 5
-    """Every point's label, lowest first; or how many points there are between labelled ends."""
+    """Every point's label, lowest first; or how many numbered points there are."""
     low: str = ""
-    """Label of the lowest point, where only the ends are labelled."""
+    """What the lowest number means, where the points are numbered."""
     high: str = ""
-    """Label of the highest point, where only the ends are labelled."""
+    """What the highest number means, where the points are numbered."""
     start: int = 1
     """Number of the lowest point."""
     random_order: bool = False
@@ -143,11 +143,14 @@ class LikertScale(QuestionBase):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The points as the respondent reads them, lowest first."""
+        """The points, lowest first.
+
+        Numbered ones are bare numbers, and the ends are explained in the text: an option is
+        scored as a whole, and a longer one is less likely for its length alone.
+        """
         if isinstance(self.points, tuple):
             return self.points
-        numbers = [str(self.start + place) for place in range(self.points)]
-        return (f"{numbers[0]} ({self.low})", *numbers[1:-1], f"{numbers[-1]} ({self.high})")
+        return tuple(str(self.start + place) for place in range(self.points))
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -161,7 +164,9 @@ class LikertScale(QuestionBase):
 
     def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
         """Return one scale, shown in the order of `options`."""
-        return (Part(space=Scale((*options, *self.refusal))),)
+        first, last = self.options[0], self.options[-1]
+        ends = "" if self.low == "" else f"From {first} ({self.low}) to {last} ({self.high})."
+        return (Part(text=ends, space=Scale((*options, *self.refusal))),)
 
 
 class YesNo(QuestionBase):
