@@ -58,7 +58,7 @@ class ItemEstimate:
         item: Its key.
         options: Labels, in order; empty for a number.
         shares: Share of each option.
-        mean: Of a number, or of the places on a scale from 1; None for options without an order.
+        mean: Of a number or of the points of a scale; None for options without an order.
         n: Respondents who answered.
         effective_n: What weights leave of them.
         covers: What the intervals allow for.
@@ -129,7 +129,7 @@ def estimate(
         item=key,
         options=item.options,
         shares=tuple(_inside(one) for one in intervals[:size]),
-        mean=intervals[-1] if item.numeric else None,
+        mean=intervals[-1] if item.scaled else None,
         n=int(told.sum()),
         effective_n=effective_n(own),
         covers=covers,
@@ -163,7 +163,7 @@ def misfit(human: AnswerTable, simulated: AnswerTable, *, by: CountBy = "answers
         if not np.isfinite(gap).all():
             continue
         shares.append(float((gap**2).mean()))
-        if item.numeric:
+        if item.ordered:
             places = np.arange(len(item.options)) / (len(item.options) - 1)
             means.append(float((gap @ places) ** 2))
     if len(shares) < LEAST_ITEMS:
@@ -207,10 +207,10 @@ def _rows(table: AnswerTable, key: str, by: CountBy) -> FloatArray:
     values = table.draws(key)
     if by == "probabilities" and key in table.probabilities:
         mass = table.probabilities[key][None]
-        rows = np.concatenate([mass, (mass @ np.arange(1.0, size + 1))[..., None]], axis=2)
+        rows = np.concatenate([mass, (mass @ np.arange(size) + item.start)[..., None]], axis=2)
     else:
         hits = (values[:, :, None] == np.arange(size)).astype(np.float64)
-        rows = np.concatenate([hits, (values + bool(size))[..., None]], axis=2)
+        rows = np.concatenate([hits, (values + (item.start if size else 0))[..., None]], axis=2)
         rows[~np.isfinite(values)] = np.nan
     told = np.isfinite(rows)
     count = told.sum(axis=0)
@@ -262,13 +262,13 @@ def _spread(item: Item, covers: Covers, gaps: Misfit | None) -> FloatArray:
             "an interval that covers misfit needs to know it",
             hint="give gaps=misfit(human, simulated), measured on items with human answers",
         )
-    if not item.options or (item.numeric and gaps.n_scales < LEAST_ITEMS):
+    if not item.options or (item.ordered and gaps.n_scales < LEAST_ITEMS):
         raise EvaluationError(
             f"the misfit of item {item.key!r} is not known: it was measured on {gaps.n_items} "
             f"items with options, {gaps.n_scales} of them with a mean",
             hint=f"measure it on {LEAST_ITEMS} items of the same kind",
         )
-    return np.array([gaps.shares] * size + [gaps.means * (size - 1) if item.numeric else 0.0])
+    return np.array([gaps.shares] * size + [gaps.means * (size - 1) if item.ordered else 0.0])
 
 
 def _inside(one: Interval) -> Interval:

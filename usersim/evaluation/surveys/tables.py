@@ -31,16 +31,23 @@ class Item:
         text: What was asked.
         options: What could be answered, in order; empty for a number.
         ordered: Whether the options are a scale.
+        start: Number of the first option of a scale.
     """
 
     key: str
     text: str = ""
     options: tuple[str, ...] = ()
     ordered: bool = False
+    start: int = 1
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it has a mean that says something: a number or a scale."""
+        return self.ordered or not self.options
 
     @property
     def numeric(self) -> bool:
-        """Whether its values have a mean: a number, a scale, or one of two options."""
+        """Whether its values can be correlated: as `scaled`, or one of two options."""
         return self.ordered or len(self.options) in {0, 2}
 
 
@@ -174,9 +181,7 @@ class AnswerTable:
         """Return each respondent's value, averaged over draws; NaN: none. Shape `(n,)`."""
         given = self.draws(key)
         told = np.isfinite(given)
-        count = told.sum(axis=0)
-        total = np.where(told, given, 0.0).sum(axis=0)
-        return divide(total, count.astype(np.float64))
+        return divide(np.where(told, given, 0.0).sum(axis=0), told.sum(axis=0).astype(np.float64))
 
     def shares(self, key: str, *, by: CountBy = "answers") -> FloatArray:
         """Return the weighted share of each option; NaN if nobody answered. Shape `(K,)`."""
@@ -185,7 +190,7 @@ class AnswerTable:
         total = self.weights[told].sum()
         if not told.any():
             return np.full(mass.shape[1], np.nan)
-        return np.asarray(self.weights[told] @ mass[told] / total, dtype=np.float64)
+        return (self.weights[told, None] * mass[told]).sum(axis=0) / total
 
     def keep(self, respondents: Sequence[str]) -> AnswerTable:
         """Return the table of some respondents, in the order given.
@@ -206,9 +211,12 @@ class AnswerTable:
             probabilities={key: told[rows] for key, told in self.probabilities.items()},
         )
 
-    def weighted(self, weights: Sequence[float] | FloatArray) -> AnswerTable:
-        """Return the same answers under other weights. Shape `(respondents,)`."""
-        return replace(self, weights=np.asarray(weights, dtype=np.float64))
+    def without(self, key: str) -> AnswerTable:
+        """Return the table without one item."""
+        held = [place for place, item in enumerate(self.items) if item.key != key]
+        return replace(
+            self, items=tuple(self.items[p] for p in held), values=self.values[:, :, held]
+        )
 
     def _place(self, key: str) -> int:
         for place, item in enumerate(self.items):
