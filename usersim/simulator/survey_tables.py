@@ -191,6 +191,14 @@ def _by_person(sample: HumanSample) -> dict[str, Mapping[str, object]]:
     return found
 
 
+def _refusal_code(question: SurveyQuestion, number: float) -> bool:
+    """Return whether a number stands for a refusal, and cannot be an answer itself."""
+    low = question.low if isinstance(question, NumberQuestion) else 0.0
+    codes = codes_of(question)
+    held = number in {float(codes[label]) for label in question.refusal}
+    return held and (low is None or number < low)
+
+
 def _given(value: object, question: SurveyQuestion, item: Item, person: str) -> str | float | None:
     """Return an answer as a label or number; None for no answer and for refusals.
 
@@ -206,7 +214,7 @@ def _given(value: object, question: SurveyQuestion, item: Item, person: str) -> 
     except (TypeError, ValueError):
         number = None
     if number is not None and not item.options:
-        return None if number in codes_of(question).values() and number < 0 else number
+        return None if _refusal_code(question, number) else number
     labels = {float(code): label for label, code in codes_of(question).items()}
     label = labels.get(number) if number is not None else None
     if label is None:

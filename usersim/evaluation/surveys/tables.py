@@ -186,11 +186,12 @@ class AnswerTable:
     def shares(self, key: str, *, by: CountBy = "answers") -> FloatArray:
         """Return the weighted share of each option; NaN if nobody answered. Shape `(K,)`."""
         mass = self.mass(key, by=by)
-        told = np.isfinite(mass).all(axis=1)
-        total = self.weights[told].sum()
+        told = np.isfinite(mass).sum(axis=1) == mass.shape[1]
         if not told.any():
             return np.full(mass.shape[1], np.nan)
-        return (self.weights[told, None] * mass[told]).sum(axis=0) / total
+        own = np.where(told, self.weights, 0.0)
+        sums: FloatArray = np.where(told[:, None], mass, 0.0).T.dot(own)
+        return sums / own.sum()
 
     def keep(self, respondents: Sequence[str]) -> AnswerTable:
         """Return the table of some respondents, in the order given.

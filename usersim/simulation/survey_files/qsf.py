@@ -27,7 +27,7 @@ MOST_BYTES = 20_000_000
 """Largest file that is read."""
 MOST_QUESTIONS = 2_000
 """Most questions that are taken over."""
-_SHOWN = {"DB": "text"}
+_SHOWN = "DB"
 _IGNORED = {"EmbeddedData", "EndSurvey"}
 _DEEPEST = 20
 
@@ -233,7 +233,7 @@ class _Walk:
         text, lost = piped(plain_text(payload.get("QuestionText")), self.known)
         if lost:
             self.notes.add(where, f"piped text {', '.join(lost)}", "replaced by [...]")
-        if payload.get("QuestionType") in _SHOWN:
+        if payload.get("QuestionType") == _SHOWN:
             shown.append(text)
             self.notes.add(where, "text without a question", "put into the block's introduction")
             return

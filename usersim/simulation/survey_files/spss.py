@@ -14,6 +14,7 @@ from typing import cast
 from usersim.errors import MissingDependencyError, SurveyFileError, boundary
 from usersim.simulation.survey import (
     Budget,
+    LikertScale,
     NumberQuestion,
     OpenText,
     Ranking,
@@ -84,9 +85,9 @@ def to_spss(
             | {column: _label(question, item) for column, question, item in columns},
             variable_value_labels=values,
             missing_ranges={
-                name: sorted(c for c in v if c < 0)[-_MOST_MISSING:]
-                for name, v in values.items()
-                if min(v) < 0
+                column: _refusals(question)[:_MOST_MISSING]
+                for column, question, _ in columns
+                if _refusals(question) and not isinstance(question, OpenText)
             },
             note=_MARK,
         )
@@ -99,11 +100,22 @@ def _label(question: SurveyQuestion, item: str) -> str:
 
 
 def _codes(question: SurveyQuestion) -> dict[float, str]:
-    told = {
-        float(code): _cut(label, _LONGEST_VALUE_LABEL) for label, code in codes_of(question).items()
+    """Return the label of each code; of numbers only the refusals have one."""
+    codes = codes_of(question)
+    if isinstance(question, NumberQuestion | OpenText | Ranking | Budget):
+        codes = {label: codes[label] for label in question.refusal}
+    ends: dict[str, str] = {}
+    if isinstance(question, LikertScale) and question.low:
+        first, last = question.options[0], question.options[-1]
+        ends = {first: f"{first} ({question.low})", last: f"{last} ({question.high})"}
+    return {
+        float(code): _cut(ends.get(label, label), _LONGEST_VALUE_LABEL)
+        for label, code in codes.items()
     }
-    plain = isinstance(question, NumberQuestion | OpenText | Ranking | Budget)
-    return {code: label for code, label in told.items() if code < 0} if plain else told
+
+
+def _refusals(question: SurveyQuestion) -> list[float]:
+    return [float(code) for label, code in codes_of(question).items() if label in question.refusal]
 
 
 def _cut(text: str, longest: int = _LONGEST_LABEL) -> str:
