@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from usersim.corpus import Corpus, LoadReport
     from usersim.errors import UsersimError
     from usersim.simulation import Answer
+    from usersim.simulation.survey import Survey
     from usersim.simulator import Run, UserSimulator
     from usersim.types import (
         Batch,
@@ -65,6 +66,7 @@ __all__ = [
     "Scale",
     "ScoringConfig",
     "SimulationConfig",
+    "Survey",
     "SynthesisConfig",
     "TrainingConfig",
     "UserSimulator",
@@ -92,6 +94,7 @@ _HOME = {
     "usersim.corpus": ("Corpus", "LoadReport"),
     "usersim.errors": ("UsersimError",),
     "usersim.simulation": ("Answer",),
+    "usersim.simulation.survey": ("Survey",),
     "usersim.simulator": ("Run", "UserSimulator"),
     "usersim.types": (
         "Batch",

@@ -89,22 +89,27 @@ class Measurement:
     report: Path | None = None
 
 
-def pick_held_out(corpus: Corpus, users: Sequence[str], limit: int | None) -> list[Interaction]:
+def pick_held_out(
+    corpus: Corpus, users: Sequence[str], limit: int | None, *, closed: bool = False
+) -> list[Interaction]:
     """Return held-out interactions, the same number of each person where that is possible.
 
     Args:
         corpus: The store.
         users: Whose.
         limit: How many in all; None for every one.
+        closed: Only choices and scales.
 
     Raises:
         EvaluationError: If there are none.
     """
-    own = [list(corpus.interactions([user], split="held_out")) for user in users]
+    found = [list(corpus.interactions([user], split="held_out")) for user in users]
+    own = [[one for one in rows if not closed or is_closed(one.space)] for rows in found]
     total = sum(len(rows) for rows in own)
     if not total:
+        kind = "held-out closed questions" if closed else "held-out interactions"
         raise EvaluationError(
-            f"none of the {len(users)} users has held-out interactions",
+            f"none of the {len(users)} users has {kind}",
             hint="a person needs at least two conversations; see `usersim users`",
         )
     wanted = total if limit is None else min(limit, total)

@@ -6,6 +6,7 @@ Knows texts and labels; knows nothing of models, of order or of what was answere
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,13 +16,16 @@ from pydantic import Field, StringConstraints, field_validator
 from usersim.config.base import Config
 from usersim.types import ActionSpace
 
-__all__ = ["Identifier", "Label", "Labels", "Part", "QuestionBase", "doubled"]
+__all__ = ["Identifier", "Label", "Labels", "Part", "QuestionBase", "distinct", "doubled", "unfit"]
 
 RESERVED = frozenset(
     {"and", "or", "not", "in", "is", "if", "else", "lambda", "true", "false", "none"}
     | {"answered", "refused", "selected", "item"}
 )
 """Words of the expression language; no question may be called so."""
+
+_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories: control, half of a pair, line and paragraph separators."""
 
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", min_length=1, max_length=64)
@@ -92,6 +96,16 @@ def doubled(labels: Sequence[str]) -> list[str]:
     return found
 
 
+def unfit(text: str) -> str:
+    r"""Return the first sign of a one-line text that is a line break or steers a terminal.
+
+    Example:
+        >>> unfit("fine"), unfit("two\nlines")
+        ('', '\n')
+    """
+    return next((sign for sign in text if unicodedata.category(sign) in _UNFIT), "")
+
+
 def distinct(field: str, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Return labels that differ and hold no placeholder.
 
@@ -100,8 +114,8 @@ def distinct(field: str, labels: tuple[str, ...]) -> tuple[str, ...]:
     """
     if twice := doubled(labels):
         raise ValueError(f"{field} has {twice!r} twice; every label must differ from the others")
-    if odd := [label for label in labels if not label.isprintable()]:
-        raise ValueError(f"{field} has {odd!r}, with signs that cannot be printed, such as breaks")
+    if odd := [label for label in labels if unfit(label)]:
+        raise ValueError(f"{field} has {odd!r}, with line breaks or control signs")
     if piped := [label for label in labels if re.search(r"\{\{|\}\}", label)]:
         raise ValueError(
             f"{field} has a placeholder in {piped!r}; earlier answers may stand in texts and "

@@ -12,7 +12,7 @@ text, several options, a ranking, a budget), a first stage asks whether there is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from usersim.simulation.answer import Answer
@@ -28,7 +28,18 @@ from usersim.simulation.survey.questions import (
 from usersim.simulation.survey.results import Mode
 from usersim.types import Choice, FreeText, Message, Question, is_closed
 
-__all__ = ["GIVES_AN_ANSWER", "Ask", "AskKey", "Heard", "Stage", "Wording", "mode_of", "stages_of"]
+__all__ = [
+    "GIVES_AN_ANSWER",
+    "Ask",
+    "AskKey",
+    "Heard",
+    "Stage",
+    "Wording",
+    "map_question",
+    "mode_of",
+    "say_question",
+    "stages_of",
+]
 
 Stage = Literal["gate", "say", "answer"]
 """Whether there is an answer; an answer in own words; the answer itself."""
@@ -152,13 +163,16 @@ class Wording:
             question: The survey question.
             shown: Its options (of a matrix: rows) in this respondent's order.
             stage: Which stage.
-            said: What was answered in own words, by item.
+            said: What was answered in own words, by item; a row of a matrix for which no words
+                were found is not mapped.
         """
         parts = question.parts(shown)
         if stage == "gate":
             parts = (Part(text=_GATE, space=Choice((GIVES_AN_ANSWER, *question.refusal))),)
         elif stage == "say":
             parts = tuple(Part(item=item, text=item, space=FreeText()) for item in _said(question))
+        elif said:
+            parts = tuple(part for part in parts if said.keys() & {part.item, ""})
         return [
             Ask(
                 respondent=self.respondent,
@@ -186,13 +200,36 @@ class Wording:
             turns.append(_joined(*whole, part.text))
         if len(turns) == 1:
             return (Message(turns[0]),)
-        # The interviewer has the first, the third, ... turn.
         return tuple(
-            Message(text, "assistant", INTERVIEWER)
-            if place % 2 == 0
-            else Message(text, "user", self.respondent)
+            _own(self.respondent, text) if place % 2 else _interviewer(text)
             for place, text in enumerate(turns)
         )
+
+
+def say_question(asked: Question) -> Question:
+    """Return an observed closed question, to be answered in own words first."""
+    *before, last = asked.context
+    return Question((*before, replace(last, content=_joined(last.content, _SAY))))
+
+
+def map_question(asked: Question, respondent: str, said: str) -> Question:
+    """Return an observed closed question after what was answered to it in own words.
+
+    Args:
+        asked: The question.
+        respondent: Whose words they are.
+        said: The words; kept on one line.
+    """
+    words = _own(respondent, " ".join(said.split()))
+    return Question((*say_question(asked).context, words, _interviewer(_MAP)), asked.space)
+
+
+def _interviewer(text: str) -> Message:
+    return Message(text, "assistant", INTERVIEWER)
+
+
+def _own(respondent: str, text: str) -> Message:
+    return Message(text, "user", respondent)
 
 
 def _said(question: SurveyQuestion) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from usersim.errors import ExpressionError
+from usersim.simulation.survey.base import unfit
 from usersim.simulation.survey.given import Given
 
 __all__ = ["MOST_CHARS", "MOST_DEEP", "Expression", "parse"]
@@ -171,8 +172,8 @@ def _tree(text: str) -> ast.Expression:
     if len(text) > MOST_CHARS:
         raise _error(f"{text[:40]}...", f"it has {len(text)} of at most {MOST_CHARS} characters")
     # Escapes and line breaks are never needed, and Python's parser warns of wrong ones.
-    if odd := [sign for sign in text if sign == "\\" or not sign.isprintable()]:
-        raise _error(text, f"{odd[0]!r} may not stand there")
+    if odd := "\\" if "\\" in text else unfit(text):
+        raise _error(text, f"{odd!r} may not stand there")
     try:
         return ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:

@@ -194,10 +194,7 @@ class Walk:
             for (earlier, item), one in own.items()
             if earlier == "say" and isinstance(one, Heard)
         }
-        asks = self._wording(step).asks(step.question, step.shown, stage, said)
-        # A row of a matrix for which no words were found is not mapped.
-        lost = {item for (_, item), one in own.items() if isinstance(one, Failure)}
-        return [ask for ask in asks if ask.item not in lost]
+        return self._wording(step).asks(step.question, step.shown, stage, said)
 
     def _wording(self, step: Step) -> Wording:
         return Wording(

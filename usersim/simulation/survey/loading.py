@@ -136,6 +136,8 @@ def _place(data: object, loc: Sequence[int | str]) -> str:
 
 def _given(value: object) -> str:
     """Return the value that is wrong, where it is short enough to be read."""
+    if isinstance(value, bool):
+        return f" (got {value!r}: in YAML, words such as yes and no need quotes)"
     said = repr(value)
     return f" (got {said})" if len(said) <= 80 else ""  # noqa: PLR2004 - one line
 
