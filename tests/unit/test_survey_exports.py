@@ -76,13 +76,13 @@ def test_long_csv_reads_back_marked_and_without_formulas(tmp_path: Path) -> None
     path = to_csv(made(), tmp_path / "long.csv")
     rows = read(path)
     assert len(rows) == 14
-    assert {row["simulated"] for row in rows} == {"True"}
+    assert {row["simulated"] for row in rows} == {"true"}
     assert not [v for row in rows for v in row.values() if v.startswith(("=", "+", "@"))]
     by = {(r["respondent"], r["question"], r["item"]): r for r in rows}
     assert by["ada", "why", ""]["value"] == "'" + str(GIVEN["ada"]["why", ""])
     assert by["bob", "why", ""]["value"] == GIVEN["bob"]["why", ""]
     assert json.loads(by["ada", "tea", ""]["probabilities"]) == {"yes": 0.75, "no": 0.25}
-    assert by["bob", "tea", ""]["refused"] == "True"
+    assert by["bob", "tea", ""]["refused"] == "true"
 
 
 def test_wide_csv_has_a_column_per_item_and_a_weight(tmp_path: Path) -> None:

@@ -127,6 +127,9 @@ class Resampling:
             owned.setdefault(user, []).append(i)
         rng = np.random.default_rng(seed)
         drawn = rng.multinomial(len(owned), np.full(len(owned), 1 / len(owned)), size=resamples)
+        if len(owned) == len(index):  # one conversation each: nothing is drawn within people
+            drawn = drawn.astype(np.float64)
+            return cls(np.array([index[pair] for pair in pairs], dtype=np.intp), drawn, len(owned))
         weights = np.empty((resamples, len(index)))
         for place, clusters in enumerate(owned.values()):
             size = len(clusters)

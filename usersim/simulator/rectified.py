@@ -81,8 +81,7 @@ def _rectified(
     guess, truth = _rows(simulated, item, by), _rows(human, item, "answers")
     place = {person: row for row, person in enumerate(human.respondents)}
     own = np.array([place.get(person, -1) for person in simulated.respondents])
-    told = np.isfinite(guess).sum(axis=1) == guess.shape[1]
-    answered = np.isfinite(truth).sum(axis=1) == truth.shape[1]
+    told, answered = np.isfinite(guess.sum(axis=1)), np.isfinite(truth.sum(axis=1))
     paired = told & (own >= 0) & answered[own]
     others = told & ~paired
     rows = truth[own[paired]], guess[paired], guess[others]

@@ -2,7 +2,7 @@
 
 Three sources of doubt, told apart by `covers`:
 
-- `draws`: these very people, asked again. Resamples the draws of each respondent.
+- `draws`: these very people, asked again. Each varies as their own draws do.
 - `people`: other people like these, asked anew. Resamples whole respondents with all their
   draws, so that it holds the doubt of `draws` too.
 - `misfit`: as `people`, and the simulation is as far off as it was on items with human answers.
@@ -229,23 +229,20 @@ def _resampled(rows: FloatArray, weights: FloatArray, seed: int) -> FloatArray:
 def _redrawn(rows: FloatArray, weights: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return the weighted means under other draws of the same respondents. Shape `(b, K + 1)`.
 
+    By the normal approximation, each respondent's draws varying as their own do.
+
     Raises:
         EvaluationError: If there is one draw only.
     """
-    draws, people, size = rows.shape
+    draws, _, size = rows.shape
     if draws < 2:  # noqa: PLR2004 - one draw does not vary
         raise EvaluationError(
             "one draw of each respondent does not say how much draws differ",
             hint="simulate the survey under several seeds and give all the results",
         )
-    found = np.empty((_RESAMPLES, size))
-    for b in range(_RESAMPLES):
-        taken = rng.integers(draws, size=(draws, people))
-        again = rows[taken, np.arange(people)].mean(axis=0)
-        found[b] = weights @ again / weights.sum()
-    # The mean of m draws varies by (m - 1) / m too little when it is taken from these m.
-    middle = weights @ rows.mean(axis=0) / weights.sum()
-    return middle + (found - middle) * np.sqrt(draws / (draws - 1))
+    own = weights / weights.sum()
+    spread = np.sqrt((own**2) @ rows.var(axis=0, ddof=1) / draws)
+    return own @ rows.mean(axis=0) + spread * rng.standard_normal((_RESAMPLES, size))
 
 
 def _spread(item: Item, covers: Covers, gaps: Misfit | None) -> FloatArray:

@@ -7,6 +7,7 @@ answer tables; knows nothing of surveys or models.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,11 @@ LEAST_PEOPLE = 5
 """Fewer answers than this make no distribution."""
 _RESAMPLES = 1000
 _HALVINGS = 20
+_BOUNDS = {
+    "total_variation": (0.0, 1.0),
+    "score": (-math.inf, 100.0),
+    "entropy_ratio": (0.0, math.inf),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +137,7 @@ def survey_fit(
     numeric = [item.key for item in shared if item.numeric]
     return SurveyFit(
         items=tuple(fits),
-        **{name: basic_interval(means[name], resampled[name]) for name in names},
+        **{n: _within(basic_interval(means[n], resampled[n]), _BOUNDS[n]) for n in names},
         floor=_mean([f.distances.floor for f in fits]),
         same_again=_mean([f.same_again for f in fits]),
         correlation=correlation_gap(human, simulated, numeric, seed=seed)
@@ -187,6 +193,11 @@ def _same_again(draws: FloatArray) -> float:
     ]
     joined = np.concatenate(pairs) if pairs else np.array([])
     return float(joined.mean()) if joined.size else float("nan")
+
+
+def _within(one: Interval, bounds: tuple[float, float]) -> Interval:
+    """Return an interval cut to what its figure can be; NaN stays NaN."""
+    return Interval(one.value, *(float(np.clip(end, *bounds)) for end in (one.low, one.high)))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -186,12 +186,9 @@ class AnswerTable:
     def shares(self, key: str, *, by: CountBy = "answers") -> FloatArray:
         """Return the weighted share of each option; NaN if nobody answered. Shape `(K,)`."""
         mass = self.mass(key, by=by)
-        told = np.isfinite(mass).sum(axis=1) == mass.shape[1]
-        if not told.any():
-            return np.full(mass.shape[1], np.nan)
-        own = np.where(told, self.weights, 0.0)
-        sums: FloatArray = np.where(told[:, None], mass, 0.0).T.dot(own)
-        return sums / own.sum()
+        own = np.where(np.isfinite(mass.sum(axis=1)), self.weights, 0.0)
+        totals = np.full(mass.shape[1], float(own.sum()))
+        return divide(own @ np.nan_to_num(mass), totals)
 
     def keep(self, respondents: Sequence[str]) -> AnswerTable:
         """Return the table of some respondents, in the order given.

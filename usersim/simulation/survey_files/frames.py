@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from usersim.errors import MissingDependencyError, SurveyFileError, boundary
 from usersim.simulation.survey import SurveyResults
+from usersim.simulation.survey.files import safe_cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Shape", "neutral", "plain_rows", "to_csv", "to_frame", "to_parquet", "written"]
+__all__ = ["Shape", "plain_rows", "to_csv", "to_frame", "to_parquet", "written"]
 
 Shape = Literal["long", "wide"]
 """A row per answer, or a row per respondent."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARK = "usersim"
 
 
@@ -131,7 +131,7 @@ def to_csv(
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: neutral(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
     # A lone surrogate, which some corpora hold, has no UTF-8: it becomes a question mark.
     return written(path, out.getvalue().encode("utf-8", "replace"))
 
@@ -174,19 +174,6 @@ def to_parquet(
         marked = table.replace_schema_metadata({**held, _MARK.encode(): json.dumps(told).encode()})
         parquet.write_table(marked, out)
     return written(path, out.getvalue())
-
-
-def neutral(value: object) -> object:
-    """Return a cell that no spreadsheet computes.
-
-    Example:
-        >>> neutral("=1+1"), neutral("tea"), neutral(-1.5)
-        ("'=1+1", 'tea', -1.5)
-
-    Notes:
-        Source: OWASP, CSV Injection.
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def written(path: str | Path, content: bytes) -> Path:
