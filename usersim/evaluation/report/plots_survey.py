@@ -86,6 +86,7 @@ def _diverging(human: AnswerTable | None, simulated: AnswerTable, items: Sequenc
         _dress(bars, items)
         means.set_xlabel("mean, 95 % interval")
         means.set_xlim(items[0].start - 0.2, items[0].start + len(options) - 0.8)
+        means.locator_params(axis="x", integer=True)
         means.tick_params(axis="y", length=0)
         means.grid(axis="x", color="#dddddd", linewidth=0.6)
         means.set_axisbelow(True)
@@ -161,7 +162,7 @@ def _legend(figure: Figure, options: Sequence[str], both: bool) -> None:  # noqa
     if both:
         patches.append(Patch(facecolor="white", edgecolor=GREY, label="people"))
     patches.append(Patch(facecolor="white", edgecolor=GREY, hatch="////", label="simulated"))
-    columns = min(len(patches), 6)
+    columns = min(len(patches), 7)
     figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False,
                   fontsize=8)  # fmt: skip
 

@@ -111,9 +111,10 @@ def correlation_gap(
         )
         for counts, others in zip(of_humans, of_simulated, strict=True)
     ]
+    found = basic_interval(value, np.array(draws))
     below = float(np.abs(first[pairs]).mean())
     return CorrelationGap(
-        gap=basic_interval(value, np.array(draws)),
+        gap=Interval(value, max(found.low, 0.0), found.high),
         floor=_floor(human, keys, pairs, seed),
         strength=float(np.abs(second[pairs]).mean()) / below if below > 0 else float("nan"),
         n_pairs=int(both.sum()),
