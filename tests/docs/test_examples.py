@@ -11,7 +11,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SAID = {
     "quickstart": ("rows read", "Brought back from disk", "lake"),
-    "survey_respondents": ("noor", "Mountains or sea?", "same answers: True"),
+    "survey_respondents": ("noor", "Mountains or sea?", "3 respondents", "same answers: True"),
     "train_and_evaluate": ("Recon-Select", "B4e random of eligible", "Log score"),
     "chat_log": ("messages", "held_out: after 'We have a new pickup", "[reasoning]", "[action]"),
 }

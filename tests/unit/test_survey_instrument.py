@@ -101,7 +101,7 @@ def test_all_problems_of_an_instrument_are_found_at_once() -> None:
         )
     said = str(caught.value)
     for line in (
-        "survey 'T' has 12 problems",
+        "survey 'T' does not hold together",
         "the survey's instruction 'Mind {{ tea }}.' holds braces",
         "question 'tea': double braces in '{{ tea }} {{'",
         "question 'tea': its text names 'tea', which need not have been asked by then",
@@ -116,6 +116,7 @@ def test_all_problems_of_an_instrument_are_found_at_once() -> None:
         "question 'after': its text names 'open', which need not have been asked by then",
     ):
         assert line in said, line
+    assert said.count("\n- ") == 12
 
 
 @pytest.mark.parametrize(

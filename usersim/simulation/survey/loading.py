@@ -112,7 +112,7 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
             for one in found
         )
         raise SurveyError(
-            f"{where!r} is no instrument, {len(found)} problems:{said}",
+            f"{where!r} is no instrument:{said}",
             hint="the page 'Simulate a survey' shows every question type",
         ) from None
 
@@ -129,9 +129,14 @@ def _place(data: object, loc: Sequence[int | str]) -> str:
         elif isinstance(here, Mapping) and step in here:
             here = cast("Mapping[str, object]", here)[str(step)]
             words.append(str(step))
-        elif loc[-1] == step:
+        elif loc[-1] == step and not _is_type(cast("object", here), step):
             words.append(str(step))
     return ", ".join(words) or "the file"
+
+
+def _is_type(here: object, step: int | str) -> bool:
+    """Return whether a step of pydantic's path is the type of the question, which its id tells."""
+    return isinstance(here, Mapping) and cast("Mapping[str, object]", here).get("type") == step
 
 
 def _given(value: object) -> str:

@@ -86,7 +86,7 @@ class Survey(Config):
         if found := problems(self):
             listed = "".join(f"\n- {problem}" for problem in found)
             raise SurveyError(
-                f"survey {self.title!r} has {len(found)} problems:{listed}",
+                f"survey {self.title!r} does not hold together:{listed}",
                 hint="mend the instrument; `usersim survey check FILE` looks at it again",
             )
         return self
