@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from usersim.errors import UsersimError
     from usersim.simulation import Answer
     from usersim.simulation.survey import Survey
-    from usersim.simulator import Run, UserSimulator
+    from usersim.simulator import Population, Run, UserSimulator
     from usersim.types import (
         Batch,
         Choice,
@@ -60,6 +60,7 @@ __all__ = [
     "MultiChoice",
     "Number",
     "PipelineConfig",
+    "Population",
     "Question",
     "RemoteConfig",
     "Run",
@@ -95,7 +96,7 @@ _HOME = {
     "usersim.errors": ("UsersimError",),
     "usersim.simulation": ("Answer",),
     "usersim.simulation.survey": ("Survey",),
-    "usersim.simulator": ("Run", "UserSimulator"),
+    "usersim.simulator": ("Population", "Run", "UserSimulator"),
     "usersim.types": (
         "Batch",
         "Choice",

@@ -1,5 +1,6 @@
 """Surveys as files of other programs: instruments in, results out."""
 
+from usersim.simulation.survey_files.answers import read_answers
 from usersim.simulation.survey_files.codebooks import codebook_of
 from usersim.simulation.survey_files.frames import Shape, to_csv, to_frame, to_parquet
 from usersim.simulation.survey_files.notes import Note, SurveyImport
@@ -18,6 +19,7 @@ __all__ = [
     "Shape",
     "SurveyImport",
     "codebook_of",
+    "read_answers",
     "read_qsf",
     "read_qualtrics_csv",
     "to_csv",
