@@ -36,7 +36,7 @@ ANSWERS = {
 SURVEY = Survey(
     title="Holidays",
     questions=(
-        LikertScale(id="lists", text="I keep lists.", points=AGREEMENT, refusal=("don't know",)),
+        LikertScale(id="lists", text="I keep lists.", points=AGREEMENT),
         SingleChoice(
             id="where",
             text="Mountains or sea?",

@@ -78,6 +78,16 @@ class QuestionBase(Config):
     def _refusals_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return distinct("refusal", value)
 
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Options, rows or parts that get an answer each; one without a name if it has but one."""
+        return ("",)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What an answer may be, refusals last; these alone where it is a number or a text."""
+        return self.refusal
+
 
 def doubled(labels: Sequence[str]) -> list[str]:
     """Return the labels that stand there more than once, compared without case and spaces.

@@ -49,11 +49,6 @@ class _Listed(QuestionBase):
             raise ValueError(f"last names {unknown!r}, which are not among {self.options!r}")
         return self
 
-    @property
-    def items(self) -> tuple[str, ...]:
-        """Options, rows or parts that get an answer each; one empty item where there are none."""
-        return ("",)
-
 
 class SingleChoice(_Listed):
     """One of K options without an order."""
@@ -153,11 +148,6 @@ class LikertScale(QuestionBase):
         return tuple(str(self.start + place) for place in range(self.points))
 
     @property
-    def items(self) -> tuple[str, ...]:
-        """One, without a name."""
-        return ("",)
-
-    @property
     def labels(self) -> tuple[str, ...]:
         """What an answer may be, refusals last."""
         return (*self.options, *self.refusal)
@@ -180,11 +170,6 @@ class YesNo(QuestionBase):
     def _labels_fit(self) -> Self:
         distinct("options", (*self.options, *self.refusal))
         return self
-
-    @property
-    def items(self) -> tuple[str, ...]:
-        """One, without a name."""
-        return ("",)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -220,16 +205,6 @@ class NumberQuestion(QuestionBase):
         """None: the answer is a number."""
         return ()
 
-    @property
-    def items(self) -> tuple[str, ...]:
-        """One, without a name."""
-        return ("",)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None but the refusals."""
-        return self.refusal
-
     def parts(self, options: Sequence[str]) -> tuple[Part, ...]:  # noqa: ARG002 - it has none
         """Return one number."""
         return (Part(space=Number(self.low, self.high, self.unit, self.integer)),)
@@ -250,11 +225,6 @@ class Ranking(_Listed):
     def items(self) -> tuple[str, ...]:
         """The options."""
         return self.options
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None but the refusals: an option's answer is its rank, 1 for the first."""
-        return self.refusal
 
     def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
         """Return one choice of what comes first."""
@@ -288,11 +258,6 @@ class Budget(_Listed):
     def items(self) -> tuple[str, ...]:
         """The parts."""
         return self.options
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None but the refusals: a part's answer is its amount."""
-        return self.refusal
 
     def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
         """Return one choice of where a single unit goes."""
@@ -350,16 +315,6 @@ class OpenText(QuestionBase):
     def options(self) -> tuple[str, ...]:
         """None."""
         return ()
-
-    @property
-    def items(self) -> tuple[str, ...]:
-        """One, without a name."""
-        return ("",)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None but the refusals."""
-        return self.refusal
 
     def parts(self, options: Sequence[str]) -> tuple[Part, ...]:  # noqa: ARG002 - it has none
         """Return one open question."""
