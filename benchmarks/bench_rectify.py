@@ -11,6 +11,7 @@ its mean width over that of the humans alone, and the effective number of human 
 from __future__ import annotations
 
 import argparse
+
 import numpy as np
 
 from usersim.evaluation.surveys import rectify_shares

@@ -150,6 +150,9 @@ def _rows(path: Path) -> list[Mapping[str, object]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
                 return list(csv.DictReader(file))
-            return [json.loads(line) for line in file if line.strip()]
+            rows = [json.loads(line) for line in file if line.strip()]
+            if strange := [row for row in rows if not isinstance(row, Mapping)]:
+                raise SurveyFileError(f"{str(path)!r} has a row that is no object: {strange[0]!r}")
+            return rows
     except (OSError, ValueError, csv.Error) as error:
         raise SurveyFileError(f"{str(path)!r} cannot be read: {error}") from error
