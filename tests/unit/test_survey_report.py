@@ -145,9 +145,8 @@ def test_the_commands_go_from_qualtrics_to_a_page(
         assert "30 simulated respondents" in said
         assert Path(name).stat().st_size > 0
     Path("asked.jsonl").write_text("\n".join(map(json.dumps, asked())), encoding="utf-8")
-    run(
-        "survey", "report", "a.jsonl", "-i", "tea.json", "--human", "asked.jsonl", "--out", "r.html"
-    )
+    told = ("survey", "report", "a.jsonl", "-i", "tea.json", "--human", "asked.jsonl", "--out")
+    run(*told, "r.html")
     assert "20 people" in Path("r.html").read_text(encoding="utf-8")
     Path("asked.jsonl").write_text("[1]", encoding="utf-8")
     with pytest.raises(SurveyFileError, match="no object"):
