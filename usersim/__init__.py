@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from usersim.simulation import Answer
     from usersim.simulation.dialogue import Dialogue, Scenario
     from usersim.simulation.survey import Survey
-    from usersim.simulator import Run, UserSimulator
+    from usersim.simulator import Population, Run, UserSimulator
     from usersim.types import (
         Batch,
         Choice,
@@ -66,6 +66,7 @@ __all__ = [
     "MultiChoice",
     "Number",
     "PipelineConfig",
+    "Population",
     "Question",
     "RemoteConfig",
     "Run",
@@ -105,7 +106,7 @@ _HOME = {
     "usersim.simulation": ("Answer",),
     "usersim.simulation.survey": ("Survey",),
     "usersim.simulation.dialogue": ("Dialogue", "Scenario"),
-    "usersim.simulator": ("Run", "UserSimulator"),
+    "usersim.simulator": ("Population", "Run", "UserSimulator"),
     "usersim.types": (
         "Batch",
         "Choice",

@@ -30,8 +30,12 @@
     │  └─ DivergedError              NaN or exploding loss; the last good checkpoint is kept
     ├─ ArtifactError                 a saved simulator or adapter folder is incomplete or altered
     ├─ EvaluationError
+    │  └─ WeightingError             respondents cannot be weighted to the margins asked for
+    │     ├─ EmptyCellError          a margin has a category without respondents, or the reverse
+    │     └─ ImpossibleMarginsError  no weights meet all margins at once
     └─ SurveyError                   an instrument is wrong; every problem found is listed
-       └─ ExpressionError            a condition of an instrument cannot be read
+       ├─ ExpressionError            a condition of an instrument cannot be read
+       └─ SurveyFileError            a survey's file cannot be read or written
 
 Four rules hold everywhere:
 
@@ -61,6 +65,7 @@ __all__ = [
     "CorpusFormatError",
     "CorpusSchemaError",
     "DivergedError",
+    "EmptyCellError",
     "EmptySplitError",
     "EngineAccessError",
     "EngineError",
@@ -70,6 +75,7 @@ __all__ = [
     "EngineUnavailableError",
     "EvaluationError",
     "ExpressionError",
+    "ImpossibleMarginsError",
     "MissingDependencyError",
     "ModelLoadError",
     "NoTrainingDataError",
@@ -77,10 +83,12 @@ __all__ = [
     "RefusedRowsError",
     "ScoringError",
     "SurveyError",
+    "SurveyFileError",
     "TrainingError",
     "TranscriptError",
     "UserNotFoundError",
     "UsersimError",
+    "WeightingError",
     "boundary",
 ]
 
@@ -272,12 +280,28 @@ class EvaluationError(UsersimError):
     """An evaluation cannot be run or its numbers cannot be trusted."""
 
 
+class WeightingError(EvaluationError):
+    """Respondents cannot be weighted to the margins asked for."""
+
+
+class EmptyCellError(WeightingError):
+    """A category of a margin has no respondents, or respondents have no category in it."""
+
+
+class ImpossibleMarginsError(WeightingError):
+    """No weights meet all margins at once, or a margin is no distribution."""
+
+
 class SurveyError(UsersimError):
     """A survey instrument is wrong; every problem found is listed, with question and value."""
 
 
 class ExpressionError(SurveyError):
     """A condition of an instrument cannot be read, or names what cannot be known there."""
+
+
+class SurveyFileError(SurveyError):
+    """A survey's file cannot be read or written."""
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pytest
 import typer
 import typer.core
 
+from tests.fixtures.qsf import instrument
 from usersim.cli.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ def run(page: Path) -> None:
 
 
 def write_files(folder: Path) -> None:
-    """Write what the pages' blocks read: a person, a chat log, a survey and its codebook."""
+    """Write what the pages' blocks read: people, a chat log, a survey, its codebook, answers."""
     rows = [
         {"user_id": "ada", "order": n, "context": f"Question {n}?", "action": f"Answer {n}."}
         for n in range(6)
@@ -60,6 +61,20 @@ def write_files(folder: Path) -> None:
         ],
     }
     codebook = {"tea": {"text": "I like tea.", "kind": "scale", "options": ["no", "yes"]}}
+    many = [
+        {
+            "user_id": f"p{p}",
+            "context": f"Cup {n}?",
+            "action": "Yes.",
+            "metadata": {"sex": "fm"[p % 2]},
+        }
+        for p in range(40)
+        for n in range(3)
+    ]
+    asked = [f"p{p},{'yes' if p % 3 else 'no'},{p % 5 + 1}" for p in range(24)]
+    (folder / "people.jsonl").write_text("\n".join(map(json.dumps, many)), encoding="utf-8")
+    (folder / "asked.csv").write_text("\n".join(["respondent,tea,joy", *asked]), encoding="utf-8")
+    (folder / "tea.qsf").write_bytes(instrument())
     (folder / "ada.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     (folder / "chats.jsonl").write_text(json.dumps({**chat, "user_id": "bo"}), encoding="utf-8")
     (folder / "answers.csv").write_text("user_id,tea\nbo,yes\n", encoding="utf-8")

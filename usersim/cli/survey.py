@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from usersim.cli import survey_files
 from usersim.cli.console import console, notes, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
@@ -43,6 +44,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Put a survey to the people of a store.", no_args_is_help=True)
     for command in (run, check, elicitation):
         group.command()(command)
+    survey_files.register(group)
     app.add_typer(group, name="survey")
 
 

@@ -25,6 +25,7 @@ from usersim.evaluation.populations import PopulationRow, population_rows
 from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
+from usersim.evaluation.report.survey_page import write_survey_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
 from usersim.evaluation.transfer import TransferCell, TransferMatrix, write_transfer
 from usersim.evaluation.verdict import sentence, verdicts
@@ -77,5 +78,6 @@ __all__ = [
     "verdicts",
     "win_rate",
     "write_report",
+    "write_survey_report",
     "write_transfer",
 ]

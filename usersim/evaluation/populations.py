@@ -7,7 +7,7 @@ A population can be right while every individual in it is wrong: read it beside 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from usersim.evaluation.reference import question_key
 from usersim.types import Choice, Interaction, Prediction, Scale
 
 __all__ = [
+    "Distances",
     "PopulationRow",
+    "distances",
     "entropy_ratio",
     "jensen_shannon",
     "population_rows",
@@ -180,6 +182,58 @@ def split_half_floor(counts: Sequence[int], *, draws: int = 200, seed: int = 0) 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Distances:
+    """How far one distribution over options is from the humans'.
+
+    Attributes:
+        wasserstein: Wasserstein-1 as a share of the scale; NaN for an unordered choice.
+        jensen_shannon: Bits.
+        total_variation: 0 to 1.
+        floor: Total variation between halves of the humans.
+        score: `100·(1 − TV/TV_uniform)`.
+        entropy_ratio: H(simulated) / H(humans).
+    """
+
+    wasserstein: float
+    jensen_shannon: float
+    total_variation: float
+    floor: float
+    score: float
+    entropy_ratio: float
+
+
+def distances(
+    predicted: Sequence[float] | FloatArray,
+    human: Sequence[float] | FloatArray,
+    *,
+    counts: Sequence[int],
+    ordered: bool,
+) -> Distances:
+    """Return every distance of a simulated distribution to the humans'.
+
+    Args:
+        predicted: Counts or probabilities per option. Shape `(K,)`.
+        human: The same of the humans, weighted or not. Shape `(K,)`.
+        counts: Humans per option, for the floor. Shape `(K,)`.
+        ordered: Whether the options are a scale.
+
+    Returns:
+        The distances.
+
+    Raises:
+        EvaluationError: If lengths differ, a value is negative, or all are 0.
+    """
+    return Distances(
+        wasserstein=wasserstein_1(predicted, human) if ordered else float("nan"),
+        jensen_shannon=jensen_shannon(predicted, human),
+        total_variation=total_variation(predicted, human),
+        floor=split_half_floor(counts),
+        score=population_score(predicted, human),
+        entropy_ratio=entropy_ratio(predicted, human),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PopulationRow:
     """One question, answered by people and by a simulation of them.
 
@@ -244,10 +298,5 @@ def _row(pairs: Sequence[tuple[Interaction, Prediction]]) -> PopulationRow | Non
         question=first.context[-1].content if first.context else "",
         n=len(pairs),
         failures=sum(a is None for a in answers),
-        wasserstein=wasserstein_1(predicted, human) if isinstance(space, Scale) else float("nan"),
-        jensen_shannon=jensen_shannon(predicted, human),
-        total_variation=total_variation(predicted, human),
-        floor=split_half_floor(human),
-        score=population_score(predicted, human),
-        entropy_ratio=entropy_ratio(predicted, human),
+        **asdict(distances(predicted, human, counts=human, ordered=isinstance(space, Scale))),
     )

@@ -11,7 +11,9 @@ from usersim.simulator.elicitation import (
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.measure import Measurement
 from usersim.simulator.naming import naming_rates
+from usersim.simulator.population import Population
 from usersim.simulator.recon import Recon, Reconstruction
+from usersim.simulator.rectified import RectifiedItem
 from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
 from usersim.simulator.surveys import StoreRespondents, SurveyCost
@@ -27,8 +29,10 @@ __all__ = [
     "ElicitationComparison",
     "Holding",
     "Measurement",
+    "Population",
     "Recon",
     "Reconstruction",
+    "RectifiedItem",
     "Run",
     "RunCost",
     "RunFailure",

@@ -20,7 +20,7 @@ from usersim.evaluation.results import Evaluation, better_word
 from usersim.evaluation.tables import arrow, headline_metrics
 from usersim.evaluation.verdict import verdicts
 
-__all__ = ["Example", "Section", "render_page"]
+__all__ = ["Example", "Section", "page_environment", "render_page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,31 @@ def render_page(
     provenance: Mapping[str, object],
 ) -> str:
     """Return the report as HTML; arguments as in `write_report`."""
+    baselines = list(dict.fromkeys([evaluation.baseline, *also_against]))
+    return (
+        page_environment()
+        .get_template("report.html.jinja")
+        .render(
+            title=title,
+            evaluation=evaluation,
+            metrics=headline_metrics(evaluation),
+            measured=[m for m in evaluation.metrics if _measured(evaluation, m.name)],
+            arrow=arrow,
+            better_word=better_word,
+            verdicts={name: verdicts(evaluation, baseline=name) for name in baselines},
+            comparisons=evaluation.comparisons,
+            plots=_plots(evaluation, baselines, leakage),
+            leakage=leakage,
+            examples=examples,
+            sections=sections,
+            curves=[plot for one in curves if (plot := training_curves(one)) is not None],
+            provenance={key: str(value) for key, value in provenance.items()},
+        )
+    )
+
+
+def page_environment() -> Environment:
+    """Return the templates of pages: every text escaped, every variable needed."""
     environment = Environment(
         loader=PackageLoader("usersim.evaluation.report", "templates"),
         autoescape=True,
@@ -81,23 +106,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "share": _share, "interval": _interval}
-    baselines = list(dict.fromkeys([evaluation.baseline, *also_against]))
-    return environment.get_template("report.html.jinja").render(
-        title=title,
-        evaluation=evaluation,
-        metrics=headline_metrics(evaluation),
-        measured=[m for m in evaluation.metrics if _measured(evaluation, m.name)],
-        arrow=arrow,
-        better_word=better_word,
-        verdicts={name: verdicts(evaluation, baseline=name) for name in baselines},
-        comparisons=evaluation.comparisons,
-        plots=_plots(evaluation, baselines, leakage),
-        leakage=leakage,
-        examples=examples,
-        sections=sections,
-        curves=[plot for one in curves if (plot := training_curves(one)) is not None],
-        provenance={key: str(value) for key, value in provenance.items()},
-    )
+    return environment
 
 
 def _measured(evaluation: Evaluation, metric: str) -> bool:

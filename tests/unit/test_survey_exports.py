@@ -1,0 +1,151 @@
+"""Results as frames, CSV, Parquet and SPSS files, read back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from usersim.errors import SurveyFileError
+from usersim.simulation.survey import (
+    LikertScale,
+    MultipleChoice,
+    NumberQuestion,
+    OpenText,
+    SingleChoice,
+    Survey,
+    SurveyResponse,
+    SurveyResults,
+    YesNo,
+    codes_of,
+)
+from usersim.simulation.survey_files import to_csv, to_frame, to_parquet, to_spss
+
+SURVEY = Survey(
+    title="Tea",
+    questions=(
+        YesNo(id="tea", text="Do you drink tea?", refusal=("don't know",)),
+        SingleChoice(id="kind", text="Which?", options=("=black", "green")),
+        MultipleChoice(id="with_", text="With?", options=("milk", "sugar")),
+        LikertScale(id="joy", text="Joy?", low="none", high="much", points=5),
+        NumberQuestion(id="cups", text="Cups?", low=0, high=20),
+        OpenText(id="why", text="Why?"),
+    ),
+)
+GIVEN: dict[str, dict[tuple[str, str], str | float | None]] = {
+    "ada": {
+        ("tea", ""): "yes", ("kind", ""): "=black", ("with_", "milk"): "yes",
+        ("with_", "sugar"): "no", ("joy", ""): "5", ("cups", ""): 3.5,
+        ("why", ""): '=HYPERLINK("http://x")',
+    },
+    "bob": {
+        ("tea", ""): "don't know", ("kind", ""): "green", ("with_", "milk"): "no",
+        ("with_", "sugar"): "no", ("joy", ""): "2", ("cups", ""): None, ("why", ""): 'ünïcode\n"q"',
+    },
+}  # fmt: skip
+
+
+def made() -> SurveyResults:
+    """Two people's answers, one refusal and one blank among them."""
+    responses: list[SurveyResponse] = []
+    for person, own in GIVEN.items():
+        for (question, item), value in own.items():
+            asked = SURVEY.question(question)
+            code = codes_of(asked).get(value) if isinstance(value, str) else value
+            refused = value in asked.refusal
+            responses.append(
+                SurveyResponse(
+                    respondent=person, question=question, item=item, value=value, code=code,
+                    refused=refused, probabilities={"yes": 0.75, "no": 0.25} if code == 1 else {},
+                    traces=("=1+1",),
+                )
+            )  # fmt: skip
+    return SurveyResults(survey=SURVEY, people=("ada", "bob"), responses=tuple(responses), seed=0)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_long_csv_reads_back_marked_and_without_formulas(tmp_path: Path) -> None:
+    """Every row says that it is simulated, and no cell begins as a formula."""
+    path = to_csv(made(), tmp_path / "long.csv")
+    rows = read(path)
+    assert len(rows) == 14
+    assert {row["simulated"] for row in rows} == {"true"}
+    assert not [v for row in rows for v in row.values() if v.startswith(("=", "+", "@"))]
+    by = {(r["respondent"], r["question"], r["item"]): r for r in rows}
+    assert by["ada", "why", ""]["value"] == "'" + str(GIVEN["ada"]["why", ""])
+    assert by["bob", "why", ""]["value"] == GIVEN["bob"]["why", ""]
+    assert json.loads(by["ada", "tea", ""]["probabilities"]) == {"yes": 0.75, "no": 0.25}
+    assert by["bob", "tea", ""]["refused"] == "true"
+
+
+def test_wide_csv_has_a_column_per_item_and_a_weight(tmp_path: Path) -> None:
+    """Labels as they are, codes where asked for."""
+    weights = {"ada": 1.5, "bob": 0.5}
+    path = to_csv(made(), tmp_path / "wide.csv", "wide", weights=weights)
+    rows = read(path)
+    assert [row["weight"] for row in rows] == ["1.5", "0.5"]
+    assert (rows[0]["with__1"], rows[0]["joy"], rows[1]["cups"]) == ("yes", "5", "")
+    coded = to_csv(made(), tmp_path / "codes.csv", "wide", codes=True)
+    first = read(coded)[0]
+    assert (first["tea"], first["joy"]) == ("1.0", "5.0")
+
+
+@pytest.mark.parametrize("shape", ["long", "wide"])
+def test_parquet_reads_back_equal_with_the_mark_in_its_metadata(tmp_path: Path, shape: str) -> None:
+    """Values survive; columns of labels and numbers become text."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = to_parquet(made(), tmp_path / "x.parquet", shape)  # type: ignore[arg-type]
+    table = parquet.read_table(path)
+    assert json.loads(table.schema.metadata[b"usersim"])["simulated"] is True
+    rows = table.to_pylist()
+    assert all(row["simulated"] is True for row in rows)
+    if shape == "wide":
+        assert rows[0]["kind"] == "=black"
+        assert (rows[0]["cups"], rows[1]["cups"]) == (3.5, None)
+    else:
+        assert len(rows) == 14
+
+
+def test_a_frame_says_that_it_is_simulated() -> None:
+    """In a column and in its attributes."""
+    frame = to_frame(made(), "wide")
+    assert frame["simulated"].all()
+    assert frame.attrs["simulated"] is True
+    assert list(frame["respondent"]) == ["ada", "bob"]
+
+
+def test_spss_reads_back_with_labels_and_refusals_as_missing(tmp_path: Path) -> None:
+    """Codes, value and variable labels, user-missing refusals, and the mark in two places."""
+    pyreadstat = pytest.importorskip("pyreadstat")
+    path = to_spss(made(), tmp_path / "tea.sav", weights={"ada": 1.5, "bob": 0.5})
+    frame, meta = pyreadstat.read_sav(str(path), user_missing=True)
+    assert list(frame["tea"]) == [1.0, -1.0]
+    assert meta.variable_value_labels["tea"] == {1.0: "yes", 0.0: "no", -1.0: "don't know"}
+    assert meta.column_names_to_labels["joy"] == "Joy?"
+    assert meta.column_names_to_labels["with__1"] == "With? - milk"
+    assert meta.variable_value_labels["joy"][5.0] == "5 (much)"
+    assert "simulated" in meta.column_names_to_labels["simulated"]
+    assert meta.file_label.startswith("SIMULATED")
+    assert list(frame["weight"]) == [1.5, 0.5]
+    assert frame["why"][1] == 'ünïcode\n"q"'
+    plain, _ = pyreadstat.read_sav(str(path))
+    assert list(plain["tea"].isna()) == [False, True]
+
+
+def test_bad_paths_shapes_and_weights_raise(tmp_path: Path) -> None:
+    """Typed, and with the value."""
+    with pytest.raises(SurveyFileError, match="cannot be written"):
+        to_csv(made(), tmp_path / "no" / "x.csv")
+    with pytest.raises(SurveyFileError, match=r"ends with \.sav"):
+        to_spss(made(), tmp_path / "x.csv")
+    with pytest.raises(SurveyFileError, match="'tall'"):
+        to_csv(made(), tmp_path / "x.csv", "tall")  # type: ignore[arg-type]
+    with pytest.raises(SurveyFileError, match=r"no weight for \['bob'\]"):
+        to_frame(made(), weights={"ada": 1.0})

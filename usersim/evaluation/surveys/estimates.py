@@ -1,0 +1,272 @@
+"""Estimates for a population, each with an interval that says what it covers.
+
+Three sources of doubt, told apart by `covers`:
+
+- `draws`: these very people, asked again. Each varies as their own draws do.
+- `people`: other people like these, asked anew. Resamples whole respondents with all their
+  draws, so that it holds the doubt of `draws` too.
+- `misfit`: as `people`, and the simulation is as far off as it was on items with human answers.
+
+Only the last says anything about real people, and only as far as a new item is like those that
+the misfit was measured on. Knows answer tables; knows nothing of surveys or models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from usersim.errors import EvaluationError
+from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, divide
+from usersim.evaluation.surveys.tables import AnswerTable, CountBy, Item
+from usersim.evaluation.surveys.weights import effective_n
+
+__all__ = ["LEAST_ITEMS", "Covers", "ItemEstimate", "Misfit", "estimate", "misfit", "split_half"]
+
+Covers = Literal["draws", "people", "misfit"]
+"""What an interval allows for."""
+LEAST_ITEMS = 5
+"""Fewer items with human answers say too little of how wrong a simulation is on the next."""
+_RESAMPLES = 2000
+_ENDS = (0.025, 0.975)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """How far simulated figures were from human ones, on items with both.
+
+    Attributes:
+        shares: Root mean square gap of an option's share.
+        means: That of the mean, as a share of the scale's length; NaN without such items.
+        n_items: Items behind `shares`.
+        n_scales: Items behind `means`.
+    """
+
+    shares: float
+    means: float
+    n_items: int
+    n_scales: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemEstimate:
+    """What a population answers to one item.
+
+    Attributes:
+        item: Its key.
+        options: Labels, in order; empty for a number.
+        shares: Share of each option.
+        mean: Of a number or of the points of a scale; None for options without an order.
+        n: Respondents who answered.
+        effective_n: What weights leave of them.
+        covers: What the intervals allow for.
+        simulated: Whether a model answered.
+    """
+
+    item: str
+    options: tuple[str, ...]
+    shares: tuple[Interval, ...]
+    mean: Interval | None
+    n: int
+    effective_n: float
+    covers: Covers
+    simulated: bool
+
+
+def estimate(
+    table: AnswerTable,
+    key: str,
+    *,
+    covers: Covers = "people",
+    by: CountBy = "answers",
+    gaps: Misfit | None = None,
+    seed: int = 0,
+) -> ItemEstimate:
+    """Return the weighted shares and mean of one item, with 95 % intervals.
+
+    Args:
+        table: Who answered what.
+        key: The item.
+        covers: What the intervals allow for.
+        by: Counted answers, or the options' probabilities.
+        gaps: Measured misfit, for `covers="misfit"`.
+        seed: Of the resamples.
+
+    Returns:
+        The estimate.
+
+    Raises:
+        EvaluationError: If nobody answered, if `covers` needs more draws or a misfit, or if the
+            misfit was measured on no item of this kind.
+
+    Example:
+        >>> from usersim.evaluation.surveys.tables import Item
+        >>> tea = Item(key="tea", options=("no", "yes"), ordered=False)
+        >>> answers = {f"p{i}": [{"tea": "yes" if i % 4 else "no"}] for i in range(40)}
+        >>> found = estimate(AnswerTable.of([tea], answers), "tea")
+        >>> found.shares[1].value, found.n
+        (0.75, 40)
+    """
+    item = table.item(key)
+    spread = _spread(item, covers, gaps)
+    told = table.answered(key)
+    if not told.any():
+        raise EvaluationError(f"nobody answered item {key!r}")
+    rng = np.random.default_rng(seed)
+    rows = _rows(table, key, by)[:, told]
+    own = table.weights[told]
+    value = own @ rows.mean(axis=0) / own.sum()
+    drawn = _redrawn(rows, own, rng) if covers == "draws" else _resampled(rows, own, seed)
+    drawn = drawn + spread * rng.standard_t(max(gaps.n_items if gaps else 1, 1), drawn.shape)
+    intervals = [
+        Interval(float(v), *(float(end) for end in np.quantile(drawn[:, k], _ENDS)))
+        for k, v in enumerate(value)
+    ]
+    size = len(item.options)
+    return ItemEstimate(
+        item=key,
+        options=item.options,
+        shares=tuple(_inside(one) for one in intervals[:size]),
+        mean=intervals[-1] if item.scaled else None,
+        n=int(told.sum()),
+        effective_n=effective_n(own),
+        covers=covers,
+        simulated=table.simulated,
+    )
+
+
+def misfit(human: AnswerTable, simulated: AnswerTable, *, by: CountBy = "answers") -> Misfit:
+    """Return how far simulated shares and means were off on the items that both tables hold.
+
+    The humans' own sampling noise is part of it, so that intervals are rather too wide.
+
+    Args:
+        human: What people answered.
+        simulated: What their simulation answered.
+        by: How simulated answers are counted.
+
+    Returns:
+        The root mean square gaps.
+
+    Raises:
+        EvaluationError: If fewer than `LEAST_ITEMS` items with options are shared.
+    """
+    shares: list[float] = []
+    means: list[float] = []
+    held = {item.key for item in simulated.items}
+    for item in human.items:
+        if item.key not in held or not item.options:
+            continue
+        gap = simulated.shares(item.key, by=by) - human.shares(item.key)
+        if not np.isfinite(gap).all():
+            continue
+        shares.append(float((gap**2).mean()))
+        if item.ordered:
+            places = np.arange(len(item.options)) / (len(item.options) - 1)
+            means.append(float((gap @ places) ** 2))
+    if len(shares) < LEAST_ITEMS:
+        raise EvaluationError(
+            f"{len(shares)} items have both human and simulated answers; a misfit needs "
+            f"{LEAST_ITEMS}",
+            hint="add human answers to further items of the same kind",
+        )
+    return Misfit(
+        shares=float(np.sqrt(np.mean(shares))),
+        means=float(np.sqrt(np.mean(means))) if means else float("nan"),
+        n_items=len(shares),
+        n_scales=len(means),
+    )
+
+
+def split_half(table: AnswerTable, *, seed: int = 0) -> tuple[AnswerTable, AnswerTable]:
+    """Return two random halves of the respondents; the first has one more where n is odd.
+
+    Raises:
+        EvaluationError: If there are fewer than two respondents.
+    """
+    n = len(table.respondents)
+    if n < 2:  # noqa: PLR2004 - one person has no halves
+        raise EvaluationError(f"{n} respondents cannot be halved")
+    order = [int(i) for i in np.random.default_rng(seed).permutation(n)]
+    first, second = sorted(order[: (n + 1) // 2]), sorted(order[(n + 1) // 2 :])
+    return (
+        table.keep([table.respondents[i] for i in first]),
+        table.keep([table.respondents[i] for i in second]),
+    )
+
+
+def _rows(table: AnswerTable, key: str, by: CountBy) -> FloatArray:
+    """Return shares of the options and last the value, of each draw and respondent.
+
+    A draw that is missing beside others counts as their mean. Shape `(draws, n, K + 1)`.
+    """
+    item = table.item(key)
+    size = len(item.options)
+    values = table.draws(key)
+    if by == "probabilities" and key in table.probabilities:
+        mass = table.probabilities[key][None]
+        rows = np.concatenate([mass, (mass @ np.arange(size) + item.start)[..., None]], axis=2)
+    else:
+        hits = (values[:, :, None] == np.arange(size)).astype(np.float64)
+        rows = np.concatenate([hits, (values + (item.start if size else 0))[..., None]], axis=2)
+        rows[~np.isfinite(values)] = np.nan
+    told = np.isfinite(rows)
+    count = told.sum(axis=0)
+    total = np.where(told, rows, 0.0).sum(axis=0)
+    filler = divide(total, count.astype(np.float64))
+    return np.where(told, rows, filler)
+
+
+def _resampled(rows: FloatArray, weights: FloatArray, seed: int) -> FloatArray:
+    """Return the weighted means in resamples of respondents. Shape `(b, K + 1)`."""
+    names = [str(i) for i in range(rows.shape[1])]
+    drawn = Resampling.of(names, names, resamples=_RESAMPLES, seed=seed).weights * weights
+    return drawn @ rows.mean(axis=0) / drawn.sum(axis=1, keepdims=True)
+
+
+def _redrawn(rows: FloatArray, weights: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return the weighted means under other draws of the same respondents. Shape `(b, K + 1)`.
+
+    By the normal approximation, each respondent's draws varying as their own do.
+
+    Raises:
+        EvaluationError: If there is one draw only.
+    """
+    draws, _, size = rows.shape
+    if draws < 2:  # noqa: PLR2004 - one draw does not vary
+        raise EvaluationError(
+            "one draw of each respondent does not say how much draws differ",
+            hint="simulate the survey under several seeds and give all the results",
+        )
+    own = weights / weights.sum()
+    spread = np.sqrt((own**2) @ rows.var(axis=0, ddof=1) / draws)
+    return own @ rows.mean(axis=0) + spread * rng.standard_normal((_RESAMPLES, size))
+
+
+def _spread(item: Item, covers: Covers, gaps: Misfit | None) -> FloatArray:
+    """Return the misfit of each share and last of the mean. Shape `(K + 1,)`.
+
+    Raises:
+        EvaluationError: If it is needed and not known.
+    """
+    size = len(item.options)
+    if covers != "misfit":
+        return np.zeros(size + 1)
+    if gaps is None:
+        raise EvaluationError(
+            "an interval that covers misfit needs to know it",
+            hint="give gaps=misfit(human, simulated), measured on items with human answers",
+        )
+    if not item.options or (item.ordered and gaps.n_scales < LEAST_ITEMS):
+        raise EvaluationError(
+            f"the misfit of item {item.key!r} is not known: it was measured on {gaps.n_items} "
+            f"items with options, {gaps.n_scales} of them with a mean",
+            hint=f"measure it on {LEAST_ITEMS} items of the same kind",
+        )
+    return np.array([gaps.shares] * size + [gaps.means * (size - 1) if item.ordered else 0.0])
+
+
+def _inside(one: Interval) -> Interval:
+    return Interval(one.value, max(one.low, 0.0), min(one.high, 1.0))

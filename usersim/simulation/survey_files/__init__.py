@@ -1,0 +1,29 @@
+"""Surveys as files of other programs: instruments in, results out."""
+
+from usersim.simulation.survey_files.answers import read_answers
+from usersim.simulation.survey_files.codebooks import codebook_of
+from usersim.simulation.survey_files.frames import Shape, to_csv, to_frame, to_parquet
+from usersim.simulation.survey_files.notes import Note, SurveyImport
+from usersim.simulation.survey_files.qsf import read_qsf
+from usersim.simulation.survey_files.qualtrics_csv import (
+    PERSONAL,
+    QualtricsAnswers,
+    read_qualtrics_csv,
+)
+from usersim.simulation.survey_files.spss import to_spss
+
+__all__ = [
+    "PERSONAL",
+    "Note",
+    "QualtricsAnswers",
+    "Shape",
+    "SurveyImport",
+    "codebook_of",
+    "read_answers",
+    "read_qsf",
+    "read_qualtrics_csv",
+    "to_csv",
+    "to_frame",
+    "to_parquet",
+    "to_spss",
+]

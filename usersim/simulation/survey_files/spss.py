@@ -1,0 +1,123 @@
+"""Results as an SPSS file (`.sav`): codes, with labels for every variable and value.
+
+Refusals are user-missing values. Knows results and pyreadstat; knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+from usersim.errors import MissingDependencyError, SurveyFileError, boundary
+from usersim.simulation.survey import (
+    Budget,
+    LikertScale,
+    NumberQuestion,
+    OpenText,
+    Ranking,
+    SurveyQuestion,
+    SurveyResults,
+    codes_of,
+    column_of,
+)
+from usersim.simulation.survey_files.frames import to_frame
+
+__all__ = ["to_spss"]
+
+_LONGEST_LABEL = 250
+"""Of a variable, in bytes; SPSS takes 255."""
+_LONGEST_VALUE_LABEL = 115
+"""Of a value, in bytes; SPSS takes 120."""
+_MOST_MISSING = 3
+"""Missing values of a variable that SPSS takes."""
+_MARK = "All answers are simulated by a model; none was given by a person (usersim)."
+
+
+def to_spss(
+    results: SurveyResults, path: str | Path, *, weights: Mapping[str, float] | None = None
+) -> Path:
+    """Write results as an SPSS file: a row per respondent, codes with value labels.
+
+    Args:
+        results: What was simulated.
+        path: The file, ending with `.sav`; replaced if it is there.
+        weights: Of each respondent, for a variable `weight`.
+
+    Returns:
+        The file.
+
+    Raises:
+        MissingDependencyError: If pandas or pyreadstat is not installed.
+        SurveyFileError: If it cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".sav":
+        raise SurveyFileError(f"an SPSS file ends with .sav, got {str(path)!r}")
+    try:
+        write = cast("Callable[..., None]", importlib.import_module("pyreadstat").write_sav)
+    except ImportError:
+        raise MissingDependencyError("pyreadstat", extra="spss", why="an SPSS file") from None
+    frame = to_frame(results, "wide", codes=True, weights=weights)
+    marks = {"respondent": "Simulated person", "simulated": _MARK, "weight": "Weight"}
+    values: dict[str, dict[float, str]] = {"simulated": {1.0: "simulated by a model"}}
+    columns = [
+        (column_of(question, item), question, item)
+        for question in results.survey.all_questions
+        for item in question.items
+    ]
+    for column, question, _ in columns:
+        values |= {column: codes} if (codes := _codes(question)) else {}
+        if isinstance(question, OpenText):
+            frame[column] = frame[column].fillna("").astype(str)
+        else:
+            frame[column] = frame[column].astype("float64")
+    frame["simulated"] = 1.0
+    partial = target.with_name(target.name + ".partial")
+    with boundary(SurveyFileError, f"writing {str(path)!r} as an SPSS file"):
+        write(
+            frame,
+            str(partial),
+            file_label=_cut(f"SIMULATED: {results.survey.title}", 60),
+            column_labels={name: marks[name] for name in marks if name in frame}
+            | {column: _label(question, item) for column, question, item in columns},
+            variable_value_labels=values,
+            missing_ranges={
+                column: _refusals(question)[:_MOST_MISSING]
+                for column, question, _ in columns
+                if _refusals(question) and not isinstance(question, OpenText)
+            },
+            note=_MARK,
+        )
+        os.replace(partial, target)  # noqa: PTH105 - the atomic call, by its own name
+    return target
+
+
+def _label(question: SurveyQuestion, item: str) -> str:
+    return _cut(f"{question.text} - {item}" if item else question.text)
+
+
+def _codes(question: SurveyQuestion) -> dict[float, str]:
+    """Return the label of each code; of numbers only the refusals have one."""
+    codes = codes_of(question)
+    if isinstance(question, NumberQuestion | OpenText | Ranking | Budget):
+        codes = {label: codes[label] for label in question.refusal}
+    ends: dict[str, str] = {}
+    if isinstance(question, LikertScale) and question.low:
+        first, last = question.options[0], question.options[-1]
+        ends = {first: f"{first} ({question.low})", last: f"{last} ({question.high})"}
+    return {
+        float(code): _cut(ends.get(label, label), _LONGEST_VALUE_LABEL)
+        for label, code in codes.items()
+    }
+
+
+def _refusals(question: SurveyQuestion) -> list[float]:
+    return [float(code) for label, code in codes_of(question).items() if label in question.refusal]
+
+
+def _cut(text: str, longest: int = _LONGEST_LABEL) -> str:
+    """Return a text on one line of at most so many bytes, whole characters."""
+    return " ".join(text.split()).encode("utf-8", "replace")[:longest].decode("utf-8", "ignore")

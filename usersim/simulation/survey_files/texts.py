@@ -1,0 +1,84 @@
+"""Texts of a foreign instrument as plain ones: no markup, no braces, names that are identifiers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container
+from html.parser import HTMLParser
+
+from usersim.simulation.survey.base import RESERVED
+
+__all__ = ["identifier", "plain_text"]
+
+_BREAKS = {"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4"}
+_HIDDEN = {"script", "style"}
+_LONGEST_ID = 60
+
+
+class _Words(HTMLParser):
+    """Collects what a reader of a page sees."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's signature
+        """Begin a line at a block, and hide what no reader sees."""
+        self._hidden += tag in _HIDDEN
+        if tag in _BREAKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        """End what was hidden."""
+        self._hidden -= tag in _HIDDEN and self._hidden > 0
+
+    def handle_data(self, data: str) -> None:
+        """Keep text."""
+        if not self._hidden:
+            self.parts.append(data)
+
+
+def plain_text(source: object) -> str:
+    r"""Return HTML as plain text; double braces are pulled apart, since they are placeholders.
+
+    Example:
+        >>> plain_text("<b>How</b>&nbsp;old<br>are you?")
+        'How old\nare you?'
+    """
+    words = _Words()
+    words.feed(str(source or ""))
+    words.close()
+    text = "".join(words.parts).replace("\xa0", " ")
+    lines = [" ".join(line.split()) for line in text.split("\n")]
+    joined = re.sub(r"\n{2,}", "\n", "\n".join(lines)).strip()
+    return re.sub(r"\{(?=\{)|\}(?=\})", lambda m: f"{m[0]} ", joined)
+
+
+def identifier(wanted: str, taken: Container[str], *, prefix: str = "q") -> str:
+    """Return a name that begins with a letter, holds no other signs, and is not taken.
+
+    Args:
+        wanted: What it is called in the source.
+        taken: Names in use, in lower case.
+        prefix: Put before what begins with something else.
+
+    Returns:
+        The name.
+
+    Example:
+        >>> identifier("Q1.2 age", {"q1_2_age"})
+        'Q1_2_age_2v'
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", wanted).strip("_")[:_LONGEST_ID] or prefix
+    if not name[0].isalpha() or name.lower() in RESERVED:
+        name = f"{prefix}_{name}"
+    return _free(name, lambda one: one.lower() in taken)
+
+
+def _free(name: str, taken: Callable[[str], bool]) -> str:
+    number, found = 1, name
+    while taken(found):
+        number += 1
+        found = f"{name}_{number}v"
+    return found

@@ -1,0 +1,99 @@
+"""Items of a survey, rectified: who has both answers, who only a simulated one.
+
+Knows answer tables; the statistics are those of `usersim.evaluation.surveys.rectify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from usersim.errors import EvaluationError
+from usersim.evaluation.bootstrap import FloatArray
+from usersim.evaluation.surveys import (
+    AnswerTable,
+    CountBy,
+    Item,
+    Rectified,
+    rectify_mean,
+    rectify_shares,
+)
+
+__all__ = ["RectifiedItem", "rectified"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RectifiedItem:
+    """One item of a survey, rectified by human answers.
+
+    Attributes:
+        item: What was asked.
+        figures: One per option, or the one mean of a number.
+    """
+
+    item: Item
+    figures: tuple[Rectified, ...]
+
+    def __str__(self) -> str:
+        names = self.item.options or ("mean",)
+        pairs = zip(names, self.figures, strict=True)
+        return "\n".join(f"{name}: {one.estimate} (humans: {one.classical})" for name, one in pairs)
+
+
+def rectified(
+    simulated: AnswerTable,
+    human: AnswerTable,
+    *,
+    columns: Sequence[str] | None = None,
+    by: CountBy = "probabilities",
+) -> list[RectifiedItem]:
+    """Rectify items; people who are in both tables by their ids are the humans.
+
+    Args:
+        simulated: Simulated answers of everybody, with the weights of the population.
+        human: Human answers of some of them.
+        columns: Items; None takes all that the humans answered.
+        by: What is used of the simulation.
+
+    Returns:
+        One entry per item.
+
+    Raises:
+        EvaluationError: If nobody is in both, or too few answered an item.
+    """
+    shared = sorted(set(human.respondents) & set(simulated.respondents))
+    if not shared:
+        raise EvaluationError(
+            "no respondent of the human sample is in the population",
+            hint="rectifying pairs a person's own answer with the simulated one: give user ids",
+        )
+    real = human.keep(shared)
+    chosen = columns or [item.key for item in real.items if real.answered(item.key).any()]
+    return [_rectified(simulated, real, column, by) for column in chosen]
+
+
+def _rectified(
+    simulated: AnswerTable, human: AnswerTable, column: str, by: CountBy
+) -> RectifiedItem:
+    item = simulated.item(column)
+    guess, truth = _rows(simulated, item, by), _rows(human, item, "answers")
+    place = {person: row for row, person in enumerate(human.respondents)}
+    own = np.array([place.get(person, -1) for person in simulated.respondents])
+    told, answered = np.isfinite(guess.sum(axis=1)), np.isfinite(truth.sum(axis=1))
+    paired = told & (own >= 0) & answered[own]
+    others = told & ~paired
+    rows = truth[own[paired]], guess[paired], guess[others]
+    weights = {
+        "human_weights": simulated.weights[paired],
+        "simulated_weights": simulated.weights[others],
+    }
+    if item.options:
+        return RectifiedItem(item=item, figures=rectify_shares(*rows, **weights))
+    first, second, third = (part[:, 0] for part in rows)
+    return RectifiedItem(item=item, figures=(rectify_mean(first, second, third, **weights),))
+
+
+def _rows(table: AnswerTable, item: Item, by: CountBy) -> FloatArray:
+    return table.mass(item.key, by=by) if item.options else table.means(item.key)[:, None]
