@@ -81,6 +81,7 @@ def _configuration() -> str:
         _table("The engine in this process", config.EngineConfig),
         _table("vLLM", config.VllmConfig),
         _table("A server", config.RemoteConfig),
+        _table("The endpoint", config.ServerConfig),
     ]
     return "\n\n".join([*tables, *engines])
 

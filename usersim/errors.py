@@ -28,7 +28,8 @@
     │  ├─ NoTrainingDataError
     │  └─ DivergedError              NaN or exploding loss; the last good checkpoint is kept
     ├─ ArtifactError                 a saved simulator or adapter folder is incomplete or altered
-    └─ EvaluationError
+    ├─ EvaluationError
+    └─ RefusedRequestError           the endpoint does not do what a request asks; knows its status
 
 Four rules hold everywhere:
 
@@ -69,6 +70,7 @@ __all__ = [
     "ModelLoadError",
     "NoTrainingDataError",
     "PromptError",
+    "RefusedRequestError",
     "RefusedRowsError",
     "ScoringError",
     "TrainingError",
@@ -260,6 +262,33 @@ class ArtifactError(UsersimError):
 
 class EvaluationError(UsersimError):
     """An evaluation cannot be run or its numbers cannot be trusted."""
+
+
+class RefusedRequestError(UsersimError):
+    """The endpoint does not do what a request asks.
+
+    Attributes:
+        status: HTTP status of the reply.
+        code: What went wrong, one word for programs.
+        param: The part of the request that is meant; None for all of it.
+        retry_after: Seconds after which the same request may succeed; None if it never will.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        status: int = 400,
+        param: str | None = None,
+        retry_after: int | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
 
 
 @contextmanager

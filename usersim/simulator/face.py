@@ -283,7 +283,8 @@ class UserSimulator:
             self.use_adapter(measured.adapters["recon_select"])
         return measured
 
-    def _asker(self) -> Asker:
+    def asker(self) -> Asker:
+        """Return what puts questions to the people, as they would be answered now."""
         return Asker.of(self.corpus, self.config, self._histories, self.adapter, self._kept)
 
     def respond(
@@ -335,7 +336,7 @@ class UserSimulator:
             ConfigError: If `user_id` lists another number of people than contexts.
         """
         people = self._people.each(user_id, len(contexts))
-        return self._asker().ask(
+        return self.asker().ask(
             self.engine, people, contexts, seed=seed, explain=explain, progress=progress
         )
 
@@ -371,7 +372,7 @@ class UserSimulator:
         return self._runner(None, CHUNK).cost(requests)
 
     def _runner(self, seed: int | None, chunk: int) -> Runner:
-        traces, asker = self._traces, self._asker()
+        traces, asker = self._traces, self.asker()
         return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
 
     async def arespond(self, context: Context, **how: Unpack[Asked]) -> Answer:
@@ -393,7 +394,7 @@ class UserSimulator:
             Pieces; see `respond` for the arguments.
         """
         question = as_question(context, options=options, kind=kind)
-        item = self._asker().item(self._people.one(user_id), question, seed=seed)
+        item = self.asker().item(self._people.one(user_id), question, seed=seed)
         yield from stream_answer(
             self.engine, item, config=self.config.simulation, history=self.config.history
         )
