@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from usersim.config import ServerConfig, SimulationConfig
 from usersim.corpus import Response
+from usersim.engines import ChatPrompt
 from usersim.errors import (
     CapabilityError,
     ContextLengthError,
@@ -201,9 +202,8 @@ class Answering:
             self._note(error)
             raise
         self.metrics.answer("answered")
-        yield await asyncio.to_thread(
-            self._tokens, item, reasoning=texts["reasoning"], action=texts["action"]
-        )
+        prompt = item.prompt(self._asker(asked.simulation).config.history)
+        yield await asyncio.to_thread(self._tokens, prompt, **texts)
 
     async def _items(self, asked: Asked) -> list[RespondItem]:
         await self.check_person(asked.user_id)
@@ -240,8 +240,8 @@ class Answering:
             self._keep([one for one in kept if one is not None])
         failures = {failure.index: failure for failure in batch.failures}
         return [
-            Counted(answer or failures[at], self._counted(item, answer))
-            for at, (item, answer) in enumerate(zip(items, batch.items, strict=True))
+            Counted(answer or failures[at], self._counted(answer))
+            for at, answer in enumerate(batch.items)
         ]
 
     def _drawn(
@@ -269,17 +269,16 @@ class Answering:
             self.metrics.unkept(1)
             logger.warning("an answer was given and not stored: %s", error)
 
-    def _counted(self, item: RespondItem, answer: Answer | None) -> Tokens:
+    def _counted(self, answer: Answer | None) -> Tokens:
         if answer is None:
             return Tokens(prompt=0, reasoning=0, action=0)
         reasoning = "\n".join(drawn.reasoning for drawn in answer.trace.drawn)
-        return self._tokens(item, reasoning=reasoning, action=answer.action_text)
+        return self._tokens(answer.trace.prompt, reasoning=reasoning, action=answer.action_text)
 
-    def _tokens(self, item: RespondItem, *, reasoning: str, action: str) -> Tokens:
+    def _tokens(self, prompt: ChatPrompt, *, reasoning: str, action: str) -> Tokens:
         count = self._engine.count_tokens
-        history = self._asker(self.simulation).config.history
         found = Tokens(
-            prompt=sum(count(content) for _, content in item.prompt(history)),
+            prompt=sum(count(content) for _, content in prompt),
             reasoning=count(reasoning) if reasoning else 0,
             action=count(action),
         )

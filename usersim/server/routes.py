@@ -6,7 +6,7 @@ Knows FastAPI; what is said by whom is decided elsewhere.
 from __future__ import annotations
 
 import asyncio
-import logging
+import json
 from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import aclosing
 from typing import Annotated, TypeVar
@@ -16,7 +16,7 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from usersim.config import ServerConfig
-from usersim.errors import UsersimError
+from usersim.errors import RefusedRequestError, UsersimError
 from usersim.server.answering import Answering, Counted
 from usersim.server.asked import Asked, model_of, read_request, user_of
 from usersim.server.metrics import METRICS_TYPE
@@ -25,8 +25,6 @@ from usersim.server.replies import Reply
 from usersim.server.wire import ChatCompletion, ChatRequest, ErrorReply, Health, Model, ModelList
 
 __all__ = ["endpoint_router"]
-
-logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -164,6 +162,7 @@ class _Paths:
         The action stands in `content`, the reasoning before it in `reasoning_content` and
         `reasoning`. See the how-to page on serving people for roles, closed questions and limits.
         """
+        _check_text(await request.body())
         asked = read_request(
             body,
             server=self._config,
@@ -213,6 +212,23 @@ class _Paths:
                     yield chunk
 
         return _events(rest())
+
+
+def _check_text(body: bytes) -> None:
+    """Check that every text of a body is one: JSON can spell half a character.
+
+    Raises:
+        RefusedRequestError: If there is one.
+    """
+    if b"\\ud" not in body.lower():
+        return
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start : error.start + 1])
+        raise RefusedRequestError(
+            f"the body holds half a surrogate pair, {half}", code="invalid_text"
+        ) from error
 
 
 def _model(user_id: str) -> dict[str, object]:

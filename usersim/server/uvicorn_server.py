@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,12 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         self.began.set()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain, then end as uvicorn does."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Drain and end; Ctrl-C once more ends at once.
+
+        Unlike uvicorn's own, it does not raise the signal again afterwards: whoever called
+        `serve` has a store and a model to close.
+        """
         self._answering.drain()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
