@@ -252,19 +252,22 @@ def test_answers_are_kept_unless_told_otherwise() -> None:
 
 @pytest.mark.model
 def test_the_embedded_model_is_served(embedded_model: Path) -> None:
-    """A real model answers an open question, streams one, and scores a closed one."""
-    asked = {"model": "user:ada", "messages": TEA, "seed": 1, "max_tokens": 64}
+    """A real model answers through the endpoint as it does directly, and streams what it thinks."""
+    options = ["tea", "coffee"]
     with (
         UserSimulator.from_corpus(person("ada"), config="tiny") as sim,
         serving(sim) as url,
-        openai.OpenAI(base_url=url, api_key="unused") as client,
+        openai.OpenAI(base_url=url, api_key="unused", max_retries=0) as client,
     ):
-        whole = client.chat.completions.create(**asked).choices[0].message
-        chunks = list(client.chat.completions.create(**asked, stream=True))
-        closed = client.chat.completions.create(
-            **asked, extra_body={"x_usersim": {"options": ["tea", "coffee"]}}
-        )
-    assert whole.content
-    streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-    assert streamed == whole.content
-    assert closed.choices[0].message.content in {"tea", "coffee"}
+        asked = {"model": "user:ada", "messages": TEA, "seed": 1}
+        with client.chat.completions.create(**asked, stream=True) as chunks:
+            live = "".join(
+                getattr(next(chunks).choices[0].delta, "reasoning", "") for _ in range(4)
+            )
+        extension = {"x_usersim": {"options": options}}
+        choice = client.chat.completions.create(**asked, extra_body=extension).choices[0]
+        direct = sim.respond(TEA[0]["content"], options=options, seed=1)
+    assert live
+    assert choice.message.content == direct.action
+    assert choice.message.reasoning == direct.reasoning
+    assert choice.x_usersim["probabilities"] == pytest.approx(dict(direct.probabilities), abs=1e-4)

@@ -322,6 +322,7 @@ def test_too_many_messages_are_refused() -> None:
         {"temperature": float("nan")},
         {"messages": []},
         {"messages": [{"role": "tool", "content": "x"}]},
+        {"messages": [{"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
         {"messages": [{"role": "user", "content": "x", "name": "a\nMe"}]},
     ],
@@ -330,6 +331,13 @@ def test_what_is_not_listed_is_no_request(fields: dict[str, object]) -> None:
     """Nothing is ignored in silence: an unknown or unusable field is an error."""
     with pytest.raises(ValidationError):
         request(**fields)
+
+
+def test_marks_on_messages_are_not_read() -> None:
+    """Testbeds mark turns with ids and send earlier reasoning back: neither reaches the person."""
+    marked = {"trace_id": "1", "reasoning": "secret", "reasoning_content": "secret"}
+    asked = read(messages=[{"role": "user", "content": "Tea?", "tool_calls": [], **marked}])
+    assert asked.question.context == (Message("Tea?"),)
 
 
 def test_the_callers_bookkeeping_is_ignored() -> None:

@@ -49,6 +49,8 @@ class _Strict(BaseModel):
 class TextPart(_Strict):
     """A part of a message; only text can be shown to a simulated person."""
 
+    model_config = ConfigDict(extra="ignore", strict=True)
+
     type: Literal["text"]
     text: str
 
@@ -56,20 +58,20 @@ class TextPart(_Strict):
 class ChatMessage(_Strict):
     """One message of the conversation.
 
-    The fields after `name` are what clients send back of earlier replies. Reasoning is not read:
-    a person is not shown their earlier thoughts. The others must be empty.
+    Further fields of a message are not read: reasoning of earlier replies, since a person is not
+    shown their earlier thoughts, and the marks that clients and testbeds put on turns. Those
+    that would have to be shown and cannot be must be empty.
     """
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
     name: Annotated[str, Field(max_length=64, pattern=r"^[^\r\n]+$")] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
     refusal: None = None
     audio: None = None
     function_call: None = None
     tool_calls: Annotated[list[None], Field(max_length=0)] | None = None
-    annotations: Annotated[list[None], Field(max_length=0)] | None = None
 
     @property
     def text(self) -> str:
