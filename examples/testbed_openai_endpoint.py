@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from openai import OpenAI
-from openai.types.chat import ChatCompletionMessageParam
+from openai import OpenAI  # noqa: TID253 - an example loads what it shows
+from openai.types.chat import ChatCompletionMessageParam  # noqa: TID253
 
 from usersim import UserSimulator
 from usersim.server import serving

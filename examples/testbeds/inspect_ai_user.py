@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import sys
 
-from inspect_ai import Task, eval as run_eval
+from inspect_ai import Task
+from inspect_ai import eval as run_eval
 from inspect_ai.dataset import Sample
 from inspect_ai.model import (
     ChatMessage,
@@ -63,7 +64,7 @@ def talk(user: Model, turns: int = TURNS) -> Solver:
 def was_polite() -> Scorer:
     """Whether the model under test was sorry: what a testbed measures is its own affair."""
 
-    async def score(state: TaskState, target: Target) -> Score:
+    async def score(state: TaskState, target: Target) -> Score:  # noqa: ARG001 - inspect's
         said = [m.text for m in state.messages if isinstance(m, ChatMessageAssistant)]
         return Score(value=any("sorry" in text.lower() for text in said), answer=said[-1])
 

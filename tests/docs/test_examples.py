@@ -12,6 +12,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SAID = {
     "quickstart": ("rows read", "Brought back from disk", "lake"),
     "survey_respondents": ("noor", "Mountains or sea?", "same answers: True"),
+    "testbed_openai_endpoint": ("user:ines", "assistant: Hello", "(thinks:", "simulated: True"),
     "train_and_evaluate": ("Recon-Select", "B4e random of eligible", "Log score"),
     "chat_log": ("messages", "held_out: after 'We have a new pickup", "[reasoning]", "[action]"),
 }

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tests.fixtures.endpoint import PEOPLE, ask, chat, echoing, served
 from tests.fixtures.people import engine, person
-from usersim import ServerConfig, UserSimulator
+from usersim import PipelineConfig, ServerConfig, SimulationConfig, UserSimulator
 from usersim.server import serving
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed")
@@ -254,8 +254,10 @@ def test_answers_are_kept_unless_told_otherwise() -> None:
 def test_the_embedded_model_is_served(embedded_model: Path) -> None:
     """A real model answers through the endpoint as it does directly, and streams what it thinks."""
     options = ["tea", "coffee"]
+    brief = SimulationConfig(traces=1, max_reasoning_tokens=16)
+    config = PipelineConfig.preset("tiny").model_copy(update={"simulation": brief})
     with (
-        UserSimulator.from_corpus(person("ada"), config="tiny") as sim,
+        UserSimulator.from_corpus(person("ada"), config=config) as sim,
         serving(sim) as url,
         openai.OpenAI(base_url=url, api_key="unused", max_retries=0) as client,
     ):
