@@ -25,7 +25,7 @@ EXTRAS := local,parquet,postgres,report,metrics,server,tensorboard
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast test-vllm test-testbeds vllm bench-vllm check lint types imports docs wheel-test bench format clean python
+.PHONY: help demo test test-all test-fast test-vllm testbeds vllm bench-vllm check lint types imports docs wheel-test bench format clean python
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -42,13 +42,10 @@ test-all: $(VENV)/.test  ## Run every test: also the pages and examples on the r
 test-fast: $(VENV)/.test  ## Run the tests that need no real model
 	$(BIN)/python -m pytest -m "not model and not slow and not postgres and not vllm" $(PYTEST_ARGS)
 
-test-test-testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
-	$(TESTBEDS)/bin/python -m pytest tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
-
-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
+test-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
 	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS)
 
-test-testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
+testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
 	$(TESTBEDS)/bin/python -m pytest tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
 
 vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
@@ -82,10 +79,7 @@ bench: $(VENV)/.test  ## Run every benchmark that needs no vLLM, one after the o
 	@set -e; for file in benchmarks/bench_*.py; do \
 	  echo "== $$file"; $(BIN)/python "$$file"; done
 
-bench-test-testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
-	$(TESTBEDS)/bin/python -m pytest tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
-
-vllm: $(VLLM)/.test  ## Run the benchmarks of vLLM, one after the other
+bench-vllm: $(VLLM)/.test  ## Run the benchmarks of vLLM, one after the other
 	@set -e; for file in benchmarks/on_vllm/bench_*.py; do \
 	  echo "== $$file"; $(VLLM)/bin/python "$$file"; done
 

@@ -1,4 +1,4 @@
-"""Testbeds that ask a user model by base URL, against the endpoint: `make test-testbeds`.
+"""Testbeds that ask a user model by base URL, against the endpoint: `make testbeds`.
 
 Each runs in a process of its own, as a reader runs the example.
 """
@@ -24,7 +24,7 @@ ENOUGH = 240
 def needs(module: str) -> None:
     """Skip where a testbed is not installed."""
     if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed: make test-testbeds")
+        pytest.skip(f"{module} is not installed: make testbeds")
 
 
 def run(folder: Path, *arguments: str) -> str:
