@@ -46,7 +46,7 @@ test-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
 	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS)
 
 testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
-	$(TESTBEDS)/bin/python -m pytest tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
+	$(TESTBEDS)/bin/python -m pytest -p no:asyncio tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
 
 vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
 	@echo "ready: $(VLLM)/bin/usersim"

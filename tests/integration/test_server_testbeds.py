@@ -29,7 +29,7 @@ def needs(module: str) -> None:
 
 def run(folder: Path, *arguments: str) -> str:
     """Run a program in an empty folder; return what it printed."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: PLW1510 - checked below, with what was said
         [sys.executable, *arguments],
         cwd=folder,
         env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
@@ -42,7 +42,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def test_inspect_ai_talks_with_a_simulated_user(tmp_path: Path) -> None:
-    """inspect-ai's own loop asks the endpoint; the trace never reaches the model under test."""
+    """A loop of inspect-ai asks the endpoint; the trace never reaches the model under test."""
     needs("inspect_ai")
     with served(engine(action="where is it then")) as url:
         said = run(tmp_path, str(EXAMPLES / "inspect_ai_user.py"), url, "ada")
@@ -52,7 +52,7 @@ def test_inspect_ai_talks_with_a_simulated_user(tmp_path: Path) -> None:
 
 
 def test_langwatch_scenario_talks_with_a_simulated_user(tmp_path: Path) -> None:
-    """scenario's own user simulator agent asks the endpoint, flipped, through litellm."""
+    """The user simulator agent of scenario asks the endpoint, flipped, through litellm."""
     needs("scenario")
     own = engine(action="where is it then")
     with served(own) as url:
@@ -81,7 +81,7 @@ except litellm.NotFoundError as error:
 
 
 def test_litellm_asks_in_every_way(tmp_path: Path) -> None:
-    """litellm reads replies, streams, the trace and errors."""
+    """Replies, streams, the trace and errors come through litellm."""
     needs("litellm")
     with served() as url:
         said = run(tmp_path, "-c", LITELLM, url)
