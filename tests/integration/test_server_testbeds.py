@@ -67,6 +67,7 @@ def test_langwatch_scenario_talks_with_a_simulated_user(tmp_path: Path) -> None:
 
 LITELLM = """
 import asyncio, litellm, sys
+litellm.suppress_debug_info = True
 how = dict(model="openai/user:bo", api_base=sys.argv[1], api_key="unused")
 how["messages"] = [{"role": "user", "content": "Tea, number 4?"}]
 one = litellm.completion(**how, seed=3).choices[0].message

@@ -137,6 +137,15 @@ def test_what_was_taken_back_is_never_asked() -> None:
     assert answer.batches == [["first"], ["kept"]]
 
 
+def test_several_workers_share_the_queue_and_none_is_lost() -> None:
+    """A worker whose batch another one took goes on waiting: all are there at the end."""
+    with batcher(names, workers=4, batch=2) as queue:
+        for wave in range(8):
+            futures = [queue.submit(Job(items(f"{wave}-{n}"), COLD)) for n in range(3)]
+            assert [f.result(5) for f in futures] == [[f"{wave}-{n}"] for n in range(3)]
+        assert all(thread.is_alive() for thread in queue._threads)
+
+
 def test_one_requests_fault_is_not_the_others() -> None:
     """A fault that would come again is looked for alone; the others get their answers."""
 
@@ -150,6 +159,21 @@ def test_one_requests_fault_is_not_the_others() -> None:
         with pytest.raises(ScoringError, match="'bad'"):
             bad.result(5)
         assert (good.result(5), fine.result(5)) == (["good"], ["fine"])
+
+
+def test_a_defect_fails_its_batch_and_not_its_worker() -> None:
+    """Whatever an answer raises becomes an error of the request, and the next one is answered."""
+    faults = [ValueError("a defect")]
+
+    def defective(config: SimulationConfig, asked: Sequence[RespondItem]) -> list[str]:
+        if faults:
+            raise faults.pop()
+        return names(config, asked)
+
+    with batcher(defective) as queue:
+        with pytest.raises(EngineError, match="ValueError: a defect"):
+            queue.submit(Job(items("a"), COLD)).result(5)
+        assert queue.submit(Job(items("b"), COLD)).result(5) == ["b"]
 
 
 @pytest.mark.parametrize("error", [EngineUnavailableError("gone"), MemoryError()])

@@ -16,7 +16,7 @@ from usersim.server.schema import Form, form_of_schema, form_of_space
 from usersim.server.wire import ChatRequest, Extension, JsonSchemaFormat
 from usersim.types import FreeText, Question, action_space, is_closed
 
-__all__ = ["MODEL_PREFIX", "Asked", "model_of", "read_request"]
+__all__ = ["MODEL_PREFIX", "Asked", "model_of", "read_request", "user_of"]
 
 MODEL_PREFIX = "user:"
 _SEED_BITS = 53

@@ -16,7 +16,13 @@ from itertools import groupby
 from typing import Generic, NoReturn, TypeVar
 
 from usersim.config import SimulationConfig
-from usersim.errors import EngineUnavailableError, RefusedRequestError, UsersimError
+from usersim.errors import (
+    EngineError,
+    EngineUnavailableError,
+    RefusedRequestError,
+    UsersimError,
+    boundary,
+)
 from usersim.simulation import RespondItem
 
 __all__ = ["Batcher", "Job", "draining", "refuse_busy", "refuse_draining"]
@@ -171,11 +177,9 @@ class Batcher(Generic[Result]):
 
     def _take(self) -> list[Job[Result]]:
         """Return the next batch; none once the batcher is closed."""
+        taken: list[Job[Result]] = []
         with self._changed:
-            while not self._queue and not self._closed:
-                self._changed.wait()
-            self._gather()
-            taken: list[Job[Result]] = []
+            self._await_jobs()
             room = self._batch
             while self._queue and (not taken or len(self._queue[0].items) <= room):
                 job = self._queue.popleft()
@@ -183,6 +187,15 @@ class Batcher(Generic[Result]):
                 room -= len(job.items)
                 self._waiting -= len(job.items)
             return taken
+
+    def _await_jobs(self) -> None:
+        """Wait until there is a batch to take, or the end."""
+        while not self._closed:
+            while not self._queue and not self._closed:
+                self._changed.wait()
+            self._gather()
+            if self._queue:  # otherwise another thread took what this one gathered for
+                return
 
     def _gather(self) -> None:
         """Wait until the queue fills a batch or no longer grows."""
@@ -205,7 +218,8 @@ class Batcher(Generic[Result]):
         items = [item for job in jobs for item in job.items]
         started = time.perf_counter()
         try:
-            results = iter(self._answer(jobs[0].config, items))
+            with boundary(EngineError, "answering a batch"):
+                results = iter(self._answer(jobs[0].config, items))
         except UsersimError as error:
             self._failed(jobs, error)
             return
