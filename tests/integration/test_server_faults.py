@@ -172,6 +172,21 @@ def test_a_key_is_asked_for_everywhere_but_for_health(caplog: pytest.LogCaptureF
     assert KEY not in caplog.text
 
 
+def test_further_pages_stand_behind_the_same_door() -> None:
+    """A router that is given to the application asks for the key too, and is counted."""
+    from fastapi import APIRouter
+
+    router = APIRouter()
+    router.add_api_route("/pages/{name}", lambda name: {"page": name}, methods=["GET"])
+    with served(key=KEY, routers=[router]) as url:
+        page = url.removesuffix("/v1") + "/pages/ada"
+        assert ask(page).status == 401
+        right = {"authorization": f"Bearer {KEY}"}
+        assert ask(page, headers=right).json == {"page": "ada"}
+        figures = ask(url.removesuffix("/v1") + "/metrics", headers=right).body
+    assert b'usersim_requests_total{method="GET",route="/pages/{name}",status="200"} 1.0' in figures
+
+
 def test_a_page_of_another_origin_gets_nothing(base_url: str) -> None:
     """Neither a name that was pointed at this machine nor a foreign page may speak with it."""
     port = urlsplit(base_url).port
@@ -184,6 +199,7 @@ def test_a_page_of_another_origin_gets_nothing(base_url: str) -> None:
     assert "access-control-allow-origin" not in own.headers
     form = ask(f"{base_url}/chat/completions", chat(), headers={"content-type": "text/plain"})
     assert form.status == 400
+    assert "content-type: application/json" in form.error["message"]
 
 
 def test_names_can_be_allowed() -> None:

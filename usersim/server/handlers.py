@@ -41,6 +41,14 @@ async def _misshapen(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), "registered for these alone"
     problems = [cast("Mapping[str, object]", one) for one in error.errors()]
     first = problems[0]
+    if isinstance(first.get("input"), bytes):
+        return _reply(
+            RefusedRequestError(
+                "the body was not sent as JSON",
+                code="invalid_value",
+                hint="send the header 'content-type: application/json'",
+            )
+        )
     unknown = first["type"] == "extra_forbidden"
     told = "; ".join(_problem(one) for one in problems[:_SHOWN_PROBLEMS])
     return _reply(
