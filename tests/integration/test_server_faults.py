@@ -362,10 +362,13 @@ def test_a_malformed_answer_is_an_error_and_never_content() -> None:
 
 
 def test_an_answer_that_takes_too_long_is_given_up() -> None:
-    """A request has a time, waiting included."""
+    """A request has a time, waiting included; a stream that stalls ends with an error event."""
     gate = threading.Event()
     with served(echoing(gate), request_seconds=0.3) as url:
         reply = ask(f"{url}/chat/completions", chat())
         assert (reply.status, reply.error["code"]) == (504, "timeout")
+        streamed = ask(f"{url}/chat/completions", chat(stream=True)).body
+        assert b'"reasoning_content"' in streamed
+        assert b'"timeout"' in streamed.split(b"\n\n")[-2]
         gate.set()
         assert well(url)

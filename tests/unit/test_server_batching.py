@@ -228,7 +228,7 @@ def read(
     async def go() -> tuple[str, UsersimError | None]:
         text = ""
         try:
-            async with aclosing(streams.pieces(draw)) as pieces:
+            async with aclosing(streams.pieces(draw, seconds=5)) as pieces:
                 async for piece in pieces:
                     text += piece.text
         except UsersimError as error:
@@ -271,7 +271,7 @@ def test_a_reader_who_leaves_ends_the_drawing() -> None:
             ended.set()
 
     async def leave(streams: LiveStreams) -> None:
-        async with aclosing(streams.pieces(draw)) as pieces:
+        async with aclosing(streams.pieces(draw, seconds=5)) as pieces:
             await anext(pieces)
 
     streams = LiveStreams(threads=1, limit=1)
@@ -292,7 +292,7 @@ def test_streams_are_bounded_and_end_with_the_server() -> None:
 
     async def go() -> tuple[object, object]:
         streams = LiveStreams(threads=1, limit=1)
-        first, second, third = (streams.pieces(draw) for _ in range(3))
+        first, second, third = (streams.pieces(draw, seconds=5) for _ in range(3))
         await anext(first)
         waiting = asyncio.ensure_future(anext(second))
         await asyncio.sleep(0.01)

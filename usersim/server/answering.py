@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NoReturn
 
 from usersim.config import ServerConfig, SimulationConfig
 from usersim.corpus import Response
@@ -22,12 +21,11 @@ from usersim.errors import (
     ContextLengthError,
     CorpusError,
     EngineError,
-    RefusedRequestError,
     UserNotFoundError,
     boundary,
 )
 from usersim.server.asked import Asked
-from usersim.server.batching import Batcher, Job, refuse_draining
+from usersim.server.batching import Batcher, Job, refuse_draining, refuse_late
 from usersim.server.metrics import Metrics
 from usersim.server.streams import LiveStreams
 from usersim.simulation import Answer, Piece, RespondItem, derive_seed, stream_answer
@@ -161,7 +159,7 @@ class Answering:
             async with asyncio.timeout(self._config.request_seconds):
                 counted = await asyncio.wrap_future(self.batcher.submit(job))
         except TimeoutError:
-            _refuse_late(self._config.request_seconds)
+            refuse_late(self._config.request_seconds)
         for one in counted:
             self.metrics.answer("malformed" if isinstance(one.outcome, Failure) else "answered")
         return counted
@@ -190,14 +188,13 @@ class Answering:
         item = (await self._items(asked))[0]
         texts = {"reasoning": "", "action": ""}
         try:
-            async with asyncio.timeout(self._config.request_seconds):
-                drawing = self.streams.pieces(lambda: self._drawn(item, asked.simulation))
-                async with aclosing(drawing):
-                    async for piece in drawing:
-                        texts[piece.part] += piece.text
-                        yield piece
-        except TimeoutError:
-            _refuse_late(self._config.request_seconds)
+            drawing = self.streams.pieces(
+                lambda: self._drawn(item, asked.simulation), seconds=self._config.request_seconds
+            )
+            async with aclosing(drawing):
+                async for piece in drawing:
+                    texts[piece.part] += piece.text
+                    yield piece
         except EngineError as error:
             self._note(error)
             raise
@@ -284,14 +281,3 @@ class Answering:
         )
         self.metrics.tokens(prompt=found.prompt, reasoning=found.reasoning, action=found.action)
         return found
-
-
-def _refuse_late(seconds: float) -> NoReturn:
-    """Refuse a request whose time is over.
-
-    Raises:
-        RefusedRequestError: Always.
-    """
-    raise RefusedRequestError(
-        f"no answer within {seconds:g} seconds", status=504, code="timeout", retry_after=1
-    ) from None

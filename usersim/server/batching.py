@@ -25,7 +25,7 @@ from usersim.errors import (
 )
 from usersim.simulation import RespondItem
 
-__all__ = ["Batcher", "Job", "draining", "refuse_busy", "refuse_draining"]
+__all__ = ["Batcher", "Job", "draining", "refuse_busy", "refuse_draining", "refuse_late"]
 
 Result = TypeVar("Result")
 GATHERINGS = 10
@@ -67,6 +67,20 @@ def refuse_draining() -> NoReturn:
     """
     refusal = draining()
     raise refusal
+
+
+def refuse_late(seconds: float) -> NoReturn:
+    """Refuse a request whose time is over.
+
+    Raises:
+        RefusedRequestError: Always.
+    """
+    raise RefusedRequestError(
+        f"no answer within {seconds:g} seconds",
+        status=504,
+        code="timeout",
+        retry_after=RETRY_SECONDS,
+    ) from None
 
 
 @dataclass(eq=False, slots=True)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from usersim.errors import EngineError, EngineUnavailableError, UsersimError, boundary
-from usersim.server.batching import draining, refuse_busy, refuse_draining
+from usersim.server.batching import draining, refuse_busy, refuse_draining, refuse_late
 from usersim.simulation import Piece
 
 __all__ = ["Drawing", "LiveStreams"]
@@ -52,16 +52,21 @@ class LiveStreams:
         """Streams that run or wait for a thread."""
         return self._under_way
 
-    async def pieces(self, drawing: Drawing) -> AsyncGenerator[Piece]:
+    async def pieces(self, drawing: Drawing, *, seconds: float) -> AsyncGenerator[Piece]:
         """Yield the pieces of one answer as they are drawn.
 
         A generator that is closed early ends the drawing before its next piece.
+
+        Args:
+            drawing: Begins the answer.
+            seconds: How long it may take, waiting included.
 
         Yields:
             Pieces.
 
         Raises:
-            RefusedRequestError: If too many streams wait, or the server shuts down.
+            RefusedRequestError: If too many streams wait, the server shuts down, or the time
+                is over.
             UsersimError: Whatever ended the drawing.
         """
         self._check()
@@ -71,7 +76,8 @@ class LiveStreams:
         work = self._pool.submit(self._draw, drawing, tell, left)
         work.add_done_callback(lambda done: _tell_of_end(done, tell))
         try:
-            while not isinstance(one := await drawn.get(), _End):
+            deadline = asyncio.get_running_loop().time() + seconds
+            while not isinstance(one := await _next(drawn, deadline, seconds), _End):
                 yield one
             if one.error is not None:
                 raise one.error
@@ -108,6 +114,17 @@ class LiveStreams:
         """End every stream before its next piece."""
         self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _next(
+    drawn: asyncio.Queue[Piece | _End], deadline: float, seconds: float
+) -> Piece | _End:
+    """Return what comes next; each wait has its own timeout, as readers may change tasks."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await drawn.get()
+    except TimeoutError:
+        refuse_late(seconds)
 
 
 def _teller(drawn: asyncio.Queue[Piece | _End]) -> _Tell:
