@@ -83,6 +83,7 @@ def _configuration() -> str:
         _table("A server", config.RemoteConfig),
         _table("Dialogues", config.DialogueConfig),
         _table("An assistant behind a server", config.AssistantEndpoint),
+        _table("The endpoint", config.ServerConfig),
     ]
     return "\n\n".join([*tables, *engines])
 

@@ -33,9 +33,10 @@
     │  └─ WeightingError             respondents cannot be weighted to the margins asked for
     │     ├─ EmptyCellError          a margin has a category without respondents, or the reverse
     │     └─ ImpossibleMarginsError  no weights meet all margins at once
-    └─ SurveyError                   an instrument is wrong; every problem found is listed
-       ├─ ExpressionError            a condition of an instrument cannot be read
-       └─ SurveyFileError            a survey's file cannot be read or written
+    ├─ SurveyError                   an instrument is wrong; every problem found is listed
+    │  ├─ ExpressionError            a condition of an instrument cannot be read
+    │  └─ SurveyFileError            a survey's file cannot be read or written
+    └─ RefusedRequestError           the endpoint does not do what a request asks; knows its status
 
 Four rules hold everywhere:
 
@@ -80,6 +81,7 @@ __all__ = [
     "ModelLoadError",
     "NoTrainingDataError",
     "PromptError",
+    "RefusedRequestError",
     "RefusedRowsError",
     "ScoringError",
     "SurveyError",
@@ -302,6 +304,33 @@ class ExpressionError(SurveyError):
 
 class SurveyFileError(SurveyError):
     """A survey's file cannot be read or written."""
+
+
+class RefusedRequestError(UsersimError):
+    """The endpoint does not do what a request asks.
+
+    Attributes:
+        status: HTTP status of the reply.
+        code: What went wrong, one word for programs.
+        param: The part of the request that is meant; None for all of it.
+        retry_after: Seconds after which the same request may succeed; None if it never will.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        status: int = 400,
+        param: str | None = None,
+        retry_after: int | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
 
 
 @contextmanager

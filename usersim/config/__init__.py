@@ -4,6 +4,7 @@ from usersim.config.cache import cache_dir
 from usersim.config.dialogue import AssistantEndpoint, DialogueConfig
 from usersim.config.engines import EngineConfig, RemoteConfig, VllmConfig
 from usersim.config.pipeline import PipelineConfig, Preset
+from usersim.config.server import Roles, ServerConfig, Shown
 from usersim.config.stages import (
     CorpusConfig,
     GuardConfig,
@@ -27,7 +28,10 @@ __all__ = [
     "Recipe",
     "RemoteConfig",
     "RewardConfig",
+    "Roles",
     "ScoringConfig",
+    "ServerConfig",
+    "Shown",
     "SimulationConfig",
     "SynthesisConfig",
     "SynthesiserConfig",
