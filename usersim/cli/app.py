@@ -11,7 +11,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from usersim.cli import corpus, demo, runs, serving, simulate, study
+from usersim.cli import corpus, demo, explore, runs, serving, simulate, study
 from usersim.cli.console import console, notes
 from usersim.errors import UsersimError
 
@@ -28,6 +28,7 @@ corpus.register(app)
 simulate.register(app)
 runs.register(app)
 serving.register(app)
+explore.register(app)
 study.register(app)
 demo.register(app)
 

@@ -20,7 +20,7 @@ from usersim.corpus.reading import InteractionReader, user_row_id
 from usersim.corpus.requests import request_of
 from usersim.corpus.tables import candidates, interactions, responses, run_items, runs, users
 from usersim.corpus.values import dump_json
-from usersim.errors import CorpusError
+from usersim.errors import NotStoredError
 from usersim.types import Interaction, Message, RunItem, question_key
 
 __all__ = ["Browser", "ItemRow", "Page", "PersonRow", "StoreCounts", "StoredAnswer"]
@@ -214,7 +214,7 @@ class Browser:
         """Return how many candidates each interaction has; those without are left out."""
         table = candidates.c
         # A candidate stands in the store once for each stage that it went through.
-        query = (
+        query: Select[*tuple[Any, ...]] = (
             select(table.interaction_key, func.count(table.key.distinct()))
             .where(table.interaction_key.in_(interaction_keys))
             .group_by(table.interaction_key)
@@ -282,7 +282,7 @@ class Browser:
             answer_id: Its row id.
 
         Raises:
-            CorpusError: If there is none.
+            NotStoredError: If there is none.
         """
         query = (
             _responses()
@@ -298,7 +298,7 @@ class Browser:
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
-            raise CorpusError(
+            raise NotStoredError(
                 f"the store has no answer {answer_id!r}",
                 hint="it may have been forgotten with its person; runs list their answers",
             )
@@ -340,7 +340,7 @@ class Browser:
 
 def _page(
     connection: Connection,
-    query: Select[Any],
+    query: Select[*tuple[Any, ...]],
     column: ColumnElement[Any],
     after: str | int | None,
     before: str | int | None,
@@ -379,7 +379,7 @@ def _counted(
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def _responses() -> Select[Any]:
+def _responses() -> Select[*tuple[Any, ...]]:
     return select(*responses.c, users.c.user_id.label("owner")).join_from(responses, users)
 
 

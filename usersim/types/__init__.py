@@ -77,4 +77,5 @@ __all__ = [
     "action_space",
     "content_key",
     "is_closed",
+    "question_key",
 ]
