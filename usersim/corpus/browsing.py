@@ -136,18 +136,16 @@ class Browser:
 
     def counts(self) -> StoreCounts:
         """Return how much the store holds."""
-        tables = {
-            "people": users,
-            "interactions": interactions,
-            "candidates": candidates,
-            "runs": runs,
-            "answers": responses,
+        counted = {
+            "people": func.count(users.c.id),
+            "interactions": func.count(interactions.c.id),
+            # A candidate stands in the store once for each stage that it went through.
+            "candidates": func.count(candidates.c.key.distinct()),
+            "runs": func.count(runs.c.id),
+            "answers": func.count(responses.c.id),
         }
         with self._database.read() as connection:
-            found = {
-                name: connection.scalar(select(func.count()).select_from(table)) or 0
-                for name, table in tables.items()
-            }
+            found = {name: connection.scalar(select(count)) or 0 for name, count in counted.items()}
         return StoreCounts(**found)
 
     def people(
@@ -213,7 +211,6 @@ class Browser:
     def traced(self, interaction_keys: Sequence[str]) -> dict[str, int]:
         """Return how many candidates each interaction has; those without are left out."""
         table = candidates.c
-        # A candidate stands in the store once for each stage that it went through.
         query: Select[*tuple[Any, ...]] = (
             select(table.interaction_key, func.count(table.key.distinct()))
             .where(table.interaction_key.in_(interaction_keys))

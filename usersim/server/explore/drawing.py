@@ -26,6 +26,8 @@ ASSETS: Mapping[str, str] = {
 """The files beside the templates, with their types."""
 STEPS = (0.05, 0.25, 1.0)
 """Where the colour of a token's gain changes, nats."""
+SMALLEST = 0.01
+"""Percent below which a share is not told."""
 SHORT = 180
 """Characters of a text in a list."""
 
@@ -100,10 +102,12 @@ def percent(value: float) -> str:
     """Return a share as percent, small ones with what is left of them.
 
     Example:
-        >>> percent(0.421), percent(0.0034), percent(0.0)
-        ('42 %', '0.34 %', '0 %')
+        >>> percent(0.421), percent(0.0034), percent(1e-9), percent(0.0)
+        ('42 %', '0.34 %', '<0.01 %', '0 %')
     """
     share = 100 * value
+    if 0 < share < SMALLEST:
+        return f"<{SMALLEST} %"
     digits = 0 if share >= 10 or share == 0 else 1 if share >= 1 else 2  # noqa: PLR2004 - percent
     return f"{share:.{digits}f} %"
 

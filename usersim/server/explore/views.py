@@ -186,9 +186,11 @@ class Pages:
             stored = corpus.browse.answer(answer_id)
             first = stored.response.user_id
             context = _context(stored, Answer.from_dict(stored.response.record))
+            options = _options(stored.item.request.question) if stored.item else ()
         elif interaction:
             shown = corpus.interaction(interaction)
             first, context = shown.user_id, shown.context
+            options = _options(shown.question)
         else:
             raise ConfigError(
                 "nothing to compare: neither an answer nor an interaction is given",
@@ -200,6 +202,7 @@ class Pages:
             "compare.html",
             sides=sides,
             context=context,
+            options=options,
             first=first,
             other=other,
             people=[one for one in people if one != first],
