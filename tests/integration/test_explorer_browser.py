@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures.explored import ADA, BOB, OPTIONS, PAYLOADS, RUN
+from tests.fixtures.explored import ADA, BOB, OPTIONS, PAYLOADS, RUN, THOUGHT
 from usersim import UserSimulator
 from usersim.simulator.exploring import Explorer
 

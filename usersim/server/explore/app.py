@@ -120,9 +120,13 @@ def _listening(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        made = socket.create_server((host, port), family=family)
+        # asyncio sets this itself only on sockets that it made: head and body of a reply leave
+        # at once, instead of waiting 40 ms for each other.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         raise ConfigError(
             f"{host!r} port {port} cannot be listened on: {error}",
             hint="choose another --port; 0 takes a free one",
         ) from error
+    return made
