@@ -20,7 +20,7 @@ PINS := pyproject.toml constraints.txt
 # The pinned pip knows dependency groups and build constraints; the one in the venv may not.
 PIP_FLAGS = -qq -c constraints.txt --build-constraint constraints.txt \
   $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-EXTRAS := local,parquet,postgres,report,metrics,tensorboard
+EXTRAS := local,parquet,postgres,report,metrics,server,tensorboard
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from usersim.errors import ConfigError
@@ -109,7 +110,9 @@ def serve_explorer(
     served = ServedExplorer(explorer, host=host, port=port, key=key)
     if ready is not None:
         ready(served.url)
-    served.run()
+    # Ctrl-C is how it ends.
+    with suppress(KeyboardInterrupt):
+        served.run()
 
 
 def _listening(host: str, port: int) -> socket.socket:
