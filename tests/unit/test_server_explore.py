@@ -259,6 +259,15 @@ def test_an_export_goes_over_nothing_else(explored: UserSimulator, tmp_path: Pat
     assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "keep"
 
 
+def test_a_run_shows_what_failed_and_why(address: str) -> None:
+    """A failed item has its error and the text that could not be used, escaped."""
+    text = get(address, f"/run?name={quote(RUN, safe='')}")[2]
+    assert "3 done, 1 failed, 0 left of 4" in text
+    assert "✗ failed" in text
+    assert "What was drawn" in text
+    assert "no end and no full stop &#39;&gt;&lt;svg onload" in text
+
+
 def test_what_was_not_simulated_is_told_apart(address: str) -> None:
     """What a person did is marked as observed, what a model wrote as simulated."""
     observed = get(address, f"/person?user={quote(ADA, safe='')}")[2]

@@ -83,7 +83,10 @@ class ServedExplorer:
 
     def run(self) -> None:
         """Serve until `stop`, or Ctrl-C."""
-        self._server.run(sockets=[self._socket])
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
 
     def stop(self) -> None:
         """End `run` after the requests that are being answered."""
