@@ -10,6 +10,7 @@
     │  ├─ RefusedRowsError           `strict=True` and at least one row was refused
     │  ├─ CorpusSchemaError          the database belongs to another schema version
     │  ├─ UserNotFoundError(LookupError)
+    │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
     │  └─ EmptySplitError            too few interactions for what was asked
     ├─ PromptError                   an undefined variable or an unknown template
     ├─ TranscriptError               a text is not "reasoning, then action"; keeps the text
@@ -80,6 +81,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelLoadError",
     "NoTrainingDataError",
+    "NotStoredError",
     "PromptError",
     "RefusedRequestError",
     "RefusedRowsError",
@@ -166,6 +168,10 @@ class CorpusSchemaError(CorpusError):
 
 class UserNotFoundError(CorpusError, LookupError):
     """No such user in the corpus; close matches are listed."""
+
+
+class NotStoredError(CorpusError, LookupError):
+    """The store holds no such interaction, candidate, run or answer."""
 
 
 class EmptySplitError(CorpusError):

@@ -22,7 +22,7 @@ from usersim.types import (
     Question,
     ScoredCandidate,
     action_space,
-    content_key,
+    question_key,
 )
 
 __all__ = ["Asked", "Asker", "Context", "as_question", "narrowed", "only", "seen_before"]
@@ -226,7 +226,7 @@ class Asker:
 
 
 def _response(item: RespondItem, answer: Answer) -> Response:
-    key = content_key(item.user_id, [message.content for message in item.question.context])
+    key = question_key(item.user_id, item.question.context)
     return Response(user_id=item.user_id, question_key=key, record=answer.to_dict())
 
 
