@@ -9,7 +9,8 @@
 Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 """
 
-from usersim.corpus.browsing import Browser, ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
+from usersim.corpus.browsing import Browser
+from usersim.corpus.browsing_rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.ledger_records import (
     AdapterRecord,
