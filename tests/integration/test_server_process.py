@@ -63,7 +63,7 @@ def wait_for(url: str, one: subprocess.Popen[str]) -> None:
 
 
 def test_a_server_serves_and_ends_when_it_is_told_to(store: Path) -> None:
-    """SIGTERM ends it with everything answered; its log has a line per request, and no text."""
+    """SIGTERM ends it, everything answered; a line a request, and no text; the explorer beside."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     answers: list[int] = []
@@ -72,8 +72,11 @@ def test_a_server_serves_and_ends_when_it_is_told_to(store: Path) -> None:
         body = chat(f"Secret {number}?", n=8)
         answers.append(ask(f"{url}/v1/chat/completions", body).status)
 
-    with process(store, port, "--reasoning", "hidden") as one:
+    with process(store, port, "--reasoning", "hidden", "--explore") as one:
         wait_for(url, one)
+        pages = ask(f"{url}/explore/person?user=ada")
+        assert pages.status == 200
+        assert b"Question 0 about the garden" in pages.body
         assert (
             "reasoning"
             not in ask(f"{url}/v1/chat/completions", chat()).json["choices"][0]["message"]

@@ -20,6 +20,7 @@ from usersim.cli.simulate import (
 )
 from usersim.config import Roles, ServerConfig, Shown
 from usersim.errors import ConfigError
+from usersim.simulator.exploring import Explorer
 
 __all__ = ["register"]
 
@@ -68,6 +69,9 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     *,
     keep: Annotated[bool, typer.Option(help="Keep the answers in the store.")] = True,
+    explore: Annotated[
+        bool, typer.Option("--explore", help="Also show the store's traces, at /explore/.")
+    ] = False,
 ) -> None:
     """Serve everybody in a store behind OpenAI's chat API: the model `user:ada` is ada.
 
@@ -102,7 +106,14 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
         notes.print(Text(f"serving {len(people)} people as {', '.join(map(repr, _shown(people)))}"))
         notes.print(Text(f"  base URL  http://{host}:{port}/v1"))
         notes.print(Text(f"  key       {'needed' if key else 'none: loopback only'}"))
-        run(sim, config, key=key)
+        routers = []
+        if explore:
+            from usersim.server.explore import explorer_router
+
+            # The engine is the endpoint's: pages show what is stored and measure nothing.
+            routers.append(explorer_router(Explorer.of(sim, measures=False), prefix="/explore"))
+            notes.print(Text(f"  explorer  http://{host}:{port}/explore/"))
+        run(sim, config, key=key, routers=routers)
     notes.print(Text("stopped"))
 
 
