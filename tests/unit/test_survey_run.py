@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,18 @@ def test_probabilities_are_averaged_over_traces_and_option_orders(store: Path) -
         assert len({one.prompt for one in scored}) == orders
 
 
+def test_sampled_answers_spread_as_their_probabilities(store: Path) -> None:
+    """With `decision="sampled"` other seeds give other answers, and the rules hold all the same."""
+    how = SimulationConfig(traces=0, decision="sampled")
+    config = CONFIG.model_copy(update={"simulation": how})
+    with simulator(store, model(), config=config) as sim:
+        found = [EVERY.run(sim.respondents(seed=seed)) for seed in range(5)]
+    assert len({one.value for results in found for one in results.of("drink")}) > 1
+    assert len({one.value for results in found for one in results.of("plants", "rose")}) > 1
+    assert all(sum(r.of("money", "seeds")[k].value + r.of("money", "tools")[k].value  # type: ignore[operator]
+                   for k in range(4)) == 36 for r in found)  # fmt: skip
+
+
 def test_a_seed_reproduces_and_another_one_shuffles_again(store: Path) -> None:
     """The configured seed may be replaced; orders and draws follow it."""
     with simulator(store, model()) as sim:
@@ -215,6 +228,17 @@ def draws(asked: object) -> int:
         isinstance(one, GenerateRequest) and bool(one.stop)
         for one in asked.requests  # type: ignore[attr-defined]
     )
+
+
+def test_several_clients_share_a_survey(store: Path) -> None:
+    """Each gets all results; no question is asked by two of them."""
+    undisturbed = model()
+    whole = conduct(copied(store, "whole.db"), on=undisturbed, memory=True)
+    engines = [model(), model()]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda on: conduct(store, on=on, memory=True), engines))
+    assert both == [whole, whole]
+    assert sum(draws(one) for one in engines) == draws(undisturbed)
 
 
 def test_an_engine_that_goes_away_loses_nothing_that_was_done(store: Path) -> None:

@@ -221,18 +221,19 @@ def respondents_of(
         ConfigError: If somebody is not among the simulator's people.
         UserNotFoundError: If there is no such user.
     """
-    runner = runner_of(how.get("seed"), how.get("chunk", CHUNK))
-    name = how.get("name")
-    if chosen is None:
-        return StoreRespondents(runner=runner, people=people.users, name=name)
-    chosen = (chosen,) if isinstance(chosen, str) else tuple(chosen)
-    for person in chosen:
+    chosen = (chosen,) if isinstance(chosen, str) else chosen
+    for person in chosen or ():
         if people.user_id not in {None, people.one(person)}:
             raise ConfigError(
                 f"this simulator answers for {people.user_id!r} alone, not for {person!r}",
                 hint="make a simulator without user_id= to survey several people",
             )
-    return StoreRespondents(runner=runner, people=chosen, name=name)
+    # The runner loads the model, so what is wrong with the people is said first.
+    return StoreRespondents(
+        runner=runner_of(how.get("seed"), how.get("chunk", CHUNK)),
+        people=tuple(people.users if chosen is None else chosen),
+        name=how.get("name"),
+    )
 
 
 @dataclass(slots=True)
