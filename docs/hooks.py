@@ -81,6 +81,9 @@ def _configuration() -> str:
         _table("The engine in this process", config.EngineConfig),
         _table("vLLM", config.VllmConfig),
         _table("A server", config.RemoteConfig),
+        _table("Dialogues", config.DialogueConfig),
+        _table("An assistant behind a server", config.AssistantEndpoint),
+        _table("The endpoint", config.ServerConfig),
     ]
     return "\n\n".join([*tables, *engines])
 

@@ -17,7 +17,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.tiny", "tests.fixtures.server"]
+pytest_plugins = [
+    "tests.fixtures.postgres",
+    "tests.fixtures.tiny",
+    "tests.fixtures.server",
+    "tests.fixtures.explored",
+]
 
 
 # Started in the background by a shell, the tests would inherit that Ctrl-C is ignored, and their

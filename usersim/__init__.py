@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from usersim import errors
     from usersim.config import (
+        AssistantEndpoint,
         CorpusConfig,
+        DialogueConfig,
         EngineConfig,
         GuardConfig,
         HistoryConfig,
         PipelineConfig,
         RemoteConfig,
         ScoringConfig,
+        ServerConfig,
         SimulationConfig,
         SynthesisConfig,
         TrainingConfig,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from usersim.corpus import Corpus, LoadReport
     from usersim.errors import UsersimError
     from usersim.simulation import Answer
+    from usersim.simulation.dialogue import Dialogue, Scenario
     from usersim.simulation.survey import Survey
     from usersim.simulator import Population, Run, UserSimulator
     from usersim.types import (
@@ -45,10 +49,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "AssistantEndpoint",
     "Batch",
     "Choice",
     "Corpus",
     "CorpusConfig",
+    "Dialogue",
+    "DialogueConfig",
     "EngineConfig",
     "Failure",
     "FreeText",
@@ -65,7 +72,9 @@ __all__ = [
     "RemoteConfig",
     "Run",
     "Scale",
+    "Scenario",
     "ScoringConfig",
+    "ServerConfig",
     "SimulationConfig",
     "Survey",
     "SynthesisConfig",
@@ -80,13 +89,16 @@ __version__ = "0.1.0"
 
 _HOME = {
     "usersim.config": (
+        "AssistantEndpoint",
         "CorpusConfig",
+        "DialogueConfig",
         "EngineConfig",
         "GuardConfig",
         "HistoryConfig",
         "PipelineConfig",
         "RemoteConfig",
         "ScoringConfig",
+        "ServerConfig",
         "SimulationConfig",
         "SynthesisConfig",
         "TrainingConfig",
@@ -96,6 +108,7 @@ _HOME = {
     "usersim.errors": ("UsersimError",),
     "usersim.simulation": ("Answer",),
     "usersim.simulation.survey": ("Survey",),
+    "usersim.simulation.dialogue": ("Dialogue", "Scenario"),
     "usersim.simulator": ("Population", "Run", "UserSimulator"),
     "usersim.types": (
         "Batch",

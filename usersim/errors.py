@@ -10,6 +10,7 @@
     │  ├─ RefusedRowsError           `strict=True` and at least one row was refused
     │  ├─ CorpusSchemaError          the database belongs to another schema version
     │  ├─ UserNotFoundError(LookupError)
+    │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
     │  └─ EmptySplitError            too few interactions for what was asked
     ├─ PromptError                   an undefined variable or an unknown template
     ├─ TranscriptError               a text is not "reasoning, then action"; keeps the text
@@ -23,6 +24,7 @@
     │  ├─ ModelLoadError             the base model cannot be loaded
     │  ├─ ContextLengthError         the request does not fit the model
     │  └─ AdapterLoadError           an adapter is damaged or made for another base model
+    ├─ AssistantError                an assistant failed, or said something else than text
     ├─ ScoringError                  a fidelity score cannot be computed
     ├─ TrainingError
     │  ├─ NoTrainingDataError
@@ -32,9 +34,10 @@
     │  └─ WeightingError             respondents cannot be weighted to the margins asked for
     │     ├─ EmptyCellError          a margin has a category without respondents, or the reverse
     │     └─ ImpossibleMarginsError  no weights meet all margins at once
-    └─ SurveyError                   an instrument is wrong; every problem found is listed
-       ├─ ExpressionError            a condition of an instrument cannot be read
-       └─ SurveyFileError            a survey's file cannot be read or written
+    ├─ SurveyError                   an instrument is wrong; every problem found is listed
+    │  ├─ ExpressionError            a condition of an instrument cannot be read
+    │  └─ SurveyFileError            a survey's file cannot be read or written
+    └─ RefusedRequestError           the endpoint does not do what a request asks; knows its status
 
 Four rules hold everywhere:
 
@@ -56,6 +59,7 @@ __all__ = [
     "ActionError",
     "AdapterLoadError",
     "ArtifactError",
+    "AssistantError",
     "CapabilityError",
     "ConfigError",
     "ContextLengthError",
@@ -77,7 +81,9 @@ __all__ = [
     "MissingDependencyError",
     "ModelLoadError",
     "NoTrainingDataError",
+    "NotStoredError",
     "PromptError",
+    "RefusedRequestError",
     "RefusedRowsError",
     "ScoringError",
     "SurveyError",
@@ -162,6 +168,10 @@ class CorpusSchemaError(CorpusError):
 
 class UserNotFoundError(CorpusError, LookupError):
     """No such user in the corpus; close matches are listed."""
+
+
+class NotStoredError(CorpusError, LookupError):
+    """The store holds no such interaction, candidate, run or answer."""
 
 
 class EmptySplitError(CorpusError):
@@ -250,6 +260,10 @@ class AdapterLoadError(EngineError):
     """An adapter is damaged or was made for another base model."""
 
 
+class AssistantError(UsersimError):
+    """An assistant that a simulated person talks with failed, or said something else than text."""
+
+
 class ScoringError(UsersimError):
     """A fidelity score cannot be computed."""
 
@@ -296,6 +310,33 @@ class ExpressionError(SurveyError):
 
 class SurveyFileError(SurveyError):
     """A survey's file cannot be read or written."""
+
+
+class RefusedRequestError(UsersimError):
+    """The endpoint does not do what a request asks.
+
+    Attributes:
+        status: HTTP status of the reply.
+        code: What went wrong, one word for programs.
+        param: The part of the request that is meant; None for all of it.
+        retry_after: Seconds after which the same request may succeed; None if it never will.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        status: int = 400,
+        param: str | None = None,
+        retry_after: int | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
 
 
 @contextmanager

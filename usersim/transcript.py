@@ -36,6 +36,7 @@ __all__ = [
     "parse_reasoning",
     "prefix",
     "render",
+    "sentences",
 ]
 
 OPEN = "<think>\n"
@@ -160,6 +161,25 @@ def close_reasoning(text: str) -> str:
     if not ends:
         raise TranscriptError("the reasoning was cut in its first sentence", text=text)
     return parse_reasoning(text[: ends[-1]], stopped=True)
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of reasoning, in order; they join to the text.
+
+    White space stands with the sentence before it. What is left after the last full stop is a
+    sentence too.
+
+    Example:
+        >>> sentences("It is late. Is he tired? Per")
+        ['It is late. ', 'Is he tired? ', 'Per']
+    """
+    found: list[str] = []
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        end = match.end() + len(text[match.end() :]) - len(text[match.end() :].lstrip())
+        found.append(text[start:end])
+        start = end
+    return [*found, text[start:]] if start < len(text) else found
 
 
 def parse_action(text: str, *, complete: bool, whole: str | None = None) -> str:

@@ -12,13 +12,23 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SAID = {
     "quickstart": ("rows read", "Brought back from disk", "lake"),
     "survey_respondents": ("noor", "Mountains or sea?", "3 respondents", "same answers: True"),
+    "testbed_openai_endpoint": ("user:ines", "assistant: Hello", "(thinks:", "simulated: True"),
     "train_and_evaluate": ("Recon-Select", "B4e random of eligible", "Log score"),
+    "collaboration_dialogue": ("ines:", "--", "same dialogues from the file: True", "simulated"),
+    "testbed_deepeval": ("user:", "assistant: Your parcel comes tomorrow"),
+    "testbed_scenario": ("user:", "passed: True"),
     "chat_log": ("messages", "held_out: after 'We have a new pickup", "[reasoning]", "[action]"),
 }
 
 
+NEEDED = {"testbed_deepeval": "deepeval", "testbed_scenario": "scenario"}
+"""Testbeds that are too large for this project's environment: ADR 19 says how they are run."""
+
+
 def run(example: Path) -> None:
     """Run an example as a reader does who names no model."""
+    if needed := NEEDED.get(example.stem):
+        pytest.importorskip(needed, reason=f"{needed} is not installed: see the example's head")
     own = runpy.run_path(str(example))["main"]
     # A program with options reads the test's own command line otherwise.
     own([]) if example.stem == "train_and_evaluate" else own()

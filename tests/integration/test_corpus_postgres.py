@@ -66,3 +66,23 @@ def test_a_server_that_does_not_answer_is_a_clear_error(tmp_path):
     with pytest.raises(CorpusError, match="does not answer") as caught:
         Corpus.open(f"postgresql://ada:secret@/x?host={tmp_path}")
     assert "secret" not in str(caught.value)
+
+
+def test_pages_of_people_and_interactions_are_those_of_sqlite(postgres):
+    """Paged by key, both stores show everybody once, and find what was done in a context."""
+    with Corpus.open(postgres) as corpus, Corpus.open(":memory:") as local:
+        for store in (corpus, local):
+            store.add([row for name in ("ada", "bob_1", "cy") for row in rows(name, 5)])
+            first = store.browse.people(limit=2)
+            rest = store.browse.people(after=first.after, limit=2)
+            seen = [(one.user_id, one.interactions) for one in (*first.items, *rest.items)]
+            assert seen == [("ada", 5), ("bob_1", 5), ("cy", 5)]
+            assert store.browse.people(before=rest.before, limit=9).items == first.items
+            found = store.browse.people(search="B_").items
+            assert [one.user_id for one in found] == ["bob_1"]
+            page = store.browse.interactions("cy", after=1, limit=2)
+            assert [one.position for one in page.items] == [2, 3]
+            one = page.items[0]
+            assert store.browse.acts_in("cy", one.context) == [one]
+            assert store.browse.answers_to("cy", one.context) == []
+            assert store.browse.counts().interactions == 15

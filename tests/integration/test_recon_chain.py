@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from usersim.recon import (
     select,
     synthesise,
 )
+from usersim.recon.closeup import sentence_gains, trace_gains
 from usersim.recon.leakage.diagnostics import ProbeItem, diagnose
 from usersim.types import Choice, Interaction, Number, Scale
 
@@ -102,6 +104,26 @@ def test_the_real_model_rewards_a_quotation_and_the_guards_take_the_reward_away(
     assert found.scores.masked_gain < found.scores.gain / 2
     assert not found.leakage.valid
     assert select([found], GUARDS).kept is None
+
+
+@pytest.mark.model
+def test_the_real_model_gives_the_scored_gain_token_by_token(model: Engine) -> None:
+    """On real tokens the means equal raw and masked gain of the scoring, to rounding."""
+    action = "I’d rather stay at home and mend the old radio – 😀."
+    item: Interaction = pair(action, context="Are you coming to the lake?")
+    text = "It rains. She has an old radio and would rather stay at home and mend it."
+    candidate, _ = oracle(item)
+    chunk = [ScoringItem(item, (), (replace(candidate, reasoning=text),))]
+    scoring = ScoringConfig()
+    ((found,),) = score_candidates(model, chunk, scoring, GUARDS, VIEW)
+    gains = trace_gains(model, item, (), text, view=VIEW, floor=scoring.logprob_floor)
+    parts = sentence_gains(model, item, (), text, view=VIEW, scoring=scoring)
+    assert gains.masked_text != text
+    assert gains.raw.mean == pytest.approx(found.scores.gain, abs=1e-3)
+    assert gains.masked.mean == pytest.approx(found.scores.masked_gain, abs=1e-3)
+    assert "".join(piece.text for piece in gains.raw.pieces) == action
+    assert any("😀" in piece.text for piece in gains.raw.pieces)
+    assert parts[1].moved > abs(parts[0].moved)
 
 
 @pytest.mark.model

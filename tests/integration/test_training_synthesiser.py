@@ -1,4 +1,4 @@
-"""Training the writer of traces on the tiny model: each recipe learns, resumes and is measured."""
+"""Training the synthesiser on the tiny model: each recipe learns, resumes and is measured."""
 
 from __future__ import annotations
 

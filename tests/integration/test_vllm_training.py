@@ -1,4 +1,4 @@
-"""vLLM draws for the training of a writer of traces: always from the newest weights."""
+"""vLLM draws for the training of a synthesiser: always from the newest weights."""
 
 from __future__ import annotations
 

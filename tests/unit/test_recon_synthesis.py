@@ -76,10 +76,10 @@ def test_no_draws_are_asked_for_a_direction_of_zero() -> None:
 
 def test_the_adapter_is_named_in_each_candidate() -> None:
     """A trained synthesiser's served name is part of a candidate's provenance."""
-    adapter = AdapterRef("writer-12ab", "/nowhere", "12ab")
+    adapter = AdapterRef("synthesiser-12ab", "/nowhere", "12ab")
     engine = OverlapEngine()
     (candidates,) = synthesise(engine, [SynthesisItem(pair())], CONFIG, VIEW, adapter=adapter)
-    assert {one.adapter for one in candidates} == {"writer-12ab"}
+    assert {one.adapter for one in candidates} == {"synthesiser-12ab"}
     assert engine.generated[0][0].adapter == adapter
 
 

@@ -167,7 +167,7 @@ def test_a_dry_run_counts_and_leaves_nothing(store: Path) -> None:
         drawn = CONFIG.simulation.max_reasoning_tokens * 11
         assert cost.drawn_tokens == drawn + CONFIG.simulation.max_action_tokens * 10
         assert (cost.requests, len(cost.refused)) == (11, 1)
-        first = sim._asker().prepared("ada", question("Question 0 of the run?"), before=None)
+        first = sim.asker().prepared("ada", question("Question 0 of the run?"), before=None)
         one = sim.dry_run(requests(1))
         text = first.prompt(CONFIG.history)
         assert one.prompt_tokens == sum(model.count_tokens(content) for _, content in text)
@@ -374,8 +374,8 @@ def test_a_result_that_came_too_late_is_left_to_the_other_client(store: Path, ca
                 with simulator(store) as other:
                     later = Runs(other.corpus._database, clock=lambda: 1e12)
                     items = later.claim(1, "other", limit=9, seconds=9)
-                    _, answers = other._asker().answered(other.engine, [
-                        other._asker().prepared(i.request.user_id, i.request.question, before=None)
+                    _, answers = other.asker().answered(other.engine, [
+                        other.asker().prepared(i.request.user_id, i.request.question, before=None)
                         for i in items
                     ])  # fmt: skip
                     places = [item.place for item in items]

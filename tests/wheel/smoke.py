@@ -45,7 +45,13 @@ def check_contents(wheel: Path) -> None:
     """The wheel holds what is not Python, and nothing that belongs to the repository alone."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    for needed in ("usersim/py.typed", "usersim/corpus/migrations/", "usersim/prompts/templates/"):
+    for needed in (
+        "usersim/py.typed",
+        "usersim/corpus/migrations/",
+        "usersim/prompts/templates/",
+        "usersim/server/explore/templates/base.html",
+        "usersim/server/explore/static/explore.css",
+    ):
         assert any(name.startswith(needed) for name in names), f"{needed} is not in the wheel"
     assert any(name.endswith(".jinja") for name in names), "no template is in the wheel"
     assert any(name.endswith("licenses/LICENSE") for name in names), "no licence is in the wheel"

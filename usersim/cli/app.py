@@ -11,7 +11,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from usersim.cli import corpus, demo, runs, serving, simulate, study, survey
+from usersim.cli import corpus, demo, endpoint, explore, mcp, runs, serving, simulate, study, survey
 from usersim.cli.console import console, notes
 from usersim.errors import UsersimError
 
@@ -28,8 +28,11 @@ corpus.register(app)
 simulate.register(app)
 runs.register(app)
 survey.register(app)
+endpoint.register(app)
 serving.register(app)
+explore.register(app)
 study.register(app)
+mcp.register(app)
 demo.register(app)
 
 

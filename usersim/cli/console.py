@@ -103,7 +103,7 @@ FIGURES = {
     "accuracy": "right",
     "loss": "loss",
 }
-"""Columns of the table of a writer's training; those that a recipe has are shown."""
+"""Columns of the table of a synthesiser's training; those that a recipe has are shown."""
 WIDTH = 7
 
 

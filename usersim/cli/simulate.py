@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, cast
@@ -45,6 +45,10 @@ BaseUrlOption = Annotated[
 ]
 PresetOption = Annotated[
     Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU; or the paper's.")
+]
+SecondOption = Annotated[
+    str | None,
+    typer.Option(help="Model of another family: stops the synthesiser when it no longer gains."),
 ]
 DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
 
@@ -130,7 +134,11 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     synthesizer: Annotated[
         Recipe,
-        typer.Option(help="How the writer of traces is trained first; select: not at all."),
+        typer.Option(
+            "--synthesizer",
+            "--synthesiser",
+            help="How the synthesiser is trained first; select: not at all.",
+        ),
     ] = "select",
     traces: Annotated[
         TraceSource, typer.Option(help="Where the reasoning comes from.")
@@ -143,19 +151,17 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
-    second: Annotated[
-        str | None,
-        typer.Option(help="Model of another family: stops the writer when it no longer gains."),
-    ] = None,
+    second: SecondOption = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(help="Folder for a TensorBoard log of the writer's training.")
+        Path | None,
+        typer.Option(help="Folder for a TensorBoard log of the synthesiser's training."),
     ] = None,
     preset: PresetOption = "small",
 ) -> None:
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
     with (
         open_simulator(corpus, user, model, engine, preset) as sim,
-        closing(load_engine(second, engine=engine)) if second else nullcontext() as judge,
+        other_engine(second, engine) as reconstructor,
         stages() as progress,
     ):
         adapter = sim.train(
@@ -163,14 +169,19 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             traces=traces,
             limit=limit,
             max_minutes=max_minutes,
-            second=judge,
+            second=reconstructor,
             progress=progress,
             note=figures_note(tensorboard),
         )
-        print_writer(sim.writer)
+        print_synthesiser(sim.synthesiser)
     console.print(Text(f"adapter: {adapter.folder}"))
     fitted = adapter.manifest.reasoning_weight
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
+
+
+def other_engine(model: str | None, engine: EngineName) -> AbstractContextManager[Engine | None]:
+    """Load a second model for the time of a `with`; None if none is named."""
+    return nullcontext() if model is None else closing(load_engine(model, engine=engine))
 
 
 def figures_note(tensorboard: Path | None) -> StepNote:
@@ -187,12 +198,12 @@ def figures_note(tensorboard: Path | None) -> StepNote:
     return both
 
 
-def print_writer(writer: TrainedAdapter | None) -> None:
-    """Print what training the writer of traces brought, and what looks wrong."""
-    record = writer.manifest.synthesiser if writer else None
-    if writer is None or record is None:
+def print_synthesiser(synthesiser: TrainedAdapter | None) -> None:
+    """Print what training the synthesiser brought, and what looks wrong."""
+    record = synthesiser.manifest.synthesiser if synthesiser else None
+    if synthesiser is None or record is None:
         return
-    console.print(Text(f"writer of traces ({record.recipe}): {writer.folder}"))
+    console.print(Text(f"synthesiser ({record.recipe}): {synthesiser.folder}"))
     for name, found in (("before", record.before), ("after", record.after)):
         if found is not None:
             second = "" if found.second_gain is None else f", second {found.second_gain:+.3f}"
@@ -223,7 +234,16 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    second: SecondOption = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Model of another family that compares the drawn answers."),
+    ] = None,
     preset: PresetOption = "tiny",
+    *,
+    texts: Annotated[
+        bool, typer.Option("--texts", help="Also draw open answers, and measure their text.")
+    ] = False,
 ) -> None:
     """Compare arms on answers held out and write one folder with tables and a page."""
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
@@ -239,6 +259,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             engine=engine,
             config=PipelineConfig.preset(preset).with_seed(seed),
         ) as sim,
+        other_engine(second, engine) as reconstructor,
+        other_engine(judge, engine) as judging,
         stages() as progress,
     ):
         notes.print(sim.report)
@@ -246,6 +268,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             arms=names,
             limit=pairs,
             held_out=held_out,
+            texts=texts or judge is not None,
+            judge=judging,
+            second=reconstructor,
             out=out,
             provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},
             title=f"Held-out answers: {source.name}",
@@ -289,6 +314,10 @@ def print_measurement(measured: Measurement) -> None:
     console.print(measured.evaluation)
     for line in verdicts(measured.evaluation):
         console.print(Text(line))
+    if measured.faithfulness is not None:
+        console.print(Text(f"faithfulness: {measured.faithfulness}"))
+    for judged in measured.judgements:
+        console.print(Text(f"judge: {judged}"))
     if measured.report is not None:
         console.print(Text(f"report: {measured.report.resolve()}"))
 

@@ -1,8 +1,10 @@
 """Configuration: one frozen model per stage, each default in one place."""
 
 from usersim.config.cache import cache_dir
+from usersim.config.dialogue import AssistantEndpoint, DialogueConfig
 from usersim.config.engines import EngineConfig, RemoteConfig, VllmConfig
 from usersim.config.pipeline import PipelineConfig, Preset
+from usersim.config.server import Roles, ServerConfig, Shown
 from usersim.config.stages import (
     CorpusConfig,
     GuardConfig,
@@ -15,7 +17,9 @@ from usersim.config.stages import (
 from usersim.config.synthesiser import Recipe, RewardConfig, SynthesiserConfig
 
 __all__ = [
+    "AssistantEndpoint",
     "CorpusConfig",
+    "DialogueConfig",
     "EngineConfig",
     "GuardConfig",
     "HistoryConfig",
@@ -24,7 +28,10 @@ __all__ = [
     "Recipe",
     "RemoteConfig",
     "RewardConfig",
+    "Roles",
     "ScoringConfig",
+    "ServerConfig",
+    "Shown",
     "SimulationConfig",
     "SynthesisConfig",
     "SynthesiserConfig",

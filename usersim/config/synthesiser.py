@@ -1,4 +1,4 @@
-"""How the writer of traces is trained, and what a trace is worth to it.
+"""How the synthesiser is trained, and what a trace is worth to it.
 
 Docstrings below a field give its unit, its effect and where the default comes from.
 `method.md` of the project's design is the source where nothing else is named.
@@ -15,7 +15,7 @@ from usersim.config.base import Config
 __all__ = ["Recipe", "RewardConfig", "SynthesiserConfig"]
 
 Recipe = Literal["select", "rft", "dpo", "grpo"]
-"""How the writer of traces is trained: not at all, by expert iteration, on preferences, or by
+"""How the synthesiser is trained: not at all, by expert iteration, on preferences, or by
 policy gradients on the reconstruction reward."""
 
 
@@ -44,14 +44,14 @@ class RewardConfig(Config):
 
 
 class SynthesiserConfig(Config):
-    """How the writer of traces is trained, whatever the recipe."""
+    """How the synthesiser is trained, whatever the recipe."""
 
     rank: Annotated[int, Field(ge=1)] = 8
     """LoRA rank, on all linear layers."""
     alpha: Annotated[int, Field(ge=1)] = 16
     """LoRA scaling numerator; the update is scaled by alpha / rank."""
     held_out_share: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
-    """Share of the training part, newest first per user, that the writer is measured on and
+    """Share of the training part, newest first per user, that the synthesiser is measured on and
     never trained on."""
     held_out_most: Annotated[int, Field(ge=1)] = 64
     """Interactions that it is measured on, at the most: each takes a draw and a score."""

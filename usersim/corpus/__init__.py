@@ -4,10 +4,13 @@
                                              |-> memory (retrieval from a user's own history)
                                              |-> ledger (traces, scores, adapters, responses)
                                              |-> runs (long lists of requests and their answers)
+                                             |-> browse (pages of all of these, for people)
 
 Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 """
 
+from usersim.corpus.browsing import Browser
+from usersim.corpus.browsing_rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.ledger_records import (
     AdapterRecord,
@@ -28,12 +31,16 @@ __all__ = [
     "AdapterRecord",
     "AnswerRow",
     "AskedRow",
+    "Browser",
     "Codebook",
     "Corpus",
     "EmbeddingMemory",
     "FailureRow",
+    "ItemRow",
     "Ledger",
     "LoadReport",
+    "Page",
+    "PersonRow",
     "RefusedRow",
     "RefusedRows",
     "Removal",
@@ -43,6 +50,8 @@ __all__ = [
     "RunRecord",
     "Runs",
     "SearchMemory",
+    "StoreCounts",
+    "StoredAnswer",
     "TraceRecord",
     "UserSummary",
 ]

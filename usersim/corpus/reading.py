@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, select
 from usersim.corpus.database import IN_CHUNK, Database
 from usersim.corpus.spaces import space_from_json
 from usersim.corpus.tables import conversations, interactions, users
-from usersim.errors import CorpusError, UserNotFoundError
+from usersim.errors import CorpusError, NotStoredError, UserNotFoundError
 from usersim.types import ActionSpace, ActionValue, FreeText, Interaction, Message, Role, Split
 
 __all__ = ["InteractionReader", "chunks", "user_row_id"]
@@ -91,14 +91,15 @@ class InteractionReader:
         """Return the interaction whose key is or begins with `key`.
 
         Raises:
-            CorpusError: If there is none, or more than one.
+            NotStoredError: If there is none.
+            CorpusError: If there is more than one.
         """
         column = interactions.c.key
         query = _select().where(column >= key, column < key + _HEX_END).order_by(column).limit(3)
         with self._database.read() as connection:
             found: Sequence[_Row] = connection.execute(query).all()
         if not key or not found:
-            raise CorpusError(
+            raise NotStoredError(
                 f"no interaction has a key that begins with {key!r}",
                 hint="`usersim show USER` lists the keys of a user",
             )

@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import func, select
 
 from usersim.config import CorpusConfig, HistoryConfig
+from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
@@ -76,6 +77,7 @@ class Corpus:
         self._settled = False
         self.ledger = Ledger(database)
         self.runs = Runs(database)
+        self.browse = Browser(database)
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, config: CorpusConfig = CorpusConfig()) -> Corpus:

@@ -68,6 +68,7 @@ class Capabilities:
             batch. `rounding`: the same but for the last bits of floating-point sums, which
             differ with the batch's shape and can flip a near-tie. `none`: not reproducible.
         max_context: Tokens of prompt and answer together; None if unknown.
+        concurrent: Calls from several threads are computed together, not one after another.
     """
 
     logprobs: bool
@@ -76,6 +77,7 @@ class Capabilities:
     streaming: bool = False
     seeds: Seeds = "none"
     max_context: int | None = None
+    concurrent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

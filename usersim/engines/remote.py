@@ -119,6 +119,7 @@ class RemoteEngine:
             streaming=True,
             seeds="rounding" if found.directed else "none",
             max_context=found.limit,
+            concurrent=True,
         )
 
     def count_tokens(self, text: str) -> int:

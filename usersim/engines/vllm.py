@@ -104,6 +104,7 @@ class VllmEngine:
             streaming=True,
             seeds="rounding",
             max_context=self._texts.limit,
+            concurrent=True,
         )
 
     def count_tokens(self, text: str) -> int:

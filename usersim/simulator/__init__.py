@@ -1,6 +1,8 @@
 """The face, and the only package that knows the order of the stages."""
 
 from usersim.simulator.arm_names import ARMS, ArmName, check_arms
+from usersim.simulator.dialogue import Alone, Holding, Voices
+from usersim.simulator.dialogue_files import read_dialogues, write_chats
 from usersim.simulator.elicitation import (
     Elicitation,
     ElicitationComparison,
@@ -15,15 +17,17 @@ from usersim.simulator.rectified import RectifiedItem
 from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
 from usersim.simulator.surveys import StoreRespondents, SurveyCost
-from usersim.simulator.writer import RECIPES
+from usersim.simulator.synthesiser import RECIPES
 
 __all__ = [
     "ARMS",
     "RECIPES",
     "SOURCES",
+    "Alone",
     "ArmName",
     "Elicitation",
     "ElicitationComparison",
+    "Holding",
     "Measurement",
     "Population",
     "Recon",
@@ -36,7 +40,10 @@ __all__ = [
     "SurveyCost",
     "TraceSource",
     "UserSimulator",
+    "Voices",
     "check_arms",
     "compare_elicitation",
     "naming_rates",
+    "read_dialogues",
+    "write_chats",
 ]

@@ -13,8 +13,8 @@ from usersim.simulator.sources import SOURCES, TraceSource
 __all__ = [
     "ARMS",
     "MEMORIES",
+    "SYNTHESISERS",
     "TITLES",
-    "WRITERS",
     "ArmName",
     "check_arms",
     "source_of",
@@ -56,7 +56,7 @@ TITLES: dict[ArmName, str] = {
     "forward": "B6 forward reasoning SFT",
     "recon_select": "Recon-Select",
 }
-WRITERS: dict[ArmName, tuple[Recipe, str]] = {
+SYNTHESISERS: dict[ArmName, tuple[Recipe, str]] = {
     "recon_rft": ("rft", "Recon-RFT"),
     "recon_dpo": ("dpo", "Recon-DPO"),
     "recon_grpo": ("grpo", "Recon-GRPO"),
@@ -83,8 +83,8 @@ def check_arms(arms: Sequence[str]) -> None:
 
 def source_of(arm: ArmName) -> str:
     """Return in words where the traces of a trained arm come from."""
-    if arm in WRITERS:
-        return f"the best traces of a writer trained by {WRITERS[arm][0]}"
+    if arm in SYNTHESISERS:
+        return f"the best traces of a synthesiser trained by {SYNTHESISERS[arm][0]}"
     if arm in CONTROLS:
         return "the reward of its own predictions (a control)"
     return next(text for source, text in SOURCES.items() if source == arm)
@@ -92,6 +92,6 @@ def source_of(arm: ArmName) -> str:
 
 def title_of(arm: ArmName) -> str:
     """Return what a trained arm is called in tables."""
-    if arm in WRITERS:
-        return WRITERS[arm][1]
+    if arm in SYNTHESISERS:
+        return SYNTHESISERS[arm][1]
     return next((title for name, title in CONTROLS.items() if name == arm), "") or TITLES[arm]

@@ -22,28 +22,23 @@ from usersim.types import (
     Question,
     ScoredCandidate,
     action_space,
-    content_key,
+    question_key,
 )
 
-__all__ = ["Asked", "Asker", "Context", "Posed", "as_question", "narrowed", "only", "seen_before"]
+__all__ = ["Asked", "Asker", "Context", "as_question", "narrowed", "only", "seen_before"]
 
 Context = str | Question | Interaction | Sequence[Message]
 """A question, an observed interaction (its context is asked again), a text, or messages."""
 
 
-class Posed(TypedDict, total=False):
+class Asked(TypedDict, total=False):
     """How a context is asked; see `UserSimulator.respond`."""
 
     user_id: str | None
     options: Sequence[str] | None
     kind: str | None
-    seed: int | None
-
-
-class Asked(Posed, total=False):
-    """How a context is asked and measured."""
-
     explain: bool
+    seed: int | None
 
 
 def as_question(
@@ -231,7 +226,7 @@ class Asker:
 
 
 def _response(item: RespondItem, answer: Answer) -> Response:
-    key = content_key(item.user_id, [message.content for message in item.question.context])
+    key = question_key(item.user_id, item.question.context)
     return Response(user_id=item.user_id, question_key=key, record=answer.to_dict())
 
 

@@ -1,7 +1,7 @@
 """Controls that reward the user model itself: B9, likelihood RL, and B11, E2E-GRPO.
 
 They exist to be measured against, not to be used. Both train one model that reasons and acts,
-by the policy gradient that trains a writer of traces, on the user model's own prompts:
+by the policy gradient that trains a synthesiser, on the user model's own prompts:
 
 - B9 pays for reasoning after which the same model finds the true action likelier;
 - B11 pays for predicted actions that are like the true one, reasoning and action drawn as one.

@@ -1,4 +1,4 @@
-"""Learning from a corpus: traces, their writer, the user model, and what they are worth."""
+"""Learning from a corpus: traces, their synthesiser, the user model, and what they are worth."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ from typing import TypedDict, Unpack
 from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus
 from usersim.engines import Engine
-from usersim.evaluation import Arm
-from usersim.simulator.arm_names import ArmName
 from usersim.simulator.history import Histories
-from usersim.simulator.measure import Measurement, Study, Traces, pick_held_out
+from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.sources import TraceSource, check_source
+from usersim.simulator.synthesiser import SynthesiserTrainer, check_recipe
 from usersim.simulator.train import Trainer
-from usersim.simulator.writer import WriterTrainer, check_recipe
 from usersim.training import Hooks, StepNote, TrainedAdapter
 from usersim.types import Interaction
 
 __all__ = ["Learned", "Learner", "Page"]
 
 
-WRITERS_SHARE = 2 / 3
-"""Share of a time limit that the training of the writer may take; the user model has the rest."""
+SYNTHESISERS_SHARE = 2 / 3
+"""Share of a time limit that training the synthesiser may take; the user model has the rest."""
 
 
 class Page(TypedDict):
@@ -44,12 +42,12 @@ class Learned:
 
     Attributes:
         adapter: The user model.
-        writer: The synthesiser; None for the base model.
+        synthesiser: The synthesiser; None for the base model.
         found: The traces that the user model learned from.
     """
 
     adapter: TrainedAdapter
-    writer: TrainedAdapter | None
+    synthesiser: TrainedAdapter | None
     found: Reconstruction
 
 
@@ -77,21 +75,21 @@ class Learner:
         self,
         interactions: Sequence[Interaction],
         *,
-        writer: TrainedAdapter | None = None,
+        synthesiser: TrainedAdapter | None = None,
         progress: StageProgress | None = None,
     ) -> Reconstruction:
         """Synthesise, score and select; goes on where it was left.
 
         Args:
             interactions: Of the train split.
-            writer: A trained synthesiser; None draws from the base model.
+            synthesiser: A trained synthesiser; None draws from the base model.
             progress: Called with (stage, done, total).
         """
-        ref = writer.ref if writer else None
-        recon = Recon(self.corpus, self.engine, self.config, self.histories, writer=ref)
+        ref = synthesiser.ref if synthesiser else None
+        recon = Recon(self.corpus, self.engine, self.config, self.histories, synthesiser=ref)
         return recon.run(interactions, progress=progress)
 
-    def train_writer(
+    def train_synthesiser(
         self,
         recipe: Recipe,
         interactions: Sequence[Interaction],
@@ -103,7 +101,7 @@ class Learner:
         check_recipe(recipe)
         if recipe == "select":
             return None
-        trainer = WriterTrainer(
+        trainer = SynthesiserTrainer(
             corpus=self.corpus,
             engine=self.engine,
             config=self.config,
@@ -111,7 +109,7 @@ class Learner:
             folder=self.people.folder,
             second=self.second,
         )
-        name = f"{self.people.user_id or 'shared'}-writer-{recipe}"
+        name = f"{self.people.user_id or 'shared'}-synthesiser-{recipe}"
         return trainer.train(recipe, interactions, name=name, progress=progress, hooks=hooks)
 
     def train(
@@ -129,10 +127,10 @@ class Learner:
         check_source(traces)
         start = time.monotonic()
         rows = self.people.train(limit)
-        share = None if max_minutes is None else WRITERS_SHARE * max_minutes
+        share = None if max_minutes is None else SYNTHESISERS_SHARE * max_minutes
         hooks = Hooks(note=note, max_minutes=share)
-        writer = self.train_writer(recipe, rows, progress=progress, hooks=hooks)
-        found = self.reconstruct(rows, writer=writer, progress=progress)
+        synthesiser = self.train_synthesiser(recipe, rows, progress=progress, hooks=hooks)
+        found = self.reconstruct(rows, synthesiser=synthesiser, progress=progress)
         name = f"{self.people.user_id or 'shared'}-{traces}-{recipe}".replace("_", "-")
         left = max_minutes
         if max_minutes is not None:
@@ -144,12 +142,11 @@ class Learner:
             progress=progress,
             max_minutes=left,
         )
-        return Learned(adapter=adapter, writer=writer, found=found)
+        return Learned(adapter=adapter, synthesiser=synthesiser, found=found)
 
     def evaluate(
         self,
-        arms: Sequence[ArmName],
-        more: Sequence[Arm],
+        asked: Measures,
         *,
         limit: int | None,
         held_out: int | None,
@@ -163,8 +160,7 @@ class Learner:
         return study.run(
             self.people.train(limit),
             pick_held_out(self.corpus, self.people.users, held_out),
-            arms=arms,
-            more=more,
+            asked=asked,
             out=Path(page["out"]) if page["out"] is not None else None,
             provenance=dict(page["provenance"] or {}),
             title=page["title"],
@@ -175,8 +171,10 @@ class Learner:
         self, recipe: Recipe, rows: Sequence[Interaction], progress: StageProgress | None
     ) -> Traces:
         """Return a synthesiser trained by `recipe`, and what it wrote, scored and selected."""
-        writer = self.train_writer(recipe, rows, progress=progress)
-        return Traces(writer, self.reconstruct(rows, writer=writer, progress=progress))
+        synthesiser = self.train_synthesiser(recipe, rows, progress=progress)
+        return Traces(
+            synthesiser, self.reconstruct(rows, synthesiser=synthesiser, progress=progress)
+        )
 
     def _trainer(self) -> Trainer:
         return Trainer(self.corpus, self.engine, self.config, self.histories, self.people.folder)

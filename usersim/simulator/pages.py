@@ -1,4 +1,4 @@
-"""What the report of a measurement says beside its figures: examples, sizes, and the writers.
+"""What the report of a measurement says beside its figures: examples, sizes, and the synthesisers.
 
 Knows finished measurements and trained adapters; measures and trains nothing.
 """
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, cast
 
 from usersim.evaluation import Curves, Evaluation, Example, Section
 from usersim.simulator.arm_names import title_of
-from usersim.simulator.writer import RECIPES
+from usersim.simulator.synthesiser import RECIPES
 from usersim.training import TraceEvaluation, TrainedAdapter
 from usersim.training.schedule import StopReason
 
 if TYPE_CHECKING:
     from usersim.simulator.measure import Measurement
 
-__all__ = ["PANELS", "curves_of", "examples", "sizes", "writer_section"]
+__all__ = ["PANELS", "curves_of", "examples", "sizes", "synthesiser_section"]
 
 EXAMPLES = 3
 
@@ -79,19 +79,19 @@ def sizes(measured: Measurement) -> Section:
     return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))
 
 
-def writer_section(title: str, writer: TrainedAdapter) -> Section:
-    """Return how a writer of traces was trained and whether that helped.
+def synthesiser_section(title: str, synthesiser: TrainedAdapter) -> Section:
+    """Return how a synthesiser was trained and whether that helped.
 
     Args:
         title: What the arm that learned from its traces is called.
-        writer: The synthesiser.
+        synthesiser: The synthesiser.
     """
-    manifest, record = writer.manifest, writer.manifest.synthesiser
-    assert record is not None, "a writer says how it was trained"
+    manifest, record = synthesiser.manifest, synthesiser.manifest.synthesiser
+    assert record is not None, "a synthesiser says how it was trained"
     told = (record.before, record.after)
     rows = [_row(one) for one in told if one is not None]
     return Section(
-        heading=f"The writer of {title}",
+        heading=f"The synthesiser of {title}",
         paragraphs=(
             f"Recipe {record.recipe!r}: {RECIPES[record.recipe]}.",
             f"{manifest.steps} of {manifest.planned_steps} steps; {_ENDED[manifest.stopped]}.",
@@ -119,7 +119,7 @@ _MEASURED = (
     "a guard refuses counts 0. The second reconstructor is of another model family (L8)."
 )
 _COLUMNS = (
-    "Writer",
+    "Synthesiser",
     "Held-out gain",
     "Second reconstructor",
     "Reward",
@@ -140,14 +140,14 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def curves_of(title: str, writer: TrainedAdapter) -> Curves:
-    """Return the figures of a writer's steps, those that there are.
+def curves_of(title: str, synthesiser: TrainedAdapter) -> Curves:
+    """Return the figures of a synthesiser's steps, those that there are.
 
     Args:
         title: What the arm that learned from its traces is called.
-        writer: The synthesiser.
+        synthesiser: The synthesiser.
     """
-    manifest, record = writer.manifest, writer.manifest.synthesiser
+    manifest, record = synthesiser.manifest, synthesiser.manifest.synthesiser
     figures = record.figures if record is not None else ()
     panels = {
         text: [one.get(name, math.nan) for one in figures]
@@ -156,4 +156,4 @@ def curves_of(title: str, writer: TrainedAdapter) -> Curves:
     }
     # Expert iteration notes no figures of its steps; its loss is that of any training.
     panels.setdefault(PANELS["loss"], list(manifest.losses))
-    return Curves(f"Training the writer of {title}", panels)
+    return Curves(f"Training the synthesiser of {title}", panels)

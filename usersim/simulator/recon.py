@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
-from usersim.engines import AdapterRef, Engine
+from usersim.engines import AdapterRef, Engine, Progress
 from usersim.prompts import templates_key
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import select
@@ -28,7 +28,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Recon", "Reconstruction", "StageProgress"]
+__all__ = ["Recon", "Reconstruction", "StageProgress", "staged"]
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (stage, items done, items in all)."""
@@ -113,7 +113,7 @@ class Recon:
         engine: Synthesiser and reconstructor.
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
-        writer: Weights of a trained synthesiser; None draws from the base model.
+        synthesiser: Weights of a trained synthesiser; None draws from the base model.
     """
 
     def __init__(
@@ -123,15 +123,15 @@ class Recon:
         config: PipelineConfig,
         histories: Histories,
         *,
-        writer: AdapterRef | None = None,
+        synthesiser: AdapterRef | None = None,
     ) -> None:
         self._corpus = corpus
         self._engine = engine
         self._config = config
         self._histories = histories
-        self._writer = writer
+        self._synthesiser = synthesiser
         shared = (STEPS, engine.identity, templates_key(), config.history.key)
-        drawn = (config.synthesis.key, *([writer.digest] if writer else []))
+        drawn = (config.synthesis.key, *([synthesiser.digest] if synthesiser else []))
         self.synthesis_key = content_key("synthesis", *shared, *drawn)
         self.scoring_key = content_key(
             "scoring", self.synthesis_key, config.scoring.key, config.guards.key
@@ -168,7 +168,7 @@ class Recon:
                 items,
                 self._config.synthesis,
                 self._config.history,
-                adapter=self._writer,
+                adapter=self._synthesiser,
             )
             found: list[Candidate] = [one for many in batch for one in many]
             ledger.put_candidates(self.synthesis_key, found)
@@ -189,7 +189,7 @@ class Recon:
                 config.scoring,
                 config.guards,
                 config.history,
-                adapters=[self._writer] if self._writer else [],
+                adapters=[self._synthesiser] if self._synthesiser else [],
             )
             scored = list(batch)
             ledger.put_scored(self.scoring_key, [one for many in scored for one in many])
@@ -216,3 +216,8 @@ def _chunks(
         done += len(chunk)
         if progress:
             progress(stage, done, total)
+
+
+def staged(stage: str, progress: StageProgress | None) -> Progress | None:
+    """Return `progress` of one stage, as the stage itself calls it."""
+    return (lambda done, total: progress(stage, done, total)) if progress else None

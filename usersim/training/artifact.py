@@ -142,7 +142,7 @@ class Manifest(_Frozen):
     reasoning_weight: ReasoningWeight | None = None
     """Fitted after training; None if it was not."""
     synthesiser: SynthesiserRecord | None = None
-    """What a writer of traces has to say; None for a user model."""
+    """What a synthesiser has to say; None for a user model."""
 
 
 class TrainedAdapter(_Frozen):

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Recon-GRPO: the reconstruction score is the reward that trains the writer of traces.
+"""Recon-GRPO: the reconstruction score is the reward that trains the synthesiser.
 
 trl's `GRPOTrainer` carries the objective, the divergence from the frozen base (the same weights
 with the adapter switched off), devices and resuming. Ours are the draws, which come from an
@@ -182,7 +182,7 @@ class _Drawing:
                 )
                 batch["prompt_ids"].append(tokens)
                 batch["completion_ids"].append(drawn)
-                # A draw that was cut is not what the writer would have written.
+                # A draw that was cut is not what the synthesiser would have written.
                 batch["env_mask"].append([int(teaches and not one.cut)] * len(drawn))
                 batch["reward"].append(one.reward)
         return batch

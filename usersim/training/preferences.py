@@ -1,5 +1,5 @@
 # pyright: basic
-"""DPO: the writer of traces learns from pairs, the better trace against the worse.
+"""DPO: the synthesiser learns from pairs, the better trace against the worse.
 
 trl's `DPOTrainer` carries the objective and the frozen base, which is the same weights with the
 adapter switched off; the tokens are the engine's own.

@@ -23,6 +23,7 @@ from usersim.types.interactions import (
     Role,
     Split,
     content_key,
+    question_key,
 )
 from usersim.types.results import Batch, Failure, Prediction, TrainingExample
 from usersim.types.runs import RunItem, RunRequest, RunStatus
@@ -76,4 +77,5 @@ __all__ = [
     "action_space",
     "content_key",
     "is_closed",
+    "question_key",
 ]

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, Protocol
 
 from usersim.types.actions import ActionSpace, ActionValue, FreeText
 
-__all__ = ["Interaction", "Message", "Question", "Retriever", "Role", "Split", "content_key"]
+__all__ = [
+    "Interaction",
+    "Message",
+    "Question",
+    "Retriever",
+    "Role",
+    "Split",
+    "content_key",
+    "question_key",
+]
 
 Role = Literal["system", "user", "assistant"]
 Split = Literal["train", "held_out"]
@@ -126,3 +135,16 @@ def content_key(*parts: object) -> str:
     """
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def question_key(user_id: str, context: Sequence[Message]) -> str:
+    """Return the identity of a context put to a person, by the texts of its messages.
+
+    Example:
+        >>> asked = question_key("ada", [Message("Tea?")])
+        >>> asked == question_key("ada", [Message("Tea?", name="bob")])
+        True
+        >>> asked == question_key("bob", [Message("Tea?")])
+        False
+    """
+    return content_key(user_id, [message.content for message in context])

@@ -1,4 +1,4 @@
-"""Training the writer of traces from the face: recipes, what is stored, and what is forgotten.
+"""Training the synthesiser from the face: recipes, what is stored, and what is forgotten.
 
 Texts and scores come from a script, so that traces are readable and some help; the weights that
 are trained are those of the tiny model.
@@ -81,14 +81,14 @@ def simulator(home: Path, model: Path) -> UserSimulator:
 
 
 @pytest.mark.parametrize("recipe", ["rft", "dpo", "grpo"])
-def test_a_recipe_trains_a_writer_and_then_the_user_model(model, tmp_path, recipe) -> None:
-    """The writer is measured on people's newest pairs, kept apart, and its traces are learned."""
+def test_a_recipe_trains_a_synthesiser_and_then_the_user_model(model, tmp_path, recipe) -> None:
+    """It is measured on people's newest pairs, kept apart, and its traces are learned."""
     told: set[str] = set()
     with simulator(tmp_path, model) as sim:
         adapter = sim.train(recipe=recipe, progress=lambda stage, *_: told.add(stage))
-        writer = sim.writer
-        assert writer is not None
-        record = writer.manifest.synthesiser
+        synthesiser = sim.synthesiser
+        assert synthesiser is not None
+        record = synthesiser.manifest.synthesiser
         assert record is not None
         assert record.recipe == recipe
         assert record.before is not None
@@ -96,24 +96,30 @@ def test_a_recipe_trains_a_writer_and_then_the_user_model(model, tmp_path, recip
         assert record.after.n == record.before.n > 0
         assert adapter.manifest.synthesiser is None
         assert f"shared-recon-select-{recipe}" == adapter.manifest.name
-        assert writer.manifest.users == ("ada", "bob")
-        assert any(stage.startswith("measure shared-writer") for stage in told)
+        assert synthesiser.manifest.users == ("ada", "bob")
+        assert any(stage.startswith("measure shared-synthesiser") for stage in told)
         drawn_by = {
             one.candidate.adapter for many in sim.reconstruct().scored.values() for one in many
         }
-        assert drawn_by == {writer.ref.name}
-        card = (writer.folder / "README.md").read_text(encoding="utf-8")
-        assert "writer of reasoning traces" in card
+        assert drawn_by == {synthesiser.ref.name}
+        card = (synthesiser.folder / "README.md").read_text(encoding="utf-8")
+        assert "**synthesiser** of reasoning traces" in card
         again = sim.train(recipe=recipe)
         assert again.ref == adapter.ref
+        folder = sim.save(tmp_path / "saved")
+    with UserSimulator.load(folder, engine="scripted") as back:
+        assert back.synthesiser is not None
+        assert back.synthesiser.ref == synthesiser.ref
+        assert back.adapter is not None
+        assert back.adapter.ref == adapter.ref
 
 
-def test_a_writer_does_not_answer_as_anyone(model, tmp_path) -> None:
-    """Taking a writer of traces for a user model is refused, with what to give instead."""
+def test_a_synthesiser_does_not_answer_as_anyone(model, tmp_path) -> None:
+    """Taking a synthesiser for a user model is refused, with what to give instead."""
     with simulator(tmp_path, model) as sim:
         sim.train(recipe="rft")
         with pytest.raises(ArtifactError, match="it does not answer as anyone"):
-            sim.use_adapter(sim.writer)
+            sim.use_adapter(sim.synthesiser)
 
 
 def test_an_unknown_recipe_is_refused_before_any_work(model, tmp_path) -> None:
@@ -124,7 +130,9 @@ def test_an_unknown_recipe_is_refused_before_any_work(model, tmp_path) -> None:
         assert sim.engine.calls == 0  # type: ignore[attr-defined]
 
 
-def test_forgetting_a_person_removes_every_writer_that_learned_from_them(model, tmp_path) -> None:
+def test_forgetting_a_person_removes_every_synthesiser_that_learned_from_them(
+    model, tmp_path
+) -> None:
     """All rounds of expert iteration go with the person, folders included."""
     with simulator(tmp_path, model) as sim:
         sim.train(recipe="rft")
@@ -137,14 +145,14 @@ def test_a_second_reconstructor_is_measured_and_stored(model, tmp_path) -> None:
     """Where one is named, both gains stand in the record, and the second one decides (L8)."""
     with simulator(tmp_path, model) as sim:
         sim.train(recipe="grpo", second=ThoughtEngine(name="another family"))
-        record = sim.writer.manifest.synthesiser
+        record = sim.synthesiser.manifest.synthesiser
         assert record.before.second_gain is not None
         assert record.after.second_gain is not None
-        assert "another family" in str(sim.writer.manifest.provenance["second reconstructor"])
+        assert "another family" in str(sim.synthesiser.manifest.provenance["second reconstructor"])
 
 
-def test_trained_writers_are_arms_like_any_other(model, tmp_path) -> None:
-    """Arms with a trained writer share pairs and steps with Recon-Select, and own arms join."""
+def test_trained_synthesisers_are_arms_like_any_other(model, tmp_path) -> None:
+    """They share pairs and steps with Recon-Select, and own arms join."""
     from usersim.evaluation import uniform_arm
 
     with simulator(tmp_path, model) as sim:
@@ -157,16 +165,27 @@ def test_trained_writers_are_arms_like_any_other(model, tmp_path) -> None:
     names = set(measured.evaluation.predictions)
     assert {"Recon-Select", "Recon-RFT", "B6 forward reasoning SFT"} <= names
     assert {"B1 with random-eligible traces", "B1 with backward traces"} <= names
-    assert len(names) == 7, names  # those, Recon-Select without reasoning, and the caller's own
+    # Those, Recon-Select without and with swapped traces, and the caller's own.
+    assert len(names) == 8, names
     steps = {adapter.manifest.planned_steps for adapter in measured.adapters.values()}
     assert len(steps) == 1
-    assert {arm: w.manifest.synthesiser.recipe for arm, w in measured.writers.items()} == {
+    assert {arm: w.manifest.synthesiser.recipe for arm, w in measured.synthesisers.items()} == {
         "recon_rft": "rft"
     }
     page = measured.report.read_text(encoding="utf-8")
-    assert "<h2>The writer of Recon-RFT</h2>" in page
-    assert "<h2>Training the writer of Recon-RFT</h2>" in page
-    assert measured.writers["recon_rft"].ref.name in page
+    assert "<h2>The synthesiser of Recon-RFT</h2>" in page
+    assert "<h2>Training the synthesiser of Recon-RFT</h2>" in page
+    assert measured.synthesisers["recon_rft"].ref.name in page
+
+
+def test_an_evaluation_of_trained_synthesisers_alone_has_their_guards_figures(
+    model, tmp_path
+) -> None:
+    """Without traces of the base model the leakage table is that of the trained synthesiser."""
+    with simulator(tmp_path, model) as sim:
+        measured = sim.evaluate(arms=("none", "recon_rft"), held_out=2)
+    assert sum(row.n for row in measured.leakage.rows) > 0
+    assert measured.leakage.n_interactions > 0
 
 
 def test_controls_train_the_user_model_itself(model, tmp_path) -> None:
@@ -211,10 +230,10 @@ def test_the_figures_of_a_training_are_a_tensorboard_log(model, tmp_path) -> Non
 
     with simulator(tmp_path, model) as sim:
         sim.train(recipe="grpo", note=Board(tmp_path / "board"))
-        figures = sim.writer.manifest.synthesiser.figures
+        figures = sim.synthesiser.manifest.synthesiser.figures
     log = EventAccumulator(str(tmp_path / "board"))
     log.Reload()
-    events = log.Scalars("writer/reward")
+    events = log.Scalars("synthesiser/reward")
     assert [event.step for event in events] == [1, 2, 3]
     assert [event.value for event in events] == pytest.approx([one["reward"] for one in figures])
 
@@ -243,7 +262,7 @@ def test_without_held_out_pairs_the_last_round_counts(model, tmp_path) -> None:
     with simulator(tmp_path, model) as sim:
         sim.config = config
         sim.train(recipe="rft")
-        record = sim.writer.manifest.synthesiser
+        record = sim.synthesiser.manifest.synthesiser
         assert record.before is None
         assert record.after is None
-        assert sim.writer.manifest.name.endswith("-round-2")
+        assert sim.synthesiser.manifest.name.endswith("-round-2")

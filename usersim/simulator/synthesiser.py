@@ -1,4 +1,4 @@
-"""Training the writer of traces on a corpus, by any recipe; resumable at every step."""
+"""Training the synthesiser on a corpus, by any recipe; resumable at every step."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["RECIPES", "WriterTrainer", "check_recipe"]
+__all__ = ["RECIPES", "SynthesiserTrainer", "check_recipe"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def check_recipe(recipe: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriterTrainer:
+class SynthesiserTrainer:
     """Trains synthesisers on one corpus.
 
     Attributes:
@@ -149,7 +149,7 @@ class _Course:
 
     def __init__(
         self,
-        trainer: WriterTrainer,
+        trainer: SynthesiserTrainer,
         name: str,
         learn: Sequence[Interaction],
         held: Sequence[Interaction],
@@ -182,9 +182,9 @@ class _Course:
         config = self.trainer.config
         return trace_prompts(self.items[interaction.key], config.synthesis, config.history)
 
-    def _reconstruct(self, writer: AdapterRef | None) -> Reconstruction:
+    def _reconstruct(self, synthesiser: AdapterRef | None) -> Reconstruction:
         one = self.trainer
-        recon = Recon(one.corpus, one.engine, one.config, one.histories, writer=writer)
+        recon = Recon(one.corpus, one.engine, one.config, one.histories, synthesiser=synthesiser)
         return recon.run(self.learn, progress=self.progress)
 
     def _train(self, lesson: TraceLesson | PairLesson | RewardLesson, name: str) -> TrainedAdapter:
@@ -244,17 +244,17 @@ class _Course:
     def expert_iteration(self) -> TrainedAdapter:
         """RFT: each round draws with the last round's weights and trains from the base."""
         pools: dict[str, list[ScoredCandidate]] = {i.key: [] for i in self.learn}
-        writer: AdapterRef | None = None
+        synthesiser: AdapterRef | None = None
         rounds: list[TrainedAdapter] = []
         for number in range(1, self.trainer.config.synthesiser.rounds + 1):
             if rounds and time.monotonic() >= self.deadline:
                 logger.warning("the time is over after round %d", number - 1)
                 break
-            for key, many in self._reconstruct(writer).scored.items():
+            for key, many in self._reconstruct(synthesiser).scored.items():
                 pools[key] += many
             adapter = self._train(TraceLesson(self._kept(pools)), f"{self.name}-round-{number}")
             rounds.append(adapter)
-            writer = adapter.ref
+            synthesiser = adapter.ref
         # The first of equals is the best; without anything measured, the last round is.
         return max(rounds, key=_watched) if self.held else rounds[-1]
 

@@ -1,0 +1,105 @@
+"""`usersim explore`: look at a store in a browser, or write a run as pages."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from usersim.cli.console import console, notes, stages
+from usersim.cli.corpus import CorpusOption
+from usersim.cli.simulate import (
+    BaseUrlOption,
+    EngineOption,
+    ModelOption,
+    PresetOption,
+    open_simulator,
+)
+from usersim.errors import ConfigError
+from usersim.simulator.exploring import Explorer
+
+__all__ = ["register"]
+
+KEY = "USERSIM_API_KEY"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(explore)
+
+
+def explore(  # noqa: PLR0913, PLR0917 - options of a command
+    corpus: CorpusOption,
+    host: Annotated[
+        str, typer.Option(help="Any but loopback needs a key in USERSIM_API_KEY.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    model: ModelOption = "embedded",
+    engine: EngineOption = "auto",
+    base_url: BaseUrlOption = None,
+    preset: PresetOption = "small",
+    export: Annotated[
+        Path | None, typer.Option(help="Write one run as a folder of pages instead.")
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="Which run is exported.")] = None,
+    *,
+    no_engine: Annotated[
+        bool, typer.Option("--no-engine", help="Show what is stored and measure nothing.")
+    ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Export: also token by token, by the engine.")
+    ] = False,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Look at people, traces, scores and answers in a browser, until Ctrl-C.
+
+    The engine is loaded when a trace or an answer is first measured.
+    """
+    _check(export, run, measure=measure, no_engine=no_engine)
+    with open_simulator(corpus, None, model, engine, preset, base_url) as sim:
+        explorer = Explorer.of(sim, measures=not no_engine)
+        if export is not None:
+            _export(explorer, export, run, measure)
+            return
+        from usersim.server.explore import serve_explorer
+
+        def ready(url: str) -> None:
+            console.print(Text(f"the explorer is at {url}"), soft_wrap=True)
+            notes.print(Text("Ctrl-C ends it"))
+            if open_browser:
+                webbrowser.open(url)
+
+        serve_explorer(explorer, host=host, port=port, key=os.environ.get(KEY) or None, ready=ready)
+
+
+def _check(export: Path | None, run: str | None, *, measure: bool, no_engine: bool) -> None:
+    """Raise if options do not fit each other.
+
+    Raises:
+        ConfigError: Naming them.
+    """
+    if export is None and (run is not None or measure):
+        raise ConfigError(
+            "--run and --measure belong to an export", hint="add --export FOLDER, or leave them out"
+        )
+    if measure and no_engine:
+        raise ConfigError("--measure needs an engine", hint="leave --no-engine out")
+
+
+def _export(explorer: Explorer, folder: Path, run: str | None, measure: bool) -> None:  # noqa: FBT001 - an option
+    from usersim.server.explore import export_run
+
+    with stages() as progress:
+        done = export_run(
+            explorer,
+            folder,
+            run=run,
+            measure=measure,
+            progress=lambda at, total: progress("write pages", at, total),
+        )
+    console.print(Text(f"{done.answers} answers of run {done.run!r} written to {done.folder}"))
+    console.print(Text(f"open {done.folder / 'index.html'}; it is a copy of personal data"))

@@ -1,0 +1,53 @@
+"""`usersim mcp`: simulated people as tools of an MCP client, over standard input and output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from usersim.cli.console import notes
+from usersim.cli.corpus import CorpusOption
+from usersim.cli.simulate import (
+    BaseUrlOption,
+    EngineOption,
+    ModelOption,
+    PresetOption,
+    open_simulator,
+)
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(mcp)
+
+
+def mcp(
+    corpus: CorpusOption,
+    user: Annotated[
+        str | None, typer.Option("--user", "-u", help="Only this person can be asked.")
+    ] = None,
+    adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
+    model: ModelOption = "embedded",
+    engine: EngineOption = "auto",
+    base_url: BaseUrlOption = None,
+    preset: PresetOption = "small",
+    *,
+    traces: Annotated[bool, typer.Option(help="Whether the reasoning can be read.")] = True,
+) -> None:
+    """Serve simulated people to an MCP client: list them, ask one, read a trace.
+
+    Standard output carries the protocol and nothing else; notes go to standard error.
+    """
+    from usersim.integrations.mcp_server import build_server
+
+    with open_simulator(corpus, user, model, engine, preset, base_url) as sim:
+        if adapter is not None:
+            sim.use_adapter(adapter)
+        server = build_server(sim, traces=traces)
+        notes.print(Text(f"serving {len(sim.users)} people over standard input and output"))
+        server.run("stdio")

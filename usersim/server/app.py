@@ -1,0 +1,263 @@
+"""The application and its server: made from a simulator, started, drained, stopped.
+
+Knows FastAPI and uvicorn, and imports them when they are needed. Whoever adds pages of their
+own gives a router.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from usersim.config import ServerConfig
+from usersim.engines import Engine, GenerateRequest
+from usersim.errors import ConfigError, MissingDependencyError
+from usersim.simulator import UserSimulator
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI
+
+    from usersim.server.uvicorn_server import DrainingServer
+
+__all__ = [
+    "KEY_VARIABLE",
+    "check_key",
+    "create_app",
+    "key_from_environment",
+    "require_server",
+    "serve",
+    "serving",
+    "warm_up",
+]
+
+KEY_VARIABLE: Final = "USERSIM_API_KEY"
+START_SECONDS = 30.0
+
+
+def require_server() -> None:
+    """Check that what serves is installed.
+
+    Raises:
+        MissingDependencyError: If it is not.
+    """
+    try:
+        import fastapi  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import prometheus_client  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import uvicorn  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError as error:
+        raise MissingDependencyError(
+            str(error.name), extra="server", why="serving simulated people"
+        ) from error
+
+
+def create_app(
+    sim: UserSimulator,
+    config: ServerConfig = ServerConfig(),
+    *,
+    key: str | None = None,
+    routers: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """Return the endpoint as an ASGI application.
+
+    It may be mounted under any server; `serve` is the one that belongs to it. The simulator
+    stays the caller's to close, after the application's end.
+
+    Args:
+        sim: Whose people are served; its engine is loaded here.
+        config: Where it listens, what it shows, and its limits.
+        key: What clients must send as bearer token; None asks for none.
+        routers: Further pages, behind the same door.
+
+    Returns:
+        The application; `app.state.answering` answers.
+
+    Raises:
+        ConfigError: If it is to be reached from other machines and there is no key.
+        MissingDependencyError: If the extra `server` is not installed.
+    """
+    require_server()
+    check_key(config, key)
+    from fastapi import FastAPI
+
+    from usersim import __version__
+    from usersim.server.answering import Answering
+    from usersim.server.guard import Guard
+    from usersim.server.handlers import add_handlers
+    from usersim.server.openapi import describe
+    from usersim.server.routes import endpoint_router
+
+    answering = Answering(sim, config)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await asyncio.to_thread(answering.close)
+
+    app = FastAPI(
+        title="usersim",
+        version=__version__,
+        summary="Simulated people behind OpenAI's chat API.",
+        lifespan=lifespan,
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.answering = answering
+    app.include_router(endpoint_router(answering, config))
+    for router in routers:
+        app.include_router(router)
+    add_handlers(app)
+    describe(app, secured=key is not None)
+    app.add_middleware(Guard, config=config, key=key, metrics=answering.metrics)
+    return app
+
+
+def check_key(config: ServerConfig, key: str | None) -> None:
+    """Check that nobody serves people to the world without a key.
+
+    Raises:
+        ConfigError: If the address is not loopback and there is no key, or the key is no token.
+    """
+    from usersim.server.guard import is_loopback
+
+    if key is None and not is_loopback(config.host):
+        raise ConfigError(
+            f"host {config.host!r} can be reached from other machines, and there is no key",
+            hint=f"set {KEY_VARIABLE} to a secret that the clients know, or use 127.0.0.1",
+        )
+    if key is not None and (not key.strip() or not key.isascii() or key != key.strip()):
+        raise ConfigError(
+            "the key is empty, or holds white space around it or letters outside ASCII",
+            hint="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
+        )
+
+
+def key_from_environment() -> str | None:
+    """Return the key that the environment holds; None for none."""
+    return os.environ.get(KEY_VARIABLE, "").strip() or None
+
+
+def warm_up(engine: Engine) -> None:
+    """Draw one token, so that an engine that starts with its first request has started."""
+    engine.generate([GenerateRequest(prompt=(("user", "Hello"),), max_tokens=1)])
+
+
+def serve(
+    sim: UserSimulator,
+    config: ServerConfig = ServerConfig(),
+    *,
+    key: str | None = None,
+    routers: Sequence[APIRouter] = (),
+) -> None:
+    """Serve until the process is told to stop (Ctrl-C, SIGTERM).
+
+    Requests under way are then answered, for `drain_seconds` at the most; new ones are refused.
+
+    Args:
+        sim: Whose people are served.
+        config: Where it listens, what it shows, and its limits.
+        key: What clients must send as bearer token; None asks for none.
+        routers: Further pages, behind the same door.
+
+    Raises:
+        ConfigError: If it may not listen there without a key, or the port is taken.
+        MissingDependencyError: If the extra `server` is not installed.
+    """
+    app = create_app(sim, config, key=key, routers=routers)
+    with _listening(config) as listener:
+        _server(app, config).run(sockets=[listener])
+
+
+@contextmanager
+def serving(
+    sim: UserSimulator,
+    config: ServerConfig = ServerConfig(port=0),
+    *,
+    key: str | None = None,
+    routers: Sequence[APIRouter] = (),
+) -> Generator[str]:
+    """Serve in a thread of this process: for notebooks, examples and tests.
+
+    Args:
+        sim: Whose people are served.
+        config: As for `serve`; the default takes a free port.
+        key: What clients must send as bearer token; None asks for none.
+        routers: Further pages, behind the same door.
+
+    Yields:
+        The base URL for clients, ending in `/v1`.
+
+    Raises:
+        ConfigError: If it may not listen there without a key, or the port is taken.
+        MissingDependencyError: If the extra `server` is not installed.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> sim = UserSimulator.from_corpus(rows, engine=ScriptedEngine())
+        >>> with sim, serving(sim) as base_url:
+        ...     base_url.startswith("http://127.0.0.1:")
+        True
+    """
+    app = create_app(sim, config, key=key, routers=routers)
+    with _listening(config) as listener:
+        server = _server(app, config)
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name="usersim-server", daemon=True
+        )
+        thread.start()
+        try:
+            server.began.wait(START_SECONDS)
+            host, port = listener.getsockname()[:2]
+            yield f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def _listening(config: ServerConfig) -> Generator[socket.socket]:
+    """Listen.
+
+    Yields:
+        The socket.
+
+    Raises:
+        ConfigError: If the port is taken, or the address is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # asyncio sets this itself only on sockets that it made: head and body of a reply leave at
+        # once, instead of waiting 40 ms for each other.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            listener.bind((config.host, config.port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {config.host!r}, port {config.port}: {error.strerror or error}",
+                hint="choose another --port; `ss -ltn` lists those in use",
+            ) from error
+        listener.listen(1024)
+        yield listener
+
+
+def _server(app: FastAPI, config: ServerConfig) -> DrainingServer:
+    import uvicorn
+
+    from usersim.server.uvicorn_server import DrainingServer
+
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # the guard's own says less
+        server_header=False,
+        timeout_graceful_shutdown=max(round(config.drain_seconds), 1),
+        lifespan="on",
+    )
+    return DrainingServer(settings, app.state.answering)

@@ -1,0 +1,279 @@
+"""A request, read: who is asked what, under which settings, and how the answer is written.
+
+Knows the wire and the value objects; puts nothing to any engine.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from usersim.config import Roles, ServerConfig, SimulationConfig
+from usersim.errors import ActionError, RefusedRequestError
+from usersim.server.roles import context_of
+from usersim.server.schema import Form, form_of_schema, form_of_space
+from usersim.server.wire import ChatRequest, Extension, JsonSchemaFormat
+from usersim.types import FreeText, Question, action_space, is_closed
+
+__all__ = ["MODEL_PREFIX", "Asked", "model_of", "read_request", "user_of"]
+
+MODEL_PREFIX = "user:"
+_SEED_BITS = 53
+"""Drawn seeds survive a JSON reader that knows floating-point numbers only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What one request asks.
+
+    Attributes:
+        user_id: The person.
+        question: The conversation and what an answer may be.
+        form: How the answer is written.
+        simulation: How it is drawn.
+        n: How many answers.
+        seed: Seed of the first; the others' are derived from it.
+        stops: The action ends before the first of these.
+        shown: Whether the reply carries the reasoning.
+        logprobs: Options with log-probabilities in the reply, beside the chosen one; None for
+            no log-probabilities.
+        stream: Whether the reply is streamed.
+        usage: Whether the stream ends with its usage.
+    """
+
+    user_id: str
+    question: Question
+    form: Form
+    simulation: SimulationConfig
+    n: int
+    seed: int
+    stops: tuple[str, ...]
+    shown: bool
+    logprobs: int | None
+    stream: bool
+    usage: bool
+
+
+def model_of(user_id: str) -> str:
+    """Return the model id of a person.
+
+    Example:
+        >>> model_of("ada")
+        'user:ada'
+    """
+    return MODEL_PREFIX + user_id
+
+
+def user_of(model: str) -> str:
+    """Return whom a model id names.
+
+    Raises:
+        RefusedRequestError: If it names nobody.
+    """
+    if not model.startswith(MODEL_PREFIX) or model == MODEL_PREFIX:
+        raise RefusedRequestError(
+            f"model {model!r} is no simulated person",
+            status=404,
+            code="model_not_found",
+            param="model",
+            hint=f"a model id is {MODEL_PREFIX!r} and the person's id; GET /v1/models lists them",
+        )
+    return model.removeprefix(MODEL_PREFIX)
+
+
+def read_request(
+    request: ChatRequest,
+    *,
+    server: ServerConfig,
+    simulation: SimulationConfig,
+    roles_header: str | None = None,
+) -> Asked:
+    """Return what a request asks.
+
+    Args:
+        request: As it came, its shape checked.
+        server: Defaults and limits.
+        simulation: How answers are drawn where the request does not say.
+        roles_header: The orientation that the header asks for.
+
+    Returns:
+        What is asked.
+
+    Raises:
+        RefusedRequestError: If it asks for what cannot be done, or for too much.
+    """
+    more = request.x_usersim or Extension()
+    user_id = user_of(request.model)
+    n = request.n or 1
+    _within("messages", len(request.messages), server.max_messages)
+    _within("n", n, server.max_n)
+    context = context_of(
+        request.messages, user_id=user_id, roles=_roles(more, roles_header, server)
+    )
+    form = _form(request, more)
+    stream = bool(request.stream)
+    return Asked(
+        user_id=user_id,
+        question=Question(context, form.space),
+        form=form,
+        simulation=_simulation(request, more, simulation, form),
+        n=n,
+        seed=_seed(request, server),
+        stops=_stops(request, form),
+        shown=server.reasoning == "shown" and more.reasoning is None,
+        logprobs=_logprobs(request, form),
+        stream=stream,
+        usage=_usage(request, stream),
+    )
+
+
+def _within(name: str, asked: int, most: int) -> None:
+    """Check a limit.
+
+    Raises:
+        RefusedRequestError: If it is exceeded.
+    """
+    if asked > most:
+        raise RefusedRequestError(
+            f"{name}: {asked} are more than this server takes at once, {most}",
+            code="limit_exceeded",
+            param=name,
+        )
+
+
+def _roles(more: Extension, header: str | None, server: ServerConfig) -> Roles:
+    """Return the orientation: the request's own word, then the header's, then the server's.
+
+    Raises:
+        RefusedRequestError: If the header names none.
+    """
+    if more.roles is not None:
+        return more.roles
+    named: Mapping[str, Roles] = {"flipped": "flipped", "natural": "natural"}
+    if header is None:
+        return server.roles
+    if header not in named:
+        raise RefusedRequestError(
+            f"header X-Usersim-Roles is {header!r}, not 'flipped' or 'natural'",
+            code="invalid_roles",
+            param="x-usersim-roles",
+        )
+    return named[header]
+
+
+def _form(request: ChatRequest, more: Extension) -> Form:
+    """Return what an answer may be.
+
+    Raises:
+        RefusedRequestError: If the two ways to say so are used at once, or do not fit.
+    """
+    bounds = {
+        name: value
+        for name in ("low", "high", "unit", "integer")
+        if (value := getattr(more, name)) is not None
+    }
+    if isinstance(request.response_format, JsonSchemaFormat):
+        if more.options is not None or bounds or more.kind not in (None, "scale", "choice"):
+            raise RefusedRequestError(
+                "response_format and x_usersim both say what an answer may be",
+                code="conflicting_parameters",
+                param="x_usersim",
+                hint="give one of them; beside a schema only kind='scale' has a meaning",
+            )
+        return form_of_schema(request.response_format.json_schema.schema_, kind=more.kind)
+    if more.options is None and more.kind is None and not bounds:
+        return form_of_space(FreeText())
+    kind = more.kind or ("choice" if more.options is not None else "number")
+    try:
+        options = tuple(more.options) if more.options is not None else None
+        return form_of_space(action_space(kind, options, **bounds))
+    except ActionError as error:
+        raise RefusedRequestError(str(error), code="invalid_options", param="x_usersim") from error
+
+
+def _simulation(
+    request: ChatRequest, more: Extension, base: SimulationConfig, form: Form
+) -> SimulationConfig:
+    """Return how the answer is drawn: the server's settings with the request's own."""
+    wanted: dict[str, object] = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "decision": more.decision,
+        "traces": 0 if request.reasoning_effort == "none" else more.traces,
+    }
+    limit = request.token_limit
+    if limit is not None:
+        # A scored answer draws no tokens of its own; otherwise the action keeps half.
+        share = limit if is_closed(form.space) else limit // 2
+        reasoning = min(base.max_reasoning_tokens, share)
+        wanted["max_reasoning_tokens"] = reasoning
+        wanted["max_action_tokens"] = min(base.max_action_tokens, limit - min(reasoning, share))
+    changed = {name: value for name, value in wanted.items() if value is not None}
+    if is_closed(form.space):
+        changed.pop("max_action_tokens", None)
+    return base.model_copy(update=changed)
+
+
+def _seed(request: ChatRequest, server: ServerConfig) -> int:
+    for seed in (request.seed, server.seed):
+        if seed is not None:
+            return seed
+    return secrets.randbits(_SEED_BITS)
+
+
+def _stops(request: ChatRequest, form: Form) -> tuple[str, ...]:
+    """Return the stop strings.
+
+    Raises:
+        RefusedRequestError: If the answer is not free text, of which a part is no answer.
+    """
+    if request.stops and not isinstance(form.space, FreeText):
+        raise RefusedRequestError(
+            f"stop={list(request.stops)!r} would cut an answer of kind {form.space.kind!r}",
+            code="unsupported_parameter",
+            param="stop",
+        )
+    if request.stops and isinstance(request.response_format, JsonSchemaFormat):
+        raise RefusedRequestError(
+            "stop would cut the JSON of the answer", code="unsupported_parameter", param="stop"
+        )
+    return request.stops
+
+
+def _logprobs(request: ChatRequest, form: Form) -> int | None:
+    """Return how many options' log-probabilities are wanted; None for none.
+
+    Raises:
+        RefusedRequestError: If the answer is not scored but drawn.
+    """
+    if request.top_logprobs is not None and not request.logprobs:
+        raise RefusedRequestError(
+            "top_logprobs needs logprobs=true", code="invalid_value", param="top_logprobs"
+        )
+    if not request.logprobs:
+        return None
+    if not is_closed(form.space):
+        raise RefusedRequestError(
+            f"an answer of kind {form.space.kind!r} is drawn over several texts, and has no "
+            "log-probabilities of its own",
+            code="unsupported_parameter",
+            param="logprobs",
+            hint="closed questions have them: give x_usersim.options or an enum",
+        )
+    return request.top_logprobs or 0
+
+
+def _usage(request: ChatRequest, stream: bool) -> bool:  # noqa: FBT001 - a fact of the request
+    """Return whether a stream ends with its usage.
+
+    Raises:
+        RefusedRequestError: If there is no stream that could.
+    """
+    if request.stream_options is None:
+        return False
+    if not stream:
+        raise RefusedRequestError(
+            "stream_options needs stream=true", code="invalid_value", param="stream_options"
+        )
+    return bool(request.stream_options.include_usage)

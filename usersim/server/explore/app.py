@@ -1,0 +1,138 @@
+"""The explorer as an application of its own, and as a server on this machine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from usersim.errors import ConfigError
+from usersim.server.explore.guard import Guard, check_address
+from usersim.server.explore.links import ServerLinks
+from usersim.server.explore.router import HEADERS, HTML, explorer_router, refuse_missing
+from usersim.server.explore.views import Pages
+from usersim.simulator.exploring import Explorer
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+__all__ = ["ServedExplorer", "explorer_app", "serve_explorer"]
+
+PORT = 8765
+"""Where the explorer is served unless another port is asked for."""
+
+
+def explorer_app(explorer: Explorer, *, host: str = "127.0.0.1", key: str | None = None) -> Guard:
+    """Return the explorer as an ASGI application.
+
+    Args:
+        explorer: What is shown.
+        host: Address on which it will be served.
+        key: What who comes in must know; None lets everybody in.
+
+    Raises:
+        ConfigError: If other machines would reach it without a key.
+        MissingDependencyError: If FastAPI is not installed.
+    """
+    check_address(host, key)
+    refuse_missing()
+    from fastapi import FastAPI
+    from starlette.exceptions import HTTPException
+    from starlette.responses import Response as Reply
+
+    pages = Pages(explorer, ServerLinks())
+
+    def refused(_: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        body = pages.error("No such page", "The address leads nowhere.", "")
+        return Reply(body, status, HEADERS, HTML)
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.include_router(explorer_router(explorer))
+    app.add_exception_handler(HTTPException, refused)
+    return Guard(app, host=host, key=key)
+
+
+class ServedExplorer:
+    """An explorer that listens; `run` serves until it is interrupted.
+
+    Args:
+        explorer: What is shown.
+        host: Address to listen on.
+        port: Port; 0 takes a free one.
+        key: What who comes in must know; None lets everybody in.
+
+    Raises:
+        ConfigError: If other machines would reach it without a key, or the port is taken.
+        MissingDependencyError: If FastAPI or uvicorn is not installed.
+    """
+
+    def __init__(self, explorer: Explorer, *, host: str, port: int, key: str | None) -> None:
+        app = explorer_app(explorer, host=host, key=key)
+        import uvicorn
+
+        # Addresses hold user ids, so requests are not logged.
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        self._server: uvicorn.Server = uvicorn.Server(config)
+        self._socket = _listening(host, port)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._socket.getsockname()[1]}/"
+
+    def run(self) -> None:
+        """Serve until `stop`, or Ctrl-C."""
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def stop(self) -> None:
+        """End `run` after the requests that are being answered."""
+        self._server.should_exit = True
+
+
+def serve_explorer(
+    explorer: Explorer,
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    key: str | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the explorer until it is interrupted.
+
+    Args:
+        explorer: What is shown.
+        host: Address to listen on. Any but loopback needs a key.
+        port: Port; 0 takes a free one.
+        key: What who comes in must know; None lets everybody in.
+        ready: Called with the address once it is listened on.
+    """
+    served = ServedExplorer(explorer, host=host, port=port, key=key)
+    if ready is not None:
+        ready(served.url)
+    # Ctrl-C is how it ends.
+    with suppress(KeyboardInterrupt):
+        served.run()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ConfigError: If the address cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        made = socket.create_server((host, port), family=family)
+        # asyncio sets this itself only on sockets that it made: head and body of a reply leave
+        # at once, instead of waiting 40 ms for each other.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        raise ConfigError(
+            f"{host!r} port {port} cannot be listened on: {error}",
+            hint="choose another --port; 0 takes a free one",
+        ) from error
+    return made

@@ -1,0 +1,112 @@
+"""Whatever goes wrong in the application becomes one of OpenAI's error objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+import orjson
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from usersim.errors import RefusedRequestError, UsersimError
+from usersim.server.refusals import error_body, refusal_of
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["add_handlers"]
+
+_SHOWN_PROBLEMS = 3
+_SHOWN_CHARS = 200
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have every error of `app` told as an error object."""
+    app.add_exception_handler(UsersimError, _told)
+    app.add_exception_handler(RequestValidationError, _misshapen)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    assert isinstance(error, UsersimError), "registered for these alone"
+    return _reply(refusal_of(error))
+
+
+async def _misshapen(_: Request, error: Exception) -> Response:
+    """Tell what is wrong with a request's shape: the first problems, the first one by name."""
+    assert isinstance(error, RequestValidationError), "registered for these alone"
+    problems = [cast("Mapping[str, object]", one) for one in error.errors()]
+    first = problems[0]
+    if isinstance(first.get("input"), bytes):
+        return _reply(
+            RefusedRequestError(
+                "the body was not sent as JSON",
+                code="invalid_value",
+                hint="send the header 'content-type: application/json'",
+            )
+        )
+    unknown = first["type"] == "extra_forbidden"
+    told = "; ".join(_problem(one) for one in problems[:_SHOWN_PROBLEMS])
+    return _reply(
+        RefusedRequestError(
+            told,
+            code="invalid_json"
+            if first["type"] == "json_invalid"
+            else ("unsupported_parameter" if unknown else "invalid_value"),
+            param=_place(first) or None,
+            hint="this server refuses what it would have to ignore" if unknown else "",
+        )
+    )
+
+
+def _problem(problem: Mapping[str, object]) -> str:
+    given = problem.get("input")
+    shown = repr(given)
+    if len(shown) > _SHOWN_CHARS:
+        shown = shown[:_SHOWN_CHARS] + "…"
+    where = _place(problem) or "the body"
+    value = "" if isinstance(given, dict) or given is None else f" (given {shown})"
+    return f"{where}: {problem['msg']}{value}"
+
+
+def _place(problem: Mapping[str, object]) -> str:
+    """Return where a problem is, as `messages.0.role`."""
+    parts = cast("tuple[object, ...]", problem["loc"])
+    return ".".join(str(part) for part in parts[1:])
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    """Tell of a path that is not there; and of a body that the guard cut off."""
+    assert isinstance(error, HTTPException), "registered for these alone"
+    cause = error.__cause__
+    if isinstance(cause, RefusedRequestError):
+        # What is left of the body is not read: the connection cannot be used again.
+        return _reply(cause, {"connection": "close"})
+    code = _CODES.get(error.status_code, "invalid_value")
+    refusal = RefusedRequestError(str(error.detail), status=error.status_code, code=code)
+    return _reply(refusal, error.headers)
+
+
+async def _defect(_: Request, error: Exception) -> Response:
+    """Tell of a defect of ours, without its message: that may hold a text."""
+    name = type(error).__name__
+    return _reply(
+        RefusedRequestError(
+            f"a defect of the server: {name}",
+            status=500,
+            code="internal_error",
+            hint="its log has the traceback; please report it",
+        )
+    )
+
+
+def _reply(refusal: RefusedRequestError, headers: Mapping[str, str] | None = None) -> Response:
+    more = dict(headers or {})
+    if refusal.retry_after is not None:
+        more["retry-after"] = str(refusal.retry_after)
+    body = orjson.dumps(error_body(refusal), option=orjson.OPT_NON_STR_KEYS)
+    return Response(body, refusal.status, headers=more, media_type="application/json")

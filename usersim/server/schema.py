@@ -1,0 +1,201 @@
+"""JSON schemas of one answer, as action spaces: a closed question is scored, not written.
+
+Understood are an enumeration, a boolean, a number, a list of enumerated items and a string, by
+themselves or as the one property of an object. Whatever else a schema says is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn, cast
+
+from usersim.errors import ActionError, RefusedRequestError
+from usersim.types import ActionSpace, ActionValue, FreeText, Number, action_space
+
+__all__ = ["Form", "form_of_schema", "form_of_space"]
+
+_NOTES = {"title", "description", "examples", "default", "$schema", "$defs", "$id", "$comment"}
+"""Keywords that say nothing about which values are allowed."""
+_YES_NO = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an answer may be, and how it is written.
+
+    Attributes:
+        space: The action space.
+        write: Turns the action into the reply's content.
+    """
+
+    space: ActionSpace
+    write: Callable[[ActionValue], str]
+
+
+def form_of_space(space: ActionSpace) -> Form:
+    """Return the form of answers that are written as plain text."""
+    return Form(space, space.render)
+
+
+def form_of_schema(schema: Mapping[str, object], *, kind: str | None = None) -> Form:
+    """Return the form of answers that keep to a JSON schema.
+
+    Args:
+        schema: The schema; local references are followed.
+        kind: `scale` where the options of an enumeration are in order.
+
+    Returns:
+        The form; it writes JSON.
+
+    Raises:
+        RefusedRequestError: If the schema asks for more than one answer, or for what no action
+            space is.
+
+    Example:
+        >>> form = form_of_schema({"type": "string", "enum": ["tea", "coffee"]})
+        >>> form.space, form.write("tea")
+        (Choice(options=('tea', 'coffee'), kind='choice'), '"tea"')
+    """
+    root = _resolved(schema, schema)
+    if root.get("type") != "object":
+        space, value = _value(root, kind)
+        return Form(space, lambda action: _json(value(action)))
+    _only(root, {"type", "properties", "required", "additionalProperties"})
+    properties = root.get("properties")
+    if not isinstance(properties, dict) or len(properties) != 1:  # pyright: ignore[reportUnknownArgumentType]
+        _refuse(f"it has the properties {properties!r}, and one answer has one")
+    ((name, inner),) = cast("dict[str, object]", properties).items()
+    space, value = _value(_resolved(inner, schema), kind)
+    return Form(space, lambda action: _json({name: value(action)}))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _refuse(why: str) -> NoReturn:
+    """Refuse a schema.
+
+    Raises:
+        RefusedRequestError: Saying why.
+    """
+    raise RefusedRequestError(
+        f"the JSON schema cannot be answered by a person: {why}",
+        code="unsupported_schema",
+        param="response_format",
+        hint="ask one thing at a time: an enum, a boolean, a number, an array of enum items, or "
+        "a string, by itself or as the one property of an object",
+    )
+
+
+def _only(schema: Mapping[str, object], known: set[str]) -> None:
+    """Refuse keywords that would be dropped otherwise.
+
+    Raises:
+        RefusedRequestError: If there is one.
+    """
+    more = sorted(set(schema) - known - _NOTES)
+    if more:
+        _refuse(f"it uses {more!r}")
+
+
+def _resolved(part: object, whole: Mapping[str, object]) -> Mapping[str, object]:
+    """Follow a reference to `$defs`, one step.
+
+    Raises:
+        RefusedRequestError: If there is no such definition, or `part` is no schema.
+    """
+    if isinstance(part, dict) and isinstance(part.get("$ref"), str):  # pyright: ignore[reportUnknownMemberType]
+        name = str(part["$ref"]).removeprefix("#/$defs/")  # pyright: ignore[reportUnknownArgumentType]
+        definitions = whole.get("$defs")
+        part = (
+            cast("dict[str, object]", definitions).get(name)
+            if isinstance(definitions, dict)
+            else None
+        )
+    if not isinstance(part, dict):
+        _refuse(f"{part!r} is no schema")
+    return cast("dict[str, object]", part)
+
+
+_Write = Callable[[ActionValue], object]
+
+
+def _value(schema: Mapping[str, object], kind: str | None) -> tuple[ActionSpace, _Write]:
+    """Return the action space of one value, and how an action becomes that value.
+
+    Raises:
+        RefusedRequestError: If there is none.
+    """
+    try:
+        if "enum" in schema or "const" in schema:
+            return _enumerated(schema, kind)
+        readers = {
+            "boolean": _boolean,
+            "integer": _number,
+            "number": _number,
+            "array": _several,
+            "string": _string,
+        }
+        reader = readers.get(str(schema.get("type")))
+        if reader is None:
+            _refuse(f"of type {schema.get('type')!r}")
+        return reader(schema)
+    except ActionError as error:
+        _refuse(str(error))
+
+
+def _enumerated(schema: Mapping[str, object], kind: str | None) -> tuple[ActionSpace, _Write]:
+    _only(schema, {"enum", "type"})
+    values = schema.get("enum")
+    if not isinstance(values, list):
+        _refuse(f"its enum is {values!r}")
+    by_text = {_text(value): value for value in cast("list[object]", values)}
+    if len(by_text) < len(values):  # pyright: ignore[reportUnknownArgumentType]
+        _refuse("two values of its enum read the same")
+    space = action_space(kind or "choice", tuple(by_text))
+    return space, lambda action: by_text[str(action)]
+
+
+def _text(value: object) -> str:
+    """Return an option as it is shown.
+
+    Raises:
+        RefusedRequestError: If it is neither text nor a number.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        _refuse(f"{value!r} is no option")
+    return value if isinstance(value, str) else Number().render(value)
+
+
+def _boolean(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
+    _only(schema, {"type"})
+    return action_space("choice", tuple(_YES_NO)), lambda action: _YES_NO[str(action)]
+
+
+def _number(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
+    _only(schema, {"type", "minimum", "maximum"})
+    whole = schema["type"] == "integer"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    space = action_space("number", low=low, high=high, integer=whole)
+    return space, lambda action: int(float(str(action))) if whole else float(str(action))
+
+
+def _several(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
+    _only(schema, {"type", "items", "uniqueItems"})
+    items = _resolved(schema.get("items"), schema)
+    _only(items, {"type", "enum"})
+    values = items.get("enum")
+    if not isinstance(values, list):
+        _refuse("the items of its array are not enumerated")
+    space = action_space(
+        "multi_choice", tuple(_text(value) for value in cast("list[object]", values))
+    )
+    return space, lambda action: list(action) if isinstance(action, tuple) else [str(action)]
+
+
+def _string(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
+    _only(schema, {"type"})
+    return FreeText(), str

@@ -1,0 +1,49 @@
+"""uvicorn, told to say when it began, and to drain before it ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    import socket
+    from types import FrameType
+
+    from usersim.server.answering import Answering
+
+__all__ = ["DrainingServer"]
+
+
+class DrainingServer(uvicorn.Server):
+    """Takes nothing new once it was told to stop, while it answers what it took.
+
+    Args:
+        config: uvicorn's.
+        answering: What is drained.
+
+    Attributes:
+        began: Set once it listens.
+    """
+
+    def __init__(self, config: uvicorn.Config, answering: Answering) -> None:
+        super().__init__(config)
+        self._answering = answering
+        self.began = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.began.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Drain and end; Ctrl-C once more ends at once.
+
+        Unlike uvicorn's own, it does not raise the signal again afterwards: whoever called
+        `serve` has a store and a model to close.
+        """
+        self._answering.drain()
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True

@@ -1,0 +1,35 @@
+"""A simulated person talks with an assistant towards a goal; pure but for the assistant's calls."""
+
+from usersim.simulation.dialogue.assistants import Assistant, Assistants, Messages, name_of
+from usersim.simulation.dialogue.hold import hold
+from usersim.simulation.dialogue.patience import Patience, learn_patience
+from usersim.simulation.dialogue.record import (
+    ENDINGS,
+    Dialogue,
+    Ending,
+    Scenario,
+    Speaker,
+    Stop,
+    Turn,
+)
+from usersim.simulation.dialogue.rules import Reached
+from usersim.simulation.dialogue.talk import Talk
+
+__all__ = [
+    "ENDINGS",
+    "Assistant",
+    "Assistants",
+    "Dialogue",
+    "Ending",
+    "Messages",
+    "Patience",
+    "Reached",
+    "Scenario",
+    "Speaker",
+    "Stop",
+    "Talk",
+    "Turn",
+    "hold",
+    "learn_patience",
+    "name_of",
+]

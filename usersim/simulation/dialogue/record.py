@@ -1,0 +1,186 @@
+"""What a dialogue is: its scenario, its turns, why it ended; and its plain forms.
+
+Frozen values. Knows nothing of how turns are made, of the store or of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from usersim.simulation.answer import Answer
+from usersim.simulation.dialogue.patience import Patience
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+__all__ = ["ENDINGS", "Dialogue", "Ending", "Scenario", "Speaker", "Stop", "Turn"]
+
+Speaker = Literal["user", "assistant"]
+Ending = Literal["done", "gave_up", "reached", "repetition", "patience", "limit"]
+
+ENDINGS: Mapping[Ending, str] = {
+    "done": "the person said that they are done",
+    "gave_up": "the person said that they give up",
+    "reached": "the goal is reached, by the caller's own test",
+    "repetition": "the person said the same once more than they may",
+    "patience": "the person left, as often as their past conversations show",
+    "limit": "the person had all the turns that the configuration allows",
+}
+"""Every way in which a dialogue ends, and what it means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Who talks with the assistant, and what for.
+
+    Attributes:
+        goal: What the person wants, in a few words of theirs. The assistant never sees it.
+        user_id: The person; None where the simulator holds only one.
+        begins: Who speaks first.
+        opening: A fixed first message of whoever begins; empty has it made.
+        draw: Tells dialogues of the same scenario apart: another number, other turns.
+        metadata: What else the caller says about it; comes back with the dialogue.
+    """
+
+    goal: str = ""
+    user_id: str | None = None
+    begins: Speaker = "user"
+    opening: str = ""
+    draw: int = 0
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one of the two said.
+
+    Attributes:
+        speaker: Who.
+        text: What the other one read; empty where a person left without a word.
+        answer: The simulated answer behind a turn of the person, with its trace; None for the
+            assistant, and for a fixed opening. The assistant never sees it.
+        leaving: The answer to whether the person goes on, where that was asked after this turn.
+    """
+
+    speaker: Speaker
+    text: str
+    answer: Answer | None = None
+    leaving: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Why a dialogue ended.
+
+    Attributes:
+        reason: One of `ENDINGS`.
+        detail: The figure or the words behind it.
+    """
+
+    reason: Ending
+    detail: str = ""
+
+    @property
+    def truncated(self) -> bool:
+        """True if only the limit ended it: the person would have gone on."""
+        return self.reason == "limit"
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return ENDINGS[self.reason] + (f" ({self.detail})" if self.detail else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """A dialogue of a simulated person with an assistant, from its first turn to its end.
+
+    It is a model's guess at how the person would talk, not what they said.
+
+    Attributes:
+        key: Content hash of everything that it depends on; its identity in a file.
+        user_id: Who was simulated.
+        scenario: What for.
+        assistant: The assistant's name.
+        turns: What was said, oldest first.
+        stop: Why it ended.
+        patience: What the corpus showed of the person's patience and persistence.
+        engine: Identity of the engine behind the person.
+        seed: Seed of the person's turns.
+        simulated: Always True; travels with every export.
+    """
+
+    key: str
+    user_id: str
+    scenario: Scenario
+    assistant: str
+    turns: tuple[Turn, ...]
+    stop: Stop
+    patience: Patience
+    engine: str
+    seed: int
+    simulated: Literal[True] = True
+
+    @property
+    def user_turns(self) -> int:
+        """How often the person spoke."""
+        return sum(bool(turn.speaker == "user" and turn.text) for turn in self.turns)
+
+    def messages(self, *, traces: bool = False) -> list[dict[str, str]]:
+        """Return the turns as chat messages: the person is `user`, as in any chat.
+
+        Args:
+            traces: Add the reasoning behind each turn of the person, as `reasoning`.
+        """
+        return [message(turn, traces=traces) for turn in self.turns if turn.text]
+
+    def __str__(self) -> str:
+        """Return what was said, line by line, and why it ended."""
+        names = {"user": self.user_id, "assistant": "assistant"}
+        lines = [f"{names[turn.speaker]}: {turn.text}" for turn in self.turns if turn.text]
+        return "\n".join([*lines, f"-- {self.stop}"])
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the dialogue as plain data, traces included."""
+        data: dict[str, object] = _adapter().dump_python(self, mode="json")
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Dialogue:
+        """Return the dialogue that `to_dict` wrote."""
+        return _adapter().validate_python(data)
+
+    def to_chat(self, *, traces: bool = False) -> dict[str, object]:
+        """Return the dialogue as one record of a `messages` file, marked as simulated."""
+        return {
+            "id": self.key,
+            "user_id": self.user_id,
+            "simulated": self.simulated,
+            "messages": self.messages(traces=traces),
+            "goal": self.scenario.goal,
+            "assistant": self.assistant,
+            "stop": {"reason": self.stop.reason, "detail": self.stop.detail},
+            "metadata": dict(self.scenario.metadata),
+        }
+
+
+def message(turn: Turn, *, traces: bool) -> dict[str, str]:
+    """Return a turn as a chat message; without its trace unless it is asked for."""
+    found = {"role": turn.speaker, "content": turn.text}
+    if traces and turn.answer is not None:
+        found["reasoning"] = turn.answer.reasoning
+    return found
+
+
+def said_before(turns: Sequence[Turn], speaker: Speaker) -> list[str]:
+    """Return what one of the two said so far, oldest first, words alone."""
+    return [turn.text for turn in turns if turn.speaker == speaker and turn.text]
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Dialogue]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Dialogue)
