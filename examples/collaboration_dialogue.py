@@ -55,15 +55,14 @@ def assistant(messages: Messages) -> str:
 
 
 def offered(turns: Sequence[Turn]) -> bool:
-    """Return whether the goal is reached: the person has replied to the offer."""
-    said = [turn.text for turn in turns]
-    return OFFER in said[:-1]
+    """Return whether the goal is reached: the offer is made."""
+    return turns[-1].text == OFFER
 
 
 def main(model: str = "embedded") -> None:
-    """Hold three dialogues at once, say how they ended, and export them."""
-    config = DialogueConfig(max_turns=4, min_conversations=4)
-    goals = [Scenario(goal="get the second charge of March back", draw=draw) for draw in range(3)]
+    """Hold two dialogues at once, say how they ended, and export them."""
+    config = DialogueConfig(max_turns=3, min_conversations=4)
+    goals = [Scenario(goal="get the second charge of March back", draw=draw) for draw in range(2)]
     with (
         tempfile.TemporaryDirectory() as folder,
         UserSimulator.from_corpus(past_chats(), user_id="ines", model=model, config="tiny") as sim,
