@@ -1,16 +1,22 @@
-"""Many people, closed questions: one batch, one table.
+"""A survey of simulated respondents, in a few lines.
 
     python examples/survey_respondents.py [MODEL]
 
-Needs pandas: pip install "usersim-recon[report]".
+What is printed is a model's guess at what invented people would answer, not data about anyone.
 """
 
 from __future__ import annotations
 
 import sys
 
-from usersim import Choice, Message, Question, Scale, UserSimulator
-from usersim.simulation import to_frame
+from usersim import Survey, UserSimulator
+from usersim.simulation.survey import (
+    LikertScale,
+    MultipleChoice,
+    Ranking,
+    SingleChoice,
+    SurveyResults,
+)
 
 AGREEMENT = ("disagree", "neither", "agree")
 ITEMS = {
@@ -26,6 +32,27 @@ ANSWERS = {
     "sanne": ("neither", "disagree", "agree", "agree", "neither"),
 }
 """Three invented people."""
+
+SURVEY = Survey(
+    title="Holidays",
+    questions=(
+        LikertScale(id="lists", text="I keep lists.", points=AGREEMENT),
+        SingleChoice(
+            id="where",
+            text="Mountains or sea?",
+            options=("mountains", "sea", "neither"),
+            random_order=True,
+            last=("neither",),
+        ),
+        MultipleChoice(
+            id="luggage",
+            text="You go to the {{ where }}. What comes along?",
+            options=("books", "a tent", "friends"),
+            show_if='where != "neither"',
+        ),
+        Ranking(id="worth", text="What matters on a journey?", options=("quiet", "food", "people")),
+    ),
+)
 
 
 def rows() -> list[dict[str, object]]:
@@ -46,28 +73,28 @@ def rows() -> list[dict[str, object]]:
     ]
 
 
+def show(results: SurveyResults) -> None:
+    """Print what everybody answered, with the probability of each choice."""
+    for question in results.survey.all_questions:
+        print(f"\n{question.id}: {question.text}")
+        for one in results.responses:
+            if one.question != question.id:
+                continue
+            chance = one.probabilities.get(str(one.value))
+            said = one.skipped or one.failed or f"{one.value}"
+            print(f"  {one.respondent:6} {one.item:9} {said} {f'({chance:.2f})' if chance else ''}")
+
+
 def main(model: str = "embedded") -> None:
-    """Put two new questions to everybody; a seed reproduces every answer."""
-    questions = [
-        Question((Message("I keep lists."),), Scale(AGREEMENT)),
-        Question((Message("Mountains or sea?"),), Choice(("mountains", "sea"))),
-    ]
+    """Ask everybody; the same call goes on where it was, and here it is through."""
     with UserSimulator.from_corpus(rows(), model=model, config="tiny") as sim:
-        asked = [(person, question) for person in sim.users for question in questions]
-        people = [person for person, _ in asked]
-        contexts = [question for _, question in asked]
-        batch = sim.respond_many(contexts, user_id=people, seed=7)
-        again = sim.respond_many(contexts, user_id=people, seed=7)
-    for (person, question), answer in zip(asked, batch.items, strict=True):
-        if answer is not None:
-            chance = answer.probabilities[str(answer.action)]
-            said = f"{answer.action_text} ({chance:.2f})"
-            print(f"{person:6} {question.context[-1].content:18} {said}")
-    for failure in batch.failures:  # one item's failure is data, not the end of the batch
-        print(f"no answer: {failure.message}")
-    same = [answer.action for answer in batch] == [answer.action for answer in again]
-    print(to_frame(batch).groupby("action").size().to_string())
-    print(f"the same seed gives the same answers: {same}")
+        people = sim.respondents(seed=7)
+        print(people.dry_run(SURVEY))
+        results = SURVEY.run(people)
+        again = SURVEY.run(people)  # found in the store: nothing is asked twice
+    show(results)
+    print(f"\nfailures: {len(results.failures)}")
+    print(f"the same call gives the same answers: {again.responses == results.responses}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from usersim.errors import UsersimError
     from usersim.simulation import Answer
     from usersim.simulation.dialogue import Dialogue, Scenario
+    from usersim.simulation.survey import Survey
     from usersim.simulator import Run, UserSimulator
     from usersim.types import (
         Batch,
@@ -72,6 +73,7 @@ __all__ = [
     "Scenario",
     "ScoringConfig",
     "SimulationConfig",
+    "Survey",
     "SynthesisConfig",
     "TrainingConfig",
     "UserSimulator",
@@ -101,6 +103,7 @@ _HOME = {
     "usersim.corpus": ("Corpus", "LoadReport"),
     "usersim.errors": ("UsersimError",),
     "usersim.simulation": ("Answer",),
+    "usersim.simulation.survey": ("Survey",),
     "usersim.simulation.dialogue": ("Dialogue", "Scenario"),
     "usersim.simulator": ("Run", "UserSimulator"),
     "usersim.types": (

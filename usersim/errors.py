@@ -29,7 +29,9 @@
     │  ├─ NoTrainingDataError
     │  └─ DivergedError              NaN or exploding loss; the last good checkpoint is kept
     ├─ ArtifactError                 a saved simulator or adapter folder is incomplete or altered
-    └─ EvaluationError
+    ├─ EvaluationError
+    └─ SurveyError                   an instrument is wrong; every problem found is listed
+       └─ ExpressionError            a condition of an instrument cannot be read
 
 Four rules hold everywhere:
 
@@ -67,12 +69,14 @@ __all__ = [
     "EngineTimeoutError",
     "EngineUnavailableError",
     "EvaluationError",
+    "ExpressionError",
     "MissingDependencyError",
     "ModelLoadError",
     "NoTrainingDataError",
     "PromptError",
     "RefusedRowsError",
     "ScoringError",
+    "SurveyError",
     "TrainingError",
     "TranscriptError",
     "UserNotFoundError",
@@ -266,6 +270,14 @@ class ArtifactError(UsersimError):
 
 class EvaluationError(UsersimError):
     """An evaluation cannot be run or its numbers cannot be trusted."""
+
+
+class SurveyError(UsersimError):
+    """A survey instrument is wrong; every problem found is listed, with question and value."""
+
+
+class ExpressionError(SurveyError):
+    """A condition of an instrument cannot be read, or names what cannot be known there."""
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def without_model(
         return ScriptedEngine(name=str(base))
 
     def switch() -> None:
-        for module in ("usersim.simulator.face", "usersim.engines.select"):
+        for module in ("usersim.simulator.lifecycle", "usersim.engines.select"):
             monkeypatch.setattr(f"{module}.load_engine", load)
 
     return switch

@@ -11,7 +11,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SAID = {
     "quickstart": ("rows read", "Brought back from disk", "lake"),
-    "survey_respondents": ("noor", "Mountains or sea?", "same answers: True"),
+    "survey_respondents": ("noor", "Mountains or sea?", "3 respondents", "same answers: True"),
     "train_and_evaluate": ("Recon-Select", "B4e random of eligible", "Log score"),
     "collaboration_dialogue": ("ines:", "--", "same dialogues from the file: True", "simulated"),
     "testbed_deepeval": ("user:", "assistant: Your parcel comes tomorrow"),

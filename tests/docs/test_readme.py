@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import typer.core
 
 from usersim.cli.app import app
 
@@ -106,6 +107,9 @@ def test_commands_are_understood(page: Path, workplace: Path) -> None:
         with typer.Context(group, info_name="usersim") as root:
             name, command, rest = group.resolve_command(root, words)
             assert command is not None, line
+            if isinstance(command, typer.core.TyperGroup):
+                name, command, rest = command.resolve_command(root, rest)
+                assert command is not None, line
             with typer.Context(command, info_name=name, parent=root) as context:
                 command.parse_args(context, rest)
 

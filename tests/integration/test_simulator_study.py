@@ -92,13 +92,15 @@ def test_a_study_is_run_written_and_not_repeated(long_model: Path, tmp_path: Pat
         first = sim.evaluate(
             arms=ARMS,
             limit=4,
-            held_out=2,
+            held_out=4,
             out=tmp_path / "out",
             progress=lambda stage, done, total: told.add(stage),
         )
         names = set(first.evaluation.predictions)
         assert {"B1 history in the prompt", "B2 SFT without reasoning"} <= names
         assert {"B4e random of eligible", "Recon-Select", "Recon-Select, reasoning off"} <= names
+        assert "Recon-Select, traces swapped" in names
+        assert first.faithfulness is not None
         assert set(first.adapters) == {"none", "random_eligible", "recon_select"}
         assert {i.split for i in first.evaluation.interactions} == {"held_out"}
         assert {i.split for i in first.found.interactions} == {"train"}
@@ -106,13 +108,14 @@ def test_a_study_is_run_written_and_not_repeated(long_model: Path, tmp_path: Pat
         assert {"synthesise", "score", "measure"} <= told
         page = first.report.read_text(encoding="utf-8")
         assert "Recon-Select" in page
+        assert "Does the answer follow its reasoning?" in page
         assert "http://" not in page.replace("http://www.w3.org", "")
         assert (tmp_path / "out" / "metrics.csv").is_file()
 
         drawn = model.drawn
         weights = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("adapter_model.safetensors")}
         assert len(weights) == 3
-        again = sim.evaluate(arms=ARMS, limit=4, held_out=2, out=tmp_path / "out")
+        again = sim.evaluate(arms=ARMS, limit=4, held_out=4, out=tmp_path / "out")
         assert {p: p.stat().st_mtime_ns for p in weights} == weights
         assert again.evaluation.predictions == first.evaluation.predictions
         # The diagnostics alone are measured again: one decoy for each of two probes.

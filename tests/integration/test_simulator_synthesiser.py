@@ -106,6 +106,12 @@ def test_a_recipe_trains_a_synthesiser_and_then_the_user_model(model, tmp_path, 
         assert "**synthesiser** of reasoning traces" in card
         again = sim.train(recipe=recipe)
         assert again.ref == adapter.ref
+        folder = sim.save(tmp_path / "saved")
+    with UserSimulator.load(folder, engine="scripted") as back:
+        assert back.synthesiser is not None
+        assert back.synthesiser.ref == synthesiser.ref
+        assert back.adapter is not None
+        assert back.adapter.ref == adapter.ref
 
 
 def test_a_synthesiser_does_not_answer_as_anyone(model, tmp_path) -> None:
@@ -159,7 +165,8 @@ def test_trained_synthesisers_are_arms_like_any_other(model, tmp_path) -> None:
     names = set(measured.evaluation.predictions)
     assert {"Recon-Select", "Recon-RFT", "B6 forward reasoning SFT"} <= names
     assert {"B1 with random-eligible traces", "B1 with backward traces"} <= names
-    assert len(names) == 7, names  # those, Recon-Select without reasoning, and the caller's own
+    # Those, Recon-Select without and with swapped traces, and the caller's own.
+    assert len(names) == 8, names
     steps = {adapter.manifest.planned_steps for adapter in measured.adapters.values()}
     assert len(steps) == 1
     assert {arm: w.manifest.synthesiser.recipe for arm, w in measured.synthesisers.items()} == {
@@ -169,6 +176,16 @@ def test_trained_synthesisers_are_arms_like_any_other(model, tmp_path) -> None:
     assert "<h2>The synthesiser of Recon-RFT</h2>" in page
     assert "<h2>Training the synthesiser of Recon-RFT</h2>" in page
     assert measured.synthesisers["recon_rft"].ref.name in page
+
+
+def test_an_evaluation_of_trained_synthesisers_alone_has_their_guards_figures(
+    model, tmp_path
+) -> None:
+    """Without traces of the base model the leakage table is that of the trained synthesiser."""
+    with simulator(tmp_path, model) as sim:
+        measured = sim.evaluate(arms=("none", "recon_rft"), held_out=2)
+    assert sum(row.n for row in measured.leakage.rows) > 0
+    assert measured.leakage.n_interactions > 0
 
 
 def test_controls_train_the_user_model_itself(model, tmp_path) -> None:

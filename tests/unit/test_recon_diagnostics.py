@@ -120,6 +120,20 @@ def test_a_gain_that_comes_last_is_a_conclusion() -> None:
     assert means[-1] == pytest.approx(2 * means[0])
 
 
+def test_the_leak_oracle_wins_on_raw_fidelity_and_masking_takes_it_away() -> None:
+    """B12: a trace that quotes the action gains more than any other, and nothing once masked."""
+    found = _diagnose(
+        _item("a", "red boat on the water", "A boat."),
+        _item("b", "green tree in the yard", "My tree."),
+    )
+    assert found.oracle is not None
+    assert found.kept is not None
+    assert found.oracle.n == 2
+    assert found.oracle.mean > found.kept.mean > 0
+    assert found.oracle_masked is not None
+    assert found.oracle_masked.mean == pytest.approx(0.0)
+
+
 def test_empty_traces_are_not_probed() -> None:
     """Without a kept trace there is nothing to swap or to shorten."""
     found = _diagnose(_item("a", "red boat", ""))
@@ -132,7 +146,7 @@ def test_empty_traces_are_not_probed() -> None:
 def test_what_cannot_be_measured_is_counted() -> None:
     """A scorer that does not fit leaves failures, not an exception."""
     found = _diagnose(_item("a", "red boat", "A boat."), scoring=ScoringConfig(scorer="scale"))
-    assert found.failures == 4
+    assert found.failures == 6  # four lengths of the kept trace, and the oracle's, twice
     assert found.kept is None
 
 

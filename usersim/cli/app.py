@@ -11,7 +11,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from usersim.cli import corpus, demo, mcp, runs, serving, simulate, study
+from usersim.cli import corpus, demo, mcp, runs, serving, simulate, study, survey
 from usersim.cli.console import console, notes
 from usersim.errors import UsersimError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 corpus.register(app)
 simulate.register(app)
 runs.register(app)
+survey.register(app)
 serving.register(app)
 study.register(app)
 mcp.register(app)

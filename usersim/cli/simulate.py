@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, cast
@@ -45,6 +45,10 @@ BaseUrlOption = Annotated[
 ]
 PresetOption = Annotated[
     Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU; or the paper's.")
+]
+SecondOption = Annotated[
+    str | None,
+    typer.Option(help="Model of another family: stops the synthesiser when it no longer gains."),
 ]
 DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
 
@@ -147,12 +151,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
-    second: Annotated[
-        str | None,
-        typer.Option(
-            help="Model of another family: stops the synthesiser when it no longer gains."
-        ),
-    ] = None,
+    second: SecondOption = None,
     tensorboard: Annotated[
         Path | None,
         typer.Option(help="Folder for a TensorBoard log of the synthesiser's training."),
@@ -162,7 +161,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
     with (
         open_simulator(corpus, user, model, engine, preset) as sim,
-        closing(load_engine(second, engine=engine)) if second else nullcontext() as judge,
+        other_engine(second, engine) as reconstructor,
         stages() as progress,
     ):
         adapter = sim.train(
@@ -170,7 +169,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             traces=traces,
             limit=limit,
             max_minutes=max_minutes,
-            second=judge,
+            second=reconstructor,
             progress=progress,
             note=figures_note(tensorboard),
         )
@@ -178,6 +177,11 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     console.print(Text(f"adapter: {adapter.folder}"))
     fitted = adapter.manifest.reasoning_weight
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
+
+
+def other_engine(model: str | None, engine: EngineName) -> AbstractContextManager[Engine | None]:
+    """Load a second model for the time of a `with`; None if none is named."""
+    return nullcontext() if model is None else closing(load_engine(model, engine=engine))
 
 
 def figures_note(tensorboard: Path | None) -> StepNote:
@@ -230,7 +234,16 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    second: SecondOption = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Model of another family that compares the drawn answers."),
+    ] = None,
     preset: PresetOption = "tiny",
+    *,
+    texts: Annotated[
+        bool, typer.Option("--texts", help="Also draw open answers, and measure their text.")
+    ] = False,
 ) -> None:
     """Compare arms on answers held out and write one folder with tables and a page."""
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
@@ -246,6 +259,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             engine=engine,
             config=PipelineConfig.preset(preset).with_seed(seed),
         ) as sim,
+        other_engine(second, engine) as reconstructor,
+        other_engine(judge, engine) as judging,
         stages() as progress,
     ):
         notes.print(sim.report)
@@ -253,6 +268,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             arms=names,
             limit=pairs,
             held_out=held_out,
+            texts=texts or judge is not None,
+            judge=judging,
+            second=reconstructor,
             out=out,
             provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},
             title=f"Held-out answers: {source.name}",
@@ -296,6 +314,10 @@ def print_measurement(measured: Measurement) -> None:
     console.print(measured.evaluation)
     for line in verdicts(measured.evaluation):
         console.print(Text(line))
+    if measured.faithfulness is not None:
+        console.print(Text(f"faithfulness: {measured.faithfulness}"))
+    for judged in measured.judgements:
+        console.print(Text(f"judge: {judged}"))
     if measured.report is not None:
         console.print(Text(f"report: {measured.report.resolve()}"))
 

@@ -62,15 +62,17 @@ def likelihoods(
     engine: Engine,
     items: Sequence[tuple[RespondItem, ActionValue]],
     *,
+    reasonings: Sequence[Sequence[str]] | None = None,
     config: SimulationConfig = SimulationConfig(),
     history: HistoryConfig = HistoryConfig(),
     progress: Progress | None = None,
 ) -> list[Likelihoods]:
-    """Return how likely each item's action is, after K drawn traces and without reasoning.
+    """Return how likely each item's action is, after K traces and without reasoning.
 
     Args:
         engine: Needs `logprobs`.
         items: What was asked, and what the person did.
+        reasonings: Traces of each item, at most K; None draws them.
         config: `traces` is K; 0 scores without reasoning alone.
         history: Limits of the prompt.
         progress: Called while traces are drawn.
@@ -81,7 +83,25 @@ def likelihoods(
     Raises:
         CapabilityError: If the engine cannot score given text.
     """
-    # One readable text per draw: what is malformed is counted, not drawn again.
+    texts = _drawn(engine, items, config, history, progress) if reasonings is None else reasonings
+    closed = [i for i, (item, _) in enumerate(items) if is_closed(item.question.space)]
+    found: dict[int, Likelihoods] = {}
+    found.update(_closed(engine, items, texts, closed, config, history))
+    opened = [i for i in range(len(items)) if i not in found]
+    found.update(_opened(engine, items, texts, opened, config, history))
+    return [found[i] for i in range(len(items))]
+
+
+def _drawn(
+    engine: Engine,
+    items: Sequence[tuple[RespondItem, ActionValue]],
+    config: SimulationConfig,
+    history: HistoryConfig,
+    progress: Progress | None,
+) -> list[list[str]]:
+    """Draw K traces of each item; what is malformed is counted, not drawn again."""
+    if not config.traces:
+        return [[] for _ in items]
     once = config.model_copy(update={"redraws": 0, "long_reasoning": "close"})
     requests = [
         ReasoningRequest(
@@ -89,15 +109,8 @@ def likelihoods(
         )
         for item, _ in items
     ]
-    drawn = draw_reasoning(engine, requests, once, progress=progress) if config.traces else []
-    texts = [[trace.reasoning for trace in result.traces] for result in drawn]
-    texts = texts or [[] for _ in items]
-    closed = [i for i, (item, _) in enumerate(items) if is_closed(item.question.space)]
-    found: dict[int, Likelihoods] = {}
-    found.update(_closed(engine, items, texts, closed, config, history))
-    opened = [i for i in range(len(items)) if i not in found]
-    found.update(_opened(engine, items, texts, opened, config, history))
-    return [found[i] for i in range(len(items))]
+    drawn = draw_reasoning(engine, requests, once, progress=progress)
+    return [[trace.reasoning for trace in result.traces] for result in drawn]
 
 
 def _closed(
@@ -197,23 +210,27 @@ def predict(
     )
 
 
-def prediction(found: Likelihoods, question: Question, weight: float) -> Prediction:
+def prediction(
+    found: Likelihoods, question: Question, weight: float, *, action: str | None = ""
+) -> Prediction:
     """Return what is predicted at one reasoning weight.
 
     Args:
         found: The likelihoods of one item.
         question: Its question.
         weight: 1 with reasoning, 0 without, else the mixture.
+        action: What was drawn for an open question; empty if nothing was, None if no draw could
+            be read.
 
     Returns:
         For a closed question its probabilities and the likeliest option; for an open one the
-        likelihood of the true action and an empty action.
+        likelihood of the true action, and `action`.
     """
     probabilities: dict[str, float] = {}
     if is_closed(question.space):
         probabilities = mixed(found.options[:-1], found.options[-1], weight)
     return Prediction(
-        action=max(probabilities, key=probabilities.__getitem__) if probabilities else "",
+        action=max(probabilities, key=probabilities.__getitem__) if probabilities else action,
         probabilities=probabilities,
         log_likelihood=found.mixture(weight),
         n_tokens=found.n_tokens,

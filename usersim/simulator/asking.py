@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
@@ -10,9 +10,8 @@ from usersim.config import PipelineConfig
 from usersim.corpus import Corpus, Response
 from usersim.engines import AdapterRef, Engine, Progress
 from usersim.errors import ActionError, ConfigError, UsersimError
-from usersim.simulation import Answer, Piece, RespondItem, derive_seed, respond, stream_answer
+from usersim.simulation import Answer, RespondItem, derive_seed, respond
 from usersim.simulator.history import Histories
-from usersim.simulator.people import People
 from usersim.training import TrainedAdapter
 from usersim.types import (
     ActionSpace,
@@ -26,25 +25,20 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Asked", "Asker", "Context", "Put", "as_question", "narrowed", "only", "seen_before"]
+__all__ = ["Asked", "Asker", "Context", "as_question", "narrowed", "only", "seen_before"]
 
 Context = str | Question | Interaction | Sequence[Message]
 """A question, an observed interaction (its context is asked again), a text, or messages."""
 
 
-class Put(TypedDict, total=False):
-    """How a context is put to a person; see `UserSimulator.respond`."""
+class Asked(TypedDict, total=False):
+    """How a context is asked; see `UserSimulator.respond`."""
 
     user_id: str | None
     options: Sequence[str] | None
     kind: str | None
-    seed: int | None
-
-
-class Asked(Put, total=False):
-    """How a context is asked; see `UserSimulator.respond`."""
-
     explain: bool
+    seed: int | None
 
 
 def as_question(
@@ -207,28 +201,6 @@ class Asker:
         batch, answers = self.answered(engine, items, explain=explain, progress=progress)
         self.corpus.ledger.put_responses([one for one in answers if one is not None])
         return batch
-
-    def stream(
-        self,
-        engine: Engine,
-        people: People,
-        context: Context,
-        *,
-        user_id: str | None = None,
-        options: Sequence[str] | None = None,
-        kind: str | None = None,
-        seed: int | None = None,
-    ) -> Iterator[Piece]:
-        """Answer one context piece by piece; see `UserSimulator.respond` for the arguments.
-
-        Yields:
-            Pieces.
-        """
-        question = as_question(context, options=options, kind=kind)
-        item = self.item(people.one(user_id), question, seed=seed)
-        yield from stream_answer(
-            engine, item, config=self.config.simulation, history=self.config.history
-        )
 
     def answered(
         self,

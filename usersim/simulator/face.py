@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Unpack
 
-from usersim.config import PipelineConfig, Preset, Recipe
-from usersim.corpus import Corpus, LoadReport
-from usersim.corpus.readers.formats import Format
+from usersim.config import Recipe
 from usersim.engines import Engine, Progress
-from usersim.engines.select import EngineName, load_engine
 from usersim.evaluation import Arm
-from usersim.simulation import Answer, Piece
+from usersim.simulation import Answer, Piece, stream_answer
 from usersim.simulation.dialogue import Assistant, Dialogue, Scenario
+from usersim.simulation.survey import Survey, SurveyResults
 from usersim.simulator import saving
 from usersim.simulator.arm_names import ArmName
-from usersim.simulator.asking import Asked, Asker, Context, Put, narrowed, only
+from usersim.simulator.asking import Asked, Asker, Context, as_question, narrowed, only
 from usersim.simulator.dialogue import Alone, Holding, hold_dialogue, hold_dialogues
-from usersim.simulator.history import Histories
 from usersim.simulator.learning import Learner, Page
-from usersim.simulator.measure import Measurement
-from usersim.simulator.people import People
+from usersim.simulator.lifecycle import Lifecycle
+from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.recon import Reconstruction, StageProgress
 from usersim.simulator.requested import RequestSource
 from usersim.simulator.run import Run, RunCost
 from usersim.simulator.running import CHUNK, Runner
 from usersim.simulator.sources import TraceSource
-from usersim.simulator.stores import Loading, load_into_store
+from usersim.simulator.surveys import Chosen, Kept, Manner, StoreRespondents, respondents_of
 from usersim.training import StepNote, TrainedAdapter
-from usersim.types import Batch, ScoredCandidate
+from usersim.types import Batch
 
 __all__ = ["UserSimulator"]
 
 
-class UserSimulator:
+class UserSimulator(Lifecycle):
     """Answers new contexts as a person would: reasoning first, action second.
 
     Made by `from_corpus` or `load`. Before any training it answers from the person's history;
@@ -54,129 +50,6 @@ class UserSimulator:
     Example:
         `UserSimulator.from_corpus("ada.jsonl", user_id="ada").respond("Tea or coffee?")`
     """
-
-    def __init__(
-        self,
-        corpus: Corpus,
-        *,
-        user_id: str | None = None,
-        model: str | Path = "embedded",
-        engine: EngineName | Engine = "auto",
-        config: PipelineConfig = PipelineConfig(),
-        report: LoadReport | None = None,
-    ) -> None:
-        self.corpus = corpus
-        self.config = config
-        self.report = report
-        self.adapter: TrainedAdapter | None = None
-        self.synthesiser: TrainedAdapter | None = None
-        self._model = str(model)
-        self._engine_choice: EngineName | Engine = engine
-        self._histories = Histories(corpus, config.history)
-        self._kept: dict[str, ScoredCandidate] = {}
-        self._traces: str | None = None
-        self.user_id = user_id
-        self._people = People(corpus, user_id)
-
-    @classmethod
-    def from_corpus(  # noqa: PLR0913 - keyword-only, each a plain fact about the source
-        cls,
-        source: str | Path | Corpus | Iterable[Mapping[str, object]] | object,
-        *,
-        user_id: str | None = None,
-        store: str | Path | None = None,
-        model: str | Path = "embedded",
-        engine: EngineName | Engine = "auto",
-        config: PipelineConfig | Preset = "small",
-        format: Format = "auto",  # noqa: A002 - the word of every reader
-        person: str | None = None,
-        codebook: Mapping[str, object] | str | Path | None = None,
-        strict: bool = False,
-        progress: Callable[[int, int | None], None] | None = None,
-    ) -> Self:
-        """Load a corpus into its store and return a simulator over it.
-
-        Args:
-            source: A JSONL, CSV or Parquet file, an iterable of dicts, a pandas or polars
-                frame, or an open `Corpus`.
-            user_id: The person; None simulates everybody in the corpus.
-            store: SQLite file or URL; None takes one beside a file, memory for anything else.
-            model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
-            engine: Which engine, or one that is already loaded.
-            config: Settings of every stage, or a preset's name.
-            format: `auto` recognises the format by content.
-            person: In chats, the role or name of the person.
-            codebook: In wide surveys, question texts and options by column.
-            strict: Raise if any row is refused, and keep nothing.
-            progress: Called with (rows read, rows in all or None).
-
-        Raises:
-            CorpusError: If the source cannot be read or stored.
-            UserNotFoundError: If `user_id` is not in the corpus.
-        """
-        settings = PipelineConfig.preset(config) if isinstance(config, str) else config
-        how = Loading(format=format, person=person, codebook=codebook, strict=strict)
-        corpus, report = load_into_store(
-            source, store, settings.corpus, user_id=user_id, progress=progress, **how
-        )
-        return cls(
-            corpus, user_id=user_id, model=model, engine=engine, config=settings, report=report
-        )
-
-    def save(self, folder: str | Path) -> Path:
-        """Write what is needed to bring this simulator back; the corpus stays in its store.
-
-        Raises:
-            ArtifactError: If the folder cannot be written.
-            ConfigError: If the corpus is kept in memory only.
-        """
-        saved = saving.SavedSimulator.of(
-            self.corpus.name, self.user_id, self._model, self.config, self.adapter, self._traces
-        )
-        return saving.write_simulator(folder, saved)
-
-    @classmethod
-    def load(cls, folder: str | Path, *, engine: EngineName | Engine = "auto") -> Self:
-        """Bring a saved simulator back.
-
-        Raises:
-            ArtifactError: If the folder, or the adapter that it names, is incomplete or altered.
-            CorpusError: If the store cannot be opened.
-        """
-        saved = saving.read_simulator(folder)
-        corpus = Corpus.open(saved.store, config=saved.config.corpus)
-        sim = cls(
-            corpus, user_id=saved.user_id, model=saved.model, engine=engine, config=saved.config
-        )
-        sim.adapter = saved.load_adapter()
-        if saved.traces:
-            rows = list(corpus.interactions(sim.users, split="train"))
-            sim._remember(Reconstruction.stored(corpus, saved.traces, rows))
-        return sim
-
-    def close(self) -> None:
-        """Close the store and give the model's memory back."""
-        if "engine" in self.__dict__:
-            self.engine.close()
-        self.corpus.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @cached_property
-    def engine(self) -> Engine:
-        """The engine; loaded when it is first needed."""
-        if isinstance(self._engine_choice, str):
-            return load_engine(self._model, engine=self._engine_choice)
-        return self._engine_choice
-
-    @property
-    def users(self) -> list[str]:
-        """The people that this simulator answers for."""
-        return self._people.users
 
     def use_adapter(self, adapter: TrainedAdapter | str | Path) -> None:
         """Answer with a trained adapter from now on.
@@ -202,13 +75,8 @@ class UserSimulator:
         self._remember(found)
         return found
 
-    def _remember(self, found: Reconstruction) -> None:
-        self._traces = found.stage
-        self._kept.update(found.kept_traces())
-
     def _learner(self, second: Engine | None = None) -> Learner:
-        parts = (self.config, self._histories, self._people, second)
-        return Learner(self.corpus, self.engine, *parts)
+        return Learner(self.corpus, self.engine, self.config, self._histories, self._people, second)
 
     def train(
         self,
@@ -249,13 +117,16 @@ class UserSimulator:
         self.use_adapter(learned.adapter)
         return learned.adapter
 
-    def evaluate(
+    def evaluate(  # noqa: PLR0913 - keyword-only, each a plain fact about the measurement
         self,
         *,
         arms: Sequence[ArmName] = ("others", "few_shot", "none", "random_eligible", "recon_select"),
         more: Sequence[Arm] = (),
         limit: int | None = None,
         held_out: int | None = None,
+        texts: bool = False,
+        judge: Engine | None = None,
+        second: Engine | None = None,
         out: str | Path | None = None,
         provenance: Mapping[str, object] | None = None,
         title: str = "Held-out answers",
@@ -268,17 +139,23 @@ class UserSimulator:
             more: Arms of your own: any callable that predicts interactions.
             limit: Training interactions of each person, the newest; None takes all.
             held_out: Held-out interactions in all; None takes every one.
+            texts: Also draw the open answers, and measure their text.
+            judge: Also lets a language model of another family compare the drawn answers of each
+                arm with those of the baseline.
+            second: A reconstructor of another model family, for the arms with a trained
+                synthesiser (guard L8).
             out: Folder of the report; None writes none.
             provenance: Command and sizes, for the report.
             title: Heading of the page.
             progress: Called with (stage, done, total).
 
         Raises:
-            EvaluationError: If nothing is held out.
+            EvaluationError: If nothing is held out, or the judge also selected the traces.
         """
         page = Page(out=out, provenance=provenance, title=title)
-        measured = self._learner().evaluate(
-            arms, more, limit=limit, held_out=held_out, progress=progress, **page
+        asked = Measures(arms=arms, more=more, texts=texts, judge=judge)
+        measured = self._learner(second).evaluate(
+            asked, limit=limit, held_out=held_out, progress=progress, **page
         )
         self._remember(measured.found)
         if "recon_select" in measured.adapters:
@@ -373,6 +250,18 @@ class UserSimulator:
         """Return what `run` would take, in requests and tokens; nothing is asked or stored."""
         return self._runner(None, CHUNK).cost(requests)
 
+    def _runner(self, seed: int | None, chunk: int) -> Runner:
+        traces, asker = self._traces, self.asker()
+        return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
+
+    def respondents(self, people: Chosen = None, **how: Unpack[Kept]) -> StoreRespondents:
+        """Return people, all by default, as respondents: `survey.run(sim.respondents())`."""
+        return respondents_of(self._people, people, self._runner, **how)
+
+    def survey(self, survey: Survey, people: Chosen = None, **how: Unpack[Manner]) -> SurveyResults:
+        """Ask people, all by default, a survey; the same call goes on where it was."""
+        return survey.run(self.respondents(people), **how)
+
     def dialogue(self, assistant: Assistant, goal: str = "", **how: Unpack[Alone]) -> Dialogue:
         """Let a person talk with an assistant towards a goal; see `Alone`."""
         return hold_dialogue(self, assistant, goal, **how)
@@ -383,18 +272,26 @@ class UserSimulator:
         """Hold many dialogues at once; one's failure is data. See `Holding`."""
         return hold_dialogues(self, assistant, scenarios, **how)
 
-    def _runner(self, seed: int | None, chunk: int) -> Runner:
-        traces, asker = self._traces, self.asker()
-        return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
-
     async def arespond(self, context: Context, **how: Unpack[Asked]) -> Answer:
         """Answer one context without blocking the event loop; as `respond` otherwise."""
         return await asyncio.to_thread(self.respond, context, **how)
 
-    def stream(self, context: Context, **how: Unpack[Put]) -> Iterator[Piece]:
+    def stream(
+        self,
+        context: Context,
+        *,
+        user_id: str | None = None,
+        options: Sequence[str] | None = None,
+        kind: str | None = None,
+        seed: int | None = None,
+    ) -> Iterator[Piece]:
         """Answer one context piece by piece: all of the reasoning, then the action.
 
         Yields:
             Pieces; see `respond` for the arguments.
         """
-        yield from self.asker().stream(self.engine, self._people, context, **how)
+        question = as_question(context, options=options, kind=kind)
+        item = self.asker().item(self._people.one(user_id), question, seed=seed)
+        yield from stream_answer(
+            self.engine, item, config=self.config.simulation, history=self.config.history
+        )

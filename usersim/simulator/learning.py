@@ -11,10 +11,8 @@ from typing import TypedDict, Unpack
 from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus
 from usersim.engines import Engine
-from usersim.evaluation import Arm
-from usersim.simulator.arm_names import ArmName
 from usersim.simulator.history import Histories
-from usersim.simulator.measure import Measurement, Study, Traces, pick_held_out
+from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.sources import TraceSource, check_source
@@ -148,8 +146,7 @@ class Learner:
 
     def evaluate(
         self,
-        arms: Sequence[ArmName],
-        more: Sequence[Arm],
+        asked: Measures,
         *,
         limit: int | None,
         held_out: int | None,
@@ -163,8 +160,7 @@ class Learner:
         return study.run(
             self.people.train(limit),
             pick_held_out(self.corpus, self.people.users, held_out),
-            arms=arms,
-            more=more,
+            asked=asked,
             out=Path(page["out"]) if page["out"] is not None else None,
             provenance=dict(page["provenance"] or {}),
             title=page["title"],

@@ -18,37 +18,41 @@ from usersim.errors import EvaluationError
 from usersim.evaluation import (
     Arm,
     Evaluation,
+    Faithfulness,
     FileCache,
+    Judgement,
     LeakageTable,
     Metric,
     default_metrics,
     evaluate,
-    others_arm,
-    uniform_arm,
     write_report,
 )
+from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
 from usersim.simulator.arm_names import (
-    ARMS,
     MEMORIES,
     SYNTHESISERS,
     TITLES,
     ArmName,
     check_arms,
-    source_of,
     title_of,
 )
-from usersim.simulator.arms import ModelArms
+from usersim.simulator.checks import (
+    check_sections,
+    faithfulness_of,
+    judgements_of,
+    refuse_selector,
+)
 from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
 from usersim.simulator.pages import curves_of, examples, sizes, synthesiser_section
 from usersim.simulator.probes import diagnostics
-from usersim.simulator.recon import Recon, Reconstruction, StageProgress
-from usersim.simulator.sources import SOURCES, reasonings
+from usersim.simulator.recon import Recon, Reconstruction, StageProgress, staged
+from usersim.simulator.sources import SOURCES
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, is_closed
 
-__all__ = ["Measurement", "Study", "Traces", "pick_held_out"]
+__all__ = ["Measurement", "Measures", "Study", "Traces", "pick_held_out"]
 
 
 class Traces(NamedTuple):
@@ -63,9 +67,20 @@ class Traces(NamedTuple):
     found: Reconstruction
 
 
+class _Trained(NamedTuple):
+    """What was trained, and from which traces."""
+
+    adapters: dict[ArmName, TrainedAdapter]
+    synthesisers: dict[ArmName, TrainedAdapter]
+    written: list[Reconstruction]
+
+    def learned(self, found: Reconstruction) -> Reconstruction:
+        """Return the traces whose guards are reported: the base model's, or the first trained."""
+        return found if found.scored or not self.written else self.written[0]
+
+
 Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Traces]
 """Trains a synthesiser by a recipe, and returns it with what it wrote."""
-RECON = TITLES["recon_select"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +93,9 @@ class Measurement:
         adapters: The user models that were trained, by arm.
         synthesisers: The synthesisers that were trained, by the arm that learned from their traces.
         found: Candidates and decisions of the training part.
+        faithfulness: How far Recon-Select's answers follow their reasoning; None if that was not
+            measured.
+        judgements: What a judge said of each arm against the baseline.
         report: The page, where one was written.
     """
 
@@ -86,25 +104,49 @@ class Measurement:
     adapters: dict[ArmName, TrainedAdapter]
     synthesisers: dict[ArmName, TrainedAdapter]
     found: Reconstruction
+    faithfulness: Faithfulness | None = None
+    judgements: tuple[Judgement, ...] = ()
     report: Path | None = None
 
 
-def pick_held_out(corpus: Corpus, users: Sequence[str], limit: int | None) -> list[Interaction]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """What is to be measured.
+
+    Attributes:
+        arms: What to compare.
+        more: Arms of the caller's own.
+        texts: Whether the answers to open questions are drawn too, not only their likelihood.
+        judge: Compares the drawn answers; None asks no judge.
+    """
+
+    arms: Sequence[ArmName]
+    more: Sequence[Arm] = ()
+    texts: bool = False
+    judge: Engine | None = None
+
+
+def pick_held_out(
+    corpus: Corpus, users: Sequence[str], limit: int | None, *, closed: bool = False
+) -> list[Interaction]:
     """Return held-out interactions, the same number of each person where that is possible.
 
     Args:
         corpus: The store.
         users: Whose.
         limit: How many in all; None for every one.
+        closed: Only choices and scales.
 
     Raises:
         EvaluationError: If there are none.
     """
-    own = [list(corpus.interactions([user], split="held_out")) for user in users]
+    found = [list(corpus.interactions([user], split="held_out")) for user in users]
+    own = [[one for one in rows if not closed or is_closed(one.space)] for rows in found]
     total = sum(len(rows) for rows in own)
     if not total:
+        kind = "held-out closed questions" if closed else "held-out interactions"
         raise EvaluationError(
-            f"none of the {len(users)} users has held-out interactions",
+            f"none of the {len(users)} users has {kind}",
             hint="a person needs at least two conversations; see `usersim users`",
         )
     wanted = total if limit is None else min(limit, total)
@@ -141,8 +183,7 @@ class Study:
         train: Sequence[Interaction],
         held_out: Sequence[Interaction],
         *,
-        arms: Sequence[ArmName],
-        more: Sequence[Arm] = (),
+        asked: Measures,
         out: Path | None = None,
         provenance: dict[str, object] | None = None,
         title: str = "Held-out answers",
@@ -155,8 +196,7 @@ class Study:
         Args:
             train: Interactions of the train split that are learned from.
             held_out: Interactions that are predicted.
-            arms: What to compare.
-            more: Arms of the caller's own.
+            asked: What is to be measured.
             out: Folder of the report and of the cached predictions.
             provenance: Command and sizes, for the report.
             title: Heading of the page.
@@ -168,25 +208,43 @@ class Study:
         Raises:
             EvaluationError: If nothing is held out, or an arm is unknown.
         """
-        check_arms(arms)
-        found = self._reconstruct(train, arms, progress)
-        adapters, synthesisers = self._train(arms, train, found, progress)
-        built = [*self._arms(arms, train, found, adapters), *more]
+        check_arms(asked.arms)
+        selected_by: list[str] = []
+        if asked.judge is not None:
+            scorer = self.config.scoring.scorer
+            selected_by = refuse_selector(asked.judge, self.engine, scorer)
+        found = self._reconstruct(train, asked.arms, progress)
+        trained = self._train(asked.arms, train, found, progress)
+        build = ArmBuilder(
+            engine=self.engine,
+            histories=self.histories,
+            config=self.config,
+            train=train,
+            held_out=held_out,
+            found=found,
+            texts=asked.texts,
+        )
+        built = [*build.all(asked.arms, trained.adapters), *asked.more]
         evaluation = evaluate(
             built,
             held_out,
-            metrics=self._metrics(held_out),
+            metrics=self._metrics(held_out, texts=asked.texts),
             baseline=next((a.name for a in built if a.name == RECON), built[-1].name),
             cache=FileCache(out / "cache") if out else None,
-            progress=_staged("measure", progress),
+            progress=staged("measure", progress),
         )
-        leakage = self._leakage(found, progress)
         measured = Measurement(
             evaluation=evaluation,
-            leakage=leakage,
-            adapters=adapters,
-            synthesisers=synthesisers,
+            leakage=self._leakage(trained.learned(found), progress),
+            adapters=trained.adapters,
+            synthesisers=trained.synthesisers,
             found=found,
+            faithfulness=faithfulness_of(evaluation, own=RECON, swapped=SWAPPED, none=OFF),
+            judgements=judgements_of(
+                evaluation, asked.judge, selected_by=selected_by, progress=progress
+            )
+            if asked.judge is not None
+            else (),
         )
         return self._reported(measured, out, title, provenance or {}) if out else measured
 
@@ -210,14 +268,11 @@ class Study:
         train: Sequence[Interaction],
         found: Reconstruction,
         progress: StageProgress | None,
-    ) -> tuple[dict[ArmName, TrainedAdapter], dict[ArmName, TrainedAdapter]]:
-        """Train every arm that has weights; all share pairs, budget, steps and seeds.
-
-        Returns:
-            The user models, and the synthesisers behind some of them, by arm.
-        """
+    ) -> _Trained:
+        """Train every arm that has weights; all share pairs, budget, steps and seeds."""
         adapters: dict[ArmName, TrainedAdapter] = {}
         synthesisers: dict[ArmName, TrainedAdapter] = {}
+        written: list[Reconstruction] = []
         for source in SOURCES:
             if source in arms:
                 name = source.replace("_", "-")
@@ -225,6 +280,7 @@ class Study:
         for arm, (recipe, title) in SYNTHESISERS.items():
             if arm in arms:
                 synthesiser, traces = self.written(recipe, train, progress)
+                written.append(traces)
                 if synthesiser is not None:
                     synthesisers[arm] = synthesiser
                 adapters[arm] = self.trainer.train(
@@ -233,70 +289,18 @@ class Study:
         for control in CONTROLS:
             if control in arms:
                 adapters[control] = train_control(control, self.trainer, train, progress=progress)
-        return adapters, synthesisers
+        return _Trained(adapters, synthesisers, written)
 
-    def _metrics(self, held_out: Sequence[Interaction]) -> list[Metric]:
-        """Open answers are measured by their likelihood; their text is not drawn here."""
+    def _metrics(self, held_out: Sequence[Interaction], *, texts: bool) -> list[Metric]:
+        """Open answers are measured by their likelihood, and by their text where it is drawn."""
+        if texts:
+            return list(default_metrics(held_out))
         opened = [i for i in held_out if not is_closed(i.space)]
         return [
             metric
             for metric in default_metrics(held_out)
             if metric.needs != "action" or not any(metric.applies(i) for i in opened)
         ]
-
-    def _arms(
-        self,
-        names: Sequence[ArmName],
-        train: Sequence[Interaction],
-        found: Reconstruction,
-        adapters: dict[ArmName, TrainedAdapter],
-    ) -> list[Arm]:
-        built: list[Arm] = []
-        for name in ARMS:
-            if name not in names:
-                continue
-            if name in adapters:
-                built.extend(self._trained(name, adapters[name]))
-            else:
-                built.append(self._untrained(name, train, found))
-        return built
-
-    def _untrained(self, name: ArmName, train: Sequence[Interaction], found: Reconstruction) -> Arm:
-        if name == "chance":
-            return uniform_arm()
-        if name == "others":
-            return others_arm(train)
-        traces = self.config.simulation.traces
-        if name == "profile":
-            own = {i.user_id: [j for j in train if j.user_id == i.user_id] for i in train}
-            base = self._model(shown="profile", train=own)
-            return base.arm("B0 profile prompt", "base model, facts about the person only")
-        if name == "few_shot":
-            base = self._model()
-            return base.arm("B1 history in the prompt", "base model, past answers in the prompt")
-        source, title = MEMORIES[name]
-        kept = reasonings(source, found, self.config.guards, seed=self.config.training.seed)
-        memory = self._model(shown="kept", kept=kept, traces=traces)
-        return memory.arm(title, f"base model, past answers with traces: {SOURCES[source]}")
-
-    def _trained(self, source: ArmName, adapter: TrainedAdapter) -> list[Arm]:
-        title, text = title_of(source), f"trained on {source_of(source)}"
-        if source == "none":
-            return [self._model(adapter=adapter.ref).arm(title, text, weight=0.0)]
-        model = self._model(adapter=adapter.ref, traces=self.config.simulation.traces)
-        arms = [model.arm(title, text)]
-        if source == "recon_select":
-            fitted = adapter.manifest.reasoning_weight
-            if fitted is not None:
-                note = f"{text}; {fitted.summary}"
-                arms.append(model.arm(f"{title}, w = {fitted.w:.2f}", note, weight=fitted.w))
-            arms.append(
-                model.arm(f"{title}, reasoning off", f"{text}, answering without", weight=0.0)
-            )
-        return arms
-
-    def _model(self, **how: object) -> ModelArms:
-        return ModelArms(self.engine, self.histories, self.config, **how)  # type: ignore[arg-type]
 
     def _leakage(self, found: Reconstruction, progress: StageProgress | None) -> LeakageTable:
         figures = diagnostics(self.engine, self.histories, self.config, found, progress=progress)
@@ -325,11 +329,11 @@ class Study:
             leakage=measured.leakage,
             examples=examples(evaluation, RECON),
             also_against=[eligible] if eligible in evaluation.arms else [],
-            sections=[sizes(measured), *(synthesiser_section(*one) for one in synthesisers)],
+            sections=[
+                sizes(measured),
+                *check_sections(measured.faithfulness, measured.judgements),
+                *(synthesiser_section(*one) for one in synthesisers),
+            ],
             curves=[curves_of(*one) for one in synthesisers],
         )
         return replace(measured, report=page)
-
-
-def _staged(stage: str, progress: StageProgress | None) -> Callable[[int, int], None] | None:
-    return (lambda done, total: progress(stage, done, total)) if progress else None

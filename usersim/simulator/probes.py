@@ -72,6 +72,8 @@ def diagnostics(
         "L6 gain of decoys": result.decoy,
         "L6 backward minus decoy (headline)": result.decoy_difference,
         "L7 share of conclusions": result.conclusions,
+        "B12 raw gain of a trace that quotes the action": result.oracle,
+        "B12 masked gain of that trace": result.oracle_masked,
     }
     figures: dict[str, float] = {}
     for name, estimate in named.items():

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
-from usersim.engines import AdapterRef, Engine
+from usersim.engines import AdapterRef, Engine, Progress
 from usersim.prompts import templates_key
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import select
@@ -28,7 +28,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Recon", "Reconstruction", "StageProgress"]
+__all__ = ["Recon", "Reconstruction", "StageProgress", "staged"]
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (stage, items done, items in all)."""
@@ -216,3 +216,8 @@ def _chunks(
         done += len(chunk)
         if progress:
             progress(stage, done, total)
+
+
+def staged(stage: str, progress: StageProgress | None) -> Progress | None:
+    """Return `progress` of one stage, as the stage itself calls it."""
+    return (lambda done, total: progress(stage, done, total)) if progress else None

@@ -11,7 +11,7 @@ from usersim.corpus.readers.frames import is_frame
 from usersim.simulator.asking import Context, seen_before
 from usersim.types import ActionSpace, FreeText, Interaction, Message, Number, Question
 
-__all__ = ["RequestSource", "rows_of"]
+__all__ = ["RequestSource", "row_of", "rows_of"]
 
 RequestSource = str | Path | Iterable[tuple[str | None, Context] | Mapping[str, object]]
 """A JSONL, CSV or Parquet file, or an iterable of (user_id, context) pairs or of rows without an
@@ -48,6 +48,12 @@ def _row(pair: tuple[str, Context]) -> AskedRow:
     if isinstance(messages, list | tuple):
         messages = [_message(one) for one in cast("list[object]", messages)]
     return AskedRow({**row, "context": messages}, seen_before(user_id, context))
+
+
+def row_of(user_id: str, question: Question) -> dict[str, object]:
+    """Return a question to a person as a row of the row format, without an action."""
+    context = [_message(one) for one in question.context]
+    return {"user_id": user_id, **_limits(question.space), "context": context}
 
 
 def _message(message: object) -> object:

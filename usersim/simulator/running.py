@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from usersim.corpus import Corpus, RefusedRows, Requests, Response, RunRecord
 from usersim.engines import Engine, Progress
@@ -140,9 +141,7 @@ class Runner:
         if source is None:
             return self._stored(name), None
         requests = self._read(source)
-        settings = self._settings(
-            {"requests": requests.digest, "number of requests": len(requests)}
-        )
+        settings = self.settings({"requests": requests.digest, "number of requests": len(requests)})
         fingerprint = content_key("run", name, settings)
         chosen = name or f"run-{fingerprint[:12]}"
         record = self.corpus.runs.begin(chosen, fingerprint, settings)
@@ -170,11 +169,11 @@ class Runner:
                 hint="give the same requests once more",
             )
         _check_unchanged(
-            record, self._settings({field: record.settings[field] for field in ASKED_OF})
+            record, self.settings({field: record.settings[field] for field in ASKED_OF})
         )
         return record
 
-    def _settings(self, asked: Mapping[str, object]) -> dict[str, object]:
+    def settings(self, asked: Mapping[str, object] = MappingProxyType({})) -> dict[str, object]:
         """Return everything that an answer depends on, field by field."""
         asker, config = self.asker, self.asker.config
         parts = {"simulation": config.simulation, "history": config.history}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,7 +16,7 @@ from usersim.config import PipelineConfig
 from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.training import TrainedAdapter, load_artifact
 
-__all__ = ["SavedSimulator", "as_user_model", "read_simulator", "write_simulator"]
+__all__ = ["SavedSimulator", "as_user_model", "named", "read_simulator", "write_simulator"]
 
 MANIFEST = "simulator.json"
 
@@ -36,49 +36,41 @@ class SavedSimulator(BaseModel):
     """Base model."""
     config: PipelineConfig
     """Settings of every stage."""
-    adapter: str | None
+    adapter: str | None = None
     """Folder of the adapter; None before training."""
-    adapter_digest: str | None
+    adapter_digest: str | None = None
     """Digest that the folder must have."""
     traces: str | None
     """Stage of the store whose kept traces are shown; None before any were selected."""
 
-    @classmethod
-    def of(
-        cls,
-        store: str,
-        user_id: str | None,
-        model: str,
-        config: PipelineConfig,
-        adapter: TrainedAdapter | None,
-        traces: str | None,
-    ) -> Self:
-        """Return what is needed to bring back a simulator that is made of these."""
-        return cls(
-            store=store,
-            user_id=user_id,
-            model=model,
-            config=config,
-            adapter=str(adapter.folder.resolve()) if adapter else None,
-            adapter_digest=adapter.ref.digest if adapter else None,
-            traces=traces,
-        )
+    synthesiser: str | None = None
+    """Folder of the trained synthesiser; None where the base model writes."""
+    synthesiser_digest: str | None = None
+    """Digest that the folder must have."""
 
-    def load_adapter(self) -> TrainedAdapter | None:
-        """Return the adapter that is named, verified on disk; None if none is.
+    def load(self, what: Literal["adapter", "synthesiser"]) -> TrainedAdapter | None:
+        """Return the adapter or the synthesiser that is named, verified on disk; None if none is.
 
         Raises:
-            ArtifactError: If its folder is incomplete, or holds another adapter by now.
+            ArtifactError: If its folder is incomplete, or holds other weights by now.
         """
-        if self.adapter is None:
+        folder: str | None = getattr(self, what)
+        if folder is None:
             return None
-        found = load_artifact(self.adapter)
-        if found.ref.digest != self.adapter_digest:
+        found = load_artifact(folder)
+        if found.ref.digest != getattr(self, f"{what}_digest"):
             raise ArtifactError(
-                f"the simulator was saved with another adapter than the one in {self.adapter!r}",
-                hint="save the simulator again, or give it this adapter by `use_adapter`",
+                f"the simulator was saved with another {what} than the one in {folder!r}",
+                hint="save the simulator again with this one, or put the old folder back",
             )
         return found
+
+
+def named(what: Literal["adapter", "synthesiser"], found: TrainedAdapter | None) -> dict[str, Any]:
+    """Return the fields of a `SavedSimulator` that name `found`; none of them if it is None."""
+    if found is None:
+        return {}
+    return {what: str(found.folder.resolve()), f"{what}_digest": found.ref.digest}
 
 
 def as_user_model(adapter: TrainedAdapter | str | Path) -> TrainedAdapter:

@@ -13,6 +13,7 @@ from statistics import fmean, quantiles
 from usersim.config import HistoryConfig, ScoringConfig
 from usersim.engines import Engine, Progress
 from usersim.errors import ScoringError
+from usersim.recon.arms import oracle
 from usersim.recon.fidelity.base import Case, Embed, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage.masking import mask
@@ -67,7 +68,7 @@ class Estimate:
 class Diagnostics:
     """What was found; None where no interaction of the sample allowed it.
 
-    All gains are masked gains on the reporting half, in the scorer's unit.
+    All gains but `oracle` are masked gains on the reporting half, in the scorer's unit.
 
     Attributes:
         unit: Unit of the gains; several, joined, where scorers differ.
@@ -83,6 +84,9 @@ class Diagnostics:
         truncated: L7, gain of the first 25, 50, 75 and 100 % of the kept traces.
         conclusions: L7, share of the kept traces with at least 80 % of the gain in the last
             quarter.
+        oracle: Raw gain, unmasked, of a trace that quotes the action (leak oracle, B12). Far
+            above all others, or the score does not see what it should.
+        oracle_masked: Its masked gain, which should be near 0: what masking is worth.
         failures: Measurements that could not be taken.
     """
 
@@ -96,6 +100,8 @@ class Diagnostics:
     decoy_difference: Estimate | None
     truncated: Mapping[float, Estimate]
     conclusions: Estimate | None
+    oracle: Estimate | None
+    oracle_masked: Estimate | None
     failures: int
 
 
@@ -154,6 +160,7 @@ def diagnose(
             *_truncations(place, item),
             *_swaps(place, item, items, seed),
             *_decoys(place, item),
+            *_oracles(place, item),
         )
     ]
     cases = [_case(probe, history_config) for probe in probes]
@@ -184,13 +191,15 @@ class _Probe:
     interaction: Interaction
     reasoning: str
     same_context: bool = False
+    masked: bool = True
 
 
 def _case(probe: _Probe, view: HistoryConfig) -> Case:
+    shown = mask(probe.interaction, probe.reasoning) if probe.masked else probe.reasoning
     return Case(
         interaction=probe.interaction,
         history=probe.item.history,
-        reasonings=(mask(probe.interaction, probe.reasoning),),
+        reasonings=(shown,),
         view=view,
     )
 
@@ -253,6 +262,16 @@ def _decoys(place: int, item: ProbeItem) -> list[_Probe]:
     ]
 
 
+def _oracles(place: int, item: ProbeItem) -> list[_Probe]:
+    """Return the trace that quotes the action, as it is and masked."""
+    here = item.interaction
+    quoted = oracle(here)[0].reasoning
+    return [
+        _Probe(what=what, place=place, item=item, interaction=here, reasoning=quoted, masked=masked)
+        for what, masked in (("oracle", False), ("oracle_masked", True))
+    ]
+
+
 def _truncated(share: float) -> str:
     return f"truncated {share}"
 
@@ -292,5 +311,7 @@ def _summary(
         ),
         truncated={share: found for share, found in truncated.items() if found is not None},
         conclusions=estimate(late),
+        oracle=estimate(list(of("oracle").values())),
+        oracle_masked=estimate(list(of("oracle_masked").values())),
         failures=failures,
     )

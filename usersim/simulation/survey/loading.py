@@ -1,0 +1,187 @@
+"""Instruments as files: JSON, and YAML where PyYAML is installed.
+
+YAML is read by its safe loader alone, within a bounded size; nothing in a file can name code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from usersim.errors import MissingDependencyError, SurveyError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["of_data", "plain", "read_file", "write_file"]
+
+MOST_BYTES = 4_000_000
+"""Largest instrument file; aliases of YAML could make a small one large, so they are refused."""
+
+Model = TypeVar("Model", bound=BaseModel)
+_SUFFIXES = (".json", ".yaml", ".yml")
+
+
+def read_file(path: str | Path) -> object:
+    """Return what a file holds.
+
+    Raises:
+        SurveyError: If it cannot be read.
+        MissingDependencyError: If it is YAML and PyYAML is not installed.
+    """
+    file = Path(path)
+    kind = _kind(file)
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise SurveyError(f"{str(path)!r} has more than {MOST_BYTES} bytes")
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SurveyError(f"the instrument {str(path)!r} cannot be read: {error}") from error
+    return _of_json(text, file) if kind == ".json" else _of_yaml(text, file)
+
+
+def _kind(file: Path) -> str:
+    if file.suffix.lower() not in _SUFFIXES:
+        raise SurveyError(
+            f"{str(file)!r} ends with {file.suffix!r}",
+            hint=f"an instrument is a file that ends with one of {', '.join(_SUFFIXES)}",
+        )
+    return file.suffix.lower()
+
+
+def _of_json(text: str, file: Path) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SurveyError(f"{str(file)!r} is no JSON: {error}") from error
+
+
+def _of_yaml(text: str, file: Path) -> object:
+    yaml = _yaml()
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                where = event.start_mark
+                raise SurveyError(
+                    f"{str(file)!r} has an alias (*{event.anchor}) in line {where.line + 1}",
+                    hint="write the value out; aliases are not read, since a few can grow huge",
+                )
+        return cast("object", yaml.safe_load(text))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise SurveyError(f"{str(file)!r} is no YAML: {error}") from error
+
+
+def _yaml() -> ModuleType:
+    try:
+        import yaml
+    except ImportError:
+        raise MissingDependencyError("yaml", extra="survey", why="an instrument in YAML") from None
+    return yaml
+
+
+def of_data(model: type[Model], data: object, *, where: str) -> Model:
+    """Return plain data as an instrument.
+
+    Args:
+        model: `Survey`.
+        data: As JSON or YAML holds it.
+        where: The file, for messages.
+
+    Raises:
+        SurveyError: If it is none; every problem is listed, with question and value.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        # A list whose entries are all wrong is also called empty, which would mislead.
+        inner = [one["loc"] for one in found]
+        found = [
+            one
+            for one in found
+            if not any(loc != one["loc"] and loc[: len(one["loc"])] == one["loc"] for loc in inner)
+        ]
+        said = "".join(
+            f"\n- {_place(data, one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
+            f"{_given(one['input'])}"
+            for one in found
+        )
+        raise SurveyError(
+            f"{where!r} is no instrument:{said}",
+            hint="the page 'Simulate a survey' shows every question type",
+        ) from None
+
+
+def _place(data: object, loc: Sequence[int | str]) -> str:
+    """Return where in an instrument something is wrong, questions and sections by their id."""
+    words: list[str] = []
+    here: object = data
+    for step in loc:
+        if isinstance(step, int) and isinstance(here, Sequence) and not isinstance(here, str):
+            here = cast("Sequence[object]", here)[step]
+            name = cast("Mapping[str, object]", here).get("id") if isinstance(here, Mapping) else ""
+            words[-1] = f"{words[-1].rstrip('s')} {name!r}" if name else f"{words[-1]}[{step}]"
+        elif isinstance(here, Mapping) and step in here:
+            here = cast("Mapping[str, object]", here)[str(step)]
+            words.append(str(step))
+        elif loc[-1] == step and not _is_type(cast("object", here), step):
+            words.append(str(step))
+    return ", ".join(words) or "the file"
+
+
+def _is_type(here: object, step: int | str) -> bool:
+    """Return whether a step of pydantic's path is the type of the question, which its id tells."""
+    return isinstance(here, Mapping) and cast("Mapping[str, object]", here).get("type") == step
+
+
+def _given(value: object) -> str:
+    """Return the value that is wrong, where it is short enough to be read."""
+    if isinstance(value, bool):
+        return f" (got {value!r}: in YAML, words such as yes and no need quotes)"
+    said = repr(value)
+    return f" (got {said})" if len(said) <= 80 else ""  # noqa: PLR2004 - one line
+
+
+def plain(model: BaseModel) -> dict[str, object]:
+    """Return an instrument as plain data, without what is default; types stay."""
+    return cast("dict[str, object]", _typed(model))
+
+
+def _typed(value: object) -> object:
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        return {
+            name: _typed(getattr(value, name))
+            for name in sorted(fields, key=lambda one: one not in {"type", "id"})
+            if name == "type" or getattr(value, name) != fields[name].default
+        }
+    if isinstance(value, tuple):
+        return [_typed(one) for one in cast("tuple[object, ...]", value)]
+    return value
+
+
+def write_file(path: str | Path, data: Mapping[str, object]) -> Path:
+    """Write plain data; the file appears when it is whole.
+
+    Raises:
+        SurveyError: If it cannot be written.
+        MissingDependencyError: If it is YAML and PyYAML is not installed.
+    """
+    file = Path(path)
+    if _kind(file) == ".json":
+        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    else:
+        text = _yaml().safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=100)
+    half = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(file)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise SurveyError(f"the instrument cannot be written to {str(path)!r}: {error}") from error
+    return file

@@ -1,0 +1,359 @@
+"""The question types of a survey, told apart by `type`.
+
+Each says which elementary questions it is asked as (`parts`), so that the model is only ever
+asked what it can be scored on: one of K options, a number, or a text. What their answers mean
+for the whole question is said in `usersim.simulation.survey.reduction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, Field, FiniteFloat, field_validator, model_validator
+
+from usersim.simulation.survey.base import Label, Labels, Part, QuestionBase, distinct
+from usersim.types import ActionSpace, Choice, FreeText, Number, Scale
+
+__all__ = [
+    "Budget",
+    "LikertScale",
+    "Matrix",
+    "MultipleChoice",
+    "NumberQuestion",
+    "OpenText",
+    "Ranking",
+    "SingleChoice",
+    "SurveyQuestion",
+    "YesNo",
+    "codes_of",
+]
+
+YES_NO = ("yes", "no")
+
+
+class _Listed(QuestionBase):
+    """A question with a list of options that may be shuffled."""
+
+    options: Labels
+    """What there is to choose from, in the instrument's order."""
+    random_order: bool = False
+    """Whether each respondent is shown the options in an order of their own; it is recorded."""
+    last: tuple[Label, ...] = ()
+    """Options that stay at the end in any order, such as `other` or `none of these`."""
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        distinct("options", (*self.options, *self.refusal))
+        if unknown := [label for label in self.last if label not in self.options]:
+            raise ValueError(f"last names {unknown!r}, which are not among {self.options!r}")
+        return self
+
+
+class SingleChoice(_Listed):
+    """One of K options without an order."""
+
+    type: Literal["single_choice"] = "single_choice"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What an answer may be, refusals last."""
+        return (*self.options, *self.refusal)
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
+        """Return one choice among `options`, which are shown in that order."""
+        return (Part(space=Choice((*options, *self.refusal))),)
+
+
+class MultipleChoice(_Listed):
+    """Any of K options. Each is asked for itself, yes or no, and never all as one string."""
+
+    type: Literal["multiple_choice"] = "multiple_choice"
+    least: Annotated[int, Field(ge=0)] = 0
+    """Options that must be chosen."""
+    most: Annotated[int, Field(ge=1)] | None = None
+    """Options that may be chosen; None: all."""
+    exclusive: tuple[Label, ...] = ()
+    """Options that exclude all others, such as `none of these`."""
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> Self:
+        most = len(self.options) if self.most is None else self.most
+        if not self.least <= most <= len(self.options):
+            raise ValueError(
+                f"least={self.least!r} and most={self.most!r} do not fit "
+                f"{len(self.options)} options"
+            )
+        if unknown := [label for label in self.exclusive if label not in self.options]:
+            raise ValueError(f"exclusive names {unknown!r}, not among {self.options!r}")
+        return self
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The options."""
+        return self.options
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What an answer about one option may be."""
+        return YES_NO
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
+        """Return one yes/no question per option; each names the whole list in that order."""
+        listed = "; ".join(options)
+        return tuple(
+            Part(
+                item=option,
+                text=f'Any of these may be chosen: {listed}.\nDo you choose "{option}"?',
+                space=Choice(YES_NO),
+            )
+            for option in options
+        )
+
+
+class LikertScale(QuestionBase):
+    """One of K points in order: all labelled (`points`), or the two ends (`low`, `high`)."""
+
+    type: Literal["likert"] = "likert"
+    points: Labels | Annotated[int, Field(ge=2, le=101)] = 5
+    """Every point's label, lowest first; or how many numbered points there are."""
+    low: str = ""
+    """What the lowest number means, where the points are numbered."""
+    high: str = ""
+    """What the highest number means, where the points are numbered."""
+    start: int = 1
+    """Number of the lowest point."""
+    random_order: bool = False
+    """Whether half of the respondents see the scale from its other end; it is recorded."""
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        named = [self.low, self.high]
+        if isinstance(self.points, tuple) and any(named):
+            raise ValueError(f"points has every label, so low and high may not be given: {named!r}")
+        if isinstance(self.points, int) and not all(named):
+            raise ValueError(f"a scale needs labels: low and high, or all in points; got {named!r}")
+        distinct("points", (*self.options, *self.refusal))
+        return self
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The points, lowest first.
+
+        Numbered ones are bare numbers, and the ends are explained in the text: an option is
+        scored as a whole, and a longer one is less likely for its length alone.
+        """
+        if isinstance(self.points, tuple):
+            return self.points
+        return tuple(str(self.start + place) for place in range(self.points))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What an answer may be, refusals last."""
+        return (*self.options, *self.refusal)
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
+        """Return one scale, shown in the order of `options`."""
+        first, last = self.options[0], self.options[-1]
+        ends = "" if self.low == "" else f"From {first} ({self.low}) to {last} ({self.high})."
+        return (Part(text=ends, space=Scale((*options, *self.refusal))),)
+
+
+class YesNo(QuestionBase):
+    """Yes or no."""
+
+    type: Literal["yes_no"] = "yes_no"
+    options: tuple[Label, Label] = YES_NO
+    """The words for yes and for no."""
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        distinct("options", (*self.options, *self.refusal))
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What an answer may be, refusals last."""
+        return (*self.options, *self.refusal)
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
+        """Return one choice between the two words."""
+        return (Part(space=Choice((*options, *self.refusal))),)
+
+
+class NumberQuestion(QuestionBase):
+    """A number; it is drawn after each trace, and the answer is the median of the draws."""
+
+    type: Literal["number"] = "number"
+    low: FiniteFloat | None = None
+    """Smallest answer."""
+    high: FiniteFloat | None = None
+    """Largest answer."""
+    unit: str | None = None
+    """What is counted or measured, such as `years`."""
+    integer: bool = False
+    """Whether only whole numbers are answers."""
+
+    @model_validator(mode="after")
+    def _range_fits(self) -> Self:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low={self.low!r} is not below high={self.high!r}")
+        return self
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """None: the answer is a number."""
+        return ()
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:  # noqa: ARG002 - it has none
+        """Return one number."""
+        return (Part(space=Number(self.low, self.high, self.unit, self.integer)),)
+
+
+class Ranking(_Listed):
+    """All options in order of preference.
+
+    Asked as one choice of the first. Its probabilities are the worths of a Plackett-Luce model:
+    the ranking is drawn, or found as the likeliest one, by choosing again and again among what
+    is left with the same worths (Luce 1959, Individual Choice Behavior; Plackett 1975, The
+    Analysis of Permutations, Applied Statistics 24(2)).
+    """
+
+    type: Literal["ranking"] = "ranking"
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The options."""
+        return self.options
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
+        """Return one choice of what comes first."""
+        return (Part(text="Which one comes first for you?", space=Choice(tuple(options))),)
+
+
+class Budget(_Listed):
+    """A total allocated over parts; the options are the parts.
+
+    Asked as one choice: where a single unit would go. The allocation is the total in proportion
+    to the choice's probabilities, the mean of as many independent choices as there are units
+    (Luce's choice rule); whole units are dealt out by largest remainders. How evenly one person
+    spreads a total and how unsure the model is of them are one number here.
+    """
+
+    type: Literal["budget"] = "budget"
+    total: Annotated[FiniteFloat, Field(gt=0)] = 100.0
+    """What is allocated."""
+    unit: str = ""
+    """Of the total, such as `euros`."""
+    integer: bool = True
+    """Whether parts get whole units."""
+
+    @model_validator(mode="after")
+    def _total_is_whole(self) -> Self:
+        if self.integer and not self.total.is_integer():
+            raise ValueError(f"total={self.total!r} cannot be allocated in whole units")
+        return self
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The parts."""
+        return self.options
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
+        """Return one choice of where a single unit goes."""
+        unit = f" ({self.unit})" if self.unit else ""
+        text = f"Think of a single unit{unit} of the {self.total:g}: where would you put it?"
+        return (Part(text=text, space=Choice(tuple(options))),)
+
+
+class Matrix(QuestionBase):
+    """Several rows on one shared scale; each row is asked for itself."""
+
+    type: Literal["matrix"] = "matrix"
+    rows: Annotated[tuple[Label, ...], Field(min_length=1, max_length=200)]
+    """What is rated."""
+    options: Labels
+    """The shared scale, lowest first."""
+    ordered: bool = True
+    """Whether the options are a scale; otherwise they have no order."""
+    random_order: bool = False
+    """Whether each respondent meets the rows in an order of their own; it is recorded."""
+
+    @field_validator("rows")
+    @classmethod
+    def _rows_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct("rows", value)
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        distinct("options", (*self.options, *self.refusal))
+        return self
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The rows."""
+        return self.rows
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What an answer about one row may be, refusals last."""
+        return (*self.options, *self.refusal)
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
+        """Return one question per row; `options` are the rows in the order in which they come."""
+        labels = (*self.options, *self.refusal)
+        space: ActionSpace = Scale(labels) if self.ordered else Choice(labels)
+        return tuple(Part(item=row, text=row, space=space) for row in options)
+
+
+class OpenText(QuestionBase):
+    """An answer in the respondent's own words."""
+
+    type: Literal["open_text"] = "open_text"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def parts(self, options: Sequence[str]) -> tuple[Part, ...]:  # noqa: ARG002 - it has none
+        """Return one open question."""
+        return (Part(space=FreeText()),)
+
+
+SurveyQuestion = Annotated[
+    SingleChoice
+    | MultipleChoice
+    | LikertScale
+    | YesNo
+    | NumberQuestion
+    | Ranking
+    | Budget
+    | Matrix
+    | OpenText,
+    Discriminator("type"),
+]
+"""Any of the question types; told apart by `type`."""
+
+
+def codes_of(question: SurveyQuestion) -> dict[str, int]:
+    """Return the number of each label of a closed question.
+
+    Options count from 1 in the instrument's order, the points of a scale from its `start`, yes
+    is 1 and no is 0; refusals are -1, -2, and so on (lower where a scale itself goes below 0), so
+    that they cannot be taken for a value.
+
+    Example:
+        >>> codes_of(YesNo(id="q", text="Tea?", refusal=("don't know",)))
+        {'yes': 1, 'no': 0, "don't know": -1}
+    """
+    start = question.start if isinstance(question, LikertScale) else 1
+    first = min(start, 0) - 1
+    refused = {label: first - place for place, label in enumerate(question.refusal)}
+    if isinstance(question, YesNo):
+        return {question.options[0]: 1, question.options[1]: 0, **refused}
+    if isinstance(question, MultipleChoice):
+        return {"yes": 1, "no": 0, **refused}
+    if isinstance(question, Ranking | Budget):
+        return refused
+    return {label: start + place for place, label in enumerate(question.options)} | refused
