@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from usersim import DialogueConfig, Scenario, UserSimulator
+from usersim import DialogueConfig, PipelineConfig, Scenario, UserSimulator
 from usersim.simulation.dialogue import Messages, Turn
 from usersim.simulator import read_dialogues, write_chats
 
@@ -55,18 +55,23 @@ def assistant(messages: Messages) -> str:
 
 
 def offered(turns: Sequence[Turn]) -> bool:
-    """Return whether the goal is reached: the person has replied to the offer."""
-    said = [turn.text for turn in turns]
-    return OFFER in said[:-1]
+    """Return whether the goal is reached: the offer is made."""
+    return turns[-1].text == OFFER
 
 
 def main(model: str = "embedded") -> None:
-    """Hold three dialogues at once, say how they ended, and export them."""
-    config = DialogueConfig(max_turns=4, min_conversations=4)
-    goals = [Scenario(goal="get the second charge of March back", draw=draw) for draw in range(3)]
+    """Hold two dialogues at once, say how they ended, and export them."""
+    config = DialogueConfig(max_turns=2, min_conversations=4)
+    tiny = PipelineConfig.preset("tiny")
+    # A small model does not always come to an end: it is given more room and more tries.
+    longer = tiny.simulation.model_copy(update={"max_action_tokens": 256, "redraws": 6})
+    settings = tiny.model_copy(update={"simulation": longer})
+    goals = [Scenario(goal="get the second charge of March back", draw=draw) for draw in range(2)]
     with (
         tempfile.TemporaryDirectory() as folder,
-        UserSimulator.from_corpus(past_chats(), user_id="ines", model=model, config="tiny") as sim,
+        UserSimulator.from_corpus(
+            past_chats(), user_id="ines", model=model, config=settings
+        ) as sim,
     ):
         held, chats = Path(folder) / "held.jsonl", Path(folder) / "chats.jsonl"
         batch = sim.dialogues(assistant, goals, reached=offered, config=config, path=held)

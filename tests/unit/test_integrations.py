@@ -31,6 +31,20 @@ ROWS = [
 CANARY = "canary-7e1"
 
 
+SURVEY = {
+    "title": "Lunch",
+    "questions": [
+        {
+            "type": "single_choice",
+            "id": "where",
+            "text": "Where do you eat?",
+            "options": ["at home", "out"],
+        },
+        {"type": "open_text", "id": "more", "text": "Anything else?"},
+    ],
+}
+
+
 @pytest.fixture
 def sim():
     """Two invented people and a scripted engine."""
@@ -256,6 +270,25 @@ def test_the_conversation_is_seen_from_the_persons_side(sim: UserSimulator) -> N
     assert "assistant: So?" in prompt
 
 
+def test_a_survey_answers_without_reasoning_and_within_bounds(leaking: UserSimulator) -> None:
+    """Every respondent and item has an answer with probabilities; too much is refused first."""
+    tools = PeopleTools(leaking)
+    given = tools.run_survey(SURVEY, seed=2)
+    assert given.respondents == ["ada", "bob"]
+    assert given.simulated is True
+    where = [one for one in given.answers if one.question == "where"]
+    assert [sum(one.probabilities.values()) for one in where] == pytest.approx([1, 1])
+    assert {one.value for one in where} <= {"at home", "out"}
+    assert CANARY not in given.model_dump_json()
+    long = {"type": "matrix", "id": "m", "text": "How is it?", "options": ["good", "bad"]}
+    rows = [f"row {n}" for n in range(150)]
+    twice = [{**long, "id": name, "rows": rows} for name in ("first", "second")]
+    with pytest.raises(ConfigError, match="600 questions are more than the 500"):
+        tools.run_survey({"title": "Long", "questions": twice})
+    with pytest.raises(UserNotFoundError, match="'adda'"):
+        tools.run_survey(SURVEY, people=["adda"])
+
+
 def test_a_server_for_one_person_answers_for_nobody_else() -> None:
     """With `user_id` the others are neither listed nor asked nor read."""
     with UserSimulator.from_corpus(ROWS, engine="scripted", config=CONFIG) as all_of_them:
@@ -278,6 +311,34 @@ def test_a_stored_trace_is_read_with_its_verdict(sim: UserSimulator) -> None:
         PeopleTools(sim).read_trace(row.key[:3])
 
 
+async def answers_over(client) -> None:
+    """Ask, ask again, read the trace, and put a survey, each over a client."""
+    asked = {"user_id": "ada", "message": "Milk?", "options": ["yes", "no"], "seed": 4}
+    given = (await client.call_tool("ask_user", asked)).structured_content
+    assert given["simulated"] is True
+    assert given["action"] in {"yes", "no"}
+    assert sum(given["probabilities"].values()) == pytest.approx(1)
+    assert (await client.call_tool("ask_user", asked)).structured_content == given
+    read = await client.call_tool("read_trace", {"trace_id": given["trace_id"]})
+    assert read.structured_content["reasoning"]
+    put = await client.call_tool("run_survey", {"survey": SURVEY, "people": ["bob"]})
+    answers = put.structured_content["answers"]
+    assert [one["question"] for one in answers] == ["where", "more"]
+
+
+async def refusals_over(client) -> None:
+    """What is wrong comes back as the tool's error, with the value and the next step."""
+    for tool, wrong, said in (
+        ("ask_user", {"user_id": "adda", "message": "hi"}, "did you mean 'ada'"),
+        ("ask_user", {"user_id": "ada", "message": " "}, "the context is empty"),
+        ("ask_user", {"user_id": "ada"}, "message"),
+        ("run_survey", {"survey": {"title": "x"}}, "does not hold together"),
+    ):
+        refused = await client.call_tool(tool, wrong)
+        assert refused.is_error
+        assert said in refused.content[0].text
+
+
 def test_mcp_over_standard_input_and_output(tmp_path: Path) -> None:
     """The SDK's own client drives the command: tools, answers, traces, errors with a next step.
 
@@ -297,30 +358,13 @@ def test_mcp_over_standard_input_and_output(tmp_path: Path) -> None:
     async def drive() -> None:
         async with Client(server) as client:
             tools = {one.name: one for one in (await client.list_tools()).tools}
-            assert set(tools) == {"list_people", "ask_user", "read_trace"}
+            assert set(tools) == {"list_people", "ask_user", "run_survey", "read_trace"}
             assert "Ask simulated people" in (client.instructions or "")
             listed = (await client.call_tool("list_people", {})).structured_content
             assert listed is not None
             assert listed["total"] == 2
-            asked = {"user_id": "ada", "message": "Milk?", "options": ["yes", "no"], "seed": 4}
-            given = (await client.call_tool("ask_user", asked)).structured_content
-            assert given is not None
-            assert given["simulated"] is True
-            assert given["action"] in {"yes", "no"}
-            assert sum(given["probabilities"].values()) == pytest.approx(1)
-            again = (await client.call_tool("ask_user", asked)).structured_content
-            assert again == given
-            read = await client.call_tool("read_trace", {"trace_id": given["trace_id"]})
-            assert read.structured_content
-            assert read.structured_content["reasoning"]
-            for wrong, said in (
-                ({"user_id": "adda", "message": "hi"}, "did you mean 'ada'"),
-                ({"user_id": "ada", "message": " "}, "the context is empty"),
-                ({"user_id": "ada"}, "message"),
-            ):
-                refused = await client.call_tool("ask_user", wrong)
-                assert refused.is_error
-                assert said in refused.content[0].text
+            await answers_over(client)
+            await refusals_over(client)
 
     asyncio.run(drive())
 
@@ -328,10 +372,10 @@ def test_mcp_over_standard_input_and_output(tmp_path: Path) -> None:
 def test_reasoning_can_be_kept_from_clients(sim: UserSimulator) -> None:
     """Without traces the tool is not there; further tools can be added beside."""
 
-    def run_survey(name: str) -> str:
-        """Run a survey."""
+    def count_chairs(name: str) -> str:
+        """Count the chairs."""
         return name
 
-    server = build_server(sim, traces=False, more=[run_survey])
+    server = build_server(sim, traces=False, more=[count_chairs])
     names = {tool.name for tool in asyncio.run(server.list_tools())}
-    assert names == {"list_people", "ask_user", "run_survey"}
+    assert names == {"list_people", "ask_user", "run_survey", "count_chairs"}

@@ -496,18 +496,20 @@ def test_people_and_goals_that_are_not_there_are_named() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_a_dialogue_on_the_embedded_model(embedded_model: Path) -> None:
     """The real model talks: turns alternate, every turn has its trace, none shows it."""
     rows = chats("ada", [2, 2])
     config = PipelineConfig.preset("tiny")
-    short = config.simulation.model_copy(update={"max_action_tokens": 200, "redraws": 4})
+    short = config.simulation.model_copy(update={"max_action_tokens": 160, "redraws": 3})
     with UserSimulator.from_corpus(
         rows,
         person="user",
         engine="transformers",
         config=config.model_copy(update={"simulation": short}),
     ) as sim:
-        held = sim.dialogue(echo, "ask for tea", config=SHORT, seed=1)
+        once = SHORT.model_copy(update={"max_turns": 1})
+        held = sim.dialogue(echo, "ask for tea", config=once, seed=1)
     spoken = [turn for turn in held.turns if turn.speaker == "user"]
     assert spoken
     assert all(turn.answer is not None for turn in spoken)

@@ -39,7 +39,7 @@ def mcp(
     *,
     traces: Annotated[bool, typer.Option(help="Whether the reasoning can be read.")] = True,
 ) -> None:
-    """Serve simulated people to an MCP client: list them, ask one, read a trace.
+    """Serve simulated people to an MCP client: list, ask, survey, read a trace.
 
     Standard output carries the protocol and nothing else; notes go to standard error.
     """

@@ -1,4 +1,4 @@
-"""Simulated people as tools of the Model Context Protocol: list them, ask them, read a trace.
+"""Simulated people as tools of an MCP client: list them, ask one, run a survey, read a trace.
 
 Made on the official SDK. Knows the simulator and the protocol's tools; what runs it, over which
 pipe, is the command line's business. An answer and the reasoning behind it are two tools, so that
@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from usersim.corpus import TraceRecord
 from usersim.errors import ConfigError, MissingDependencyError, UsersimError
 from usersim.simulation import Answer
+from usersim.simulation.survey import Survey
+from usersim.simulation.survey.loading import of_data
 from usersim.simulator import UserSimulator
 from usersim.simulator.asking import narrowed
 from usersim.types import Message, content_key
@@ -36,6 +38,8 @@ REMEMBERED = 1_000
 """Answers whose traces can be read again, the newest."""
 LEAST_OF_KEY = 8
 """Characters of a key that name a trace of the store."""
+MOST_ASKED = 500
+"""Elementary questions of one survey; a client does not wait for hours."""
 PAGE = 100
 """People that are listed at once."""
 
@@ -88,6 +92,31 @@ class TraceRead(BaseModel):
     adapter: str | None = None
     seed: int | None = None
     verdict: str | None = None
+    note: str = NOTE
+
+
+class ItemAnswered(BaseModel):
+    """One simulated answer to one item; `skipped` or `failed` says why there is none."""
+
+    respondent: str
+    question: str
+    item: str
+    value: str | float | None
+    probabilities: dict[str, float]
+    refused: bool
+    skipped: str | None
+    failed: str | None
+
+
+class SurveyGiven(BaseModel):
+    """A survey's simulated answers, by respondent and question, without reasoning."""
+
+    title: str
+    respondents: list[str]
+    answers: list[ItemAnswered]
+    seed: int
+    runs: list[str]
+    simulated: Literal[True] = True
     note: str = NOTE
 
 
@@ -189,6 +218,50 @@ class PeopleTools:
             trace_id=key,
         )
 
+    def run_survey(
+        self,
+        survey: dict[str, Any],
+        people: list[str] | None = None,
+        *,
+        memory: bool = False,
+        seed: int | None = None,
+    ) -> SurveyGiven:
+        """Put a survey to simulated people and return what each of them would answer.
+
+        Args:
+            survey: The instrument: `title` and `questions`, each with `type` (`single_choice`,
+                `multiple_choice`, `likert`, `yes_no`, `number`, `ranking`, `budget`, `matrix`,
+                `open_text`), `id`, `text` and what its type needs, such as `options`.
+            people: Ids of the respondents; all of them if not given.
+            memory: Whether respondents have their earlier answers before them.
+            seed: Reproduces the answers.
+
+        Returns:
+            One answer for each respondent and item, with the probability of each label.
+
+        Raises:
+            SurveyError: If it is no instrument; every problem is listed.
+            ConfigError: If it asks too much for one call.
+        """
+        instrument = of_data(Survey, survey, where="survey")
+        respondents = self._sim.respondents(people, seed=seed)
+        with self._lock:
+            cost = respondents.dry_run(instrument, memory=memory)
+            if cost.requests > MOST_ASKED:
+                raise ConfigError(
+                    f"{cost.requests} questions are more than the {MOST_ASKED} of one call",
+                    hint="ask fewer people, or use the command `usersim survey run`",
+                )
+            results = instrument.run(respondents, memory=memory)
+        kept = set(ItemAnswered.model_fields)
+        return SurveyGiven(
+            title=instrument.title,
+            respondents=list(results.people),
+            answers=[ItemAnswered(**one.model_dump(include=kept)) for one in results.responses],
+            seed=results.seed,
+            runs=list(results.runs),
+        )
+
     def read_trace(self, trace_id: str) -> TraceRead:
         """Read the reasoning behind an answer, or a trace of the store with its verdict.
 
@@ -249,8 +322,7 @@ def build_server(
     Args:
         sim: Whose people can be asked.
         traces: Whether the reasoning can be read.
-        more: Further tools: functions with typed arguments and a docstring, such as one that
-            runs a survey.
+        more: Further tools: functions with typed arguments and a docstring.
 
     Returns:
         The SDK's server.
@@ -269,7 +341,7 @@ def build_server(
     )
     tools = PeopleTools(sim)
     reading = [tools.read_trace] if traces else []
-    for tool in (tools.list_people, tools.ask_user, *reading, *more):
+    for tool in (tools.list_people, tools.ask_user, tools.run_survey, *reading, *more):
         server.add_tool(_explained(cast("Callable[..., object]", tool)))
     return server
 
