@@ -32,6 +32,15 @@ def test_import_loads_no_library() -> None:
     assert _python(code) == "[]"
 
 
+def test_the_web_framework_is_loaded_when_a_server_is_made() -> None:
+    """The command line, the endpoint's package and the explorer's leave FastAPI unloaded."""
+    code = (
+        "import sys, usersim.cli.app, usersim.server, usersim.server.explore;"
+        "print([m for m in ('fastapi', 'starlette', 'uvicorn', 'mcp') if m in sys.modules])"
+    )
+    assert _python(code) == "[]"
+
+
 def test_import_changes_nothing_global() -> None:
     """`import usersim` sets no environment variable and no warning filter, and adds one handler."""
     code = (
