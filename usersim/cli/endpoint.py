@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -20,7 +20,11 @@ from usersim.cli.simulate import (
 )
 from usersim.config import Roles, ServerConfig, Shown
 from usersim.errors import ConfigError
+from usersim.simulator import UserSimulator
 from usersim.simulator.exploring import Explorer
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 __all__ = ["register"]
 
@@ -106,15 +110,17 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
         notes.print(Text(f"serving {len(people)} people as {', '.join(map(repr, _shown(people)))}"))
         notes.print(Text(f"  base URL  http://{host}:{port}/v1"))
         notes.print(Text(f"  key       {'needed' if key else 'none: loopback only'}"))
-        routers = []
         if explore:
-            from usersim.server.explore import explorer_router
-
-            # The engine is the endpoint's: pages show what is stored and measure nothing.
-            routers.append(explorer_router(Explorer.of(sim, measures=False), prefix="/explore"))
             notes.print(Text(f"  explorer  http://{host}:{port}/explore/"))
-        run(sim, config, key=key, routers=routers)
+        run(sim, config, key=key, routers=_pages(sim) if explore else ())
     notes.print(Text("stopped"))
+
+
+def _pages(sim: UserSimulator) -> tuple[APIRouter, ...]:
+    """Return the explorer's pages; they measure nothing, since the engine is the endpoint's."""
+    from usersim.server.explore import explorer_router
+
+    return (explorer_router(Explorer.of(sim, measures=False), prefix="/explore"),)
 
 
 def _shown(people: list[str]) -> list[str]:
