@@ -79,6 +79,7 @@ def main(model: str = "embedded") -> None:
             print(f"{dialogue}\n   patience: {dialogue.patience}\n")
         for failure in batch.failures:
             print(f"no dialogue: {failure.message}\n")
+        print(f"{len(list(batch))} held, {len(batch.failures)} failed")
         # The same call again holds nothing again: finished dialogues stand in the file.
         again = sim.dialogues(assistant, goals, reached=offered, config=config, path=held)
         print(f"the same dialogues from the file: {again.items == batch.items}")
