@@ -188,6 +188,15 @@ def test_an_evaluation_of_trained_synthesisers_alone_has_their_guards_figures(
     assert measured.leakage.n_interactions > 0
 
 
+def test_without_training_the_arms_are_compared_with_recon_memory(model, tmp_path) -> None:
+    """Arms that need no adapter are enough for an evaluation, and Recon's stands in the middle."""
+    with simulator(tmp_path, model) as sim:
+        measured = sim.evaluate(arms=("few_shot", "recon_memory", "memory_eligible"), held_out=2)
+    assert measured.adapters == {}
+    assert measured.evaluation.baseline == "Recon-Memory"
+    assert measured.faithfulness is None
+
+
 def test_controls_train_the_user_model_itself(model, tmp_path) -> None:
     """B9 and B11 are arms that share pairs with the others and are trained by their own reward."""
     with simulator(tmp_path, model) as sim:

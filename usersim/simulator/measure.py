@@ -229,7 +229,7 @@ class Study:
             built,
             held_out,
             metrics=self._metrics(held_out, texts=asked.texts),
-            baseline=next((a.name for a in built if a.name == RECON), built[-1].name),
+            baseline=_headline([arm.name for arm in built]),
             cache=FileCache(out / "cache") if out else None,
             progress=staged("measure", progress),
         )
@@ -337,3 +337,9 @@ class Study:
             curves=[curves_of(*one) for one in synthesisers],
         )
         return replace(measured, report=page)
+
+
+def _headline(names: Sequence[str]) -> str:
+    """Return the arm that others are compared with: Recon's, trained or not, else the last."""
+    recons = (RECON, TITLES["recon_memory"])
+    return next((name for name in recons if name in names), names[-1])
