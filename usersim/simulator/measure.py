@@ -341,5 +341,5 @@ class Study:
 
 def _headline(names: Sequence[str]) -> str:
     """Return the arm that others are compared with: Recon's, trained or not, else the last."""
-    recons = (RECON, TITLES["recon_memory"])
+    recons = (RECON, MEMORIES["recon_memory"][1])
     return next((name for name in recons if name in names), names[-1])
