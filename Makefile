@@ -43,7 +43,7 @@ test-fast: $(VENV)/.test  ## Run the tests that need no real model
 	$(BIN)/python -m pytest -m "not model and not slow and not postgres and not vllm" $(PYTEST_ARGS)
 
 test-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
-	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS)
+	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS) tests
 
 testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
 	$(TESTBEDS)/bin/python -m pytest -p no:asyncio tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
