@@ -14,7 +14,7 @@ SAID = {
     "survey_respondents": ("noor", "Mountains or sea?", "3 respondents", "same answers: True"),
     "testbed_openai_endpoint": ("user:ines", "assistant: Hello", "(thinks:", "simulated: True"),
     "train_and_evaluate": ("Recon-Select", "B4e random of eligible", "Log score"),
-    "collaboration_dialogue": (" held, ", "marked as simulated"),
+    "collaboration_dialogue": ("ines:", "same dialogues from the file: True", "simulated"),
     "testbed_deepeval": ("user:", "assistant: Your parcel comes tomorrow"),
     "testbed_scenario": ("user:", "passed: True"),
     "chat_log": ("messages", "held_out: after 'We have a new pickup", "[reasoning]", "[action]"),
