@@ -1,12 +1,14 @@
-"""Accuracy and population distances of arms without training, on a survey corpus of your own.
+"""Accuracy and population distances of simulated respondents, on a survey corpus of your own.
 
     python benchmarks/bench_survey_baselines.py answers.jsonl --people 8 --held-out 80
+    python benchmarks/bench_survey_baselines.py answers.jsonl --learn 6
 
 Rows as `usersim load` reads them. Compared on the answers held out: chance, the others' most
 frequent answer, and the base model with demographics only (`profile`) and with the person's
-history in the prompt (`few_shot`). Nothing is trained. Printed: accuracy and log score with
-intervals over people, and over the questions that enough people answered the mean total
-variation to the people, the people's own halves, and the entropy ratio.
+history in the prompt (`few_shot`). With `--learn N` also an adapter trained on the N newest
+answers of each person's first part, without reasoning and with Recon's. Printed: accuracy and log
+score with intervals over people, and over the questions that enough people answered the mean
+total variation to the people, the people's own halves, and the entropy ratio.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from usersim.evaluation import Evaluation, population_rows
 from usersim.simulator import ArmName
 
 ARMS: tuple[ArmName, ...] = ("chance", "others", "profile", "few_shot")
+LEARNED: tuple[ArmName, ...] = ("none", "recon_select")
 
 
 def rows_of(path: Path, people: int, skip: int) -> list[dict[str, object]]:
@@ -58,12 +61,17 @@ def main() -> None:
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--held-out", type=int, default=80)
     parser.add_argument("--least", type=int, default=5)
+    parser.add_argument("--learn", type=int, default=0)
     parser.add_argument("--model", default="embedded")
     given = parser.parse_args()
     rows = rows_of(given.corpus, given.people, given.skip)
     config = PipelineConfig.preset("tiny")
     with UserSimulator.from_corpus(rows, model=given.model, config=config) as sim:
-        measured = sim.evaluate(arms=ARMS, held_out=given.held_out)
+        measured = sim.evaluate(
+            arms=(*ARMS, *LEARNED) if given.learn else ARMS,
+            limit=given.learn or None,
+            held_out=given.held_out,
+        )
     evaluation = measured.evaluation
     print(f"{len(evaluation.interactions)} held-out answers of {evaluation.n_users} people\n")
     print("| arm | accuracy | log score, nats | TV | halves | entropy ratio | questions |")
