@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.fixtures.endpoint import ask
 from tests.fixtures.people import engine
 from tests.fixtures.runs import PEOPLE, fill, simulator
 from usersim.cli.app import app
@@ -14,6 +21,9 @@ from usersim.errors import ConfigError, MissingDependencyError
 from usersim.server.explore import ServedExplorer, router
 
 pytest.importorskip("fastapi", reason="the explorer needs the extra `server`")
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -67,23 +77,51 @@ def test_what_does_not_fit_is_refused_before_anything_is_done(
     assert not (Path(store).parent / "x").exists()
 
 
-def test_the_address_is_told_and_ctrl_c_is_a_good_end(
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_address_is_told_and_ctrl_c_is_a_good_end(store: str, host: str) -> None:
+    """The first line holds the address, Ctrl-C ends with status 0, and a key opens other hosts."""
+    command = [sys.executable, "-c", "from usersim.cli import main; main()", "explore"]
+    command += ["-c", store, "--host", host, "--port", "0", "--no-engine"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "USERSIM_API_KEY": "k",
+    }
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as one:
+        try:
+            assert one.stdout is not None
+            told = one.stdout.readline()
+            address = re.search(r":(\d+)/", told)
+            assert address is not None, told
+            assert told.startswith(f"the explorer is at http://{host}:")
+            answered = ask(f"http://127.0.0.1:{address[1]}/", headers={"Authorization": "Bearer k"})
+            assert answered.status == 200
+            one.send_signal(signal.SIGINT)
+            _, said = one.communicate(timeout=30)
+        finally:
+            one.kill()
+    assert one.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def test_a_browser_is_opened_where_it_is_asked_for(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first line holds the address; an interruption ends with status 0; a key opens hosts."""
-
-    def interrupted(_: object, sockets: object) -> None:
-        raise KeyboardInterrupt
-
+    """`--open` opens the address that is told, and nothing is opened without it."""
     opened: list[str] = []
-    monkeypatch.setattr("uvicorn.Server.run", interrupted)
+
+    def ready_at_once(_: object, *, ready: Callable[[str], None], **how: object) -> None:
+        ready(f"http://{how['host']}/")
+
+    monkeypatch.setattr("usersim.server.explore.serve_explorer", ready_at_once)
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setenv("USERSIM_API_KEY", "k")
-    for host in ("127.0.0.1", "0.0.0.0"):
-        result = explore("-c", store, "--host", host, "--port", 0, "--no-engine", "--open")
-        assert result.exit_code == 0
-        assert f"the explorer is at http://{host}:" in result.stdout
-    assert len(opened) == 2
+    explore("-c", store, "--no-engine")
+    assert opened == []
+    explore("-c", store, "--no-engine", "--open")
+    assert opened == ["http://127.0.0.1/"]
 
 
 def test_without_the_extra_the_way_to_it_is_told(
