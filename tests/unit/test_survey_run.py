@@ -35,7 +35,7 @@ from usersim.simulation.survey import (
     YesNo,
 )
 from usersim.simulation.survey.files import write_answers
-from usersim.simulator import compare_elicitation, face
+from usersim.simulator import compare_elicitation
 
 CHUNK = 8
 SHORT = CONFIG.model_copy(
@@ -398,7 +398,7 @@ def test_answers_are_written_marked_and_without_formulas(tmp_path: Path, store: 
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Run a command on the scripted engine and return what it printed."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(face, "load_engine", lambda *_, **__: model())
+    monkeypatch.setattr(lifecycle, "load_engine", lambda *_, **__: model())
 
     def run(*arguments: object) -> str:
         given = [str(one) for one in arguments]
