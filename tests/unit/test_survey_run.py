@@ -35,7 +35,7 @@ from usersim.simulation.survey import (
     YesNo,
 )
 from usersim.simulation.survey.files import write_answers
-from usersim.simulator import compare_elicitation
+from usersim.simulator import compare_elicitation, lifecycle
 
 CHUNK = 8
 SHORT = CONFIG.model_copy(
