@@ -4,7 +4,8 @@
 
 Each row is an arm's paired difference to Recon's arm of the same run, in nats (closed questions) or
 nats a token (free text), with its 95 % interval over people and conversations. The tables are the
-`metrics.csv` of the runs; they hold no text of a corpus.
+`metrics.csv` of the runs; they hold no text of a corpus. A run that was compared with another arm
+than Recon's is not drawn.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def rows() -> list[tuple[str, str, float, float, float]]:
     for path in sorted((HERE / "data").glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                if row["metric"] == METRIC and row["difference_value"]:
+                recon = row["baseline"].startswith("Recon")
+                if row["metric"] == METRIC and row["difference_value"] and recon:
                     numbers = (float(row[f"difference_{end}"]) for end in ("value", "low", "high"))
                     told = f"{path.stem} ({row['n_items']})"
                     found.append((told, row["arm"], *numbers))
