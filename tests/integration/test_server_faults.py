@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import socket
@@ -173,7 +174,7 @@ def test_a_key_is_asked_for_everywhere_but_for_health(caplog: pytest.LogCaptureF
 
 
 def test_further_pages_stand_behind_the_same_door() -> None:
-    """A router that is given to the application asks for the key too, and is counted."""
+    """A router that is given asks for the key, of a browser as a password, and is counted."""
     from fastapi import APIRouter
 
     router = APIRouter()
@@ -183,8 +184,10 @@ def test_further_pages_stand_behind_the_same_door() -> None:
         assert ask(page).status == 401
         right = {"authorization": f"Bearer {KEY}"}
         assert ask(page, headers=right).json == {"page": "ada"}
+        typed = base64.b64encode(f"me:{KEY}".encode()).decode()
+        assert ask(page, headers={"authorization": f"Basic {typed}"}).json == {"page": "ada"}
         figures = ask(url.removesuffix("/v1") + "/metrics", headers=right).body
-    assert b'usersim_requests_total{method="GET",route="/pages/{name}",status="200"} 1.0' in figures
+    assert b'usersim_requests_total{method="GET",route="/pages/{name}",status="200"} 2.0' in figures
 
 
 def test_a_page_of_another_origin_gets_nothing(base_url: str) -> None:

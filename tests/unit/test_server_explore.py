@@ -138,7 +138,7 @@ def test_the_key_opens_and_nothing_else(locked: str, header: str, status: int) -
 def test_a_taken_port_says_so(explored: UserSimulator, address: str) -> None:
     """The message names the port and the way out."""
     port = int(address.rpartition(":")[2])
-    with pytest.raises(ConfigError, match=f"port {port} cannot be listened on"):
+    with pytest.raises(ConfigError, match=f"cannot listen on '127.0.0.1', port {port}"):
         ServedExplorer(Explorer.of(explored), host="127.0.0.1", port=port, key=None)
 
 

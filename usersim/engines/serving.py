@@ -13,10 +13,10 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 
 from usersim.config import VllmConfig
+from usersim.config.addresses import is_loopback
 from usersim.engines.adapters import adapter_rank, check_adapter
 from usersim.engines.base import AdapterRef
 from usersim.engines.embedded import model_folder
@@ -89,7 +89,7 @@ def server_command(server: Server) -> list[str]:
         MissingDependencyError: If vLLM is not installed.
         ModelLoadError: If the embedded model cannot be prepared.
     """
-    if not _loopback(server.host) and not os.environ.get(KEY_VARIABLE, "").strip():
+    if not is_loopback(server.host) and not os.environ.get(KEY_VARIABLE, "").strip():
         raise ConfigError(
             f"host {server.host!r} can be reached from other machines, and there is no key",
             hint=f"set {KEY_VARIABLE} to a secret that the clients know, or use 127.0.0.1",
@@ -157,13 +157,6 @@ def _environment() -> Mapping[str, str]:
     root = str(Path(__file__).parents[2])  # the processor must be found wherever the server starts
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, root])}
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _flag(name: str, value: object) -> list[str]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from usersim.config import ServerConfig
+from usersim.config.addresses import is_loopback
 from usersim.engines import Engine, GenerateRequest
 from usersim.errors import ConfigError, MissingDependencyError
+from usersim.server.door import listening, url_of
 from usersim.simulator import UserSimulator
 
 if TYPE_CHECKING:
@@ -122,8 +123,6 @@ def check_key(config: ServerConfig, key: str | None) -> None:
     Raises:
         ConfigError: If the address is not loopback and there is no key, or the key is no token.
     """
-    from usersim.server.guard import is_loopback
-
     if key is None and not is_loopback(config.host):
         raise ConfigError(
             f"host {config.host!r} can be reached from other machines, and there is no key",
@@ -168,7 +167,7 @@ def serve(
         MissingDependencyError: If the extra `server` is not installed.
     """
     app = create_app(sim, config, key=key, routers=routers)
-    with _listening(config) as listener:
+    with listening(config.host, config.port) as listener:
         _server(app, config).run(sockets=[listener])
 
 
@@ -204,7 +203,7 @@ def serving(
         True
     """
     app = create_app(sim, config, key=key, routers=routers)
-    with _listening(config) as listener:
+    with listening(config.host, config.port) as listener:
         server = _server(app, config)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="usersim-server", daemon=True
@@ -212,39 +211,10 @@ def serving(
         thread.start()
         try:
             server.began.wait(START_SECONDS)
-            host, port = listener.getsockname()[:2]
-            yield f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+            yield f"{url_of(listener)}/v1"
         finally:
             server.should_exit = True
             thread.join()
-
-
-@contextmanager
-def _listening(config: ServerConfig) -> Generator[socket.socket]:
-    """Listen.
-
-    Yields:
-        The socket.
-
-    Raises:
-        ConfigError: If the port is taken, or the address is none of this machine's.
-    """
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # asyncio sets this itself only on sockets that it made: head and body of a reply leave at
-        # once, instead of waiting 40 ms for each other.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            listener.bind((config.host, config.port))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {config.host!r}, port {config.port}: {error.strerror or error}",
-                hint="choose another --port; `ss -ltn` lists those in use",
-            ) from error
-        listener.listen(1024)
-        yield listener
 
 
 def _server(app: FastAPI, config: ServerConfig) -> DrainingServer:

@@ -7,47 +7,32 @@ read. Knows HTTP heads; knows no people and no contents, and logs none.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import orjson
 
 from usersim.config import ServerConfig
+from usersim.config.addresses import is_loopback
 from usersim.errors import RefusedRequestError
+from usersim.server.door import CHALLENGES, bare_name, knows_key
 from usersim.server.metrics import Metrics
 from usersim.server.refusals import error_body
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard", "is_loopback"]
+__all__ = ["Guard"]
 
 logger = logging.getLogger("usersim.server.access")
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _OPEN = frozenset({"/health", "/health/ready"})
 """Paths that need no key: load balancers have none."""
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine alone.
-
-    Example:
-        >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
-        (True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(slots=True)
@@ -83,7 +68,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._config = config
-        self._key = key.encode() if key else None
+        self._key = key
         self._metrics = metrics
         names = config.allowed_hosts or (_LOOPBACK if is_loopback(config.host) else ())
         self._hosts = frozenset(name.lower() for name in names)
@@ -142,7 +127,7 @@ class Guard:
             RefusedRequestError: If it is no name of ours.
         """
         host = heads.get("host", "")
-        if self._hosts and _bare(host) not in self._hosts:
+        if self._hosts and bare_name(host) not in self._hosts:
             raise RefusedRequestError(
                 f"host {host!r} is not a name of this server",
                 status=421,
@@ -158,15 +143,13 @@ class Guard:
             )
 
     def _check_key(self, authorization: str) -> None:
-        """Check the key, in a time that does not depend on how much of it is right.
+        """Check the key.
 
         Raises:
             RefusedRequestError: If it is missing or wrong.
         """
         assert self._key is not None, "called where there is one"
-        scheme, _, given = authorization.partition(" ")
-        same = hmac.compare_digest(given.strip().encode(), self._key)
-        if scheme.lower() != "bearer" or not same:
+        if not knows_key(self._key, authorization):
             raise RefusedRequestError(
                 "the key is missing or wrong",
                 status=401,
@@ -232,23 +215,11 @@ class Guard:
         logger.info("%s %s %s %d %.1f ms", visit.id, method, path, visit.status, 1_000 * seconds)
 
 
-def _bare(host: str) -> str:
-    """Return a host header's name, without its port.
-
-    Example:
-        >>> _bare("[::1]:8000"), _bare("LocalHost:80")
-        ('::1', 'localhost')
-    """
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
-
-
 async def _refuse(send: Send, refusal: RefusedRequestError) -> None:
     body = orjson.dumps(error_body(refusal))
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if refusal.status == 401:  # noqa: PLR2004 - the status that says how to come in
-        headers.append((b"www-authenticate", b"Bearer"))
+        headers.extend((b"www-authenticate", asked.encode()) for asked in CHALLENGES)
     # What is left of the body is not read: the connection cannot be used again.
     headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from usersim.errors import ConfigError
+from usersim.server.door import listening, url_of
 from usersim.server.explore.guard import Guard, check_address
 from usersim.server.explore.links import ServerLinks
 from usersim.server.explore.router import HEADERS, HTML, explorer_router, refuse_missing
@@ -77,9 +76,8 @@ class ServedExplorer:
         # Addresses hold user ids, so requests are not logged.
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         self._server: uvicorn.Server = uvicorn.Server(config)
-        self._socket = _listening(host, port)
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._socket.getsockname()[1]}/"
+        self._socket = listening(host, port)
+        self.url = f"{url_of(self._socket)}/"
 
     def run(self) -> None:
         """Serve until `stop`, or Ctrl-C."""
@@ -116,23 +114,3 @@ def serve_explorer(
     # Ctrl-C is how it ends.
     with suppress(KeyboardInterrupt):
         served.run()
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
-
-    Raises:
-        ConfigError: If the address cannot be had.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        made = socket.create_server((host, port), family=family)
-        # asyncio sets this itself only on sockets that it made: head and body of a reply leave
-        # at once, instead of waiting 40 ms for each other.
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        raise ConfigError(
-            f"{host!r} port {port} cannot be listened on: {error}",
-            hint="choose another --port; 0 takes a free one",
-        ) from error
-    return made

@@ -5,33 +5,18 @@ Knows HTTP headers; knows nothing of what is shown.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from usersim.config.addresses import is_loopback
 from usersim.errors import ConfigError
+from usersim.server.door import CHALLENGES, bare_name, knows_key
 from usersim.server.explore.router import HEADERS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Guard", "check_address", "is_loopback"]
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches `host`.
-
-    Example:
-        >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
-        (True, True, False)
-    """
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+__all__ = ["Guard", "check_address"]
 
 
 def check_address(host: str, key: str | None) -> None:
@@ -63,49 +48,33 @@ class Guard:
     def __init__(self, app: ASGIApp, *, host: str, key: str | None) -> None:
         self._app = app
         self._local = is_loopback(host)
-        self._key = key.encode() if key else None
+        self._key = key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http":
-            heads = {name.lower(): value for name, value in scope["headers"]}
+            heads = {
+                name.decode("latin-1").lower(): value.decode("latin-1")
+                for name, value in scope["headers"]
+            }
             refusal = self._refusal(heads)
             if refusal is not None:
                 await _refuse(send, *refusal)
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, heads: Mapping[bytes, bytes]) -> tuple[int, str] | None:
-        if self._local and not is_loopback(_name(heads.get(b"host", b"").decode("latin-1"))):
+    def _refusal(self, heads: Mapping[str, str]) -> tuple[int, str] | None:
+        if self._local and not is_loopback(bare_name(heads.get("host", ""))):
             return 421, "this server answers to 127.0.0.1 and localhost only\n"
-        if self._key is not None and not _knows(self._key, heads.get(b"authorization", b"")):
+        if self._key is not None and not knows_key(self._key, heads.get("authorization", "")):
             return 401, "the key is missing or wrong\n"
         return None
 
 
-def _name(host: str) -> str:
-    """Return the name of a `Host` header, without the port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
-
-
-def _knows(key: bytes, header: bytes) -> bool:
-    kind, _, value = header.strip().partition(b" ")
-    if kind.lower() == b"basic":
-        try:
-            value = base64.b64decode(value, validate=True).partition(b":")[2]
-        except binascii.Error:
-            return False
-    elif kind.lower() != b"bearer":
-        return False
-    return hmac.compare_digest(value.strip(), key)
-
-
 async def _refuse(send: Send, status: int, text: str) -> None:
-    heads = {**HEADERS, "Content-Type": "text/plain; charset=utf-8"}
-    if status == 401:  # noqa: PLR2004 - the status that asks for a password
-        heads["WWW-Authenticate"] = 'Basic realm="usersim", charset="UTF-8"'
-    raw = [(name.lower().encode(), value.encode()) for name, value in heads.items()]
+    heads = [*HEADERS.items(), ("content-type", "text/plain; charset=utf-8")]
+    if status == 401:  # noqa: PLR2004 - the status that asks for a key
+        heads.extend(("www-authenticate", asked) for asked in CHALLENGES)
+    raw = [(name.lower().encode(), value.encode()) for name, value in heads]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": text.encode()})

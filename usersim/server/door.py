@@ -1,0 +1,81 @@
+"""What every server of ours has at its door: names, a key, and a socket that listens.
+
+Knows header values and addresses; knows no application.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import socket
+
+from usersim.errors import ConfigError
+
+__all__ = ["CHALLENGES", "bare_name", "knows_key", "listening", "url_of"]
+
+CHALLENGES = ("Bearer", 'Basic realm="usersim", charset="UTF-8"')
+"""How whoever came without the key is asked for it: clients send a token, browsers a password."""
+
+
+def bare_name(host: str) -> str:
+    """Return a `Host` header's name, without its port.
+
+    Example:
+        >>> bare_name("[::1]:8000"), bare_name("LocalHost:80")
+        ('::1', 'localhost')
+    """
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def knows_key(key: str, authorization: str) -> bool:
+    """Tell whether an `Authorization` header holds the key, as token or as password.
+
+    Takes a time that does not depend on how much of it is right.
+
+    Example:
+        >>> knows_key("k", "Bearer k"), knows_key("k", "Basic YW55b25lOms="), knows_key("k", "")
+        (True, True, False)
+    """
+    scheme, _, given = authorization.strip().partition(" ")
+    value = given.strip().encode()
+    if scheme.lower() == "basic":
+        try:
+            value = base64.b64decode(value, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return False
+    elif scheme.lower() != "bearer":
+        return False
+    return hmac.compare_digest(value, key.encode())
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; the caller's to close.
+
+    Args:
+        host: A name or an address of this machine.
+        port: 0 takes a free one.
+
+    Raises:
+        ConfigError: If the port is taken, or the address is none of this machine's.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        made = socket.create_server((host, port), family=family, backlog=1024)
+        # asyncio sets this itself only on sockets that it made: head and body of a reply leave at
+        # once, instead of waiting 40 ms for each other.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host!r}, port {port}: {error.strerror or error}",
+            hint="choose another --port, 0 for a free one; `ss -ltn` lists those in use",
+        ) from error
+    return made
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return where a socket listens, as `http://127.0.0.1:8000`."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
