@@ -25,6 +25,7 @@ from usersim.errors import (
     EngineUnavailableError,
     EvaluationError,
     SurveyError,
+    SurveyFileError,
     UserNotFoundError,
 )
 from usersim.simulation.survey import (
@@ -425,6 +426,24 @@ def test_survey_run_writes_a_table_and_goes_on(
     command(*how, "--user", "ada", "--user", "dee", "--out", out, "--memory")
     assert out.read_bytes() == first
     assert "failed" in command(*how, "--mode", "say_then_map", "--seed", 2, "--name", "x")
+
+
+def test_survey_run_writes_what_the_ending_names(
+    command: Callable[..., str], tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SPSS and a Parquet file hold what they should; an unknown ending is told before asking."""
+    pandas, _ = pytest.importorskip("pandas"), pytest.importorskip("pyreadstat")
+    file = EVERY.save(tmp_path / "garden.yaml")
+    how = ("survey", "run", file, "--corpus", store, "--preset", "tiny", "--user", "ada")
+    assert "1 simulated respondents written" in command(*how, "--out", tmp_path / "a.sav")
+    assert list(pandas.read_spss(tmp_path / "a.sav")["respondent"]) == ["ada"]
+    command(*how, "--out", tmp_path / "a.parquet")
+    rows = pandas.read_parquet(tmp_path / "a.parquet")
+    assert set(rows["respondent"]) == {"ada"}
+    assert rows["simulated"].all()
+    monkeypatch.setattr(lifecycle, "load_engine", lambda *_, **__: pytest.fail("it asked"))
+    with pytest.raises(SurveyFileError, match=r"a\.xlsx' ends with none of \.jsonl, \.csv"):
+        command(*how, "--out", tmp_path / "a.xlsx")
 
 
 def test_survey_check_shows_the_instrument_or_all_that_is_wrong(

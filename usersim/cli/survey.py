@@ -21,6 +21,7 @@ from usersim.cli.simulate import (
 )
 from usersim.simulation.survey import Mode, Survey, SurveyResults
 from usersim.simulation.survey.files import write_answers
+from usersim.simulation.survey_files import TABLES, check_ending, write_table
 from usersim.simulator import compare_elicitation
 from usersim.simulator.running import CHUNK
 
@@ -56,7 +57,11 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
         typer.Option("--user", "-u", help="Only this person; may be given more than once."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write one row per answer here: .csv or .jsonl.")
+        Path | None,
+        typer.Option(
+            help="Write one row per answer here: .csv, .jsonl (which the other survey commands "
+            "read) or .parquet; or one per respondent: .sav (SPSS)."
+        ),
     ] = None,
     mode: Annotated[
         Mode, typer.Option(help="Score the options at once, or after an answer in own words.")
@@ -81,6 +86,8 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
 ) -> None:
     """Put a survey to people; the same command goes on where it was interrupted."""
     survey = Survey.load(instrument)
+    if out is not None:
+        check_ending(out, (".jsonl", *TABLES))
     with open_simulator(corpus, None, model, engine, preset, base_url) as sim:
         if adapter is not None:
             sim.use_adapter(adapter)
@@ -92,7 +99,15 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             results = survey.run(people, mode=mode, memory=memory, progress=progress)
         _tell(results)
         if out is not None:
-            console.print(Text(f"{write_answers(results, out)} rows written to {out}"))
+            console.print(Text(_written(results, out)))
+
+
+def _written(results: SurveyResults, out: Path) -> str:
+    """Write the answers; return what was written."""
+    if out.suffix.lower() in {".csv", ".jsonl"}:
+        return f"{write_answers(results, out)} rows written to {out}"
+    write_table(results, out, "long")
+    return f"{len(results.people)} simulated respondents written to {out}"
 
 
 def _tell(results: SurveyResults) -> None:

@@ -17,12 +17,11 @@ from usersim.evaluation import write_survey_report
 from usersim.simulation.survey import Survey, SurveyResults
 from usersim.simulation.survey_files import (
     Shape,
+    check_ending,
     read_answers,
     read_qsf,
     read_qualtrics_csv,
-    to_csv,
-    to_parquet,
-    to_spss,
+    write_table,
 )
 from usersim.simulator.survey_tables import human_table, table_of
 
@@ -96,21 +95,10 @@ def export(
         bool, typer.Option(help="In wide tables the numbers of answers, not labels.")
     ] = False,
 ) -> None:
-    """Write simulated answers as a table; every row is marked as simulated.
-
-    Raises:
-        ConfigError: If the file's ending is unknown.
-    """
+    """Write simulated answers as a table; every row is marked as simulated."""
+    check_ending(out)
     results = read_answers(answers, Survey.load(instrument))
-    kind = out.suffix.lower()
-    if kind == ".sav":
-        to_spss(results, out)
-    elif kind == ".parquet":
-        to_parquet(results, out, shape, codes=codes)
-    elif kind == ".csv":
-        to_csv(results, out, shape, codes=codes)
-    else:
-        raise ConfigError(f"--out {str(out)!r} ends with none of .csv, .parquet, .sav")
+    write_table(results, out, shape, codes=codes)
     console.print(Text(f"{len(results.people)} simulated respondents written to {out}"))
 
 

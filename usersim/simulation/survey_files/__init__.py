@@ -11,13 +11,16 @@ from usersim.simulation.survey_files.qualtrics_csv import (
     read_qualtrics_csv,
 )
 from usersim.simulation.survey_files.spss import to_spss
+from usersim.simulation.survey_files.tables import TABLES, check_ending, write_table
 
 __all__ = [
     "PERSONAL",
+    "TABLES",
     "Note",
     "QualtricsAnswers",
     "Shape",
     "SurveyImport",
+    "check_ending",
     "codebook_of",
     "read_answers",
     "read_qsf",
@@ -26,4 +29,5 @@ __all__ = [
     "to_frame",
     "to_parquet",
     "to_spss",
+    "write_table",
 ]

@@ -1,0 +1,64 @@
+"""Results as the table that a file's ending names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from usersim.errors import SurveyFileError
+from usersim.simulation.survey import SurveyResults
+from usersim.simulation.survey_files.frames import Shape, to_csv, to_parquet
+from usersim.simulation.survey_files.spss import to_spss
+
+__all__ = ["TABLES", "check_ending", "write_table"]
+
+TABLES = (".csv", ".parquet", ".sav")
+"""Endings of files that a table can be written to."""
+
+
+def check_ending(path: str | Path, endings: tuple[str, ...] = TABLES) -> str:
+    """Return a file's ending in lower case, before anything is asked for its sake.
+
+    Raises:
+        SurveyFileError: If it is none of `endings`.
+
+    Example:
+        >>> check_ending("answers.SAV")
+        '.sav'
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in endings:
+        raise SurveyFileError(f"{str(path)!r} ends with none of {', '.join(endings)}")
+    return ending
+
+
+def write_table(
+    results: SurveyResults,
+    path: str | Path,
+    shape: Shape = "wide",
+    *,
+    codes: bool = False,
+    weights: Mapping[str, float] | None = None,
+) -> Path:
+    """Write results as CSV, Parquet or SPSS file, by the ending of `path`.
+
+    Args:
+        results: What was simulated.
+        path: The file; replaced if it is there.
+        shape: A row per answer or per respondent; an SPSS file is always wide.
+        codes: In wide tables the numbers of answers in place of their labels; an SPSS file
+            always holds codes, with their labels.
+        weights: Of each respondent, for a column `weight`.
+
+    Returns:
+        The file.
+
+    Raises:
+        MissingDependencyError: If what writes such a file is not installed.
+        SurveyFileError: If its ending is unknown, or it cannot be written.
+    """
+    ending = check_ending(path)
+    if ending == ".sav":
+        return to_spss(results, path, weights=weights)
+    put = to_parquet if ending == ".parquet" else to_csv
+    return put(results, path, shape, codes=codes, weights=weights)
