@@ -146,6 +146,36 @@ def test_a_trained_simulator_answers_with_its_adapter(long_model: Path, tmp_path
     assert PeftModel.from_pretrained(base, adapter.folder).peft_config
 
 
+def test_another_model_may_write_the_traces(long_model: Path, tmp_path: Path) -> None:
+    """Recon runs on the model that is named for it, the simulator's own learns and answers."""
+    large = tmp_path / "large"
+    shutil.copytree(long_model, large)
+    student, other = ScriptedDraws(long_model), ScriptedDraws(large)
+    with simulator(tmp_path, student, "ada") as sim:
+        adapter = sim.train(limit=4, recon_engine=other)
+        assert other.drawn > 0
+        assert student.drawn == 0
+        assert adapter.ref.base_model == student.model
+        assert other.scored > 0
+        scored = other.scored
+        measured = sim.evaluate(
+            arms=("random_eligible", "recon_select"),
+            limit=4,
+            held_out=2,
+            recon_engine=other,
+            out=tmp_path / "out",
+        )
+        assert measured.adapters["recon_select"].ref.base_model == student.model
+        # Candidates, scores and decisions were there; only diagnostics are measured on top.
+        assert {one.stage for one in (measured.found, sim.reconstruct(recon_engine=other))} == {
+            measured.found.stage
+        }
+        assert other.scored > scored
+        assert sim.reconstruct(limit=1).stage != measured.found.stage
+    told = json.loads((tmp_path / "out" / "command.json").read_text(encoding="utf-8"))
+    assert (told["engine"], told["recon engine"]) == (student.identity, other.identity)
+
+
 def test_an_adapter_travels_with_its_simulator_and_dies_with_its_person(
     long_model: Path, tmp_path: Path
 ) -> None:

@@ -64,7 +64,7 @@ def test_runs_that_agree_settle_it(tmp_path: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     """A folder without predictions, an unknown metric and an unknown arm each have their error."""
     one = write(tmp_path / "0", 0.1)
-    with pytest.raises(EvaluationError, match="no predictions in"):
+    with pytest.raises(EvaluationError, match="no report in"):
         pool([tmp_path / "none"], metric="log_likelihood", baseline="Recon-Select")
     with pytest.raises(EvaluationError, match=r"'Accuracy'; there are \['log_likelihood'\]"):
         pool([one], metric="Accuracy", baseline="Recon-Select")

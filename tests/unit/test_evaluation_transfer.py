@@ -9,7 +9,9 @@ import sys
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from usersim.cli.app import app
 from usersim.errors import EvaluationError, MissingDependencyError
 from usersim.evaluation import (
     Arm,
@@ -17,6 +19,7 @@ from usersim.evaluation import (
     Interval,
     TransferMatrix,
     evaluate,
+    write_report,
     write_transfer,
 )
 from usersim.evaluation.metrics import ACCURACY, BRIER, LENGTH_RATIO
@@ -136,6 +139,39 @@ def test_a_cell_that_measured_nothing_is_empty() -> None:
         "", "", "", "False"
     )  # fmt: skip
     assert "in 0 the interval" in transfer_map(empty).alt
+
+
+def test_reports_give_the_same_matrix_as_their_evaluations(evaluations, tmp_path) -> None:
+    """Who selected and who learned is read from each folder; the command prints and writes it."""
+    folders = []
+    for place, ((selector, student), one) in enumerate(evaluations.items()):
+        engines = {
+            "engine": f"{student}@123456789abc/float32/transformers",
+            "recon engine": f"{selector}@abcdef123456/bfloat16/vllm",
+        }
+        folders.append(tmp_path / str(place))
+        write_report(one, folders[-1], title="T", provenance=engines)
+    matrix = TransferMatrix.of_reports(folders, metric="accuracy")
+    direct = TransferMatrix.of(evaluations, metric="accuracy")
+    named = {(f"{a}@abcdef", f"{b}@123456"): cell for (a, b), cell in direct.cells.items()}
+    assert matrix.cells.keys() == named.keys()
+    for pair, cell in matrix.cells.items():
+        assert cell.difference.value == pytest.approx(named[pair].difference.value)
+        assert cell.difference.excludes(0.0) == named[pair].difference.excludes(0.0)
+        assert (cell.n_items, cell.n_users) == (24, 6)
+    told = CliRunner().invoke(
+        app,
+        ["transfer", *map(str, folders), "--metric", "accuracy", "--out", str(tmp_path / "map")],
+        env={"COLUMNS": "200"},
+    )
+    assert told.exit_code == 0, told.output
+    assert "small@abcdef" in told.output
+    assert "+0.750" in told.output
+    assert (tmp_path / "map" / "transfer.svg").exists()
+    with pytest.raises(EvaluationError, match="second report of the pair"):
+        TransferMatrix.of_reports([folders[0], folders[0]], metric="accuracy")
+    with pytest.raises(EvaluationError, match=r"no scores of \['X'\]"):
+        TransferMatrix.of_reports(folders, metric="accuracy", arm="X")
 
 
 def test_what_is_no_matrix_is_refused(evaluations, tmp_path, monkeypatch) -> None:

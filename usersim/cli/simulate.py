@@ -50,6 +50,13 @@ SecondOption = Annotated[
     str | None,
     typer.Option(help="Model of another family: stops the synthesiser when it no longer gains."),
 ]
+ReconOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recon-model",
+        help="Another, larger model that writes and scores the traces; default: --model.",
+    ),
+]
 DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
 
 
@@ -151,6 +158,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    recon_model: ReconOption = None,
     second: SecondOption = None,
     tensorboard: Annotated[
         Path | None,
@@ -161,6 +169,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
     with (
         open_simulator(corpus, user, model, engine, preset) as sim,
+        other_engine(recon_model, engine) as recon_engine,
         other_engine(second, engine) as reconstructor,
         stages() as progress,
     ):
@@ -169,6 +178,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             traces=traces,
             limit=limit,
             max_minutes=max_minutes,
+            recon_engine=recon_engine,
             second=reconstructor,
             progress=progress,
             note=figures_note(tensorboard),
@@ -234,6 +244,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    recon_model: ReconOption = None,
     second: SecondOption = None,
     judge: Annotated[
         str | None,
@@ -259,6 +270,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             engine=engine,
             config=PipelineConfig.preset(preset).with_seed(seed),
         ) as sim,
+        other_engine(recon_model, engine) as recon_engine,
         other_engine(second, engine) as reconstructor,
         other_engine(judge, engine) as judging,
         stages() as progress,
@@ -270,6 +282,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             held_out=held_out,
             texts=texts or judge is not None,
             judge=judging,
+            recon_engine=recon_engine,
             second=reconstructor,
             out=out,
             provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},

@@ -1,4 +1,4 @@
-"""Commands for a study: planted, power, pool."""
+"""Commands for a study: planted, power, pool, transfer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from rich.text import Text
 
 from usersim.cli.console import console
 from usersim.errors import ConfigError
-from usersim.evaluation import comparisons_needed, planted_users
+from usersim.evaluation import (
+    TransferMatrix,
+    comparisons_needed,
+    planted_users,
+    write_transfer,
+)
 from usersim.evaluation import pool as pool_runs
 
 __all__ = ["register"]
@@ -23,7 +28,7 @@ NEIGHBOURS = (-0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05)
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (planted, power, pool):
+    for command in (planted, power, pool, transfer):
         app.command()(command)
 
 
@@ -126,3 +131,38 @@ def pool(
     console.print(table)
     items = found[0].n_items if found else 0
     console.print(Text(f"{items} items in {len(folders)} runs"))
+
+
+def transfer(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Report folders, one for each pair of models.")
+    ],
+    metric: Annotated[str, typer.Option(help="A metric with a score per item.")] = "log_likelihood",
+    arm: Annotated[str, typer.Option(help="The arm that learned from chosen traces.")] = (
+        "Recon-Select"
+    ),
+    baseline: Annotated[str, typer.Option(help="The arm to compare with.")] = (
+        "B4e random of eligible"
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for transfer.csv and the heat map.")
+    ] = None,
+) -> None:
+    """Show what traces that one model chose are worth to another that learns from them.
+
+    Make the folders by `usersim evaluate SOURCE --model STUDENT --recon-model SELECTOR`.
+    """
+    matrix = TransferMatrix.of_reports(folders, metric=metric, arm=arm, baseline=baseline)
+    table = Table("traces by", "learned by", f"{arm} - {baseline}, {metric}", "95 %", "p, Holm")
+    for (selector, student), cell in matrix.cells.items():
+        found = cell.difference
+        table.add_row(
+            Text(selector),
+            Text(student),
+            f"{found.value:+.3f}",
+            f"{found.low:+.3f} to {found.high:+.3f}",
+            f"{cell.p_holm:.3f}",
+        )
+    console.print(table)
+    if out is not None:
+        console.print(Text(f"written to {write_transfer(matrix, out)}"))

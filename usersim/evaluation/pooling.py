@@ -6,7 +6,6 @@ other seeds: two adapters trained twice on the same examples differ too. Here bo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,9 @@ import numpy.typing as npt
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling
+from usersim.evaluation.report_files import read_scores
 
 __all__ = ["Pooled", "pool"]
-
-_FILE = "predictions.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ def pool(
     Raises:
         EvaluationError: If a folder has no predictions, or they share no item or no baseline.
     """
-    runs = [_read(Path(folder), metric) for folder in folders]
+    runs = [read_scores(folder, metric) for folder in folders]
     if not runs:
         raise EvaluationError("pooling needs at least one report folder")
     items = [key for key in runs[0] if all(key in run for run in runs)]
@@ -118,42 +116,3 @@ def _pooled(
         by_run=tuple(float(value) for value in rows.mean(axis=1)),
         n_items=rows.shape[1],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    user_id: str
-    conversation: str
-    scores: dict[str, float]
-
-
-def _read(folder: Path, metric: str) -> dict[str, _Row]:
-    """Return the items of a run by key, each with every arm's score.
-
-    Raises:
-        EvaluationError: If there are no predictions, or none has the metric.
-    """
-    try:
-        lines = (folder / _FILE).read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise EvaluationError(
-            f"no predictions in {str(folder)!r}: {error.strerror or error}",
-            hint="name the --out folder of `usersim evaluate`",
-        ) from error
-    found: dict[str, _Row] = {}
-    known: set[str] = set()
-    for line in filter(None, lines):
-        row = json.loads(line)
-        scores: dict[str, float] = {}
-        for arm, told in row["arms"].items():
-            known |= set(told["scores"])
-            value = told["scores"].get(metric)
-            if value is not None and np.isfinite(value):
-                scores[arm] = float(value)
-        if scores:
-            found[row["key"]] = _Row(row["user_id"], row["conversation"], scores)
-    if not found:
-        raise EvaluationError(
-            f"{str(folder)!r} has no score per item of {metric!r}; there are {sorted(known)!r}"
-        )
-    return found

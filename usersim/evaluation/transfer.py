@@ -11,13 +11,19 @@ import csv
 import io
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from usersim.errors import EvaluationError
-from usersim.evaluation.bootstrap import Interval, holm
-from usersim.evaluation.metrics import Metric
+from usersim.evaluation.bootstrap import Interval, Resampling, holm
+from usersim.evaluation.metrics import METRICS, Metric
+from usersim.evaluation.metrics.base import ratio
+from usersim.evaluation.report_files import ItemScores, read_provenance, read_scores
 from usersim.evaluation.results import Evaluation, better_word
 
 __all__ = ["TransferCell", "TransferMatrix", "write_transfer"]
@@ -88,24 +94,78 @@ class TransferMatrix:
         """
         if not evaluations:
             raise EvaluationError("a transfer matrix needs an evaluation of at least one pair")
-        pairs = list(evaluations)
-        _check_items(evaluations)
-        found = [_difference(pair, evaluations[pair], metric, arm, baseline) for pair in pairs]
-        corrected = holm([p for _, p in found])
-        chosen = evaluations[pairs[0]].metric(metric)
+        _check_items({pair: {i.key for i in one.interactions} for pair, one in evaluations.items()})
+        chosen = next(iter(evaluations.values())).metric(metric)
+        found = {
+            pair: _Found(
+                *_difference(pair, one, metric, arm, baseline),
+                n_items=sum(chosen.applies(i) for i in one.interactions),
+                n_users=one.n_users,
+            )
+            for pair, one in evaluations.items()
+        }
+        return cls._made(found, chosen, arm, baseline)
+
+    @classmethod
+    def of_reports(
+        cls,
+        folders: Sequence[str | Path],
+        *,
+        metric: str,
+        arm: str = "Recon-Select",
+        baseline: str = "B4e random of eligible",
+        seed: int = 0,
+    ) -> TransferMatrix:
+        """Build the matrix from the report folders of `usersim evaluate`.
+
+        Who selected (`--recon-model`) and who learned (`--model`) is read from each folder.
+
+        Args:
+            folders: One for each pair of models, all of them on the same held-out items.
+            metric: Name of a metric that has a score per item.
+            arm: Name of the arm that learned from the selected traces.
+            baseline: Name of the arm that learned from random eligible ones.
+            seed: Of the resamples.
+
+        Raises:
+            EvaluationError: As `of`; or if two folders are of the same pair.
+        """
+        read: dict[tuple[str, str], Mapping[str, ItemScores]] = {}
+        for folder in folders:
+            pair = _models(folder)
+            if pair in read:
+                raise EvaluationError(
+                    f"{str(folder)!r} is a second report of the pair {pair!r}",
+                    hint="reports of one pair under several seeds are for `usersim pool`",
+                )
+            read[pair] = read_scores(folder, metric)
+        if not read:
+            raise EvaluationError("a transfer matrix needs a report of at least one pair")
+        _check_items({pair: set(items) for pair, items in read.items()})
+        found = {
+            pair: _read_difference(pair, items, arm, baseline, seed) for pair, items in read.items()
+        }
+        chosen = next(one for one in METRICS if one.name == metric)
+        return cls._made(found, chosen, arm, baseline)
+
+    @classmethod
+    def _made(
+        cls, found: Mapping[tuple[str, str], _Found], metric: Metric, arm: str, baseline: str
+    ) -> TransferMatrix:
+        corrected = holm([one.p_value for one in found.values()])
         return cls(
-            selectors=tuple(dict.fromkeys(selector for selector, _ in pairs)),
-            students=tuple(dict.fromkeys(student for _, student in pairs)),
-            metric=chosen,
+            selectors=tuple(dict.fromkeys(selector for selector, _ in found)),
+            students=tuple(dict.fromkeys(student for _, student in found)),
+            metric=metric,
             cells={
                 pair: TransferCell(
-                    difference=interval,
-                    p_value=p,
+                    difference=one.difference,
+                    p_value=one.p_value,
                     p_holm=p_holm,
-                    n_items=sum(chosen.applies(i) for i in evaluations[pair].interactions),
-                    n_users=evaluations[pair].n_users,
+                    n_items=one.n_items,
+                    n_users=one.n_users,
                 )
-                for pair, (interval, p), p_holm in zip(pairs, found, corrected, strict=True)
+                for (pair, one), p_holm in zip(found.items(), corrected, strict=True)
             },
             arm=arm,
             baseline=baseline,
@@ -148,16 +208,65 @@ class TransferMatrix:
         return out.getvalue()
 
 
-def _check_items(evaluations: Mapping[tuple[str, str], Evaluation]) -> None:
+class _Found(NamedTuple):
+    """A cell before the correction for the number of cells."""
+
+    difference: Interval
+    p_value: float
+    n_items: int
+    n_users: int
+
+
+def _models(folder: str | Path) -> tuple[str, str]:
+    """Return who selected and who learned in a report, each by name and digest."""
+    told = read_provenance(folder)
+    student = str(told["engine"])
+    names = (str(told.get("recon engine", student)), student)
+    selector, student = (re.sub(r"@(.{6})[^/]*/.*", r"@\1", name) for name in names)
+    return selector, student
+
+
+def _read_difference(
+    pair: tuple[str, str],
+    items: Mapping[str, ItemScores],
+    arm: str,
+    baseline: str,
+    seed: int,
+) -> _Found:
+    """Return one cell from the scores of each item.
+
+    Raises:
+        EvaluationError: If arm or baseline was not measured on every item.
+    """
+    rows = list(items.values())
+    missing = {name for row in rows for name in (arm, baseline) if name not in row.scores}
+    if missing:
+        raise EvaluationError(
+            f"the report of {pair!r} has no scores of {sorted(missing)!r}",
+            hint=f"its arms: {sorted({name for row in rows for name in row.scores})!r}",
+        )
+    resampling = Resampling.of(
+        [row.user_id for row in rows], [row.conversation for row in rows], seed=seed
+    )
+    first, second = (
+        np.array([[row.scores[name], 1.0] for row in rows]) for name in (arm, baseline)
+    )
+    return _Found(
+        *resampling.difference(first, second, ratio),
+        n_items=len(rows),
+        n_users=resampling.n_users,
+    )
+
+
+def _check_items(items: Mapping[tuple[str, str], set[str]]) -> None:
     """Refuse evaluations whose cells could not be compared with each other.
 
     Raises:
         EvaluationError: Naming two pairs that were taken on different items.
     """
-    first, *others = evaluations
-    items = {i.key for i in evaluations[first].interactions}
+    first, *others = items
     for pair in others:
-        if {i.key for i in evaluations[pair].interactions} != items:
+        if items[pair] != items[first]:
             raise EvaluationError(
                 f"the pairs {first!r} and {pair!r} were measured on different items",
                 hint="evaluate every pair on the same held-out interactions",

@@ -60,7 +60,11 @@ class UserSimulator(Lifecycle):
         self.adapter = saving.as_user_model(adapter)
 
     def reconstruct(
-        self, *, limit: int | None = None, progress: StageProgress | None = None
+        self,
+        *,
+        limit: int | None = None,
+        recon_engine: Engine | None = None,
+        progress: StageProgress | None = None,
     ) -> Reconstruction:
         """Synthesise, score and select traces; goes on where it was left.
 
@@ -68,15 +72,27 @@ class UserSimulator(Lifecycle):
 
         Args:
             limit: Interactions of each person, the newest; None takes all.
+            recon_engine: Another, larger model that writes and scores the traces; None takes
+                the simulator's own.
             progress: Called with (stage, done, total).
         """
         rows = self._people.train(limit)
-        found = self._learner().reconstruct(rows, synthesiser=self.synthesiser, progress=progress)
+        found = self._learner(recon_engine).reconstruct(
+            rows, synthesiser=self.synthesiser, progress=progress
+        )
         self._remember(found)
         return found
 
-    def _learner(self, second: Engine | None = None) -> Learner:
-        return Learner(self.corpus, self.engine, self.config, self._histories, self._people, second)
+    def _learner(self, recon_engine: Engine | None, second: Engine | None = None) -> Learner:
+        return Learner(
+            corpus=self.corpus,
+            engine=self.engine,
+            recon_engine=recon_engine or self.engine,
+            config=self.config,
+            histories=self._histories,
+            people=self._people,
+            second=second,
+        )
 
     def train(
         self,
@@ -85,6 +101,7 @@ class UserSimulator(Lifecycle):
         traces: TraceSource = "recon_select",
         limit: int | None = None,
         max_minutes: float | None = None,
+        recon_engine: Engine | None = None,
         second: Engine | None = None,
         progress: StageProgress | None = None,
         note: StepNote | None = None,
@@ -99,6 +116,8 @@ class UserSimulator(Lifecycle):
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
             max_minutes: Ends the training cleanly with the best state so far.
+            recon_engine: Another, larger model that writes and scores the traces that the
+                simulator's own learns from; a trained synthesiser is then one of that model.
             second: A reconstructor of another model family that stops the synthesiser's training
                 when its score no longer rises (guard L8).
             progress: Called with (stage, done, total).
@@ -109,7 +128,7 @@ class UserSimulator(Lifecycle):
             EmptySplitError: If there is nothing to learn from.
             TrainingError: If training fails; the last good checkpoint is kept.
         """
-        learned = self._learner(second).train(
+        learned = self._learner(recon_engine, second).train(
             recipe, traces, limit=limit, max_minutes=max_minutes, progress=progress, note=note
         )
         self._remember(learned.found)
@@ -126,6 +145,7 @@ class UserSimulator(Lifecycle):
         held_out: int | None = None,
         texts: bool = False,
         judge: Engine | None = None,
+        recon_engine: Engine | None = None,
         second: Engine | None = None,
         out: str | Path | None = None,
         provenance: Mapping[str, object] | None = None,
@@ -142,6 +162,8 @@ class UserSimulator(Lifecycle):
             texts: Also draw the open answers, and measure their text.
             judge: Also lets a language model of another family compare the drawn answers of each
                 arm with those of the baseline.
+            recon_engine: Another, larger model that writes and scores the traces that the
+                simulator's own learns from.
             second: A reconstructor of another model family, for the arms with a trained
                 synthesiser (guard L8).
             out: Folder of the report; None writes none.
@@ -154,7 +176,7 @@ class UserSimulator(Lifecycle):
         """
         page = Page(out=out, provenance=provenance, title=title)
         asked = Measures(arms=arms, more=more, texts=texts, judge=judge)
-        measured = self._learner(second).evaluate(
+        measured = self._learner(recon_engine, second).evaluate(
             asked, limit=limit, held_out=held_out, progress=progress, **page
         )
         self._remember(measured.found)

@@ -51,13 +51,14 @@ class Learned:
     found: Reconstruction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Learner:
     """Learns from the people of one corpus.
 
     Attributes:
         corpus: The store.
-        engine: Synthesiser, reconstructor and base of the user model.
+        engine: Base of the user model; answers.
+        recon_engine: Synthesiser and reconstructor: mostly the same.
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
         people: Whose interactions are learned from.
@@ -66,6 +67,7 @@ class Learner:
 
     corpus: Corpus
     engine: Engine
+    recon_engine: Engine
     config: PipelineConfig
     histories: Histories
     people: People
@@ -86,7 +88,7 @@ class Learner:
             progress: Called with (stage, done, total).
         """
         ref = synthesiser.ref if synthesiser else None
-        recon = Recon(self.corpus, self.engine, self.config, self.histories, synthesiser=ref)
+        recon = Recon(self.corpus, self.recon_engine, self.config, self.histories, synthesiser=ref)
         return recon.run(interactions, progress=progress)
 
     def train_synthesiser(
@@ -103,7 +105,7 @@ class Learner:
             return None
         trainer = SynthesiserTrainer(
             corpus=self.corpus,
-            engine=self.engine,
+            engine=self.recon_engine,
             config=self.config,
             histories=self.histories,
             folder=self.people.folder,
@@ -155,7 +157,13 @@ class Learner:
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing."""
         study = Study(
-            self.corpus, self.engine, self.config, self.histories, self._trainer(), self._written
+            corpus=self.corpus,
+            engine=self.engine,
+            recon_engine=self.recon_engine,
+            config=self.config,
+            histories=self.histories,
+            trainer=self._trainer(),
+            written=self._written,
         )
         return study.run(
             self.people.train(limit),

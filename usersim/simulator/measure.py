@@ -158,13 +158,14 @@ def pick_held_out(
     return sorted(picked, key=lambda i: (i.user_id, i.position))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """Everything that a measurement needs.
 
     Attributes:
         corpus: The store.
-        engine: Runs the model.
+        engine: Runs the model that answers.
+        recon_engine: Writes and scores the traces: mostly the same.
         config: Settings of every stage.
         histories: Finds what is shown.
         trainer: Trains the adapters.
@@ -173,6 +174,7 @@ class Study:
 
     corpus: Corpus
     engine: Engine
+    recon_engine: Engine
     config: PipelineConfig
     histories: Histories
     trainer: Trainer
@@ -212,7 +214,7 @@ class Study:
         selected_by: list[str] = []
         if asked.judge is not None:
             scorer = self.config.scoring.scorer
-            selected_by = refuse_selector(asked.judge, self.engine, scorer)
+            selected_by = refuse_selector(asked.judge, self.recon_engine, scorer)
         found = self._reconstruct(train, asked.arms, progress)
         trained = self._train(asked.arms, train, found, progress)
         build = ArmBuilder(
@@ -256,7 +258,7 @@ class Study:
     ) -> Reconstruction:
         """Run Recon, unless no arm has any use for traces."""
         if set(arms) & {*(set(SOURCES) - {"none"}), *MEMORIES}:
-            recon = Recon(self.corpus, self.engine, self.config, self.histories)
+            recon = Recon(self.corpus, self.recon_engine, self.config, self.histories)
             return recon.run(train, progress=progress)
         return Reconstruction(
             interactions=tuple(train), scored={}, selections={}, failures=(), stage=""
@@ -303,7 +305,9 @@ class Study:
         ]
 
     def _leakage(self, found: Reconstruction, progress: StageProgress | None) -> LeakageTable:
-        figures = diagnostics(self.engine, self.histories, self.config, found, progress=progress)
+        figures = diagnostics(
+            self.recon_engine, self.histories, self.config, found, progress=progress
+        )
         scored = [one for many in found.scored.values() for one in many]
         return LeakageTable.of(scored, list(found.selections.values()), diagnostics=figures)
 
@@ -316,6 +320,7 @@ class Study:
         told = {
             **provenance,
             "engine": self.engine.identity,
+            "recon engine": self.recon_engine.identity,
             "settings": self.config.key,
             "corpus": self.corpus.digest(sorted({i.user_id for i in evaluation.interactions})),
             "adapters": {name: one.ref.name for name, one in measured.adapters.items()},

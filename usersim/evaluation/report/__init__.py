@@ -20,6 +20,7 @@ from usersim.errors import EvaluationError
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.report.page import Example, Section, render_page
 from usersim.evaluation.report.plots_training import Curves
+from usersim.evaluation.report_files import PREDICTIONS, PROVENANCE
 from usersim.evaluation.results import Evaluation, plain
 from usersim.types import Interaction, Prediction
 
@@ -69,7 +70,7 @@ def write_report(  # noqa: PLR0913 - keyword-only, each a part of the page
     told = {**provenance, **_versions(), "seed of the intervals": evaluation.seed}
     with _writing(target):
         target.mkdir(parents=True, exist_ok=True)
-        (target / "command.json").unlink(missing_ok=True)
+        (target / PROVENANCE).unlink(missing_ok=True)
     page = render_page(
         evaluation,
         title=title,
@@ -89,9 +90,9 @@ def write_report(  # noqa: PLR0913 - keyword-only, each a part of the page
     with _writing(target):
         _replace(target / "metrics.csv", _csv(evaluation))
         _replace(target / "metrics.json", _json(figures))
-        _replace(target / "predictions.jsonl", _predictions(evaluation))
+        _replace(target / PREDICTIONS, _predictions(evaluation))
         _replace(target / "report.html", page)
-        _replace(target / "command.json", _json(told))
+        _replace(target / PROVENANCE, _json(told))
     return target / "report.html"
 
 

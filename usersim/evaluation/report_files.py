@@ -1,0 +1,82 @@
+"""What a report folder of `usersim evaluate` holds, read back: scores per item, and the command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from usersim.errors import EvaluationError
+
+__all__ = ["PREDICTIONS", "PROVENANCE", "ItemScores", "read_provenance", "read_scores"]
+
+PREDICTIONS = "predictions.jsonl"
+PROVENANCE = "command.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemScores:
+    """One held-out answer.
+
+    Attributes:
+        user_id: Whose.
+        conversation: Where it stands.
+        scores: By arm.
+    """
+
+    user_id: str
+    conversation: str
+    scores: Mapping[str, float]
+
+
+def read_scores(folder: str | Path, metric: str) -> dict[str, ItemScores]:
+    """Return the items of a report by key, each with every arm's score.
+
+    Args:
+        folder: The `--out` folder of `usersim evaluate`.
+        metric: Name of a metric that has a score per item.
+
+    Raises:
+        EvaluationError: If there are no predictions, or none has the metric.
+    """
+    found: dict[str, ItemScores] = {}
+    known: set[str] = set()
+    for line in filter(None, _text(Path(folder), PREDICTIONS).split("\n")):
+        row = json.loads(line)
+        scores: dict[str, float] = {}
+        for arm, told in row["arms"].items():
+            known |= set(told["scores"])
+            value = told["scores"].get(metric)
+            if value is not None and np.isfinite(value):
+                scores[arm] = float(value)
+        if scores:
+            found[row["key"]] = ItemScores(
+                user_id=row["user_id"], conversation=row["conversation"], scores=scores
+            )
+    if not found:
+        raise EvaluationError(
+            f"{str(folder)!r} has no score per item of {metric!r}; there are {sorted(known)!r}"
+        )
+    return found
+
+
+def read_provenance(folder: str | Path) -> dict[str, object]:
+    """Return what a report says of its making: command, engines, versions.
+
+    Raises:
+        EvaluationError: If the folder holds no finished report.
+    """
+    return dict(json.loads(_text(Path(folder), PROVENANCE)))
+
+
+def _text(folder: Path, name: str) -> str:
+    try:
+        return (folder / name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise EvaluationError(
+            f"no report in {str(folder)!r}: {name}: {error.strerror or error}",
+            hint="name the --out folder of `usersim evaluate`",
+        ) from error
