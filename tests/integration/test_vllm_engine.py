@@ -19,12 +19,19 @@ import pytest
 pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm")
 
 from tests.fixtures.tiny import MakeAdapter, make_model
-from usersim.config import SimulationConfig, VllmConfig
+from usersim import PipelineConfig, Survey, UserSimulator
+from usersim.config import HistoryConfig, SimulationConfig, VllmConfig
 from usersim.engines.base import AdapterRef, GenerateRequest, ScoreRequest
 from usersim.engines.transformers import TransformersEngine
 from usersim.engines.vllm import VllmEngine
 from usersim.errors import AdapterLoadError, CapabilityError, EngineError, ModelLoadError
 from usersim.simulation import RespondItem, respond
+from usersim.simulation.survey import (
+    LikertScale,
+    MultipleChoice,
+    NumberQuestion,
+    SingleChoice,
+)
 from usersim.types import Message, MultiChoice, Number, Question
 
 pytestmark = pytest.mark.vllm
@@ -81,6 +88,41 @@ def test_draws_and_scores_equal_those_of_transformers(
     assert same >= len(asks) - 1, f"{same} of {len(asks)} texts agree"  # a tie may fall both ways
     for one, two in zip(scored, expected_scores, strict=True):
         assert one.logprobs == pytest.approx(two.logprobs, abs=2e-4)
+
+
+def test_a_survey_is_answered_as_in_process(engine: VllmEngine, tiny_model: Path) -> None:
+    """Closed answers have the probabilities that transformers gives, numbers keep their range."""
+    rows = [
+        {"user_id": name, "order": n, "context": f"Where, {n}?", "action": where}
+        for name, where in (("ada", "In the garden."), ("bob", "On the train."))
+        for n in range(3)
+    ]
+    survey = Survey(
+        title="The garden",
+        questions=(
+            SingleChoice(id="where", text="Where?", options=("garden", "train"), random_order=True),
+            LikertScale(id="joy", text="How do you like the rain?", low="badly", high="well"),
+            MultipleChoice(id="with", text="Who is with you?", options=("friends", "nobody")),
+            NumberQuestion(id="hours", text="How many hours?", low=0, high=24, integer=True),
+        ),
+    )
+    short = SimulationConfig(traces=0, max_action_tokens=8)
+    config = PipelineConfig(simulation=short, history=HistoryConfig(recent=1, similar=0))
+    found = {}
+    with TransformersEngine(tiny_model) as other:
+        for name, used in (("vllm", engine), ("transformers", other)):
+            sim = UserSimulator.from_corpus(rows, engine=used, config=config)
+            found[name] = survey.run(sim.respondents(seed=3)).responses
+            sim.corpus.close()  # not the simulator: the engines are not its own
+    for one, two in zip(found["vllm"], found["transformers"], strict=True):
+        assert (one.respondent, one.question, one.item) == (two.respondent, two.question, two.item)
+        if one.question == "hours":
+            assert one.value is not None, one.failed
+            assert 0 <= one.value <= 24
+            continue
+        assert one.shown == two.shown
+        assert one.probabilities == pytest.approx(dict(two.probabilities), abs=1e-3)
+        assert one.value == two.value
 
 
 @pytest.mark.model
