@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from usersim.cli import survey_files
+from usersim.cli import survey_estimates, survey_files
 from usersim.cli.console import console, notes, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
     for command in (run, check, elicitation):
         group.command()(command)
     survey_files.register(group)
+    survey_estimates.register(group)
     app.add_typer(group, name="survey")
 
 

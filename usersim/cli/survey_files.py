@@ -25,7 +25,7 @@ from usersim.simulation.survey_files import (
 )
 from usersim.simulator.survey_tables import human_table, table_of
 
-__all__ = ["register"]
+__all__ = ["InstrumentOption", "human_rows", "register"]
 
 InstrumentOption = Annotated[
     Path, typer.Option("--instrument", "-i", help="The instrument: a YAML or JSON file.")
@@ -121,14 +121,14 @@ def report(
     page = write_survey_report(
         table_of(results),
         out,
-        human=None if human is None else human_table(survey, _rows(human)),
+        human=None if human is None else human_table(survey, human_rows(human)),
         title=title or survey.title,
         provenance={**told, "human answers": human or "none", "instrument": survey.digest[:12]},
     )
     console.print(Text(f"written to {page}"))
 
 
-def _rows(path: Path) -> list[Mapping[str, object]]:
+def human_rows(path: Path) -> list[Mapping[str, object]]:
     """Return the rows of a human sample.
 
     Raises:

@@ -11,7 +11,7 @@ from usersim.corpus.removal import adapters_folder
 from usersim.errors import ConfigError, EmptySplitError
 from usersim.types import Interaction
 
-__all__ = ["People"]
+__all__ = ["People", "attributes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +83,20 @@ class People:
                 hint="load a corpus first; `usersim users` shows what it holds",
             )
         return found
+
+
+def attributes_of(corpus: Corpus, users: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the metadata of each person that are the same in all they may be learned from."""
+    found: dict[str, dict[str, str]] = {}
+    gone: dict[str, set[str]] = {}
+    for one in corpus.interactions(users, split="train"):
+        own, varied = found.setdefault(one.user_id, {}), gone.setdefault(one.user_id, set())
+        for name, value in one.metadata.items():
+            if not isinstance(value, str | int | float):
+                continue
+            if own.setdefault(name, str(value)) != str(value):
+                varied.add(name)
+    return {
+        person: {name: value for name, value in own.items() if name not in gone[person]}
+        for person, own in found.items()
+    }

@@ -25,13 +25,14 @@ from usersim.evaluation.surveys import (
     Weights,
     estimate,
     misfit,
-    rake,
     survey_fit,
 )
 from usersim.simulation.survey import Ask, Heard, Survey, SurveyResults, WaveProgress
 from usersim.simulation.survey.reduction import Decision
 from usersim.simulator.face import UserSimulator
+from usersim.simulator.people import attributes_of
 from usersim.simulator.rectified import RectifiedItem, rectified
+from usersim.simulator.survey_estimates import weigh
 from usersim.simulator.survey_tables import HumanSample, human_table, table_of
 from usersim.simulator.surveys import StoreRespondents
 from usersim.types import Failure
@@ -109,7 +110,9 @@ class Population:
             )
         if len({(asker.seed, asker.decision) for asker in askers}) > 1:
             raise ConfigError("the simulators of a population have one seed and one decision")
-        told = {p: dict(own) for sim in given for p, own in _constant_metadata(sim).items()}
+        told: dict[str, dict[str, str]] = {}
+        for sim in given:
+            told |= attributes_of(sim.corpus, sim.users)
         for person, own in (attributes or {}).items():
             told.setdefault(person, {}).update(own)
         return cls(
@@ -249,13 +252,8 @@ class Population:
         Raises:
             WeightingError: If no weights give these shares.
         """
-        told = {
-            name: [self.attributes[person].get(name, "") for person in self.people]
-            for name in margins
-            if any(name in own for own in self.attributes.values())
-        }
         start = [self.weights[person] for person in self.people]
-        found = rake(told, margins, start=start, most=most)
+        found = weigh(self.people, self.attributes, margins, start=start, most=most)
         values = [float(value) for value in found.values]
         weights = dict(zip(self.people, values, strict=True))
         return replace(self, weights=weights, weighting=found)
@@ -360,20 +358,3 @@ class Population:
 
 def _survey(results: Results) -> Survey:
     return results.survey if isinstance(results, SurveyResults) else results[0].survey
-
-
-def _constant_metadata(sim: UserSimulator) -> dict[str, dict[str, str]]:
-    """Return the metadata of each person that are the same in all they may be learned from."""
-    found: dict[str, dict[str, str]] = {}
-    gone: dict[str, set[str]] = {}
-    for one in sim.corpus.interactions(sim.users, split="train"):
-        own, varied = found.setdefault(one.user_id, {}), gone.setdefault(one.user_id, set())
-        for name, value in one.metadata.items():
-            if not isinstance(value, str | int | float):
-                continue
-            if own.setdefault(name, str(value)) != str(value):
-                varied.add(name)
-    return {
-        person: {name: value for name, value in own.items() if name not in gone[person]}
-        for person, own in found.items()
-    }

@@ -1,0 +1,151 @@
+"""The command for what a simulated population answers: survey estimate."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from usersim.cli.console import console, notes, open_corpus
+from usersim.cli.survey_files import InstrumentOption, human_rows
+from usersim.errors import ConfigError, SurveyFileError
+from usersim.evaluation.surveys import CountBy, Covers, Margins
+from usersim.simulation.survey import Survey
+from usersim.simulation.survey.files import safe_cell
+from usersim.simulation.survey_files import read_answers
+from usersim.simulator.people import attributes_of
+from usersim.simulator.survey_estimates import SurveyEstimates, estimate_survey
+
+__all__ = ["register"]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the command to `group`."""
+    group.command()(estimate)
+
+
+def estimate(  # noqa: PLR0913, PLR0917 - options of a command
+    answers: Annotated[
+        list[Path], typer.Argument(help="What `survey run --out` wrote; several are draws.")
+    ],
+    instrument: InstrumentOption,
+    human: Annotated[
+        Path | None,
+        typer.Option(
+            help="What some of the same people really said: .csv or .jsonl, one row each."
+        ),
+    ] = None,
+    margins: Annotated[
+        Path | None,
+        typer.Option(help='JSON of known shares: {"sex": {"f": 0.51, "m": 0.49}}.'),
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", "-c", help="The store whose metadata tell the margins' groups."),
+    ] = None,
+    most: Annotated[
+        float | None, typer.Option(help="Largest weight, in mean weights.", min=1)
+    ] = None,
+    covers: Annotated[
+        Covers,
+        typer.Option(
+            help="What intervals allow for: other draws, other people, or a model as wrong as it "
+            "was on other items."
+        ),
+    ] = "people",
+    by: Annotated[
+        CountBy, typer.Option(help="Count the answers, or add up the probabilities.")
+    ] = "answers",
+    out: Annotated[Path | None, typer.Option(help="Also write the figures here: .csv.")] = None,
+) -> None:
+    """Print what the simulated population answers, with intervals; with --human also rectified.
+
+    Raises:
+        ConfigError: If only one of `margins` and `corpus` is given.
+    """
+    if (margins is None) != (corpus is None):
+        raise ConfigError("--margins and --corpus belong together: the shares, and who is in them")
+    survey = Survey.load(instrument)
+    attributes = None
+    if corpus is not None:
+        with open_corpus(corpus) as store:
+            attributes = attributes_of(store, [one.user_id for one in store.users()])
+    found = estimate_survey(
+        [read_answers(path, survey) for path in answers],
+        attributes=attributes,
+        margins=None if margins is None else _margins(margins),
+        most=most,
+        human_sample=None if human is None else human_rows(human),
+        covers=covers,
+        by=by,
+    )
+    _print(found)
+    if out is not None:
+        _write(found, out)
+        console.print(Text(f"written to {out}"))
+
+
+def _print(found: SurveyEstimates) -> None:
+    """Print a row per figure, and what has none."""
+    rows = found.to_records()
+    table = Table("item", "answer", f"simulated (95 %, {found.items[0].covers})", "n")
+    if found.rectified:
+        table.add_column("rectified (95 %)")
+        table.add_column("humans alone (95 %)")
+    for row in rows:
+        cells = [row["item"], row["figure"], _figure(row, "simulated"), row["n"]]
+        if found.rectified:
+            cells += [_figure(row, "rectified"), _figure(row, "humans")]
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    console.print(table)
+    console.print(Text("simulated answers: a model's, not people's"))
+    if found.weighting is not None:
+        console.print(Text(str(found.weighting)))
+    for item, reason in found.left_out.items():
+        notes.print(Text(f"{item}: {reason}", style="yellow"))
+
+
+def _figure(row: Mapping[str, object], name: str) -> str:
+    value, low, high = (cast("float | None", row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return "–" if value is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _margins(path: Path) -> Margins:
+    """Return the margins of a file.
+
+    Raises:
+        ConfigError: If they are none.
+    """
+    try:
+        told: object = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            str(name): {str(category): float(share) for category, share in shares.items()}
+            for name, shares in cast("dict[str, dict[str, float]]", told).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"--margins {str(path)!r} cannot be read: {error}",
+            hint='write it as {"sex": {"f": 0.51, "m": 0.49}}',
+        ) from error
+
+
+def _write(found: SurveyEstimates, out: Path) -> None:
+    """Write a row per figure.
+
+    Raises:
+        SurveyFileError: If the file cannot be written.
+    """
+    rows = found.to_records()
+    try:
+        with out.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows({name: safe_cell(cell) for name, cell in row.items()} for row in rows)
+    except OSError as error:
+        raise SurveyFileError(f"the figures cannot be written: {error}") from error
