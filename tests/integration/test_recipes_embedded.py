@@ -29,9 +29,9 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
-    synthesis=SynthesisConfig(n_forward=2, n_backward=1, max_tokens=16),
+    synthesis=SynthesisConfig(n_forward=3, n_backward=2, max_tokens=24),
     scoring=ScoringConfig(option_orders=1, samples=2),
-    training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=256),
+    training=TrainingConfig(rank=2, epochs=1, evaluations=4, batch_tokens=256),
     synthesiser=SynthesiserConfig(
         rank=2,
         rounds=1,
@@ -42,7 +42,7 @@ CONFIG = PipelineConfig(
         group=2,
         prompts=1,
         dpo_batch=1,
-        evaluations=1,
+        evaluations=3,
     ),
     simulation=SimulationConfig(traces=1, max_reasoning_tokens=16),
 )
@@ -65,7 +65,12 @@ with simulator(store, model) as sim:
 def simulator(store: str | Path, model: str | Path) -> UserSimulator:
     """A simulator of one invented person."""
     return UserSimulator.from_corpus(
-        person("ada", 12), store=store, model=model, engine="transformers", config=CONFIG
+        person("ada", 12),
+        user_id="ada",
+        store=store,
+        model=model,
+        engine="transformers",
+        config=CONFIG,
     )
 
 
@@ -73,7 +78,7 @@ def simulator(store: str | Path, model: str | Path) -> UserSimulator:
 def test_a_recipe_is_killed_and_ends_with_a_user_model(
     embedded_model: Path, tmp_path: Path, recipe: str
 ) -> None:
-    """Killed after its second step, the training goes on there; then the person is answered for."""
+    """Killed in its second step, it draws nothing twice, and ends with a person who answers."""
     store = tmp_path / "ada.usersim.db"
     child = subprocess.run(
         [sys.executable, "-c", CHILD, str(store), str(embedded_model), recipe],
@@ -83,17 +88,21 @@ def test_a_recipe_is_killed_and_ends_with_a_user_model(
         cwd=Path(usersim.__file__).parent.parent,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
-    steps: list[int] = []
+    first: dict[str, tuple[int, int]] = {}
 
-    def report(stage: str, done: int, _total: int) -> None:
-        if "synthesiser" in stage and stage.startswith("train"):
-            steps.append(done)
+    def report(stage: str, done: int, total: int) -> None:
+        kind = "train synthesiser" if stage.startswith("train ada-synth") else stage
+        first.setdefault(kind, (done, total))
 
     with simulator(store, embedded_model) as sim:
         adapter = sim.train(recipe=recipe, progress=report)
         record = sim.synthesiser.manifest.synthesiser
         answer = sim.respond("Tea or coffee?", options=["tea", "coffee"])
-    assert steps[0] > 1, "it began anew"
+    if recipe == "grpo":  # it draws in its steps, and each was measured and kept
+        assert first["train synthesiser"][0] > 1
+    else:  # what it learns from was drawn and scored before the kill
+        assert first["synthesise"][0] == first["synthesise"][1] > 0
+        assert first["score"][0] == first["score"][1] > 0
     assert record.recipe == recipe
     assert record.after.n == record.before.n > 0
     assert answer.trace.adapter == adapter.ref.name

@@ -181,7 +181,9 @@ def test_further_pages_stand_behind_the_same_door() -> None:
     router.add_api_route("/pages/{name}", lambda name: {"page": name}, methods=["GET"])
     with served(key=KEY, routers=[router]) as url:
         page = url.removesuffix("/v1") + "/pages/ada"
-        assert ask(page).status == 401
+        refused = ask(page)
+        assert refused.status == 401
+        assert refused.headers["www-authenticate"].startswith(("Bearer", "Basic realm="))
         right = {"authorization": f"Bearer {KEY}"}
         assert ask(page, headers=right).json == {"page": "ada"}
         typed = base64.b64encode(f"me:{KEY}".encode()).decode()

@@ -172,6 +172,11 @@ def test_another_model_may_write_the_traces(long_model: Path, tmp_path: Path) ->
         }
         assert other.scored > scored
         assert sim.reconstruct(limit=1).stage != measured.found.stage
+        foreign = adapter.manifest.model_copy(update={"base_model_digest": "0" * 64})
+        sim.synthesiser = adapter.model_copy(update={"manifest": foreign})
+        with pytest.raises(ArtifactError, match=r"is one of .* not of") as caught:
+            sim.reconstruct(limit=2)
+        assert "recon_engine=" in caught.value.hint
     told = json.loads((tmp_path / "out" / "command.json").read_text(encoding="utf-8"))
     assert (told["engine"], told["recon engine"]) == (student.identity, other.identity)
 

@@ -66,7 +66,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     one = write(tmp_path / "0", 0.1)
     with pytest.raises(EvaluationError, match="no report in"):
         pool([tmp_path / "none"], metric="log_likelihood", baseline="Recon-Select")
-    with pytest.raises(EvaluationError, match=r"'Accuracy'; there are \['log_likelihood'\]"):
+    with pytest.raises(EvaluationError, match=r"'Accuracy'\nits metrics: \['log_like"):
         pool([one], metric="Accuracy", baseline="Recon-Select")
     with pytest.raises(EvaluationError, match="no arm 'Best' in every run"):
         pool([one], metric="log_likelihood", baseline="Best")

@@ -24,6 +24,7 @@ from usersim.evaluation import (
 )
 from usersim.evaluation.metrics import ACCURACY, BRIER, LENGTH_RATIO
 from usersim.evaluation.report.plots_transfer import transfer_map
+from usersim.evaluation.transfer import _labels
 from usersim.types import Batch, Choice, Interaction, Message, Prediction
 
 SPACE = Choice(("yes", "no"))
@@ -172,6 +173,21 @@ def test_reports_give_the_same_matrix_as_their_evaluations(evaluations, tmp_path
         TransferMatrix.of_reports([folders[0], folders[0]], metric="accuracy")
     with pytest.raises(EvaluationError, match=r"no scores of \['X'\]"):
         TransferMatrix.of_reports(folders, metric="accuracy", arm="X")
+    with pytest.raises(EvaluationError, match="'bits_per_character' is not the mean of its items"):
+        TransferMatrix.of_reports(folders, metric="bits_per_character")
+    with pytest.raises(EvaluationError, match="no score per item of 'own'"):
+        TransferMatrix.of_reports(folders, metric="own")
+    write_report(next(iter(evaluations.values())), tmp_path / "bare", title="T", provenance={})
+    with pytest.raises(EvaluationError, match="does not name its models"):
+        TransferMatrix.of_reports([tmp_path / "bare"], metric="accuracy")
+
+
+def test_models_are_told_apart_whatever_their_names_hold() -> None:
+    """Names are cut to what tells; equal short names stay whole."""
+    one, two = "/home/me@x.example/a/small@0123456789ab/float32/vllm", "m@chat/8192/plain/remote"
+    other = "/b/small@0123456789ab/bfloat16/vllm"
+    assert _labels([one, two]) == {one: "small@012345", two: two}
+    assert _labels([one, other]) == {one: one, other: other}
 
 
 def test_what_is_no_matrix_is_refused(evaluations, tmp_path, monkeypatch) -> None:

@@ -11,7 +11,13 @@ from typer.testing import CliRunner
 
 from usersim import Corpus
 from usersim.cli.app import app
-from usersim.errors import ConfigError, EmptyCellError, EvaluationError
+from usersim.errors import (
+    ConfigError,
+    EmptyCellError,
+    EvaluationError,
+    SurveyFileError,
+    WeightingError,
+)
 from usersim.simulation.survey import (
     LikertScale,
     NumberQuestion,
@@ -74,7 +80,7 @@ def test_items_are_weighted_rectified_or_left_out_with_a_reason() -> None:
     assert [(row["item"], row["figure"]) for row in rows][:3] == [
         ("tea", "no"), ("tea", "yes"), ("joy", "1"),
     ]  # fmt: skip
-    assert rows[1]["humans"] == found.rectified["tea"].figures[1].classical.value
+    assert rows[1]["humans"] == pytest.approx(1 / 3)  # ten women of fifteen people's weight
     assert rows[-1]["figure"] == "mean"
     assert rows[-1]["rectified"] is None
     plain = estimate_survey(results())
@@ -82,12 +88,42 @@ def test_items_are_weighted_rectified_or_left_out_with_a_reason() -> None:
     assert plain.weighting is None
 
 
+def test_weights_are_no_misfit() -> None:
+    """Humans who say what was simulated leave none, whatever the weights: both sides have them."""
+    questions = tuple(YesNo(id=f"q{n}", text=f"{n}?") for n in range(7))
+    survey = Survey(title="Seven", questions=questions)
+    said = {p: "yes" if SEX[p]["sex"] == "m" else "no" for p in PEOPLE}
+    responses = tuple(
+        SurveyResponse(
+            respondent=p, question=q.id, value=said[p], code=codes_of(q)[said[p]],
+            probabilities={said[p]: 1.0},
+        )
+        for p in PEOPLE
+        for q in questions
+    )  # fmt: skip
+    whole = SurveyResults(survey=survey, people=tuple(PEOPLE), responses=responses, seed=0)
+    human = [{"respondent": p, **{q.id: said[p] for q in questions}} for p in PEOPLE]
+    how = {"attributes": SEX, "margins": {"sex": {"f": 0.3, "m": 0.7}}, "human_sample": human}
+    people, misfit = (
+        estimate_survey(whole, **how, covers=covers).items[0].shares[1]
+        for covers in ("people", "misfit")
+    )
+    assert people.value == misfit.value == pytest.approx(0.7)
+    assert (misfit.low, misfit.high) == pytest.approx((people.low, people.high), abs=0.01)
+
+
 def test_what_cannot_be_estimated_raises() -> None:
-    """Margins nobody is in, and intervals that need what is not there."""
+    """Margins nobody is in, intervals that need what is not there, humans who are others."""
     with pytest.raises(EmptyCellError, match="'x'"):
         estimate_survey(results(), attributes=SEX, margins={"sex": {"f": 0.5, "x": 0.5}})
+    with pytest.raises(WeightingError, match="40 of 40 people have no 'age'") as caught:
+        estimate_survey(results(), attributes=SEX, margins={"age": {"young": 0.5, "old": 0.5}})
+    assert "'sex'" in caught.value.hint
     with pytest.raises(EvaluationError, match="none of 3 items can be estimated"):
         estimate_survey(results(), covers="misfit")
+    strangers = [{"respondent": f"q{n}", "tea": "yes"} for n in range(20)]
+    with pytest.raises(EvaluationError, match=r"sample \('q0', …\) is in the population \('p00'"):
+        estimate_survey(results(), human_sample=strangers)
 
 
 def run(*arguments: object) -> str:
@@ -127,6 +163,10 @@ def test_the_command_prints_and_writes_the_figures(
     assert float(rows[1]["rectified_low"]) < float(rows[1]["rectified"])
     with pytest.raises(ConfigError, match="belong together"):
         run(*how, "--margins", "m.json")
+    with pytest.raises(ConfigError, match="--most 2 cuts the weights"):
+        run(*how, "--most", 2)
+    with pytest.raises(SurveyFileError, match=r"ends with none of \.csv"):
+        run(*how, "--out", "f.parquet")
     Path("m.json").write_text('{"sex": [1]}', encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be read"):
         run(*how, *weighted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +15,12 @@ from rich.text import Text
 
 from usersim.cli.console import console, notes, open_corpus
 from usersim.cli.survey_files import InstrumentOption, human_rows
-from usersim.errors import ConfigError, SurveyFileError
+from usersim.errors import ConfigError
 from usersim.evaluation.surveys import CountBy, Covers, Margins
 from usersim.simulation.survey import Survey
 from usersim.simulation.survey.files import safe_cell
-from usersim.simulation.survey_files import read_answers
+from usersim.simulation.survey_files import check_ending, read_answers
+from usersim.simulation.survey_files.frames import written
 from usersim.simulator.people import attributes_of
 from usersim.simulator.survey_estimates import SurveyEstimates, estimate_survey
 
@@ -64,20 +66,18 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = "answers",
     out: Annotated[Path | None, typer.Option(help="Also write the figures here: .csv.")] = None,
 ) -> None:
-    """Print what the simulated population answers, with intervals; with --human also rectified.
-
-    Raises:
-        ConfigError: If only one of `margins` and `corpus` is given.
-    """
-    if (margins is None) != (corpus is None):
-        raise ConfigError("--margins and --corpus belong together: the shares, and who is in them")
+    """Print what the simulated population answers, with intervals; with --human also rectified."""
+    _check(margins, corpus, most, out)
     survey = Survey.load(instrument)
+    results = [read_answers(path, survey) for path in answers]
     attributes = None
     if corpus is not None:
+        asked = {person for one in results for person in one.people}
         with open_corpus(corpus) as store:
-            attributes = attributes_of(store, [one.user_id for one in store.users()])
+            held = [one.user_id for one in store.users() if one.user_id in asked]
+            attributes = attributes_of(store, held)
     found = estimate_survey(
-        [read_answers(path, survey) for path in answers],
+        results,
         attributes=attributes,
         margins=None if margins is None else _margins(margins),
         most=most,
@@ -89,6 +89,21 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
     if out is not None:
         _write(found, out)
         console.print(Text(f"written to {out}"))
+
+
+def _check(margins: Path | None, corpus: str | None, most: float | None, out: Path | None) -> None:
+    """Check that options go together, before anything is read.
+
+    Raises:
+        ConfigError: If one is given without the other.
+        SurveyFileError: If the table's ending is unknown.
+    """
+    if (margins is None) != (corpus is None):
+        raise ConfigError("--margins and --corpus belong together: the shares, and who is in them")
+    if most is not None and margins is None:
+        raise ConfigError(f"--most {most:g} cuts the weights that --margins makes: give both")
+    if out is not None:
+        check_ending(out, (".csv",))
 
 
 def _print(found: SurveyEstimates) -> None:
@@ -136,16 +151,10 @@ def _margins(path: Path) -> Margins:
 
 
 def _write(found: SurveyEstimates, out: Path) -> None:
-    """Write a row per figure.
-
-    Raises:
-        SurveyFileError: If the file cannot be written.
-    """
+    """Write a row per figure; the file appears when it is whole."""
     rows = found.to_records()
-    try:
-        with out.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows({name: safe_cell(cell) for name, cell in row.items()} for row in rows)
-    except OSError as error:
-        raise SurveyFileError(f"the figures cannot be written: {error}") from error
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: safe_cell(cell) for name, cell in row.items()} for row in rows)
+    written(out, text.getvalue().encode("utf-8", "replace"))

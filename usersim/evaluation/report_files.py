@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from usersim.errors import EvaluationError
+from usersim.evaluation.metrics import METRICS
 
 __all__ = ["PREDICTIONS", "PROVENANCE", "ItemScores", "read_provenance", "read_scores"]
 
@@ -37,11 +38,17 @@ def read_scores(folder: str | Path, metric: str) -> dict[str, ItemScores]:
 
     Args:
         folder: The `--out` folder of `usersim evaluate`.
-        metric: Name of a metric that has a score per item.
+        metric: Name of a metric that is the mean of its items' scores.
 
     Raises:
-        EvaluationError: If there are no predictions, or none has the metric.
+        EvaluationError: If there are no predictions, none has the metric, or it is a ratio of
+            sums, which item scores do not give again.
     """
+    if any(one.name == metric and not one.averages for one in METRICS):
+        raise EvaluationError(
+            f"{metric!r} is not the mean of its items' scores, so a report does not give it again",
+            hint=f"take one of {[one.name for one in METRICS if one.averages]!r}",
+        )
     found: dict[str, ItemScores] = {}
     known: set[str] = set()
     for line in filter(None, _text(Path(folder), PREDICTIONS).split("\n")):
@@ -58,7 +65,8 @@ def read_scores(folder: str | Path, metric: str) -> dict[str, ItemScores]:
             )
     if not found:
         raise EvaluationError(
-            f"{str(folder)!r} has no score per item of {metric!r}; there are {sorted(known)!r}"
+            f"{str(folder)!r} has no score per item of {metric!r}",
+            hint=f"its metrics: {sorted(known)!r}",
         )
     return found
 

@@ -12,6 +12,7 @@ import io
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,11 +143,12 @@ class TransferMatrix:
         if not read:
             raise EvaluationError("a transfer matrix needs a report of at least one pair")
         _check_items({pair: set(items) for pair, items in read.items()})
+        names = _labels([name for pair in read for name in pair])
         found = {
-            pair: _read_difference(pair, items, arm, baseline, seed) for pair, items in read.items()
+            (names[pair[0]], names[pair[1]]): _read_difference(pair, items, arm, baseline, seed)
+            for pair, items in read.items()
         }
-        chosen = next(one for one in METRICS if one.name == metric)
-        return cls._made(found, chosen, arm, baseline)
+        return cls._made(found, _metric(metric), arm, baseline)
 
     @classmethod
     def _made(
@@ -218,12 +220,43 @@ class _Found(NamedTuple):
 
 
 def _models(folder: str | Path) -> tuple[str, str]:
-    """Return who selected and who learned in a report, each by name and digest."""
+    """Return who selected and who learned in a report: identities of engines.
+
+    Raises:
+        EvaluationError: If the report does not say it.
+    """
     told = read_provenance(folder)
+    if "engine" not in told:
+        raise EvaluationError(
+            f"the report in {str(folder)!r} does not name its models",
+            hint="make it with `usersim evaluate` or sim.evaluate",
+        )
     student = str(told["engine"])
-    names = (str(told.get("recon engine", student)), student)
-    selector, student = (re.sub(r"@(.{6})[^/]*/.*", r"@\1", name) for name in names)
-    return selector, student
+    return str(told.get("recon engine", student)), student
+
+
+def _labels(identities: Sequence[str]) -> dict[str, str]:
+    """Return what to call each model: its name and six digits of its digest where that tells."""
+    short = {
+        one: re.sub(r"^(?:.*/)?([^/]*@[0-9a-f]{6})[0-9a-f]*/.*$", r"\1", one) for one in identities
+    }
+    told = Counter(short.values())
+    return {one: name if told[name] == 1 else one for one, name in short.items()}
+
+
+def _metric(name: str) -> Metric:
+    """Return one of the metrics.
+
+    Raises:
+        EvaluationError: If there is none of this name.
+    """
+    for one in METRICS:
+        if one.name == name:
+            return one
+    raise EvaluationError(
+        f"{name!r} is no metric of ours, so its direction and unit are not known",
+        hint="build the matrix from evaluations: TransferMatrix.of",
+    )
 
 
 def _read_difference(

@@ -17,7 +17,7 @@ from usersim.config import ServerConfig
 from usersim.config.addresses import is_loopback
 from usersim.engines import Engine, GenerateRequest
 from usersim.errors import ConfigError, MissingDependencyError
-from usersim.server.door import listening, url_of
+from usersim.server.door import check_token, listening, url_of
 from usersim.simulator import UserSimulator
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def create_app(
     Args:
         sim: Whose people are served; its engine is loaded here.
         config: Where it listens, what it shows, and its limits.
-        key: What clients must send as bearer token; None asks for none.
+        key: What clients must send, as bearer token or password; None asks for none.
         routers: Further pages, behind the same door.
 
     Returns:
@@ -128,11 +128,7 @@ def check_key(config: ServerConfig, key: str | None) -> None:
             f"host {config.host!r} can be reached from other machines, and there is no key",
             hint=f"set {KEY_VARIABLE} to a secret that the clients know, or use 127.0.0.1",
         )
-    if key is not None and (not key.strip() or not key.isascii() or key != key.strip()):
-        raise ConfigError(
-            "the key is empty, or holds white space around it or letters outside ASCII",
-            hint="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
-        )
+    check_token(key)
 
 
 def key_from_environment() -> str | None:
@@ -159,7 +155,7 @@ def serve(
     Args:
         sim: Whose people are served.
         config: Where it listens, what it shows, and its limits.
-        key: What clients must send as bearer token; None asks for none.
+        key: What clients must send, as bearer token or password; None asks for none.
         routers: Further pages, behind the same door.
 
     Raises:
@@ -184,7 +180,7 @@ def serving(
     Args:
         sim: Whose people are served.
         config: As for `serve`; the default takes a free port.
-        key: What clients must send as bearer token; None asks for none.
+        key: What clients must send, as bearer token or password; None asks for none.
         routers: Further pages, behind the same door.
 
     Yields:
@@ -211,7 +207,7 @@ def serving(
         thread.start()
         try:
             server.began.wait(START_SECONDS)
-            yield f"{url_of(listener)}/v1"
+            yield f"{url_of(config.host, listener)}/v1"
         finally:
             server.should_exit = True
             thread.join()

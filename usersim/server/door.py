@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hmac
 import socket
 
 from usersim.errors import ConfigError
 
-__all__ = ["CHALLENGES", "bare_name", "knows_key", "listening", "url_of"]
+__all__ = ["CHALLENGES", "bare_name", "check_token", "knows_key", "listening", "url_of"]
 
 CHALLENGES = ("Bearer", 'Basic realm="usersim", charset="UTF-8"')
 """How whoever came without the key is asked for it: clients send a token, browsers a password."""
@@ -28,6 +29,19 @@ def bare_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
+
+
+def check_token(key: str | None) -> None:
+    """Check that a key is one that every client can send; None is no key.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if key is not None and (not key.strip() or not key.isascii() or key != key.strip()):
+        raise ConfigError(
+            "the key is empty, or holds white space around it or letters outside ASCII",
+            hint="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
+        )
 
 
 def knows_key(key: str, authorization: str) -> bool:
@@ -61,21 +75,26 @@ def listening(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: If the port is taken, or the address is none of this machine's.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # As uvicorn and nginx do: `::` is every address of this machine, those of IPv4 too.
+    dual = host == "::" and socket.has_dualstack_ipv6()
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        made = socket.create_server((host, port), family=family, backlog=1024)
+        made = socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=dual)
         # asyncio sets this itself only on sockets that it made: head and body of a reply leave at
         # once, instead of waiting 40 ms for each other.
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program listens there" if taken else error.strerror or str(error)
         raise ConfigError(
-            f"cannot listen on {host!r}, port {port}: {error.strerror or error}",
-            hint="choose another --port, 0 for a free one; `ss -ltn` lists those in use",
+            f"cannot listen on {host!r}, port {port}: {reason}",
+            hint="choose another --port, 0 for a free one; `ss -ltn` lists those in use"
+            if taken
+            else "take 127.0.0.1, or an address of this machine that `ip address` lists",
         ) from error
     return made
 
 
-def url_of(listener: socket.socket) -> str:
-    """Return where a socket listens, as `http://127.0.0.1:8000`."""
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def url_of(host: str, listener: socket.socket) -> str:
+    """Return the address of a socket that listens on `host`, as `http://127.0.0.1:8000`."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"

@@ -77,17 +77,19 @@ class UserSimulator(Lifecycle):
             progress: Called with (stage, done, total).
         """
         rows = self._people.train(limit)
-        found = self._learner(recon_engine).reconstruct(
+        found = self._learner(recon_engine or self.engine).reconstruct(
             rows, synthesiser=self.synthesiser, progress=progress
         )
         self._remember(found)
         return found
 
-    def _learner(self, recon_engine: Engine | None, second: Engine | None = None) -> Learner:
+    def _learner(
+        self, engine: Engine, recon_engine: Engine | None = None, second: Engine | None = None
+    ) -> Learner:
         return Learner(
             corpus=self.corpus,
-            engine=self.engine,
-            recon_engine=recon_engine or self.engine,
+            engine=engine,
+            recon_engine=recon_engine or engine,
             config=self.config,
             histories=self._histories,
             people=self._people,
@@ -128,7 +130,7 @@ class UserSimulator(Lifecycle):
             EmptySplitError: If there is nothing to learn from.
             TrainingError: If training fails; the last good checkpoint is kept.
         """
-        learned = self._learner(recon_engine, second).train(
+        learned = self._learner(self.engine, recon_engine, second).train(
             recipe, traces, limit=limit, max_minutes=max_minutes, progress=progress, note=note
         )
         self._remember(learned.found)
@@ -176,7 +178,7 @@ class UserSimulator(Lifecycle):
         """
         page = Page(out=out, provenance=provenance, title=title)
         asked = Measures(arms=arms, more=more, texts=texts, judge=judge)
-        measured = self._learner(recon_engine, second).evaluate(
+        measured = self._learner(self.engine, recon_engine, second).evaluate(
             asked, limit=limit, held_out=held_out, progress=progress, **page
         )
         self._remember(measured.found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TypedDict, Unpack
 from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus
 from usersim.engines import Engine
+from usersim.errors import ArtifactError
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick_held_out
 from usersim.simulator.people import People
@@ -86,7 +88,12 @@ class Learner:
             interactions: Of the train split.
             synthesiser: A trained synthesiser; None draws from the base model.
             progress: Called with (stage, done, total).
+
+        Raises:
+            ArtifactError: If the synthesiser is one of another model.
         """
+        if synthesiser is not None:
+            _check_base(synthesiser, self.recon_engine)
         ref = synthesiser.ref if synthesiser else None
         recon = Recon(self.corpus, self.recon_engine, self.config, self.histories, synthesiser=ref)
         return recon.run(interactions, progress=progress)
@@ -186,3 +193,20 @@ class Learner:
 
     def _trainer(self) -> Trainer:
         return Trainer(self.corpus, self.engine, self.config, self.histories, self.people.folder)
+
+
+def _check_base(synthesiser: TrainedAdapter, engine: Engine) -> None:
+    """Refuse to draw with weights that were trained on top of another model.
+
+    Raises:
+        ArtifactError: If the engine tells its model's digest, and it is another one.
+    """
+    own = re.search(r"@([0-9a-f]{12})/", engine.identity)
+    wanted = synthesiser.manifest.base_model_digest
+    if own is not None and not wanted.startswith(own[1]):
+        raise ArtifactError(
+            f"the synthesiser {synthesiser.ref.name!r} is one of {synthesiser.ref.base_model!r}, "
+            f"not of {engine.model!r}",
+            hint="give the model that it was trained with as recon_engine=, or set synthesiser "
+            "to None",
+        )

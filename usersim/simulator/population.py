@@ -306,7 +306,7 @@ class Population:
         table = self.table(results)
         gaps = None
         if human_sample is not None:
-            real = human_table(_survey(results), human_sample)
+            real = human_table(_survey(results), human_sample, weights=self.weights)
             gaps = misfit(real.without(column), table.without(column), by=by)
         return estimate(table, column, covers=covers, by=by, gaps=gaps, seed=seed)
 

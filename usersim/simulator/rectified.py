@@ -21,7 +21,7 @@ from usersim.evaluation.surveys import (
     rectify_shares,
 )
 
-__all__ = ["RectifiedItem", "rectified"]
+__all__ = ["RectifiedItem", "check_shared", "rectified"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +63,26 @@ def rectified(
     Raises:
         EvaluationError: If nobody is in both, or too few answered an item.
     """
-    shared = sorted(set(human.respondents) & set(simulated.respondents))
-    if not shared:
-        raise EvaluationError(
-            "no respondent of the human sample is in the population",
-            hint="rectifying pairs a person's own answer with the simulated one: give user ids",
-        )
+    shared = check_shared(simulated, human)
     real = human.keep(shared)
     chosen = columns or [item.key for item in real.items if real.answered(item.key).any()]
     return [_rectified(simulated, real, column, by) for column in chosen]
+
+
+def check_shared(simulated: AnswerTable, human: AnswerTable) -> list[str]:
+    """Return who has real and simulated answers, in order of their ids.
+
+    Raises:
+        EvaluationError: If nobody has.
+    """
+    shared = sorted(set(human.respondents) & set(simulated.respondents))
+    if not shared:
+        raise EvaluationError(
+            f"no respondent of the human sample ({human.respondents[0]!r}, …) is in the "
+            f"population ({simulated.respondents[0]!r}, …)",
+            hint="rectifying pairs a person's own answer with the simulated one: give user ids",
+        )
+    return shared
 
 
 def _rectified(

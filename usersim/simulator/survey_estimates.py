@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from usersim.errors import EvaluationError
+from usersim.errors import EvaluationError, WeightingError
 from usersim.evaluation.bootstrap import Interval
 from usersim.evaluation.surveys import (
     AnswerTable,
@@ -22,7 +22,7 @@ from usersim.evaluation.surveys import (
     rake,
 )
 from usersim.simulation.survey import SurveyResults
-from usersim.simulator.rectified import RectifiedItem, rectified
+from usersim.simulator.rectified import RectifiedItem, check_shared, rectified
 from usersim.simulator.survey_tables import HumanSample, human_table, table_of
 
 __all__ = ["SurveyEstimates", "estimate_survey", "weigh"]
@@ -54,10 +54,17 @@ def weigh(
         WeightingError: If no weights give these shares.
     """
     told = {
-        name: [attributes.get(person, {}).get(name, "") for person in people]
-        for name in margins
-        if any(name in attributes.get(person, {}) for person in people)
+        name: [attributes.get(person, {}).get(name, "") for person in people] for name in margins
     }
+    for name, categories in told.items():
+        unknown = [p for p, category in zip(people, categories, strict=True) if not category]
+        if unknown and "" not in margins[name]:
+            known = sorted({one for person in people for one in attributes.get(person, {})})
+            raise WeightingError(
+                f"{len(unknown)} of {len(people)} people have no {name!r}, as {unknown[:3]!r}",
+                hint=f"what is known of people: {known[:12]!r}; it must be the same in all of "
+                "somebody's rows",
+            )
     return rake(told, margins, start=start, most=most)
 
 
@@ -131,9 +138,10 @@ def estimate_survey(
         margins: Known shares of the population, by attribute; None weights all alike.
         most: Largest weight, in mean weights.
         human_sample: What some of the same people really said, by their ids: the estimates are
-            then also rectified, and the misfit is measured on it.
+            then also rectified, and the misfit is measured on it. Those asked must be a random
+            part of the population, or the margins' weights make them one.
         covers: What the intervals of the simulated estimates allow for; `misfit` needs humans.
-        by: How simulated answers are counted.
+        by: How simulated answers are counted, rectifying included.
         seed: Of the resamples.
 
     Returns:
@@ -144,13 +152,16 @@ def estimate_survey(
         WeightingError: If no weights give the margins.
     """
     table = table_of(results)
-    weighting = None
+    weighting, weights = None, None
     if margins is not None:
         weighting = weigh(table.respondents, attributes or {}, margins, most=most)
         weights = dict(zip(table.respondents, map(float, weighting.values), strict=True))
         table = table_of(results, weights=weights)
     survey = results.survey if isinstance(results, SurveyResults) else results[0].survey
-    human = None if human_sample is None else human_table(survey, human_sample)
+    human = None
+    if human_sample is not None:
+        human = human_table(survey, human_sample, weights=weights)
+        check_shared(table, human)
     items: list[ItemEstimate] = []
     better: dict[str, RectifiedItem] = {}
     left_out: dict[str, str] = {}
@@ -158,20 +169,23 @@ def estimate_survey(
         try:
             items.append(_estimated(table, human, item.key, covers, by, seed))
         except EvaluationError as error:
-            left_out[item.key] = str(error)
+            left_out[item.key] = _told(error)
             continue
         if human is not None and human.answered(item.key).any():
             try:
-                (better[item.key],) = rectified(table, human, columns=[item.key])
+                (better[item.key],) = rectified(table, human, columns=[item.key], by=by)
             except EvaluationError as error:
-                left_out[item.key] = f"not rectified: {error}"
+                left_out[item.key] = f"not rectified: {_told(error)}"
     if not items:
-        raise EvaluationError(
-            f"none of {len(table.items)} items can be estimated: {next(iter(left_out.values()))}"
-        )
+        reasons = "; ".join(dict.fromkeys(left_out.values()))
+        raise EvaluationError(f"none of {len(table.items)} items can be estimated: {reasons}")
     return SurveyEstimates(
         items=tuple(items), rectified=better, weighting=weighting, left_out=left_out
     )
+
+
+def _told(error: EvaluationError) -> str:
+    return f"{error} ({error.hint})" if error.hint else str(error)
 
 
 def _estimated(

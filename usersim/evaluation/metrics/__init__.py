@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from usersim.evaluation.metrics.base import Metric, answer_of, mean_of
+from usersim.evaluation.metrics.base import MeanOf, Metric, answer_of
 from usersim.evaluation.metrics.closed import (
     ACCURACY,
     BRIER,
@@ -51,11 +51,11 @@ __all__ = [
     "RPS",
     "SCALE_MAE",
     "STYLE_DISTANCE",
+    "MeanOf",
     "Metric",
     "answer_of",
     "default_metrics",
     "distribution",
-    "mean_of",
     "style_distance",
 ]
 

@@ -17,10 +17,11 @@ from usersim.errors import ActionError
 from usersim.evaluation.bootstrap import FloatArray, ratio
 from usersim.types import ActionValue, Interaction, Prediction
 
-__all__ = ["Metric", "Needs", "answer_of", "mean_of"]
+__all__ = ["MeanOf", "Metric", "Needs", "answer_of"]
 
 Needs = Literal["action", "probabilities", "log_likelihood"]
 PerItem = Callable[[Interaction, Prediction], float]
+PerBatch = Callable[[Sequence[Interaction], Sequence[Prediction]], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,11 @@ class Metric:
     itemwise: bool = True
     headline: bool = True
 
+    @property
+    def averages(self) -> bool:
+        """Whether the value is the mean of the items' own scores, and not a ratio of sums."""
+        return isinstance(self.statistics, MeanOf)
+
     def told(self, prediction: Prediction) -> bool:
         """Return whether `prediction` holds what the metric needs."""
         if self.needs == "probabilities":
@@ -89,18 +95,34 @@ class Metric:
         return first > second if self.greater_is_better else first < second
 
 
-def mean_of(
-    score: PerItem,
-) -> Callable[[Sequence[Interaction], Sequence[Prediction]], FloatArray]:
-    """Return statistics whose ratio is the mean of `score`: the score itself, and 1."""
+@dataclass(frozen=True, slots=True)
+class MeanOf:
+    """Statistics whose ratio is the mean of a score: the score itself, and 1.
 
-    def statistics(
-        interactions: Sequence[Interaction], predictions: Sequence[Prediction]
+    Attributes:
+        scores: Of many items at once. Shape `(n,)`.
+    """
+
+    scores: PerBatch
+
+    @classmethod
+    def each(cls, score: PerItem) -> MeanOf:
+        """Return the statistics of a score that looks at one item at a time."""
+
+        def scores(
+            interactions: Sequence[Interaction], predictions: Sequence[Prediction]
+        ) -> FloatArray:
+            pairs = zip(interactions, predictions, strict=True)
+            return np.array([score(i, p) for i, p in pairs], dtype=np.float64)
+
+        return cls(scores)
+
+    def __call__(
+        self, interactions: Sequence[Interaction], predictions: Sequence[Prediction]
     ) -> FloatArray:
-        pairs = zip(interactions, predictions, strict=True)
-        return np.array([(score(i, p), 1.0) for i, p in pairs], dtype=np.float64).reshape(-1, 2)
-
-    return statistics
+        """Return the statistics. Shape `(n, 2)`."""
+        values = self.scores(interactions, predictions)
+        return np.stack([values, np.ones_like(values)], axis=1)
 
 
 def answer_of(interaction: Interaction, prediction: Prediction) -> ActionValue | None:

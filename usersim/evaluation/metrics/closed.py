@@ -13,7 +13,7 @@ import numpy as np
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, divide
-from usersim.evaluation.metrics.base import Metric, answer_of, mean_of
+from usersim.evaluation.metrics.base import MeanOf, Metric, answer_of
 from usersim.types import Choice, Interaction, MultiChoice, Prediction, Scale
 
 __all__ = [
@@ -230,7 +230,7 @@ ACCURACY = Metric(
     source="definition",
     needs="action",
     applies=lambda i: isinstance(i.space, Choice | Scale | MultiChoice),
-    statistics=mean_of(accuracy),
+    statistics=MeanOf.each(accuracy),
 )
 MACRO_F1 = Metric(
     name="macro_f1",
@@ -257,7 +257,7 @@ LOG_SCORE = Metric(
     source="Good, Rational Decisions, 1952",
     needs="probabilities",
     applies=_closed,
-    statistics=mean_of(log_score),
+    statistics=MeanOf.each(log_score),
 )
 BRIER = Metric(
     name="brier",
@@ -269,7 +269,7 @@ BRIER = Metric(
     source="Brier, Verification of forecasts expressed in terms of probability, 1950",
     needs="probabilities",
     applies=_closed,
-    statistics=mean_of(brier),
+    statistics=MeanOf.each(brier),
     headline=False,
 )
 ECE = Metric(
@@ -298,7 +298,7 @@ SCALE_MAE = Metric(
     source="definition",
     needs="action",
     applies=_scale,
-    statistics=mean_of(scale_error),
+    statistics=MeanOf.each(scale_error),
 )
 RPS = Metric(
     name="rps",
@@ -310,7 +310,7 @@ RPS = Metric(
     source="Epstein, A scoring system for probability forecasts of ranked categories, 1969",
     needs="probabilities",
     applies=_scale,
-    statistics=mean_of(rps),
+    statistics=MeanOf.each(rps),
 )
 KAPPA = Metric(
     name="quadratic_kappa",
@@ -338,5 +338,5 @@ JACCARD = Metric(
     source="Jaccard, 1912",
     needs="action",
     applies=lambda i: isinstance(i.space, MultiChoice),
-    statistics=mean_of(jaccard),
+    statistics=MeanOf.each(jaccard),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from usersim.evaluation.bootstrap import FloatArray
-from usersim.evaluation.metrics.base import Metric, answer_of
+from usersim.evaluation.metrics.base import MeanOf, Metric, answer_of
 from usersim.types import Interaction, Number, Prediction
 
 __all__ = ["ABSOLUTE_ERROR", "RANGE_ERROR", "absolute_errors", "range_errors"]
@@ -63,10 +63,6 @@ def range_errors(
     return absolute_errors(interactions, predictions) / widths
 
 
-def _with_count(values: FloatArray) -> FloatArray:
-    return np.stack([values, np.ones_like(values)], axis=1)
-
-
 ABSOLUTE_ERROR = Metric(
     name="absolute_error",
     label="Abs. error",
@@ -78,7 +74,7 @@ ABSOLUTE_ERROR = Metric(
     source="definition",
     needs="action",
     applies=lambda i: isinstance(i.space, Number),
-    statistics=lambda i, p: _with_count(absolute_errors(i, p)),
+    statistics=MeanOf(absolute_errors),
 )
 RANGE_ERROR = Metric(
     name="range_error",
@@ -90,5 +86,5 @@ RANGE_ERROR = Metric(
     source="definition",
     needs="action",
     applies=lambda i: _range(i) > 0,
-    statistics=lambda i, p: _with_count(range_errors(i, p)),
+    statistics=MeanOf(range_errors),
 )

@@ -17,7 +17,7 @@ import numpy as np
 
 from usersim.errors import MissingDependencyError
 from usersim.evaluation.bootstrap import FloatArray, divide
-from usersim.evaluation.metrics.base import Metric, mean_of
+from usersim.evaluation.metrics.base import MeanOf, Metric
 from usersim.style import style_distance, words
 from usersim.types import FreeText, Interaction, Prediction
 
@@ -175,7 +175,7 @@ LOG_LIKELIHOOD = Metric(
     source="definition",
     needs="log_likelihood",
     applies=lambda _: True,
-    statistics=mean_of(log_likelihood),
+    statistics=MeanOf.each(log_likelihood),
 )
 BITS_PER_CHARACTER = Metric(
     name="bits_per_character",
@@ -199,7 +199,7 @@ CHRF = Metric(
     source="Popović, chrF: character n-gram F-score, WMT 2015; sacrebleu",
     needs="action",
     applies=_free_text,
-    statistics=mean_of(chrf),
+    statistics=MeanOf.each(chrf),
 )
 ROUGE_L = Metric(
     name="rouge_l",
@@ -211,7 +211,7 @@ ROUGE_L = Metric(
     source="Lin, ROUGE, 2004; rouge-score",
     needs="action",
     applies=_free_text,
-    statistics=mean_of(rouge_l),
+    statistics=MeanOf.each(rouge_l),
     headline=False,
 )
 STYLE_DISTANCE = Metric(
@@ -224,7 +224,7 @@ STYLE_DISTANCE = Metric(
     source="usersim.style",
     needs="action",
     applies=_free_text,
-    statistics=mean_of(style_error),
+    statistics=MeanOf.each(style_error),
 )
 LENGTH_RATIO = Metric(
     name="length_ratio",

@@ -111,11 +111,12 @@ def estimate(
     """
     item = table.item(key)
     spread = _spread(item, covers, gaps)
-    told = table.answered(key)
+    every = _rows(table, key, by)
+    told = np.isfinite(every).all(axis=(0, 2))  # by probabilities, only who has some
     if not told.any():
         raise EvaluationError(f"nobody answered item {key!r}")
     rng = np.random.default_rng(seed)
-    rows = _rows(table, key, by)[:, told]
+    rows = every[:, told]
     own = table.weights[told]
     value = own @ rows.mean(axis=0) / own.sum()
     drawn = _redrawn(rows, own, rng) if covers == "draws" else _resampled(rows, own, seed)

@@ -77,7 +77,7 @@ class ServedExplorer:
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         self._server: uvicorn.Server = uvicorn.Server(config)
         self._socket = listening(host, port)
-        self.url = f"{url_of(self._socket)}/"
+        self.url = f"{url_of(host, self._socket)}/"
 
     def run(self) -> None:
         """Serve until `stop`, or Ctrl-C."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from usersim.config.addresses import is_loopback
 from usersim.errors import ConfigError
-from usersim.server.door import CHALLENGES, bare_name, knows_key
+from usersim.server.door import CHALLENGES, bare_name, check_token, knows_key
 from usersim.server.explore.router import HEADERS
 
 if TYPE_CHECKING:
@@ -23,13 +23,14 @@ def check_address(host: str, key: str | None) -> None:
     """Raise unless `host` may be listened on.
 
     Raises:
-        ConfigError: If other machines would reach it without a key.
+        ConfigError: If other machines would reach it without a key, or the key is no token.
     """
     if not is_loopback(host) and not key:
         raise ConfigError(
             f"the explorer shows personal data, and {host!r} can be reached from other machines",
             hint="put a key into USERSIM_API_KEY, or listen on 127.0.0.1",
         )
+    check_token(key)
 
 
 class Guard:

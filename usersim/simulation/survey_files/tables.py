@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
-from usersim.errors import SurveyFileError
+from usersim.errors import MissingDependencyError, SurveyFileError
 from usersim.simulation.survey import SurveyResults
 from usersim.simulation.survey_files.frames import Shape, to_csv, to_parquet
 from usersim.simulation.survey_files.spss import to_spss
@@ -14,6 +15,8 @@ __all__ = ["TABLES", "check_ending", "write_table"]
 
 TABLES = (".csv", ".parquet", ".sav")
 """Endings of files that a table can be written to."""
+_NEEDS = {".parquet": ("pyarrow", "parquet"), ".sav": ("pyreadstat", "spss")}
+"""Package and extra behind an ending."""
 
 
 def check_ending(path: str | Path, endings: tuple[str, ...] = TABLES) -> str:
@@ -21,6 +24,7 @@ def check_ending(path: str | Path, endings: tuple[str, ...] = TABLES) -> str:
 
     Raises:
         SurveyFileError: If it is none of `endings`.
+        MissingDependencyError: If what writes such a file is not installed.
 
     Example:
         >>> check_ending("answers.SAV")
@@ -28,7 +32,13 @@ def check_ending(path: str | Path, endings: tuple[str, ...] = TABLES) -> str:
     """
     ending = Path(path).suffix.lower()
     if ending not in endings:
-        raise SurveyFileError(f"{str(path)!r} ends with none of {', '.join(endings)}")
+        raise SurveyFileError(
+            f"{str(path)!r} ends with none of {', '.join(endings)}",
+            hint="the ending says what is written",
+        )
+    package, extra = _NEEDS.get(ending, ("csv", ""))
+    if find_spec(package) is None:
+        raise MissingDependencyError(package, extra=extra, why=f"a {ending} file")
     return ending
 
 
