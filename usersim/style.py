@@ -56,7 +56,8 @@ def style_distance(first: str, second: str) -> float:
     if not first or not second:
         return float(first != second)
     parts = (_function_words, _characters, _trigrams)
-    return sum(_variation(part(first), part(second)) for part in parts) / len(parts)
+    mean = sum(_variation(part(first), part(second)) for part in parts) / len(parts)
+    return min(mean, 1.0)  # sums of frequencies round
 
 
 def _function_words(text: str) -> Counter[str]:

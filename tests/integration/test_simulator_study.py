@@ -173,7 +173,8 @@ def test_another_model_may_write_the_traces(long_model: Path, tmp_path: Path) ->
         assert other.scored > scored
         assert sim.reconstruct(limit=1).stage != measured.found.stage
         foreign = adapter.manifest.model_copy(update={"base_model_digest": "0" * 64})
-        sim.synthesiser = adapter.model_copy(update={"manifest": foreign})
+        ref = replace(adapter.ref, base_model="another")
+        sim.synthesiser = adapter.model_copy(update={"manifest": foreign, "ref": ref})
         with pytest.raises(ArtifactError, match=r"is one of .* not of") as caught:
             sim.reconstruct(limit=2)
         assert "recon_engine=" in caught.value.hint

@@ -199,11 +199,13 @@ def _check_base(synthesiser: TrainedAdapter, engine: Engine) -> None:
     """Refuse to draw with weights that were trained on top of another model.
 
     Raises:
-        ArtifactError: If the engine tells its model's digest, and it is another one.
+        ArtifactError: If the engine has another name for its model, and tells another digest:
+            one model may lie in several places.
     """
     own = re.search(r"@([0-9a-f]{12})/", engine.identity)
     wanted = synthesiser.manifest.base_model_digest
-    if own is not None and not wanted.startswith(own[1]):
+    named = synthesiser.ref.base_model == engine.model
+    if not named and own is not None and not wanted.startswith(own[1]):
         raise ArtifactError(
             f"the synthesiser {synthesiser.ref.name!r} is one of {synthesiser.ref.base_model!r}, "
             f"not of {engine.model!r}",
