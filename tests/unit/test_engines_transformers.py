@@ -5,17 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.fixtures.tiny import MakeAdapter
-from usersim.config import EngineConfig
+from usersim.config import Dtype, EngineConfig
 from usersim.engines import AdapterRef, GenerateRequest, ScoreRequest
 from usersim.engines.decoding import DrawState
 from usersim.engines.grouping import decode_batches
-from usersim.engines.select import load_engine
+from usersim.engines.select import EngineName, load_engine
 from usersim.engines.transformers import ADAPTERS_IN_MEMORY, TransformersEngine
 from usersim.errors import ConfigError, ContextLengthError, EngineError, ModelLoadError
 
@@ -172,6 +174,30 @@ def test_an_unknown_engine_is_a_config_error() -> None:
 def test_the_scripted_engine_is_chosen_by_name() -> None:
     """`scripted` needs no model."""
     assert load_engine("anything", engine="scripted").identity.startswith("scripted@")
+
+
+def test_the_arithmetic_is_chosen_by_name_and_shows_in_the_identity(tiny_model: Path) -> None:
+    """One word takes the place of settings; answers of two arithmetics never share a cache key."""
+    request = ScoreRequest(prompt=PROMPT, continuation=" Only by an hour.")
+    found = {}
+    for dtype in get_args(Dtype)[1:3]:
+        with closing(load_engine(tiny_model, engine="transformers", dtype=dtype)) as engine:
+            assert f"/{dtype}/" in engine.identity
+            found[dtype] = engine.score([request])[0].logprobs
+    assert found["bfloat16"] == pytest.approx(found["float32"], abs=0.2)
+    assert found["bfloat16"] != found["float32"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "config"),
+    [("scripted", None), ("remote", None), ("transformers", EngineConfig())],
+)
+def test_an_arithmetic_that_would_not_count_is_refused(
+    engine: EngineName, config: EngineConfig | None
+) -> None:
+    """It is never dropped in silence: not beside settings, and not where a server has its own."""
+    with pytest.raises(ConfigError, match=r"dtype 'bfloat16' would not reach"):
+        load_engine("anything", engine=engine, config=config, dtype="bfloat16")
 
 
 def test_the_choice_is_logged(tiny_model: Path, caplog: pytest.LogCaptureFixture) -> None:

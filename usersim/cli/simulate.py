@@ -15,7 +15,7 @@ from rich.text import Text
 
 from usersim.cli.console import console, figures_table, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
-from usersim.config import PipelineConfig, Preset, Recipe, RemoteConfig
+from usersim.config import Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ConfigError
@@ -38,6 +38,12 @@ ModelOption = Annotated[
 ]
 EngineOption = Annotated[
     EngineName, typer.Option(help="What runs the model; 'auto' takes vLLM on a GPU.")
+]
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        help="Arithmetic of drawing and scoring; training has its own. 'auto': float32 on a CPU."
+    ),
 ]
 BaseUrlOption = Annotated[
     str | None,
@@ -73,6 +79,7 @@ def open_simulator(
     engine: EngineName,
     preset: Preset,
     base_url: str | None = None,
+    dtype: Dtype = "auto",
 ) -> UserSimulator:
     """Return a simulator over an existing corpus.
 
@@ -83,18 +90,28 @@ def open_simulator(
         open_corpus(corpus),
         user_id=user,
         model=model,
-        engine=engine
+        engine=_named(model, engine, dtype)
         if base_url is None and engine != "remote"
-        else _remote(model, engine, base_url),
+        else _remote(model, engine, base_url, dtype),
         config=PipelineConfig.preset(preset),
     )
 
 
-def _remote(model: str, engine: EngineName, base_url: str | None) -> Engine:
+def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
+    """Return the engine's name where it will do: then it is loaded when it is first needed."""
+    return engine if dtype == "auto" else load_engine(model, engine=engine, dtype=dtype)
+
+
+def _remote(model: str, engine: EngineName, base_url: str | None, dtype: Dtype) -> Engine:
     if engine not in ("auto", "remote") or base_url is None:
         raise ConfigError(
             f"engine {engine!r} and base URL {base_url!r} do not fit each other",
             hint="give --base-url http://HOST:PORT/v1 with --engine remote, or with no engine",
+        )
+    if dtype != "auto":
+        raise ConfigError(
+            f"dtype {dtype!r} does not reach the server at {base_url!r}",
+            hint="the server has its own: leave --dtype out",
         )
     return load_engine(
         model, engine="remote", config=RemoteConfig(base_url=base_url, tokenizer=model)
@@ -114,6 +131,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    dtype: DtypeOption = "auto",
     base_url: BaseUrlOption = None,
     preset: PresetOption = "small",
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
@@ -124,7 +142,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with open_simulator(corpus, user, model, engine, preset, base_url) as sim:
+    with open_simulator(corpus, user, model, engine, preset, base_url, dtype) as sim:
         if adapter is not None:
             sim.use_adapter(adapter)
         answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
@@ -158,6 +176,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    dtype: DtypeOption = "auto",
     recon_model: ReconOption = None,
     second: SecondOption = None,
     tensorboard: Annotated[
@@ -168,9 +187,9 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
 ) -> None:
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
     with (
-        open_simulator(corpus, user, model, engine, preset) as sim,
-        other_engine(recon_model, engine) as recon_engine,
-        other_engine(second, engine) as reconstructor,
+        open_simulator(corpus, user, model, engine, preset, dtype=dtype) as sim,
+        other_engine(recon_model, engine, dtype) as recon_engine,
+        other_engine(second, engine, dtype) as reconstructor,
         stages() as progress,
     ):
         adapter = sim.train(
@@ -189,9 +208,13 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
 
 
-def other_engine(model: str | None, engine: EngineName) -> AbstractContextManager[Engine | None]:
+def other_engine(
+    model: str | None, engine: EngineName, dtype: Dtype
+) -> AbstractContextManager[Engine | None]:
     """Load a second model for the time of a `with`; None if none is named."""
-    return nullcontext() if model is None else closing(load_engine(model, engine=engine))
+    if model is None:
+        return nullcontext()
+    return closing(load_engine(model, engine=engine, dtype=dtype))
 
 
 def figures_note(tensorboard: Path | None) -> StepNote:
@@ -244,6 +267,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
+    dtype: DtypeOption = "auto",
     recon_model: ReconOption = None,
     second: SecondOption = None,
     judge: Annotated[
@@ -267,12 +291,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             rows,
             store=store,
             model=model,
-            engine=engine,
+            engine=_named(model, engine, dtype),
             config=PipelineConfig.preset(preset).with_seed(seed),
         ) as sim,
-        other_engine(recon_model, engine) as recon_engine,
-        other_engine(second, engine) as reconstructor,
-        other_engine(judge, engine) as judging,
+        other_engine(recon_model, engine, dtype) as recon_engine,
+        other_engine(second, engine, dtype) as reconstructor,
+        other_engine(judge, engine, dtype) as judging,
         stages() as progress,
     ):
         notes.print(sim.report)

@@ -2,7 +2,7 @@
 
 from usersim.config.cache import cache_dir
 from usersim.config.dialogue import AssistantEndpoint, DialogueConfig
-from usersim.config.engines import EngineConfig, RemoteConfig, VllmConfig
+from usersim.config.engines import Dtype, EngineConfig, RemoteConfig, VllmConfig
 from usersim.config.pipeline import PipelineConfig, Preset
 from usersim.config.server import Roles, ServerConfig, Shown
 from usersim.config.stages import (
@@ -20,6 +20,7 @@ __all__ = [
     "AssistantEndpoint",
     "CorpusConfig",
     "DialogueConfig",
+    "Dtype",
     "EngineConfig",
     "GuardConfig",
     "HistoryConfig",

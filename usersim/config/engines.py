@@ -11,14 +11,18 @@ from pydantic import Field
 
 from usersim.config.base import Config
 
-__all__ = ["EngineConfig", "RemoteConfig", "VllmConfig"]
+__all__ = ["Dtype", "EngineConfig", "RemoteConfig", "VllmConfig"]
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class EngineConfig(Config):
     """How a model is run in this process."""
 
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Arithmetic; `auto` is float32 on a CPU (as fast as bfloat16 there) and bfloat16 on a GPU."""
+    dtype: Dtype = "auto"
+    """Arithmetic; `auto` is float32 on a CPU and bfloat16 on a GPU. A CPU with matrix units for
+    bfloat16 (Intel's AMX) is two to three times as fast in it, others are not: see
+    `benchmarks/bench_dtype.py`."""
     device: str = "auto"
     """`auto` takes a GPU if there is one."""
     row_tokens: Annotated[int, Field(ge=64)] = 1024
@@ -33,8 +37,10 @@ class EngineConfig(Config):
 class VllmConfig(Config):
     """How vLLM runs a model for this process."""
 
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Arithmetic; `auto` is float32 on a CPU (as fast as bfloat16 there) and bfloat16 on a GPU."""
+    dtype: Dtype = "auto"
+    """Arithmetic; `auto` is float32 on a CPU and bfloat16 on a GPU. A CPU with matrix units for
+    bfloat16 (Intel's AMX) is two to three times as fast in it, others are not: see
+    `benchmarks/bench_dtype.py`."""
     process: Literal["auto", "inside", "outside"] = "auto"
     """Whether vLLM runs inside this process or in its own. `auto`: inside on a CPU, where it
     starts three times as fast and uses every core; outside on a GPU, where scheduling then

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from usersim.config import EngineConfig, RemoteConfig, VllmConfig
+from usersim.config import Dtype, EngineConfig, RemoteConfig, VllmConfig
 from usersim.engines.base import Engine
 from usersim.errors import ConfigError
 
@@ -27,6 +27,7 @@ def load_engine(
     *,
     engine: EngineName = "auto",
     config: AnySettings | None = None,
+    dtype: Dtype = "auto",
 ) -> Engine:
     """Load a model into an engine.
 
@@ -35,17 +36,24 @@ def load_engine(
         engine: `auto` takes vLLM where it is installed and there is a GPU, otherwise the
             in-process engine, which starts at once and is fast enough for a few people.
         config: Settings of the engine that is named; None takes its defaults.
+        dtype: Arithmetic, where nothing else of the settings is changed.
 
     Returns:
         The engine; its `identity` says what was chosen.
 
     Raises:
-        ConfigError: If the name is unknown, or the settings are another engine's.
+        ConfigError: If the name is unknown, the settings are another engine's, or `dtype` is
+            given beside settings or to an engine whose arithmetic is not chosen here.
         ModelLoadError: If the model cannot be loaded.
         MissingDependencyError: If a package that the engine needs is not installed.
     """
     if engine not in get_args(EngineName):
         raise ConfigError(f"unknown engine {engine!r}", hint=f"use one of {get_args(EngineName)!r}")
+    if dtype != "auto" and (config is not None or engine in ("remote", "scripted")):
+        raise ConfigError(
+            f"dtype {dtype!r} would not reach engine {engine!r}",
+            hint="settings hold their own, and so do a server and a script: leave one out",
+        )
     if engine == "scripted":
         from usersim.engines.scripted import ScriptedEngine
 
@@ -54,15 +62,15 @@ def load_engine(
     if engine == "remote" or (engine == "auto" and isinstance(config, RemoteConfig)):
         from usersim.engines.remote import RemoteEngine
 
-        chosen = RemoteEngine(str(model), _settings(config, RemoteConfig, engine))
+        chosen = RemoteEngine(str(model), _settings(config, RemoteConfig, engine, dtype))
     elif engine == "vllm" or (engine == "auto" and _vllm_fits(config)):
         from usersim.engines.vllm import VllmEngine
 
-        chosen = VllmEngine(model, _settings(config, VllmConfig, engine))
+        chosen = VllmEngine(model, _settings(config, VllmConfig, engine, dtype))
     else:
         from usersim.engines.transformers import TransformersEngine
 
-        chosen = TransformersEngine(model, _settings(config, EngineConfig, engine))
+        chosen = TransformersEngine(model, _settings(config, EngineConfig, engine, dtype))
     logger.info("engine %r for model %r: %s", engine, str(model), chosen.identity)
     return chosen
 
@@ -77,9 +85,11 @@ def _vllm_fits(config: AnySettings | None) -> bool:
     return on_gpu()
 
 
-def _settings(config: AnySettings | None, wanted: type[Settings], engine: str) -> Settings:
+def _settings(
+    config: AnySettings | None, wanted: type[Settings], engine: str, dtype: Dtype
+) -> Settings:
     if config is None:
-        return wanted()
+        return wanted() if wanted is RemoteConfig else wanted.model_validate({"dtype": dtype})
     if not isinstance(config, wanted):
         raise ConfigError(
             f"engine {engine!r} takes a {wanted.__name__}, not {type(config).__name__}"
