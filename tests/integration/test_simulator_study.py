@@ -26,6 +26,7 @@ from usersim.config import (
 from usersim.engines import Draw, GenerateRequest
 from usersim.engines.transformers import TransformersEngine
 from usersim.errors import ArtifactError, UserNotFoundError
+from usersim.transcript import REASONING_STOP
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
@@ -144,6 +145,27 @@ def test_a_trained_simulator_answers_with_its_adapter(long_model: Path, tmp_path
         assert model.scored == scored, "a finished training was repeated"
     base = AutoModelForCausalLM.from_pretrained(long_model)
     assert PeftModel.from_pretrained(base, adapter.folder).peft_config
+
+
+def test_a_second_reconstructor_checks_the_choice_once(long_model: Path, tmp_path: Path) -> None:
+    """It scores every candidate, its figures stand in the report, a second run asks it nothing."""
+    second, first = ScriptedDraws(long_model), ScriptedDraws(long_model)
+    first.script = engine(
+        reasoning=lambda _, index: f"The {('train', 'rain')[index]} was late.\n{REASONING_STOP}"
+    )
+    with simulator(tmp_path, first) as sim:
+        asked = {"arms": ("recon_memory",), "limit": 4, "held_out": 4, "out": tmp_path / "out"}
+        found = sim.evaluate(second=second, **asked)
+        assert found.agreement is not None
+        # The same weights agree with themselves in everything.
+        assert found.agreement.correlation.value == pytest.approx(1.0)
+        assert found.agreement.second == found.agreement.first
+        assert "L8 chosen over eligible" in found.report.read_text(encoding="utf-8")
+        scored = second.scored
+        assert scored > 0
+        assert sim.evaluate(second=second, **asked).agreement == found.agreement
+        assert second.scored == scored
+        assert sim.evaluate(**asked).agreement is None
 
 
 def test_another_model_may_write_the_traces(long_model: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ PresetOption = Annotated[
 ]
 SecondOption = Annotated[
     str | None,
-    typer.Option(help="Model of another family: stops the synthesiser when it no longer gains."),
+    typer.Option(help="Model of another family: checks the choice of traces, ends trainings."),
 ]
 ReconOption = Annotated[
     str | None,
@@ -351,6 +351,8 @@ def print_measurement(measured: Measurement) -> None:
     console.print(measured.evaluation)
     for line in verdicts(measured.evaluation):
         console.print(Text(line))
+    if measured.agreement is not None:
+        console.print(Text(str(measured.agreement)))
     if measured.faithfulness is not None:
         console.print(Text(f"faithfulness: {measured.faithfulness}"))
     for judged in measured.judgements:

@@ -4,6 +4,7 @@ Takes any callable that predicts held-out interactions, so that a trained simula
 another SDK and a person are measured by the same harness. Knows nothing of the other stages.
 """
 
+from usersim.evaluation.agreement import Agreement, agreement
 from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.cache import FileCache, PredictionCache
@@ -32,6 +33,7 @@ from usersim.evaluation.verdict import sentence, verdicts
 
 __all__ = [
     "METRICS",
+    "Agreement",
     "Arm",
     "Comparison",
     "Curves",
@@ -59,6 +61,7 @@ __all__ = [
     "TransferCell",
     "TransferMatrix",
     "WinRate",
+    "agreement",
     "check_judge",
     "comparisons_needed",
     "default_metrics",

@@ -166,8 +166,8 @@ class UserSimulator(Lifecycle):
                 arm with those of the baseline.
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from.
-            second: A reconstructor of another model family, for the arms with a trained
-                synthesiser (guard L8).
+            second: A reconstructor of another model family: says whether the choice of traces
+                means anything to it, and stops the training of synthesisers (guard L8).
             out: Folder of the report; None writes none.
             provenance: Command and sizes, for the report.
             title: Heading of the page.

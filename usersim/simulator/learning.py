@@ -171,6 +171,7 @@ class Learner:
             histories=self.histories,
             trainer=self._trainer(),
             written=self._written,
+            second=self.second,
         )
         return study.run(
             self.people.train(limit),

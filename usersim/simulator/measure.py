@@ -16,6 +16,7 @@ from usersim.corpus import Corpus
 from usersim.engines import Engine
 from usersim.errors import EvaluationError
 from usersim.evaluation import (
+    Agreement,
     Arm,
     Evaluation,
     Faithfulness,
@@ -45,7 +46,7 @@ from usersim.simulator.checks import (
 from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
 from usersim.simulator.pages import curves_of, examples, sizes, synthesiser_section
-from usersim.simulator.probes import diagnostics
+from usersim.simulator.probes import diagnostics, second_opinion
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress, staged
 from usersim.simulator.sources import SOURCES
 from usersim.simulator.train import Trainer
@@ -96,6 +97,8 @@ class Measurement:
         faithfulness: How far Recon-Select's answers follow their reasoning; None if that was not
             measured.
         judgements: What a judge said of each arm against the baseline.
+        agreement: What a second reconstructor says of the choice of traces (L8); None if none was
+            named, or nothing could be compared.
         report: The page, where one was written.
     """
 
@@ -106,6 +109,7 @@ class Measurement:
     found: Reconstruction
     faithfulness: Faithfulness | None = None
     judgements: tuple[Judgement, ...] = ()
+    agreement: Agreement | None = None
     report: Path | None = None
 
 
@@ -170,6 +174,8 @@ class Study:
         histories: Finds what is shown.
         trainer: Trains the adapters.
         written: Trains a synthesiser and lets it write, for the arms that need one.
+        second: A reconstructor of another model family, which says whether the choice of traces
+            means anything to it (L8); None asks none.
     """
 
     corpus: Corpus
@@ -179,6 +185,7 @@ class Study:
     histories: Histories
     trainer: Trainer
     written: Written
+    second: Engine | None = None
 
     def run(
         self,
@@ -235,9 +242,12 @@ class Study:
             cache=FileCache(out / "cache") if out else None,
             progress=staged("measure", progress),
         )
+        learned = trained.learned(found)
+        agreed = self._agreement(learned, progress)
         measured = Measurement(
             evaluation=evaluation,
-            leakage=self._leakage(trained.learned(found), progress),
+            leakage=self._leakage(learned, agreed, progress),
+            agreement=agreed,
             adapters=trained.adapters,
             synthesisers=trained.synthesisers,
             found=found,
@@ -304,10 +314,20 @@ class Study:
             if metric.needs != "action" or not any(metric.applies(i) for i in opened)
         ]
 
-    def _leakage(self, found: Reconstruction, progress: StageProgress | None) -> LeakageTable:
+    def _agreement(self, found: Reconstruction, progress: StageProgress | None) -> Agreement | None:
+        if self.second is None:
+            return None
+        return second_opinion(
+            self.corpus, self.second, self.histories, self.config, found, progress=progress
+        )
+
+    def _leakage(
+        self, found: Reconstruction, agreed: Agreement | None, progress: StageProgress | None
+    ) -> LeakageTable:
         figures = diagnostics(
             self.recon_engine, self.histories, self.config, found, progress=progress
         )
+        figures |= agreed.to_figures() if agreed else {}
         scored = [one for many in found.scored.values() for one in many]
         return LeakageTable.of(scored, list(found.selections.values()), diagnostics=figures)
 

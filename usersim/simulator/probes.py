@@ -1,16 +1,19 @@
-"""The diagnostics L5 to L7 on a sample of the interactions, as plain figures."""
+"""The diagnostics: L5 to L7 on a sample of the interactions, L8 on all of them."""
 
 from __future__ import annotations
 
 from usersim.config import PipelineConfig
+from usersim.corpus import Corpus
 from usersim.engines import Engine
+from usersim.evaluation import Agreement, agreement
+from usersim.recon import ScoringItem, score_candidates
 from usersim.recon.leakage.diagnostics import ProbeItem, diagnose, sample_probes
 from usersim.recon.synthesis import SynthesisItem, decoys
 from usersim.simulator.history import Histories
-from usersim.simulator.recon import Reconstruction, StageProgress
-from usersim.types import Candidate
+from usersim.simulator.recon import Reconstruction, StageProgress, chunks
+from usersim.types import Candidate, ScoredCandidate, content_key
 
-__all__ = ["diagnostics"]
+__all__ = ["diagnostics", "second_opinion"]
 
 
 def diagnostics(
@@ -82,6 +85,56 @@ def diagnostics(
             figures[f"{name}, 95 % interval, low"] = estimate.low
             figures[f"{name}, 95 % interval, high"] = estimate.high
     return figures
+
+
+def second_opinion(
+    corpus: Corpus,
+    engine: Engine,
+    histories: Histories,
+    config: PipelineConfig,
+    found: Reconstruction,
+    *,
+    progress: StageProgress | None = None,
+) -> Agreement | None:
+    """Let a second reconstructor score the same candidates, and measure the choice by it (L8).
+
+    Its scores are stored, so that a call that was cut off goes on; the decisions stay.
+
+    Args:
+        corpus: Where scores go.
+        engine: The second reconstructor, best of another model family.
+        histories: Finds what is shown.
+        config: Settings of every stage.
+        found: Interactions with candidates and decisions of the first reconstructor.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        How far both agree; None if nothing could be compared.
+    """
+    stage = content_key("second", found.stage, engine.identity)
+    chosen = [one for one in found.interactions if one.key in found.scored]
+    keys = [one.key for one in chosen]
+    have = corpus.ledger.scored(stage, keys)
+    todo = [one for one in chosen if one.key not in have]
+    for rows in chunks(todo, "second reconstructor", len(chosen), progress):
+        items = [
+            ScoringItem(
+                one,
+                histories.of(one.user_id, one.question, before=one.position),
+                tuple(scored.candidate for scored in found.scored[one.key]),
+            )
+            for one in rows
+        ]
+        batch = score_candidates(engine, items, config.scoring, config.guards, config.history)
+        scored: list[ScoredCandidate] = [one for many in batch for one in many]
+        corpus.ledger.put_scored(stage, scored)
+    return agreement(
+        found.interactions,
+        found.scored,
+        corpus.ledger.scored(stage, keys),
+        found.selections,
+        seed=config.synthesis.seed,
+    )
 
 
 def _usable(written: tuple[Candidate, ...] | None) -> Candidate | None:

@@ -28,7 +28,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Recon", "Reconstruction", "StageProgress", "staged"]
+__all__ = ["Recon", "Reconstruction", "StageProgress", "chunks", "staged"]
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (stage, items done, items in all)."""
@@ -161,7 +161,7 @@ class Recon:
         ledger = self._corpus.ledger
         have = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
         todo = [i for i in interactions if i.key not in have]
-        for chunk in _chunks(todo, "synthesise", len(interactions), progress):
+        for chunk in chunks(todo, "synthesise", len(interactions), progress):
             items = [SynthesisItem(i, self._history(i)) for i in chunk]
             batch = synthesise(
                 self._engine,
@@ -181,7 +181,7 @@ class Recon:
         have = ledger.selections(self.scoring_key, [i.key for i in interactions])
         drawn = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
         todo = [i for i in interactions if i.key not in have and i.key in drawn]
-        for chunk in _chunks(todo, "score", len(interactions), progress):
+        for chunk in chunks(todo, "score", len(interactions), progress):
             items = [ScoringItem(i, self._history(i), tuple(drawn[i.key])) for i in chunk]
             batch: Batch[tuple[ScoredCandidate, ...]] = score_candidates(
                 self._engine,
@@ -204,9 +204,10 @@ class Recon:
         )
 
 
-def _chunks(
+def chunks(
     todo: Sequence[T], stage: str, total: int, progress: StageProgress | None
 ) -> Iterator[Sequence[T]]:
+    """Yield what is left of `total` items, and tell how many are done as each chunk ends."""
     done = total - len(todo)
     if progress:
         progress(stage, done, total)
