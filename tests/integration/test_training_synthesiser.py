@@ -179,6 +179,34 @@ def test_the_first_loss_of_dpo_is_that_of_the_formula(tiny_model, tmp_path):
     assert adapter.losses[0] == pytest.approx(0.6931, abs=1e-3)
 
 
+def test_however_many_pairs_a_step_has_one_is_computed_at_a_time(tiny_model, tmp_path):
+    """Memory is bounded by the longest pair, and a step is still that of all its pairs."""
+    import torch
+
+    shapes: set[int] = set()
+
+    def note(module, args):
+        if isinstance(module, torch.nn.Embedding):
+            shapes.add(args[0].shape[0])
+
+    # Ten pairs in steps of four, and too slow to learn: every step's loss is log 2.
+    slow = {"dpo_epochs": 10 / 6, "dpo_batch": 4, "dpo_learning_rate": 1e-12, "evaluations": 1}
+    config = CONFIG.model_copy(update=slow)
+    lesson = PairLesson([TracePair(prompt, GOOD, BAD, "gain") for prompt in PROMPTS])
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        adapter = train_synthesiser(
+            lesson, base_model=str(tiny_model), out_dir=tmp_path, config=config
+        )
+    finally:
+        hook.remove()
+    assert shapes == {2}, "chosen and rejected of one pair"
+    record = adapter.manifest.synthesiser
+    assert len(adapter.losses) == len(record.figures) == adapter.manifest.planned_steps == 3
+    assert adapter.losses == pytest.approx([0.6931] * 3, abs=1e-3)
+    assert [figures["loss"] for figures in record.figures] == list(adapter.losses)
+
+
 @pytest.mark.parametrize("spoil", ["cut", "flat"])
 def test_what_teaches_nothing_changes_nothing(tiny_model, tmp_path, spoil):
     """A draw that was cut and a group without spread leave the weights as they were."""

@@ -8,6 +8,7 @@ adapter switched off; the tokens are the engine's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,12 @@ def _trainer_class() -> Any:
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().training_step(*args, **kwargs)
+            if not self.accelerator.sync_gradients:
+                return loss
             names = {"rewards/margins": "margin", "rewards/accuracies": "accuracy"}
             found = {short: self._metrics["train"][long] for long, short in names.items()}
-            figures = {name: float(values[-1]) for name, values in found.items() if values}
-            self.run.history.figures.append({**figures, "loss": float(loss)})
+            figures = {name: fmean(map(float, values)) for name, values in found.items() if values}
+            self.run.history.figures.append({**figures, "loss": self.run.history.losses[-1]})
             self._metrics["train"].clear()  # kept in the run's own history
             self.run.after_figures()
             return loss
@@ -79,8 +82,9 @@ def _arguments(config: SynthesiserConfig, run: Run, device: Any) -> Any:
     from trl.trainer.dpo_config import DPOConfig
 
     return DPOConfig(
-        per_device_train_batch_size=config.dpo_batch,
-        gradient_accumulation_steps=1,
+        # One pair at a time: what is kept for the gradients of eight long prompts is gigabytes.
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=config.dpo_batch,
         beta=config.dpo_beta,
         max_length=None,
         gradient_checkpointing=False,

@@ -220,10 +220,14 @@ def guided(base: type[Any]) -> type[Any]:
 
     class Guided(base):
         run: Run
+        step_loss: float = 0.0
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().training_step(*args, **kwargs)
-            self.run.after_loss(self.state.global_step + 1, float(loss))
+            self.step_loss += float(loss)  # a share of the step's, where it has several parts
+            if self.accelerator.sync_gradients:
+                total, self.step_loss = self.step_loss, 0.0
+                self.run.after_loss(self.state.global_step + 1, total)
             return loss
 
         def floating_point_ops(self, *_: Any) -> int:
