@@ -85,3 +85,16 @@ def test_two_processes_cannot_train_the_same(tmp_path: Path):
         run_folder(tmp_path, "a" * 64),
     ):
         pass
+
+
+def test_a_training_that_is_one_of_several_processes_is_refused_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under `accelerate launch` each process would wait for the others on one store's locks."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with (
+        pytest.raises(TrainingError, match=r"one process, and this is one of 2"),
+        run_folder(tmp_path, "f" * 20),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())

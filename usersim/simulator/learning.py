@@ -20,7 +20,7 @@ from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.sources import TraceSource, check_source
 from usersim.simulator.synthesiser import SynthesiserTrainer, check_recipe
 from usersim.simulator.train import Trainer
-from usersim.training import Hooks, StepNote, TrainedAdapter
+from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction
 
 __all__ = ["Learned", "Learner", "Page"]
@@ -132,6 +132,7 @@ class Learner:
         note: StepNote | None = None,
     ) -> Learned:
         """Train the synthesiser, let it write, and train the user model on what was selected."""
+        check_one_process()
         check_recipe(recipe)
         check_source(traces)
         start = time.monotonic()
@@ -163,6 +164,7 @@ class Learner:
         **page: Unpack[Page],
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing."""
+        check_one_process()
         study = Study(
             corpus=self.corpus,
             engine=self.engine,

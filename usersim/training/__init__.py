@@ -10,6 +10,7 @@ from usersim.training.artifact import (
     set_reasoning_weight,
 )
 from usersim.training.board import Board
+from usersim.training.checkpoints import check_one_process
 from usersim.training.lessons import PairLesson, RewardLesson, TraceLesson
 from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
 from usersim.training.rollouts import Probe
@@ -30,6 +31,7 @@ __all__ = [
     "TraceEvaluation",
     "TraceLesson",
     "TrainedAdapter",
+    "check_one_process",
     "fit_reasoning_weight",
     "load_artifact",
     "set_reasoning_weight",

@@ -9,6 +9,7 @@ Knows folders and files; knows nothing of models.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from filelock import FileLock, Timeout
 from usersim.errors import TrainingError
 from usersim.training.schedule import Evaluation, Measured, TraceEvaluation
 
-__all__ = ["Checkpoints", "History", "file_digest", "run_folder"]
+__all__ = ["Checkpoints", "History", "check_one_process", "file_digest", "run_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +141,21 @@ class Checkpoints:
         shutil.rmtree(self.folder)
 
 
+def check_one_process() -> None:
+    """Refuse to be one of several processes that train together: plan and store are not shared.
+
+    Raises:
+        TrainingError: If `accelerate launch` or torchrun started more than one.
+    """
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world != "1":
+        raise TrainingError(
+            f"training runs in one process, and this is one of {world} (WORLD_SIZE)",
+            hint="start it without accelerate launch or torchrun; other GPUs serve the model"
+            " (usersim serve-engine), or train other people, one process each",
+        )
+
+
 @contextmanager
 def run_folder(
     out_dir: Path, fingerprint: str, users: Collection[str] = ()
@@ -159,8 +175,9 @@ def run_folder(
         The run's checkpoints.
 
     Raises:
-        TrainingError: If another process is training the same.
+        TrainingError: If another process is training the same, or this is one of several.
     """
+    check_one_process()
     folder = out_dir / "checkpoints" / fingerprint[:16]
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.with_suffix(".lock"))

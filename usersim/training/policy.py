@@ -27,6 +27,7 @@ from usersim.training.run import (
     drop_reference_copy,
     follow,
     guided,
+    on_one_device,
     optimisers,
     quiet_arguments,
     trl_warnings,
@@ -264,7 +265,7 @@ def train_policy(peft_model: Any, run: Run, policy: Policy) -> None:
         trainer = _trainer_class()(
             model=peft_model,
             reward_funcs=reconstruction,
-            args=_arguments(policy, run, peft_model.device),
+            args=on_one_device(_arguments(policy, run, peft_model.device)),
             train_dataset=Dataset.from_dict({"prompt": keys}),
             processing_class=policy.tokenizer,
             rollout_func=_Drawing(policy, run),

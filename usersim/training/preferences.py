@@ -21,6 +21,7 @@ from usersim.training.run import (
     drop_reference_copy,
     follow,
     guided,
+    on_one_device,
     optimisers,
     quiet_arguments,
     trl_warnings,
@@ -127,7 +128,7 @@ def train_preferences(
     with trl_warnings():
         trainer = _trainer_class()(
             model=peft_model,
-            args=_arguments(config, run, peft_model.device),
+            args=on_one_device(_arguments(config, run, peft_model.device)),
             train_dataset=Dataset.from_dict(rows),
             processing_class=tokenizer,
             optimizers=optimisers(peft_model, run, config.dpo_learning_rate),

@@ -44,6 +44,7 @@ __all__ = [
     "go_on",
     "guided",
     "keep_result",
+    "on_one_device",
     "optimisers",
     "quiet_arguments",
     "trl_warnings",
@@ -304,6 +305,15 @@ def quiet_arguments(run: Run, device: Any) -> dict[str, Any]:
         "dataloader_pin_memory": device.type == "cuda",
         "use_cpu": device.type == "cpu",
     }
+
+
+def on_one_device(arguments: Any) -> Any:
+    """Return a trainer's arguments, held to one device.
+
+    A step is one packed row, one pair at a time or one group: none can be split over devices.
+    """
+    arguments._n_gpu = min(1, arguments.n_gpu)  # noqa: SLF001 - there is no public way
+    return arguments
 
 
 def drop_reference_copy(peft_model: Any) -> None:

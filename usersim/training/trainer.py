@@ -12,7 +12,14 @@ from typing import Any
 from usersim.training.batches import MicroBatch, Step, make_batch
 from usersim.training.dataset import EncodedExample
 from usersim.training.lora import batch_loss
-from usersim.training.run import Run, follow, guided, optimisers, quiet_arguments
+from usersim.training.run import (
+    Run,
+    follow,
+    guided,
+    on_one_device,
+    optimisers,
+    quiet_arguments,
+)
 
 __all__ = ["train"]
 
@@ -50,15 +57,12 @@ def _trainer_class(reasoning_weight: float) -> Any:
 def _arguments(run: Run, device: Any) -> Any:
     from transformers import TrainingArguments
 
-    arguments = TrainingArguments(
+    return TrainingArguments(
         per_device_train_batch_size=1,
         train_sampling_strategy="sequential",
         label_names=["labels"],
         **quiet_arguments(run, device),
     )
-    # One packed row cannot be split over GPUs inside one process; one process per GPU can.
-    arguments._n_gpu = min(1, arguments.n_gpu)  # noqa: SLF001 - there is no public way
-    return arguments
 
 
 def train(
@@ -89,7 +93,7 @@ def train(
     if run.stop is None:
         trainer = _trainer_class(reasoning_weight)(
             model=peft_model,
-            args=_arguments(run, peft_model.device),
+            args=on_one_device(_arguments(run, peft_model.device)),
             train_dataset=_Steps(examples, plan),
             data_collator=_collate,
             optimizers=optimisers(peft_model, run, learning_rate),
