@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.fixtures.recon_engine import OverlapEngine, pair
 from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
 from usersim.engines import Draw
-from usersim.recon.arms import first_backward, longest, random_eligible, random_of
+from usersim.recon.arms import best_eligible, first_backward, longest, random_eligible, random_of
 from usersim.recon.fidelity import brier, crps, ranked_probability_score
 from usersim.recon.fidelity.base import Case, measure
 from usersim.recon.fidelity.choose import scorer_for
@@ -209,6 +209,7 @@ def test_the_other_arms_keep_a_readable_candidate_of_theirs_or_none(
         random_eligible(scored, GUARDS, seed),
         first_backward(scored),
         longest(scored),
+        best_eligible(scored, GUARDS),
     ]
     for chosen in arms:
         assert set(chosen.verdicts) == set(by_key)
@@ -216,6 +217,8 @@ def test_the_other_arms_keep_a_readable_candidate_of_theirs_or_none(
     eligible, backward = arms[1], arms[2]
     assert eligible.kept is None or not verdict(by_key[eligible.kept], GUARDS)
     assert backward.kept is None or by_key[backward.kept].candidate.direction == "backward"
+    recon, best = select(scored, GUARDS).kept, arms[-1].kept
+    assert best == recon if recon else (best is None) == (eligible.kept is None)
 
 
 @given(st.text(max_size=80), st.sampled_from(["end", "stop", "length"]))

@@ -7,7 +7,14 @@ import pytest
 from tests.fixtures.recon_engine import pair
 from usersim.config import GuardConfig
 from usersim.errors import ScoringError
-from usersim.recon.arms import first_backward, longest, oracle, random_eligible, random_of
+from usersim.recon.arms import (
+    best_eligible,
+    first_backward,
+    longest,
+    oracle,
+    random_eligible,
+    random_of,
+)
 from usersim.recon.leakage import copying, refusals
 from usersim.recon.selection import explain, select
 from usersim.types import Candidate, Direction, Leakage, ScoredCandidate, TraceScores
@@ -120,6 +127,17 @@ def test_the_random_arms_are_reproducible_and_differ_in_their_pool() -> None:
     assert of == {one.candidate.key for one in scored}
     assert eligible == {one.candidate.key for one in scored[::2]}
     assert random_of(scored, 3) == random_of(scored, 3)
+
+
+def test_the_best_eligible_arm_has_a_trace_where_recon_has_none() -> None:
+    """Recon's own choice where there is one; otherwise the least bad of those that passed."""
+    gaining = [_one(0, -0.1), _one(1, 0.4), _one(2, 0.9, leakage=LEAK)]
+    losing = [_one(0, -0.1), _one(1, -0.4), _one(2, 0.9, leakage=LEAK)]
+    refused = [_one(0, 0.9, leakage=LEAK)]
+    assert best_eligible(gaining, GUARDS).kept == select(gaining, GUARDS).kept
+    assert select(losing, GUARDS).kept is None
+    assert best_eligible(losing, GUARDS).kept == losing[0].candidate.key
+    assert best_eligible(refused, GUARDS).kept is None
 
 
 def test_the_backward_and_the_longest_arm_keep_by_their_rule() -> None:

@@ -1,6 +1,7 @@
 """Recon: candidate traces, their reconstruction scores, the guards, and the selection."""
 
 from usersim.recon.arms import (
+    best_eligible,
     first_backward,
     first_forward,
     longest,
@@ -18,6 +19,7 @@ from usersim.recon.synthesis import SynthesisItem, decoys, synthesise, trace_pro
 __all__ = [
     "ScoringItem",
     "SynthesisItem",
+    "best_eligible",
     "best_in",
     "decoys",
     "explain",

@@ -1,7 +1,7 @@
 """Other sources of traces, against which Recon's selection is measured (method, section 6).
 
 Each returns a `Selection` from the same scored candidates, so that an arm differs from Recon in
-its rule alone. None of them looks at a gain.
+its rule alone. Only `best_eligible` looks at gains.
 """
 
 from __future__ import annotations
@@ -10,10 +10,18 @@ from collections.abc import Sequence
 from random import Random
 
 from usersim.config import GuardConfig
-from usersim.recon.selection import interaction_key, verdict
+from usersim.recon.selection import interaction_key, select, verdict
 from usersim.types import Candidate, Direction, Interaction, ScoredCandidate, Selection, content_key
 
-__all__ = ["first_backward", "first_forward", "longest", "oracle", "random_eligible", "random_of"]
+__all__ = [
+    "best_eligible",
+    "first_backward",
+    "first_forward",
+    "longest",
+    "oracle",
+    "random_eligible",
+    "random_of",
+]
 
 _ORACLE = "oracle"
 
@@ -38,6 +46,23 @@ def random_eligible(scored: Sequence[ScoredCandidate], guards: GuardConfig, seed
     """
     pool = [one for one in scored if not verdict(one, guards)]
     return _random(scored, pool, seed, "a random one of those that passed the guards")
+
+
+def best_eligible(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
+    """Keep Recon's choice, or the best of the eligible where it keeps the empty trace (arm B4b).
+
+    Against a random eligible trace it tells what the choice brings, as many pairs having a
+    trace; against Recon-Select, what it brings to train pairs without a gain without reasoning.
+
+    Args:
+        scored: The candidates of one interaction.
+        guards: Thresholds and weights.
+    """
+    recon = select(scored, guards)
+    utilities = recon.utilities
+    chosen = recon.kept or max(utilities, key=lambda key: utilities[key], default=None)
+    kept = next((one for one in scored if one.candidate.key == chosen), None)
+    return _selection(scored, kept, len(utilities), "the best of those that passed the guards")
 
 
 def first_backward(scored: Sequence[ScoredCandidate]) -> Selection:

@@ -12,6 +12,7 @@ from typing import Literal
 from usersim.config import GuardConfig
 from usersim.errors import ConfigError
 from usersim.recon.arms import (
+    best_eligible,
     first_backward,
     first_forward,
     longest,
@@ -26,6 +27,7 @@ __all__ = ["SOURCES", "TraceSource", "check_source", "reasonings"]
 
 TraceSource = Literal[
     "recon_select",
+    "best_eligible",
     "random_eligible",
     "random",
     "backward",
@@ -38,6 +40,7 @@ TraceSource = Literal[
 SOURCES: Mapping[TraceSource, str] = MappingProxyType(
     {
         "recon_select": "the best reconstructed trace that passed the guards (Recon-Select)",
+        "best_eligible": "the best of those that passed the guards, gain or not (B4b)",
         "random_eligible": "a random one of those that passed the guards (B4e)",
         "random": "a random one of the same candidates (B4)",
         "backward": "one trace written with the action in view (Backward Synthesis, B3)",
@@ -68,7 +71,7 @@ def reasonings(
     Args:
         source: Which choice to make over the candidates.
         found: Interactions with scored candidates.
-        guards: The gates, for `random_eligible`.
+        guards: The gates, for `random_eligible` and `best_eligible`.
         seed: Of the random choices; combined with the interaction's key.
 
     Returns:
@@ -81,6 +84,7 @@ def reasonings(
     if source == "recon_select":
         return {i.key: found.reasoning(i.key) for i in found.interactions}
     choices: dict[str, Callable[[Sequence[ScoredCandidate]], Selection]] = {
+        "best_eligible": lambda scored: best_eligible(scored, guards),
         "random_eligible": lambda scored: random_eligible(scored, guards, seed),
         "random": lambda scored: random_of(scored, seed),
         "backward": first_backward,
