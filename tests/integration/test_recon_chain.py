@@ -141,3 +141,20 @@ def test_the_real_model_writes_readable_traces(model: Engine) -> None:
     figures = leakage_figures(one for found in scored for one in found)
     assert figures["traces"] == 8
     assert 0 <= figures["refused"] <= 1
+
+
+@pytest.mark.model
+def test_a_trace_that_tells_the_option_is_heard_by_the_real_model(embedded_model: Path) -> None:
+    """Raw fidelity rises for every option that a trace announces, on a choice and on a scale."""
+    from usersim.engines.transformers import TransformersEngine
+
+    drinks = Choice(("Coffee", "Tea", "Milk", "Water"))
+    items = [
+        ScoringItem(row, (), (oracle(row)[0],))
+        for space, context in ((drinks, "What would you like?"), (AGREE, "I keep lists."))
+        for row in (pair(o, space, context=context, key=f"k{o}") for o in space.options)
+    ]
+    with TransformersEngine(embedded_model) as engine:
+        scored = score_candidates(engine, items, ScoringConfig(option_orders=2), GUARDS, VIEW)
+    gains = {row.interaction.action_text: one.scores.gain for row, (one,) in zip(items, scored, strict=True)}
+    assert all(gain > 0 for gain in gains.values()), gains

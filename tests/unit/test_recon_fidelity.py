@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.recon_engine import LIKELY, UNLIKELY, OverlapEngine, pair
 from usersim.config import HistoryConfig, ScoringConfig
 from usersim.engines import Draw, Score
-from usersim.engines.options import OptionQuery, option_probabilities
+from usersim.engines.options import OptionQuery, option_probabilities, option_requests
 from usersim.errors import CapabilityError, MissingDependencyError, ScoringError
 from usersim.recon.fidelity import (
     Case,
@@ -233,8 +233,8 @@ def test_a_missing_metric_names_its_extra(
     ("space", "name"),
     [
         (FreeText(), "loglik_gain@1"),
-        (DRINKS, "choice@1"),
-        (Scale(("a", "b")), "scale@1"),
+        (DRINKS, "choice@2"),
+        (Scale(("a", "b")), "scale@2"),
         (Number(), "number@1"),
         (MultiChoice(("a", "b")), "loglik_gain@1"),
     ],
@@ -296,6 +296,25 @@ def test_option_probabilities_are_asked_in_one_call_and_sum_to_one() -> None:
     assert sum(first) == pytest.approx(1)
     assert second == pytest.approx((0, 0, 1))
     assert len(engine.scored) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        (("tea", "coffee"), False),
+        (("Very Accurate", "Very Inaccurate"), False),
+        (("1", "2", "10"), True),
+        (("Agree", "Agree strongly"), True),
+    ],
+)
+def test_the_end_is_scored_only_where_one_option_begins_another(
+    options: tuple[str, ...], end: bool
+) -> None:
+    """How much a model minds to stop after an option says nothing about the person."""
+    query = OptionQuery(prompt=(("user", "Well?"),), prefix=NO_REASONING, options=options)
+    requests = option_requests(query)
+    assert [request.continuation for request in requests] == list(options)
+    assert {request.end for request in requests} == {end}
 
 
 def test_option_probabilities_need_log_probabilities() -> None:

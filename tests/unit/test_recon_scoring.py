@@ -168,7 +168,7 @@ def test_a_mixed_chunk_takes_the_scorer_of_each_kind() -> None:
     ]
     batch = score_candidates(OverlapEngine(), items, ScoringConfig(), GUARDS, VIEW)
     names = [found[0].scores.scorer for found in batch]
-    assert names == ["choice@1", "loglik_gain@1", "loglik_gain@1"]
+    assert names == ["choice@2", "loglik_gain@1", "loglik_gain@1"]
 
 
 def test_a_scorer_that_does_not_fit_is_that_items_failure() -> None:

@@ -20,7 +20,11 @@ from usersim.engines.base import (
 )
 from usersim.transcript import action_text
 
-__all__ = ["OptionQuery", "normalised", "option_probabilities", "option_requests"]
+__all__ = ["OPTION_RULE", "OptionQuery", "normalised", "option_probabilities", "option_requests"]
+
+
+OPTION_RULE = 2
+"""Changes when the same model would give the same options other probabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +46,24 @@ class OptionQuery:
 
 
 def option_requests(query: OptionQuery) -> list[ScoreRequest]:
-    """Return one request per option: the whole option string and the end of the turn."""
+    """Return one request per option: the whole option string.
+
+    The end of the turn is scored only where one option begins another, as 1 begins 10. A model
+    that was not trained on this form wants to go on after an option: it gave the end between
+    -5 and -15 nats, and the options differed by it more than by anything that had been reasoned
+    (docs/adr/0022-options-without-their-end.md).
+    """
+    texts = [action_text(option) for option in query.options]
+    end = any(a != b and b.startswith(a) for a in texts for b in texts)
     return [
         ScoreRequest(
             prompt=query.prompt,
             prefix=query.prefix,
-            continuation=action_text(option),
+            continuation=text,
+            end=end,
             adapter=query.adapter,
         )
-        for option in query.options
+        for text in texts
     ]
 
 

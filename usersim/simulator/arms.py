@@ -13,6 +13,7 @@ from typing import Literal
 from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.batching import each
+from usersim.engines.options import OPTION_RULE
 from usersim.evaluation import Arm
 from usersim.prompts import templates_key
 from usersim.simulation import Likelihoods, RespondItem, likelihoods, prediction
@@ -108,6 +109,7 @@ class ModelArms:
         return content_key(
             self.engine.identity,
             templates_key(),
+            OPTION_RULE,
             self.config.history.key,
             self.config.simulation.key,
             self.shown,

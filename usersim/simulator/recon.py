@@ -35,7 +35,7 @@ StageProgress = Callable[[str, int, int], None]
 
 CHUNK = 16
 """Interactions between two commits: what a kill can lose."""
-STEPS = 1
+STEPS = 2
 """Changes when a stage would no longer give the same result for the same settings."""
 
 T = TypeVar("T")

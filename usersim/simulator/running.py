@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from usersim.corpus import Corpus, RefusedRows, Requests, Response, RunRecord
 from usersim.engines import Engine, Progress
+from usersim.engines.options import OPTION_RULE
 from usersim.errors import (
     ConfigError,
     CorpusError,
@@ -188,6 +189,7 @@ class Runner:
         return {
             **fields,
             "prompts": templates_key(),
+            "options": OPTION_RULE,
             "engine": self.engine.identity,
             "adapter": asker.adapter.name if asker.adapter else None,
             "adapter digest": asker.adapter.digest if asker.adapter else None,

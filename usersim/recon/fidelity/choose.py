@@ -46,7 +46,7 @@ def scorer_for(
     Example:
         >>> from usersim.types import Scale
         >>> scorer_for(Scale(("no", "yes")), ScoringConfig()).name
-        'scale@1'
+        'scale@2'
     """
     name = _AUTO[space.kind] if config.scorer == "auto" else config.scorer
     if name == "judge_listwise":

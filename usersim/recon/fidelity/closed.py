@@ -72,7 +72,7 @@ class ChoiceScore:
 
     orders: int
     floor: float
-    name: str = "choice@1"
+    name: str = "choice@2"
     unit: str = "nats"
 
     def check(self, engine: Engine) -> None:
@@ -146,7 +146,7 @@ class ScaleScore:
     """
 
     orders: int
-    name: str = "scale@1"
+    name: str = "scale@2"
     unit: str = "ranked probability score"
 
     def check(self, engine: Engine) -> None:
