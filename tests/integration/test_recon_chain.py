@@ -156,5 +156,8 @@ def test_a_trace_that_tells_the_option_is_heard_by_the_real_model(embedded_model
     ]
     with TransformersEngine(embedded_model) as engine:
         scored = score_candidates(engine, items, ScoringConfig(option_orders=2), GUARDS, VIEW)
-    gains = {row.interaction.action_text: one.scores.gain for row, (one,) in zip(items, scored, strict=True)}
+    gains = {
+        row.interaction.action_text: one.scores.gain
+        for row, (one,) in zip(items, scored, strict=True)
+    }
     assert all(gain > 0 for gain in gains.values()), gains
