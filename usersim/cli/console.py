@@ -80,9 +80,9 @@ def stages() -> Generator[Callable[[str, int, int], None]]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, completed=done)
-            else:
-                bars.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = bars.add_task(stage, total=total)
+            # Also for a stage that begins as done: only an update ends its clock.
+            bars.update(tasks[stage], completed=done, total=total)
             if not notes.is_terminal and done == total:
                 notes.print(Text(f"{stage}: {done} of {total}"))
 

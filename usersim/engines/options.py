@@ -50,7 +50,7 @@ def option_requests(query: OptionQuery) -> list[ScoreRequest]:
 
     The end of the turn is scored only where one option begins another, as 1 begins 10. A model
     that was not trained on this form wants to go on after an option: it gave the end between
-    -5 and -15 nats, and the options differed by it more than by anything that had been reasoned
+    -7 and -15 nats, and options differed by it more than by anything that had been reasoned
     (docs/adr/0022-options-without-their-end.md).
     """
     texts = [action_text(option) for option in query.options]
