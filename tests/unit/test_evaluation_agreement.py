@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from usersim.evaluation import Agreement, agreement
+from usersim.evaluation import Agreement, LeakageTable, agreement
 from usersim.types import (
     Candidate,
     Choice,
@@ -140,3 +140,32 @@ def test_the_figures_are_named_for_the_report() -> None:
     assert len(figures) == 15
     assert figures["L8 chosen over eligible, by the second reconstructor, n = 2"] == 0.5
     assert "rank correlation 0.000" in str(found)
+
+
+QUOTED = "B12 raw gain of a trace that quotes the action"
+
+
+@pytest.mark.parametrize(("low", "warned"), [(-0.1, True), (0.0, True), (0.2, False)])
+def test_a_reconstructor_that_hears_no_quotation_is_warned_of(low: float, warned: bool) -> None:
+    """The evaluation's own check speaks in words, with its figure, and only where it fails."""
+    figures = {
+        f"{QUOTED}, n = 8": 0.3,
+        f"{QUOTED}, 95 % interval, low": low,
+        f"{QUOTED}, 95 % interval, high": 0.5,
+    }
+    table = LeakageTable.of([], diagnostics=figures)
+    assert [f"{QUOTED}: 0.300 [{low:.3f}, 0.500]" in one for one in table.warnings] == [
+        True
+    ] * warned
+    assert table.to_dict()["warnings"] == list(table.warnings)
+
+
+def test_a_choice_that_means_nothing_to_another_model_is_warned_of() -> None:
+    """The figures of a choice by noise bring the warning, those of one that both see do not."""
+    rng = np.random.default_rng(2)
+    gains, other = rng.normal(size=(2, 200, 4))
+    for second, warned in ((other, True), (gains, False)):
+        found = compared(gains.tolist(), second.tolist())
+        assert found is not None
+        table = LeakageTable.of([], diagnostics=found.to_figures())
+        assert len(table.warnings) == warned

@@ -351,6 +351,8 @@ def print_measurement(measured: Measurement) -> None:
     console.print(measured.evaluation)
     for line in verdicts(measured.evaluation):
         console.print(Text(line))
+    for warning in measured.leakage.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
     if measured.agreement is not None:
         console.print(Text(str(measured.agreement)))
     if measured.faithfulness is not None:

@@ -16,6 +16,8 @@ from usersim.types import Direction, ScoredCandidate, Selection
 __all__ = ["LeakagePoint", "LeakageRow", "LeakageTable"]
 
 _GUARD = re.compile(r"\bL(\d)")
+_QUOTED = "B12 raw gain of a trace that quotes the action"
+_CHOICE = "L8 chosen over eligible, by the second reconstructor"
 _SOURCES: tuple[Direction, ...] = ("forward", "backward", "decoy")
 
 
@@ -117,6 +119,36 @@ class LeakageTable:
             diagnostics=dict(diagnostics or {}),
         )
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the diagnostics say against the scores, in words; empty if nothing does.
+
+        Example:
+            >>> figures = {"B12 raw gain of a trace that quotes the action, n = 8": -0.1,
+            ...     "B12 raw gain of a trace that quotes the action, 95 % interval, low": -0.3}
+            >>> table = LeakageTable.of([], diagnostics=figures)
+            >>> table.warnings[0][:59]
+            'the reconstructor does not hear a trace that quotes the act'
+        """
+        said = {
+            _QUOTED: "the reconstructor does not hear a trace that quotes the action, so its scores"
+            " mean nothing; take another one",
+            _CHOICE: "to the second reconstructor the choice among the eligible traces makes no"
+            " difference that can be told from 0",
+        }
+        return tuple(
+            f"{text} ({name}: {self._diagnostic(name)})"
+            for name, text in said.items()
+            if self.diagnostics.get(f"{name}, 95 % interval, low", 1.0) <= 0
+        )
+
+    def _diagnostic(self, name: str) -> str:
+        """Return a diagnostic with its interval, as tables print it."""
+        ends = [f"{name}, 95 % interval, {end}" for end in ("low", "high")]
+        value = next(v for k, v in self.diagnostics.items() if k.startswith(f"{name}, n = "))
+        told = ", ".join(f"{self.diagnostics[end]:.3f}" for end in ends if end in self.diagnostics)
+        return f"{value:.3f} [{told}]"
+
     def to_dict(self) -> dict[str, object]:
         """Return the figures as plain values, without the single traces."""
         return {
@@ -125,6 +157,7 @@ class LeakageTable:
             "empty_share": self.empty_share,
             "sources": [asdict(row) for row in self.rows],
             "diagnostics": dict(self.diagnostics),
+            "warnings": list(self.warnings),
         }
 
 
