@@ -52,9 +52,8 @@ def main() -> None:
             axes.text(end, place + 0.2, f"{value:+.1f}", color=colour, ha="center")
     axes.axvline(0, color="#999", lw=1, zorder=0)
     axes.set_yticks(range(len(shown)), [f"{run}: {arm}" for run, arm, *_ in reversed(shown)])
-    axes.set_xlabel(
-        "difference to Recon's arm, nats (a token, for free text); right: better than it"
-    )
+    axes.set_xlabel("nats (a token, for free text); right: better than Recon's arm")
+    axes.set_ylim(-1, len(shown))
     axes.set_xlim(-NEAR - 0.05, NEAR + 0.05)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(HERE / "forest.svg", metadata={"Date": None})
