@@ -1,7 +1,7 @@
 """Arithmetic: the same requests scored and drawn in float32 and in bfloat16, on this processor.
 
-A CPU with matrix units for bfloat16 is much faster in it, another one may be slower; this says
-which one you have, and what the rounding does to a log-probability.
+A CPU with matrix units for bfloat16 is faster in it, another one may be slower; this says which
+one you have, and what the rounding does to a log-probability.
 
     python benchmarks/bench_dtype.py [MODEL]
 """

@@ -327,6 +327,14 @@ def test_an_unknown_arm_is_refused_before_any_work(source, capsys, monkeypatch, 
     assert not (tmp_path / "out").exists()
 
 
+def test_an_arithmetic_for_a_server_is_refused(store, capsys, monkeypatch) -> None:
+    """A server computes as it was started: `--dtype` beside its address is not dropped."""
+    where = ("--base-url", "http://127.0.0.1:9/v1", "--dtype", "bfloat16")
+    status, printed = refused(capsys, monkeypatch, "respond", "Tea?", "-c", store, *where)
+    assert status == 1
+    assert "dtype 'bfloat16' would not reach engine 'remote'" in printed
+
+
 def test_the_version_is_printed() -> None:
     """`--version` prints the version alone."""
     assert run("--version").strip() == usersim.__version__

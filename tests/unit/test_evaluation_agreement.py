@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from usersim.evaluation import Agreement, LeakageTable, agreement
+from usersim.evaluation.leakage import QUOTED, diagnostic
 from usersim.types import (
     Candidate,
     Choice,
@@ -142,21 +143,13 @@ def test_the_figures_are_named_for_the_report() -> None:
     assert "rank correlation 0.000" in str(found)
 
 
-QUOTED = "B12 raw gain of a trace that quotes the action"
-
-
 @pytest.mark.parametrize(("low", "warned"), [(-0.1, True), (0.0, True), (0.2, False)])
 def test_a_reconstructor_that_hears_no_quotation_is_warned_of(low: float, warned: bool) -> None:
     """The evaluation's own check speaks in words, with its figure, and only where it fails."""
-    figures = {
-        f"{QUOTED}, n = 8": 0.3,
-        f"{QUOTED}, 95 % interval, low": low,
-        f"{QUOTED}, 95 % interval, high": 0.5,
-    }
+    figures = diagnostic(QUOTED, value=0.3, low=low, high=0.5, n=8)
     table = LeakageTable.of([], diagnostics=figures)
-    assert [f"{QUOTED}: 0.300 [{low:.3f}, 0.500]" in one for one in table.warnings] == [
-        True
-    ] * warned
+    assert len(table.warnings) == warned
+    assert all(f"{QUOTED}: 0.300 [{low:.3f}, 0.500]" in one for one in table.warnings)
     assert table.to_dict()["warnings"] == list(table.warnings)
 
 

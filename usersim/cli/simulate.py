@@ -108,14 +108,8 @@ def _remote(model: str, engine: EngineName, base_url: str | None, dtype: Dtype) 
             f"engine {engine!r} and base URL {base_url!r} do not fit each other",
             hint="give --base-url http://HOST:PORT/v1 with --engine remote, or with no engine",
         )
-    if dtype != "auto":
-        raise ConfigError(
-            f"dtype {dtype!r} does not reach the server at {base_url!r}",
-            hint="the server has its own: leave --dtype out",
-        )
-    return load_engine(
-        model, engine="remote", config=RemoteConfig(base_url=base_url, tokenizer=model)
-    )
+    settings = RemoteConfig(base_url=base_url, tokenizer=model)
+    return load_engine(model, engine="remote", config=settings, dtype=dtype)
 
 
 def respond(  # noqa: PLR0913, PLR0917 - options of a command

@@ -21,7 +21,7 @@ class EngineConfig(Config):
 
     dtype: Dtype = "auto"
     """Arithmetic; `auto` is float32 on a CPU and bfloat16 on a GPU. A CPU with matrix units for
-    bfloat16 (Intel's AMX) is two to three times as fast in it, others are not: see
+    bfloat16 (Intel's AMX) is faster in it: see
     `benchmarks/bench_dtype.py`."""
     device: str = "auto"
     """`auto` takes a GPU if there is one."""
@@ -39,7 +39,7 @@ class VllmConfig(Config):
 
     dtype: Dtype = "auto"
     """Arithmetic; `auto` is float32 on a CPU and bfloat16 on a GPU. A CPU with matrix units for
-    bfloat16 (Intel's AMX) is two to three times as fast in it, others are not: see
+    bfloat16 (Intel's AMX) is faster in it: see
     `benchmarks/bench_dtype.py`."""
     process: Literal["auto", "inside", "outside"] = "auto"
     """Whether vLLM runs inside this process or in its own. `auto`: inside on a CPU, where it

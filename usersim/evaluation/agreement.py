@@ -16,6 +16,7 @@ from statistics import fmean
 import numpy as np
 
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, divide, ratio
+from usersim.evaluation.leakage import CHOICE, diagnostic
 from usersim.types import Interaction, ScoredCandidate, Selection
 
 __all__ = ["Agreement", "agreement"]
@@ -62,16 +63,14 @@ class Agreement:
         """Return the figures by name, as the table of leakage diagnostics shows them."""
         named = {
             "L8 chosen over eligible, by the reconstructor that chose": self.first,
-            "L8 chosen over eligible, by the second reconstructor": self.second,
+            CHOICE: self.second,
             "L8 the second reconstructor's own best over eligible": self.most,
             "L8 gain of the chosen traces, by the second reconstructor": self.chosen,
             "L8 rank correlation of the two reconstructors' gains": self.correlation,
         }
         figures: dict[str, float] = {}
         for name, found in named.items():
-            figures[f"{name}, n = {self.n}"] = found.value
-            figures[f"{name}, 95 % interval, low"] = found.low
-            figures[f"{name}, 95 % interval, high"] = found.high
+            figures |= diagnostic(name, value=found.value, low=found.low, high=found.high, n=self.n)
         return figures
 
 

@@ -13,11 +13,20 @@ from statistics import fmean
 
 from usersim.types import Direction, ScoredCandidate, Selection
 
-__all__ = ["LeakagePoint", "LeakageRow", "LeakageTable"]
+__all__ = [
+    "CHOICE",
+    "QUOTED",
+    "LeakagePoint",
+    "LeakageRow",
+    "LeakageTable",
+    "diagnostic",
+]
 
 _GUARD = re.compile(r"\bL(\d)")
-_QUOTED = "B12 raw gain of a trace that quotes the action"
-_CHOICE = "L8 chosen over eligible, by the second reconstructor"
+QUOTED = "B12 raw gain of a trace that quotes the action"
+"""Diagnostic that must be above 0, or the scores mean nothing."""
+CHOICE = "L8 chosen over eligible, by the second reconstructor"
+"""Diagnostic that is 0 where the choice of traces means nothing to another model."""
 _SOURCES: tuple[Direction, ...] = ("forward", "backward", "decoy")
 
 
@@ -131,9 +140,9 @@ class LeakageTable:
             'the reconstructor does not hear a trace that quotes the act'
         """
         said = {
-            _QUOTED: "the reconstructor does not hear a trace that quotes the action, so its scores"
+            QUOTED: "the reconstructor does not hear a trace that quotes the action, so its scores"
             " mean nothing; take another one",
-            _CHOICE: "to the second reconstructor the choice among the eligible traces makes no"
+            CHOICE: "to the second reconstructor the choice among the eligible traces makes no"
             " difference that can be told from 0",
         }
         return tuple(
@@ -159,6 +168,20 @@ class LeakageTable:
             "diagnostics": dict(self.diagnostics),
             "warnings": list(self.warnings),
         }
+
+
+def diagnostic(name: str, *, value: float, low: float, high: float, n: int) -> dict[str, float]:
+    """Return a diagnostic with its 95 % interval, under the names that tables and warnings read.
+
+    Example:
+        >>> list(diagnostic("L7 share", value=0.5, low=0.2, high=0.8, n=4))
+        ['L7 share, n = 4', 'L7 share, 95 % interval, low', 'L7 share, 95 % interval, high']
+    """
+    return {
+        f"{name}, n = {n}": value,
+        f"{name}, 95 % interval, low": low,
+        f"{name}, 95 % interval, high": high,
+    }
 
 
 def _row(source: Direction, found: Sequence[ScoredCandidate], kept: set[str]) -> LeakageRow:

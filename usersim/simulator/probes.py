@@ -6,6 +6,7 @@ from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
 from usersim.engines import Engine
 from usersim.evaluation import Agreement, agreement
+from usersim.evaluation.leakage import QUOTED, diagnostic
 from usersim.recon import ScoringItem, score_candidates
 from usersim.recon.leakage.diagnostics import ProbeItem, diagnose, sample_probes
 from usersim.recon.synthesis import SynthesisItem, decoys
@@ -75,15 +76,15 @@ def diagnostics(
         "L6 gain of decoys": result.decoy,
         "L6 backward minus decoy (headline)": result.decoy_difference,
         "L7 share of conclusions": result.conclusions,
-        "B12 raw gain of a trace that quotes the action": result.oracle,
+        QUOTED: result.oracle,
         "B12 masked gain of that trace": result.oracle_masked,
     }
     figures: dict[str, float] = {}
     for name, estimate in named.items():
         if estimate is not None:
-            figures[f"{name}, n = {estimate.n}"] = estimate.mean
-            figures[f"{name}, 95 % interval, low"] = estimate.low
-            figures[f"{name}, 95 % interval, high"] = estimate.high
+            figures |= diagnostic(
+                name, value=estimate.mean, low=estimate.low, high=estimate.high, n=estimate.n
+            )
     return figures
 
 

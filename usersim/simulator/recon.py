@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
 from usersim.engines import AdapterRef, Engine, Progress
+from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import select
@@ -35,7 +36,7 @@ StageProgress = Callable[[str, int, int], None]
 
 CHUNK = 16
 """Interactions between two commits: what a kill can lose."""
-STEPS = 2
+STEPS = 1
 """Changes when a stage would no longer give the same result for the same settings."""
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ class Recon:
         drawn = (config.synthesis.key, *([synthesiser.digest] if synthesiser else []))
         self.synthesis_key = content_key("synthesis", *shared, *drawn)
         self.scoring_key = content_key(
-            "scoring", self.synthesis_key, config.scoring.key, config.guards.key
+            "scoring", self.synthesis_key, OPTION_RULE, config.scoring.key, config.guards.key
         )
 
     def run(

@@ -11,6 +11,7 @@ from statistics import fmean
 
 from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Engine
+from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
 from usersim.recon import ScoringItem, SynthesisItem, reward, score_candidates, synthesise
 from usersim.recon.selection import verdict
@@ -51,6 +52,7 @@ class Rewards:
         return content_key(
             self.engine.identity,
             templates_key(),
+            OPTION_RULE,
             config.history.key,
             config.scoring.key,
             config.guards.key,
