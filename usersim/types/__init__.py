@@ -25,6 +25,7 @@ from usersim.types.interactions import (
     content_key,
     question_key,
 )
+from usersim.types.panel import Distribution, Panel, PanelQuestion, PanelSpace, cell_value
 from usersim.types.results import Batch, Failure, Prediction, TrainingExample
 from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
@@ -49,6 +50,7 @@ __all__ = [
     "Candidate",
     "Choice",
     "Direction",
+    "Distribution",
     "Failure",
     "FreeText",
     "Interaction",
@@ -56,6 +58,9 @@ __all__ = [
     "Message",
     "MultiChoice",
     "Number",
+    "Panel",
+    "PanelQuestion",
+    "PanelSpace",
     "Prediction",
     "Question",
     "ReasoningTrace",
@@ -75,6 +80,7 @@ __all__ = [
     "TraceScores",
     "TrainingExample",
     "action_space",
+    "cell_value",
     "content_key",
     "is_closed",
     "question_key",

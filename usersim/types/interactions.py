@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Literal, Protocol
 
@@ -51,6 +51,16 @@ class Question:
 
     context: tuple[Message, ...]
     space: ActionSpace = field(default_factory=FreeText)
+
+    @property
+    def key(self) -> str:
+        """Identity of the question, whoever is asked.
+
+        By the texts of its messages, the kind of answer and the options; names and roles do not
+        count.
+        """
+        space = {field.name: getattr(self.space, field.name) for field in fields(self.space)}
+        return content_key([message.content for message in self.context], space)
 
     @classmethod
     def of(cls, context: str | Question | tuple[Message, ...] | list[Message]) -> Question:
