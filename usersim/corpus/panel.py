@@ -81,7 +81,9 @@ class _Table:
         if asked.key not in self.places:
             self.places[asked.key] = len(self.questions)
             text = items[-1]["content"] if items else ""
-            self.questions.append(PanelQuestion(asked.key, cast("PanelSpace", made), text[-_TEXT_CHARS:]))
+            self.questions.append(
+                PanelQuestion(asked.key, cast("PanelSpace", made), text[-_TEXT_CHARS:])
+            )
         return self.places[asked.key]
 
     def done(self) -> Panel:

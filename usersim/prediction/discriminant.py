@@ -5,7 +5,7 @@ Knows categories and counts; knows nothing of questions, options or how settings
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -123,7 +123,7 @@ class Discriminant:
     def _means(self, support: float) -> Floats:
         return (self._sums + support * self._prior) / (self._counts + support)  # (k, f)
 
-    def _solver_at(self, shrinkage: float):
+    def _solver_at(self, shrinkage: float) -> Callable[[Floats], Floats]:
         shrunken = (1 - shrinkage) * self._correlation
         np.fill_diagonal(shrunken, 1.0 + RIDGE)
         return cholesky_solver(shrunken, least_eigenvalue=LEAST_EIGENVALUE)

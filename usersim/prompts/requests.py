@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from usersim import transcript
 from usersim.config import HistoryConfig
 from usersim.prompts.environment import PromptTemplate, load_template
-from usersim.prompts.view import cut_end, view_history, view_question
+from usersim.prompts.view import (
+    cut_end,
+    view_history,
+    view_question,
+    view_turn,
+    without_repeated_options,
+)
+from usersim.transcript import Transcript
 from usersim.types import Interaction, Question
 
 __all__ = [
@@ -39,7 +47,10 @@ def respond_prompt(
 ) -> _ChatPrompt:
     r"""Return the prompt of the user model and of the reconstructor.
 
-    The model goes on with reasoning and action in the format of `usersim.transcript`.
+    The model continues with reasoning and action in the format of `usersim.transcript`. In the
+    form `turns` each past interaction is a turn of its own, written exactly as the model is to
+    write the next one; options are repeated only where they change. In the form `page` the
+    history is one text before the question.
 
     Args:
         user_id: Who is to answer.
@@ -61,14 +72,51 @@ def respond_prompt(
     Example:
         >>> prompt = respond_prompt("ada", Question.of("Tea?"), [], config=HistoryConfig())
         >>> prompt[1]
-        ('user', 'Now:\nTea?')
+        ('user', 'Tea?')
     """
+    if template is None and config.form == "turns":
+        return _turns(
+            user_id,
+            question,
+            history,
+            config=config,
+            reasonings=reasonings,
+            option_order=option_order,
+            profile=profile,
+        )
     return (template or load_template("respond")).render(
         user_id=user_id,
         profile=profile or "",
         history=view_history(user_id, history, config=config, reasonings=reasonings),
         question=view_question(user_id, question, config=config, option_order=option_order),
     )
+
+
+def _turns(
+    user_id: str,
+    question: Question,
+    history: Sequence[Interaction],
+    *,
+    config: HistoryConfig,
+    reasonings: Mapping[str, str],
+    option_order: Sequence[int] | None,
+    profile: str | None,
+) -> _ChatPrompt:
+    """Return the history as turns of a chat, and the question as the last of them."""
+    template = load_template("turns")
+    shown: tuple[str, ...] = ()
+    messages: list[tuple[str, str]] = []
+    for past in history:
+        view = view_turn(user_id, past.question, config=config)
+        asked, shown = without_repeated_options(view, shown)
+        turn = template.render(user_id=user_id, profile="", question=asked)[-1]
+        action = cut_end(past.action_text, config.max_item_chars)
+        said = Transcript(reasonings.get(past.key, ""), action)
+        messages += [turn, ("assistant", transcript.render(said))]
+    view = view_question(user_id, question, config=config, option_order=option_order)
+    asked, _ = without_repeated_options(view, shown)
+    system, last = template.render(user_id=user_id, profile=profile or "", question=asked)
+    return (system, *messages, last)
 
 
 def forward_prompt(

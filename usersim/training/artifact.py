@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
@@ -123,6 +124,13 @@ class Manifest(_Frozen):
     versions: dict[str, str]
     """Of Python and of the libraries that made the weights."""
     counts: Counts
+    answers: int = 0
+    """Actions that were learned from, each as often as it was; 0 where it was not counted."""
+    held: tuple[str, ...] = ()
+    """Keys of the interactions that were held out of the training, sorted: what predictions are
+    calibrated on."""
+    form: Literal["turns", "page"] = "page"
+    """Form of the prompts that it was trained with."""
     steps: int
     """Optimiser steps done."""
     planned_steps: int

@@ -1,6 +1,6 @@
-"""Training the user model: from examples to an adapter folder.
+"""Training the user model: from people to an adapter folder.
 
-The stage's entry: splits, encodes, plans, trains or goes on with a run that was cut off, and
+The stage's entry: encodes, plans, trains or goes on with a run that was cut off, and
 writes the artifact. Knows the order of these steps; knows nothing of where examples come from.
 """
 
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from usersim.config import TrainingConfig
+from usersim.config import HistoryConfig, TrainingConfig
 from usersim.engines.embedded import model_digest, model_folder
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.errors import NoTrainingDataError, TrainingError, boundary
+from usersim.prompts import templates_key
 from usersim.training.artifact import (
     Counts,
     Manifest,
@@ -24,27 +25,21 @@ from usersim.training.artifact import (
     find_artifact,
     library_versions,
 )
-from usersim.training.batches import MicroBatch, make_batch, plan_steps
+from usersim.training.batches import MicroBatch
 from usersim.training.checkpoints import Checkpoints, run_folder
-from usersim.training.dataset import (
-    EncodedExample,
-    EngineEncoder,
-    choose_no_reasoning,
-    encode_examples,
-    examples_digest,
-    split_validation,
-)
+from usersim.training.dataset import EngineEncoder
 from usersim.training.lora import adapted, evaluate, max_tokens, own_randomness
 from usersim.training.run import Hooks, Run, StepProgress, go_on, keep_result
 from usersim.training.schedule import Evaluation, best_evaluation
 from usersim.training.trainer import train
-from usersim.types import Failure, TrainingExample, content_key
+from usersim.training.windows import Step, Windows, lessons_digest
+from usersim.types import Failure, PersonLesson, content_key
 
 __all__ = ["train_user_model"]
 
 logger = logging.getLogger(__name__)
 
-RECIPE = 2
+RECIPE = 3
 """Changes when the same settings and examples would no longer give the same adapter."""
 
 
@@ -57,8 +52,8 @@ class _Task:
     folder: Path | str
     digest: str
     config: TrainingConfig
-    train: Sequence[TrainingExample]
-    validation: Sequence[TrainingExample]
+    history: HistoryConfig
+    lessons: Sequence[PersonLesson]
 
     @property
     def fingerprint(self) -> str:
@@ -68,54 +63,57 @@ class _Task:
             self.name,
             self.digest,
             self.config.key,
-            examples_digest(self.train),
-            examples_digest(self.validation),
+            self.history.key,
+            templates_key(),
+            lessons_digest(self.lessons),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """The examples as tokens, and those that do not fit the model."""
+    """The people as windows of tokens, and what does not fit the model."""
 
-    train: tuple[EncodedExample, ...]
+    windows: Windows
+    plan: list[Step]
     validation: tuple[MicroBatch, ...]
     counts: Counts
     refused: tuple[Failure, ...]
 
 
 def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the run
-    examples: Sequence[TrainingExample],
+    lessons: Sequence[PersonLesson],
     *,
     base_model: str,
     out_dir: str | Path,
     config: TrainingConfig = TrainingConfig(),
+    history: HistoryConfig = HistoryConfig(),
     name: str = "user",
-    validation: Sequence[TrainingExample] | None = None,
     provenance: Mapping[str, object] | None = None,
     progress: StepProgress | None = None,
     stop_when: Callable[[], bool] | None = None,
     max_minutes: float | None = None,
     model: object | None = None,
 ) -> TrainedAdapter:
-    """Train an adapter that reasons and acts like the people of the examples.
+    """Train an adapter that reasons and acts like some people.
 
-    One user's adapter and one shared by a population are the same call with other examples.
-    The loss of an example is `reasoning_weight * mean over reasoning tokens + mean over action
-    tokens`; a share of the examples is trained with the no-reasoning marker instead of the
-    trace. Training stops early when the validation actions no longer become likelier, and the
-    best state is kept.
+    One person's adapter and one shared by a population are the same call with other people. A
+    person's interactions stand in one chat, and every action in it is learned: of a closed
+    question by `-log p(option)` normalised over its options, of an open one by the mean over its
+    tokens, each without reasoning, and after its trace where it has one; a trace by
+    `reasoning_weight` times the mean over its tokens. Training stops early when the held-out
+    actions no longer become likelier, and the best state is kept.
 
     Called again after it was killed, or after it was stopped by the clock or the caller, it
-    goes on and ends with the same adapter as an uninterrupted run on the same machine. Called
+    resumes and ends with the same adapter as an uninterrupted run on the same machine. Called
     again after it finished, it returns the adapter that is there.
 
     Args:
-        examples: What to learn from, oldest first within each user.
+        lessons: The people, and what of theirs is held out.
         base_model: `"embedded"`, a model folder or a hub name.
         out_dir: The artifact's folder and the checkpoints are made in here.
         config: The settings.
+        history: Form and limits of the prompts; those of the run time.
         name: Beginning of the artifact's name, often the user's.
-        validation: Examples to measure on; None keeps each user's newest ones of `examples`.
         provenance: Facts for the manifest: corpus digest, prompt digests, other settings.
         progress: Called with (steps done, steps in all, loss) after each step.
         stop_when: Asked after each step; True ends the run with the best so far.
@@ -126,7 +124,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         The adapter, with its manifest.
 
     Raises:
-        NoTrainingDataError: If there are no examples, or none fits the model.
+        NoTrainingDataError: If there is nothing to learn from, or nothing fits the model.
         DivergedError: If the loss is not finite or has exploded; the last good checkpoint is
             kept, and named in the message.
         TrainingError: If the trainer fails, another process trains the same, or a provenance
@@ -135,12 +133,12 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
 
     Example:
         ```python
-        adapter = train_user_model(examples, base_model="embedded", out_dir="adapters", name="ada")
+        adapter = train_user_model(lessons, base_model="embedded", out_dir="adapters", name="ada")
         adapter.ref, adapter.manifest.after
         ```
     """
     facts = checked_provenance(provenance or {})
-    task = _task(examples, validation, name=name, base_model=base_model, config=config)
+    task = _task(lessons, name=name, base_model=base_model, config=config, history=history)
     out = Path(out_dir).expanduser()
     fingerprint = task.fingerprint
     done = find_artifact(out, fingerprint)
@@ -149,7 +147,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         return done
     hooks = Hooks(progress=progress, stop_when=stop_when, max_minutes=max_minutes)
     what = f"training the user model {name!r}"
-    users = {example.user_id for example in (*task.train, *task.validation)}
+    users = {lesson.user_id for lesson in lessons}
     with boundary(TrainingError, what), run_folder(out, fingerprint, users) as checkpoints:
         base = load_model(task.folder, dtype="auto", device="auto") if model is None else model
         data = _encode(task, base)
@@ -161,22 +159,19 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
 
 
 def _task(
-    examples: Sequence[TrainingExample],
-    validation: Sequence[TrainingExample] | None,
+    lessons: Sequence[PersonLesson],
     *,
     name: str,
     base_model: str,
     config: TrainingConfig,
+    history: HistoryConfig,
 ) -> _Task:
-    if not examples:
+    learned = sum(len(one.interactions) - len(one.held) for one in lessons)
+    if not learned:
         raise NoTrainingDataError(
-            f"there is nothing to train {name!r} on: no examples were given",
-            hint="load interactions and select their traces first",
+            f"there is nothing to train {name!r} on: no interactions were given",
+            hint="load a corpus with at least two interactions of the person",
         )
-    if validation is None:
-        train_part, held = split_validation(examples, config.validation_share)
-    else:
-        train_part, held = tuple(examples), tuple(validation)
     folder = model_folder(base_model)
     return _Task(
         name=name,
@@ -184,44 +179,45 @@ def _task(
         folder=folder,
         digest=model_digest(folder),
         config=config,
-        train=train_part,
-        validation=held,
+        history=history,
+        lessons=lessons,
     )
 
 
 def _encode(task: _Task, model: object) -> _Data:
-    """Turn the examples into tokens; those that do not fit the model are refused.
+    """Lay the run out; what does not fit the model is refused.
 
     Raises:
-        NoTrainingDataError: If none fits.
+        NoTrainingDataError: If nothing fits.
     """
-    encoder = EngineEncoder(load_tokenizer(task.folder))
-    limit = max_tokens(model)
-    marked = choose_no_reasoning(
-        task.train, share=task.config.no_reasoning_share, seed=task.config.seed
+    config = task.config
+    windows = Windows(
+        task.lessons,
+        EngineEncoder(load_tokenizer(task.folder)),
+        task.history,
+        window_tokens=config.batch_tokens,
+        max_tokens=max_tokens(model),
     )
-    train_part = encode_examples(task.train, encoder, marked=marked, max_tokens=limit)
-    held = encode_examples(task.validation, encoder, measured=True, max_tokens=limit)
-    refused = (*train_part.refused, *held.refused)
-    for failure in refused:
+    found = windows.check()
+    for failure in found.refused:
         logger.warning("refused: %s", failure.message)
-    if not train_part.examples:
+    if not found.learned:
         raise NoTrainingDataError(
-            f"none of the {len(task.train)} examples of {task.name!r} fits the model: "
-            f"{train_part.refused[0].message}",
+            f"none of the interactions of {task.name!r} fits the model: {found.refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
         )
-    steps = plan_steps(held.examples, batch_tokens=task.config.batch_tokens, epochs=1, seed=0)
+    validation = [windows.batch(step) for step in windows.validation(most=config.validation_most)]
     return _Data(
-        train_part.examples,
-        tuple(make_batch([held.examples[i] for i in step]) for step in steps),
+        windows,
+        windows.plan(epochs=config.epochs, seed=config.seed),
+        tuple(validation),
         Counts(
-            train=len(train_part.examples),
-            with_reasoning=sum(len(example.terms) > 1 for example in train_part.examples),
-            validation=len(held.examples),
-            refused=len(refused),
+            train=found.learned,
+            with_reasoning=found.with_reasoning,
+            validation=sum(batch.n_examples for batch in validation),
+            refused=len(found.refused),
         ),
-        refused,
+        found.refused,
     )
 
 
@@ -230,15 +226,12 @@ def _train(
 ) -> tuple[Run, Evaluation | None]:
     """Run what remains; return the run and the base model's own validation figures."""
     config = task.config
-    plan = plan_steps(
-        data.train, batch_tokens=config.batch_tokens, epochs=config.epochs, seed=config.seed
-    )
 
     def measure(model: object, step: int) -> Evaluation:
         return evaluate(model, data.validation, step)
 
     run = Run(
-        steps=len(plan),
+        steps=len(data.plan),
         measure=measure if data.validation else None,
         checkpoints=checkpoints,
         history=go_on(checkpoints),
@@ -254,8 +247,7 @@ def _train(
         train(
             peft_model,
             run,
-            data.train,
-            plan,
+            lambda place: data.windows.batch(data.plan[place]),
             learning_rate=config.learning_rate,
             reasoning_weight=config.reasoning_weight,
         )
@@ -263,8 +255,9 @@ def _train(
 
 
 def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
-    users = {example.user_id for example in data.train}
+    users = {one.user_id for one in task.lessons if len(one.interactions) > len(one.held)}
     found = [one for one in run.history.evaluations if isinstance(one, Evaluation)]
+    done = data.plan[: len(run.history.losses)]
     return Manifest(
         name=task.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -274,9 +267,12 @@ def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
         base_model_digest=task.digest,
         config=task.config,
         config_key=task.config.key,
-        examples_digest=examples_digest(task.train),
+        examples_digest=lessons_digest(task.lessons),
         versions=library_versions(),
         counts=data.counts,
+        answers=sum(len(window.learned) for step in done for window in step),
+        held=tuple(sorted(key for one in task.lessons for key in one.held)),
+        form=task.history.form,
         steps=len(run.history.losses),
         planned_steps=run.steps,
         stopped=run.stop or "complete",

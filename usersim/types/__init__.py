@@ -26,7 +26,7 @@ from usersim.types.interactions import (
     question_key,
 )
 from usersim.types.panel import Distribution, Panel, PanelQuestion, PanelSpace, cell_value
-from usersim.types.results import Batch, Failure, Prediction, TrainingExample
+from usersim.types.results import Batch, Failure, PersonLesson, Prediction, TrainingExample
 from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
     Candidate,
@@ -61,6 +61,7 @@ __all__ = [
     "Panel",
     "PanelQuestion",
     "PanelSpace",
+    "PersonLesson",
     "Prediction",
     "Question",
     "ReasoningTrace",

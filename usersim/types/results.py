@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-__all__ = ["Batch", "Failure", "Prediction", "TrainingExample"]
+from usersim.types.interactions import Interaction
+
+__all__ = ["Batch", "Failure", "PersonLesson", "Prediction", "TrainingExample"]
 
 T = TypeVar("T")
 
@@ -72,6 +74,28 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonLesson:
+    """What a user model learns from one person: all of their interactions together.
+
+    Attributes:
+        user_id: Who.
+        interactions: What they did, oldest first.
+        reasonings: A trace before the action, by interaction key; none where there is none.
+        held: Keys of interactions that only measure the training, and stand in no prompt that
+            is learned from.
+        ordered: Whether the order means anything; if not, it is another one in each epoch.
+        profile: What is known of the person, shown first.
+    """
+
+    user_id: str
+    interactions: tuple[Interaction, ...]
+    reasonings: Mapping[str, str] = field(default_factory=dict[str, str])
+    held: frozenset[str] = frozenset()
+    ordered: bool = True
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingExample:
     """One (prompt, reasoning, action) for the user model.
 
@@ -79,8 +103,9 @@ class TrainingExample:
         key: The interaction's key.
         user_id: Whose it is.
         messages: The rendered prompt as (role, content) pairs.
-        reasoning: Text that stands between; empty trains with the no-reasoning marker.
+        reasoning: Text that stands between; empty trains without reasoning.
         action: Text form of the action.
+        options: Of a closed question, all options: the loss is normalised over them.
     """
 
     key: str
@@ -88,3 +113,4 @@ class TrainingExample:
     messages: tuple[tuple[str, str], ...]
     reasoning: str
     action: str
+    options: tuple[str, ...] = ()
