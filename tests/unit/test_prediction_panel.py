@@ -133,7 +133,22 @@ def test_associated_questions_are_named(trait_model: tuple[PanelModel, Panel]) -
     model = PanelModel.fit(Panel(panel.people, asked, cells, panel.weights))
     found = model.associations("q0")
     assert "q0" not in found
-    assert found["noise"] < 0.1 < min(found[f"q{i}"] for i in range(1, 12))
+    assert found["noise"][0] < 0.1 < min(found[f"q{i}"][0] for i in range(1, 12))
+    assert found["q1"][1] == 400
+
+
+def test_parts_of_an_answer_add_up(trait_model: tuple[PanelModel, Panel]) -> None:
+    """What the known answers add to an option explains the step from marginal to prediction."""
+    model, panel = trait_model
+    known = answers_of(panel, 260, 0)
+    parts = model.parts(known, "q0", "always")
+    assert set(parts) == set(known)
+    high = dict.fromkeys(known, "always")
+    low = dict.fromkeys(known, "never")
+    assert sum(model.parts(high, "q0", "always").values()) > 0
+    assert sum(model.parts(low, "q0", "always").values()) < 0
+    assert model.parts({}, "q0", "always") == {}
+    assert model.parts(known, "unheard of", "always") == {}
 
 
 def test_weights_count_people() -> None:

@@ -11,11 +11,10 @@ from usersim.prediction.pool import (
     PRIOR,
     Observation,
     Pool,
-    Predictor,
     fit_pool,
     group_of,
 )
-from usersim.types import Choice, Scale
+from usersim.types import Choice, Predictor, Scale
 
 OPTIONS = ("a", "b", "c", "d")
 
@@ -60,7 +59,12 @@ def drawn(
 def mean_log(observations: list[Observation], pool: Pool) -> float:
     """Return the pool's mean log score."""
     return float(
-        np.mean([np.log(pool.combine(o.group, o.predictors)[0][o.truth]) for o in observations])
+        np.mean(
+            [
+                np.log(pool.combine(o.group, o.predictors).probabilities[o.truth])
+                for o in observations
+            ]
+        )
     )
 
 
@@ -146,7 +150,8 @@ def test_shares_tell_where_an_answer_comes_from() -> None:
         "panel": {"no": 0.1, "yes": 0.9},
         "reasoning": {"no": 0.5, "yes": 0.5},
     }
-    p, shares = Pool().combine("scale, known", predictors)
+    found = Pool().combine("scale, known", predictors)
+    p, shares = found.probabilities, found.shares
     assert [one.predictor for one in shares] == ["panel", "reasoning"]
     assert shares[0].share == pytest.approx(1.0)
     assert p["yes"] == pytest.approx(0.9**0.95 / (0.9**0.95 + 0.1**0.95))
@@ -155,24 +160,33 @@ def test_shares_tell_where_an_answer_comes_from() -> None:
 def test_one_predictor_alone_is_itself() -> None:
     """Asked for alone, a predictor answers as it is, whatever its weight."""
     alone = {"no": 0.3, "yes": 0.7}
-    p, shares = Pool().combine("scale, known", {"own_scale": alone})
+    found = Pool().combine("scale, known", {"own_scale": alone})
+    p, shares = found.probabilities, found.shares
     assert p == alone
     assert shares[0].share == 1.0
 
 
 def test_predictors_of_weight_zero_count_alike() -> None:
     """Where the pool trusts none of those at hand it does not answer "every option alike"."""
-    p, _ = Pool().combine(
-        "scale, known",
-        {"others": {"no": 0.2, "yes": 0.8}, "own_scale": {"no": 0.2, "yes": 0.8}},
+    p = (
+        Pool()
+        .combine(
+            "scale, known",
+            {"others": {"no": 0.2, "yes": 0.8}, "own_scale": {"no": 0.2, "yes": 0.8}},
+        )
+        .probabilities
     )
     assert p["yes"] == pytest.approx(0.8)
 
 
 def test_a_sure_and_wrong_predictor_does_not_forbid_an_option() -> None:
     """A probability of 0 is floored: no answer becomes impossible."""
-    p, _ = Pool().combine(
-        "scale, known", {"panel": {"no": 1.0, "yes": 0.0}, "reasoning": {"no": 0.5, "yes": 0.5}}
+    p = (
+        Pool()
+        .combine(
+            "scale, known", {"panel": {"no": 1.0, "yes": 0.0}, "reasoning": {"no": 0.5, "yes": 0.5}}
+        )
+        .probabilities
     )
     assert p["yes"] > 0
 
@@ -181,7 +195,7 @@ def test_bad_predictors_are_named() -> None:
     """No predictor, or one with other options, is an error that says so."""
     with pytest.raises(ConfigError, match="no predictor"):
         Pool().combine("scale, known", {})
-    with pytest.raises(ConfigError, match="'panel'.*'maybe'"):
+    with pytest.raises(ConfigError, match=r"'panel'.*'maybe'"):
         Pool().combine(
             "scale, known", {"reasoning": {"no": 1.0, "yes": 0.0}, "panel": {"maybe": 1.0}}
         )

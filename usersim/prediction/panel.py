@@ -35,12 +35,14 @@ from usersim.prediction.discriminant import Discriminant, Moments
 from usersim.prediction.tuning import LEAK, PanelFit, left_out, tune
 from usersim.types import (
     ActionValue,
+    Choice,
     Distribution,
     FreeText,
     MultiChoice,
     Number,
     Panel,
     PanelQuestion,
+    Scale,
     action_space,
     cell_value,
 )
@@ -230,7 +232,7 @@ class PanelModel:
             found.update(self._answers([key], codes, others, moments))
         return [found[key] for key in asked]
 
-    def associations(self, key: str, *, person: str | None = None) -> dict[str, float]:
+    def associations(self, key: str, *, person: str | None = None) -> dict[str, tuple[float, int]]:
         """Return how strongly the answers to other questions go with those to one question.
 
         The largest correlation of two features, without its sampling noise:
@@ -241,7 +243,8 @@ class PanelModel:
             person: Who is left out of the counts.
 
         Returns:
-            By question key, for every other question of the panel; empty if it is unknown.
+            By question key, for every other question of the panel: the association, and how many
+            people answered both. Empty if the question is unknown.
         """
         if not self.knows(key):
             return {}
@@ -250,20 +253,60 @@ class PanelModel:
         everything = Basis.of(self.items, range(len(self.items.items)), moments.marginal)
         target = Basis.of(self.items, own, moments.marginal)
         cross = moments.pairs[target.columns]
-        n = np.add.reduceat(cross, self.items.start[:-1], axis=1)  # per category of the target
-        counts = np.maximum(n.sum(axis=0), 1.0) / len(own)  # people who answered both
-        r2 = (target.matrix.T @ cross @ everything.matrix / counts[everything.owner]) ** 2
-        r2 = r2.max(axis=0)
-        noise = (1 - r2) / np.maximum(counts[everything.owner] - 2, 1.0)
-        strength = np.sqrt(np.clip(r2 - noise, 0.0, 1.0))
-        result: dict[str, float] = {}
-        for feature, value in zip(
-            [int(i) for i in everything.owner], strength.tolist(), strict=True
-        ):
-            other = self.questions[self.items.items[feature].question].key
+        # People who answered both, per item; a multiple choice has several items of its own.
+        both = np.add.reduceat(cross, self.items.start[:-1], axis=1).sum(axis=0) / len(own)
+        n = np.maximum(both, 1.0)[everything.owner]
+        r2 = ((target.matrix.T @ cross @ everything.matrix / n) ** 2).max(axis=0)
+        r2 -= (1 - r2) / np.maximum(n - 2, 1.0)
+        result: dict[str, tuple[float, int]] = {}
+        for place, value in zip(everything.owner, np.sqrt(np.clip(r2, 0, 1)), strict=True):
+            other = self.questions[self.items.items[int(place)].question].key
             if other != key:
-                result[other] = max(result.get(other, 0.0), float(value))
+                strongest = max(result.get(other, (0.0, 0))[0], float(value))
+                result[other] = (strongest, round(float(both[int(place)])))
         return result
+
+    def parts(
+        self,
+        known: Mapping[str, ActionValue],
+        key: str,
+        option: str,
+        *,
+        person: str | None = None,
+    ) -> dict[str, float]:
+        """Return what each known answer adds to the log-odds of an option, nats.
+
+        Against the mean over the options: positive speaks for it. What the options' own
+        frequencies say belongs to no answer.
+
+        Args:
+            known: The person's own answers by question key.
+            key: A choice or a scale of the panel.
+            option: One of its options.
+            person: Who answers; the counts are taken without this person's own row.
+
+        Returns:
+            By question key, for the answers that the panel model uses; empty if it uses none.
+        """
+        codes = self._own_codes(known)
+        index = self._index.get(key)
+        own = [
+            i for i in np.flatnonzero(codes >= 0).tolist() if self.items.items[i].question != index
+        ]
+        t = self.fitted.temperature(len(own))
+        if index is None or not self.knows(key) or not own or t == 0:
+            return {}
+        place = self.items.of_question[index][0]
+        discriminant = Discriminant(self.items, [place], codes, own, self._moments(person))
+        parts = t * discriminant.parts(self.fitted.shrinkage, self.fitted.support)  # (k, own)
+        space = self.questions[index].space
+        assert isinstance(space, Choice | Scale), "only one item has options of its own"
+        moved = parts[space.options.index(option)] - parts.mean(axis=0)
+        found: dict[str, float] = {}
+        for i, value in zip(own, moved.tolist(), strict=True):
+            other = self.questions[self.items.items[i].question].key
+            found[other] = found.get(other, 0.0) + value
+        return found
 
     @cached_property
     def _index(self) -> dict[str, int]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from usersim.errors import ConfigError
 from usersim.prediction.solving import minimise
-from usersim.types import Choice, Distribution, Scale
+from usersim.types import Choice, Distribution, Pooled, Predictor, Scale, Share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,14 +38,9 @@ __all__ = [
     "Observation",
     "Pool",
     "PoolWeights",
-    "Predictor",
-    "Share",
     "fit_pool",
     "group_of",
 ]
-
-Predictor = Literal["reasoning", "no_reasoning", "panel", "others", "own_scale"]
-"""One source of a distribution over a question's options."""
 
 PREDICTORS: Mapping[Predictor, str] = MappingProxyType(
     {
@@ -126,24 +121,6 @@ class PoolWeights:
     answers: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """One predictor's part in one answer.
-
-    Attributes:
-        predictor: Which.
-        probabilities: What it said by itself.
-        weight: Its exponent in the pool.
-        share: Its part of all that moved the answer away from "every option alike", 0 to 1:
-            `w_i · mean_k |log p_ik − mean log p_i|`, over the sum of the same of all predictors.
-    """
-
-    predictor: Predictor
-    probabilities: Distribution
-    weight: float
-    share: float
-
-
 def _prior_weights() -> dict[Group, PoolWeights]:
     return {group: PoolWeights(weights=PRIOR[group]) for group in GROUPS}
 
@@ -160,9 +137,7 @@ class Pool:
     groups: Mapping[Group, PoolWeights] = field(default_factory=_prior_weights)
     fitted: bool = False
 
-    def combine(
-        self, group: Group, predictors: Mapping[Predictor, Distribution]
-    ) -> tuple[Distribution, tuple[Share, ...]]:
+    def combine(self, group: Group, predictors: Mapping[Predictor, Distribution]) -> Pooled:
         """Return the pooled distribution, and each predictor's part in it.
 
         A single predictor is returned as it is, whatever its weight: the caller asked for it
@@ -173,22 +148,22 @@ class Pool:
             predictors: Distributions over the same options; at least one.
 
         Returns:
-            Probability of each option, and the shares, largest first.
+            Probability of each option, and each predictor's part.
 
         Raises:
             ConfigError: If there is no predictor, or they do not share their options.
 
         Example:
             >>> pool = Pool({"scale, new": PoolWeights(weights={"reasoning": 1.0})})
-            >>> pool.combine("scale, new", {"reasoning": {"no": 0.2, "yes": 0.8}})[0]["yes"]
-            0.8
+            >>> pool.combine("scale, new", {"reasoning": {"no": 0.2, "yes": 0.8}}).probabilities
+            {'no': 0.2, 'yes': 0.8}
         """
         options = _options(predictors)
         weights = self._weights(group, list(predictors))
         if len(predictors) == 1:
             ((only, distribution),) = predictors.items()
             alone = Share(predictor=only, probabilities=distribution, weight=1.0, share=1.0)
-            return dict(distribution), (alone,)
+            return Pooled(probabilities=dict(distribution), shares=(alone,), calibrated=self.fitted)
         logs: dict[Predictor, Floats] = {name: _logs(p, options) for name, p in predictors.items()}
         total = sum((weights[name] * row for name, row in logs.items()), np.zeros(len(options)))
         p = np.exp(total - total.max())
@@ -208,7 +183,11 @@ class Pool:
             for name, distribution in predictors.items()
         ]
         shares.sort(key=lambda one: -one.share)
-        return dict(zip(options, p.tolist(), strict=True)), tuple(shares)
+        return Pooled(
+            probabilities=dict(zip(options, p.tolist(), strict=True)),
+            shares=tuple(shares),
+            calibrated=self.fitted,
+        )
 
     def _weights(self, group: Group, names: Sequence[Predictor]) -> dict[Predictor, float]:
         own = self.groups[group].weights if group in self.groups else PRIOR[group]

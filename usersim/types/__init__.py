@@ -25,7 +25,15 @@ from usersim.types.interactions import (
     content_key,
     question_key,
 )
-from usersim.types.panel import Distribution, Panel, PanelQuestion, PanelSpace, cell_value
+from usersim.types.panel import Panel, PanelQuestion, PanelSpace, cell_value
+from usersim.types.predictions import (
+    Combine,
+    Distribution,
+    Evidence,
+    Pooled,
+    Predictor,
+    Share,
+)
 from usersim.types.results import Batch, Failure, PersonLesson, Prediction, TrainingExample
 from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
@@ -49,8 +57,10 @@ __all__ = [
     "Batch",
     "Candidate",
     "Choice",
+    "Combine",
     "Direction",
     "Distribution",
+    "Evidence",
     "Failure",
     "FreeText",
     "Interaction",
@@ -62,7 +72,9 @@ __all__ = [
     "PanelQuestion",
     "PanelSpace",
     "PersonLesson",
+    "Pooled",
     "Prediction",
+    "Predictor",
     "Question",
     "ReasoningTrace",
     "Retriever",
@@ -74,6 +86,7 @@ __all__ = [
     "Scale",
     "ScoredCandidate",
     "Selection",
+    "Share",
     "Split",
     "TraceExample",
     "TracePair",

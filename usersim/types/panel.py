@@ -5,7 +5,7 @@ Knows values and their layout; knows nothing of stores, models or prompts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Distribution", "Panel", "PanelQuestion", "PanelSpace", "cell_value"]
-
-Distribution = Mapping[str, float]
-"""Probability of each option, in the question's order."""
+__all__ = ["Panel", "PanelQuestion", "PanelSpace", "cell_value"]
 
 PanelSpace = Choice | Scale | MultiChoice | Number
 """Action spaces whose answers can be counted over people."""
