@@ -31,12 +31,13 @@ _Row = tuple[Any, ...]
 def panel_state(database: Database) -> str:
     """Return what tells the rows of a store apart: it changes when rows come or go.
 
-    Row ids are never given twice, so their number, the newest and their sum change with the rows.
+    Row ids are never given twice, and rows go only with their person, so the newest ids and the
+    number of people tell.
     """
-    query = select(func.count(), func.max(interactions.c.id), func.sum(interactions.c.id))
     with database.read() as connection:
-        count, newest, total = connection.execute(query).one()
-    return f"{count}-{newest or 0}-{total or 0}"
+        newest = connection.scalar(select(func.max(interactions.c.id)))
+        people, last = connection.execute(select(func.count(), func.max(users.c.id))).one()
+    return f"{newest or 0}-{people}-{last or 0}"
 
 
 @dataclass

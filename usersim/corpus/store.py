@@ -22,6 +22,7 @@ from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
+from usersim.corpus.panel import panel_state, read_panel
 from usersim.corpus.readers import Codebook, Format, Records, open_source
 from usersim.corpus.reading import InteractionReader, user_row_id
 from usersim.corpus.removal import Removal, adapters_folder, forget
@@ -32,7 +33,7 @@ from usersim.corpus.schema import prepare
 from usersim.corpus.tables import interactions, users
 from usersim.corpus.writer import place_users
 from usersim.errors import CorpusError
-from usersim.types import Interaction, Retriever, Split
+from usersim.types import Interaction, Panel, Retriever, Split
 
 __all__ = ["Corpus", "UserSummary"]
 
@@ -255,6 +256,24 @@ class Corpus:
         if embed is not None:
             return EmbeddingMemory(self._database, config, embed)
         return SearchMemory(self._database, config)
+
+    def panel(self, *, weight: str | None = None, shared_by: int = 1) -> Panel:
+        """Return everybody's answers of the train split to closed questions and numbers.
+
+        Args:
+            weight: Field of the metadata that holds how many people a person stands for; None
+                counts everybody once.
+            shared_by: Leave out questions that fewer people answered.
+
+        Raises:
+            CorpusError: If a person has no usable weight where one is asked for.
+        """
+        self._settle()
+        return read_panel(self._database, weight=weight, shared_by=shared_by)
+
+    def panel_state(self) -> str:
+        """Return what changes when rows come or go: equal states have equal panels."""
+        return panel_state(self._database)
 
     def digest(self, user_ids: Sequence[str] | None = None) -> str:
         """Return a hash of the content: equal digests mean the same interactions.

@@ -72,7 +72,7 @@ def lexical_similarity(text: str, others: Sequence[str]) -> Floats:
 
     Example:
         >>> lexical_similarity("green tea?", ["Tea at noon?", "A walk?"]).round(2).tolist()
-        [0.48, 0.0]
+        [0.24, 0.0]
     """
     if not len(others):
         return np.zeros(0)
