@@ -141,14 +141,15 @@ def test_parts_of_an_answer_add_up(trait_model: tuple[PanelModel, Panel]) -> Non
     """What the known answers add to an option explains the step from marginal to prediction."""
     model, panel = trait_model
     known = answers_of(panel, 260, 0)
-    parts = model.parts(known, "q0", "always")
+    parts = model.parts(known, "q0")
     assert set(parts) == set(known)
-    high = dict.fromkeys(known, "always")
-    low = dict.fromkeys(known, "never")
-    assert sum(model.parts(high, "q0", "always").values()) > 0
-    assert sum(model.parts(low, "q0", "always").values()) < 0
-    assert model.parts({}, "q0", "always") == {}
-    assert model.parts(known, "unheard of", "always") == {}
+    for moved in parts.values():
+        assert sum(moved.values()) == pytest.approx(0.0, abs=1e-9)
+    high, low = (dict.fromkeys(known, value) for value in ("always", "never"))
+    assert sum(moved["always"] for moved in model.parts(high, "q0").values()) > 0
+    assert sum(moved["always"] for moved in model.parts(low, "q0").values()) < 0
+    assert model.parts({}, "q0") == {}
+    assert model.parts(known, "unheard of") == {}
 
 
 def test_weights_count_people() -> None:

@@ -5,3 +5,43 @@ reasoning, the simulator without it, the panel model, the panel's marginal, the 
 the scale. The *pool* combines them. Knows distributions and answers; knows no model that reads
 text, and no store.
 """
+
+from usersim.prediction.evidence import (
+    Embed,
+    EmbeddingSimilarity,
+    Expectation,
+    Similarity,
+    lexical_similarity,
+    own_scale,
+    rank_evidence,
+)
+from usersim.prediction.panel import PanelAnswer, PanelFit, PanelModel
+from usersim.prediction.pool import (
+    PREDICTORS,
+    Group,
+    Observation,
+    Pool,
+    PoolWeights,
+    fit_pool,
+    group_of,
+)
+
+__all__ = [
+    "PREDICTORS",
+    "Embed",
+    "EmbeddingSimilarity",
+    "Expectation",
+    "Group",
+    "Observation",
+    "PanelAnswer",
+    "PanelFit",
+    "PanelModel",
+    "Pool",
+    "PoolWeights",
+    "Similarity",
+    "fit_pool",
+    "group_of",
+    "lexical_similarity",
+    "own_scale",
+    "rank_evidence",
+]

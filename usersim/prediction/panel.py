@@ -25,7 +25,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from usersim.prediction.contingency import Codes, Floats
 
 __all__ = ["PanelAnswer", "PanelFit", "PanelModel"]
-
-SCHEMA = 1
-"""Changes when the bytes of a model are laid out otherwise, or the same panel fits otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +91,9 @@ class PanelModel:
     weights: Floats
     pairs: Floats
     fitted: PanelFit
+
+    SCHEMA: ClassVar[int] = 1
+    """Changes when the bytes are laid out otherwise, or the same panel fits otherwise."""
 
     @classmethod
     def fit(cls, panel: Panel, *, seed: int = 0) -> PanelModel:
@@ -141,7 +141,7 @@ class PanelModel:
     def to_bytes(self) -> bytes:
         """Return the model as the bytes of an `.npz` file; nothing in it can run."""
         header = {
-            "schema": SCHEMA,
+            "schema": self.SCHEMA,
             "people": self.people,
             "questions": [
                 {"key": q.key, "text": q.text, "space": asdict(q.space)} for q in self.questions
@@ -172,9 +172,9 @@ class PanelModel:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 header = json.loads(arrays["header"].tobytes())
                 codes, weights, pairs = arrays["codes"], arrays["weights"], arrays["pairs"]
-            if header["schema"] != SCHEMA:
+            if header["schema"] != cls.SCHEMA:
                 raise ArtifactError(
-                    f"the panel model has schema {header['schema']!r}, not {SCHEMA!r}"
+                    f"the panel model has schema {header['schema']!r}, not {cls.SCHEMA!r}"
                 )
             return cls(
                 people=tuple(header["people"]),
@@ -267,45 +267,42 @@ class PanelModel:
         return result
 
     def parts(
-        self,
-        known: Mapping[str, ActionValue],
-        key: str,
-        option: str,
-        *,
-        person: str | None = None,
-    ) -> dict[str, float]:
-        """Return what each known answer adds to the log-odds of an option, nats.
+        self, known: Mapping[str, ActionValue], key: str, *, person: str | None = None
+    ) -> dict[str, dict[str, float]]:
+        """Return what each known answer adds to the log-odds of each option, nats.
 
-        Against the mean over the options: positive speaks for it. What the options' own
+        Against the mean over the options: positive speaks for the option. What the options' own
         frequencies say belongs to no answer.
 
         Args:
             known: The person's own answers by question key.
             key: A choice or a scale of the panel.
-            option: One of its options.
             person: Who answers; the counts are taken without this person's own row.
 
         Returns:
-            By question key, for the answers that the panel model uses; empty if it uses none.
+            By question key and option, for the answers that the panel model uses; empty if it
+            uses none.
         """
-        codes = self._own_codes(known)
         index = self._index.get(key)
-        own = [
-            i for i in np.flatnonzero(codes >= 0).tolist() if self.items.items[i].question != index
-        ]
-        t = self.fitted.temperature(len(own))
-        if index is None or not self.knows(key) or not own or t == 0:
+        if index is None or not self.knows(key):
             return {}
-        place = self.items.of_question[index][0]
+        space = self.questions[index].space
+        codes = self._own_codes(known)
+        answered = [int(i) for i in np.flatnonzero(codes >= 0)]
+        own = [i for i in answered if self.items.items[i].question != index]
+        t = self.fitted.temperature(len(own))
+        if not isinstance(space, Choice | Scale) or not own or t == 0:
+            return {}
+        (place,) = self.items.of_question[index]
         discriminant = Discriminant(self.items, [place], codes, own, self._moments(person))
         parts = t * discriminant.parts(self.fitted.shrinkage, self.fitted.support)  # (k, own)
-        space = self.questions[index].space
-        assert isinstance(space, Choice | Scale), "only one item has options of its own"
-        moved = parts[space.options.index(option)] - parts.mean(axis=0)
-        found: dict[str, float] = {}
-        for i, value in zip(own, moved.tolist(), strict=True):
+        parts -= parts.mean(axis=0)
+        found: dict[str, dict[str, float]] = {}
+        for i, column in zip(own, parts.T, strict=True):
             other = self.questions[self.items.items[i].question].key
-            found[other] = found.get(other, 0.0) + value
+            row = found.setdefault(other, dict.fromkeys(space.options, 0.0))
+            for option, value in zip(space.options, column.tolist(), strict=True):
+                row[option] += value
         return found
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = ["Combine", "Distribution", "Evidence", "Pooled", "Predictor", "Share"]
@@ -65,8 +65,8 @@ class Evidence:
         question: What was asked, shortened.
         action: What the person did, shortened.
         chosen: Whether it stands there because it bears on the question, or because it is new.
-        moved: What it added to the log-odds of the answer within the panel model, nats; None
-            where the panel does not know both questions.
+        moved: What it adds to the log-odds of each option within the panel model, nats, against
+            the mean over the options; empty where the panel does not know both questions.
     """
 
     key: str
@@ -74,4 +74,4 @@ class Evidence:
     question: str
     action: str
     chosen: bool
-    moved: float | None = None
+    moved: Mapping[str, float] = field(default_factory=dict[str, float])
