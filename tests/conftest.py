@@ -12,10 +12,14 @@ import signal
 import pytest
 from pytest_socket import socket_allow_hosts
 
+from tests.fixtures import profiles
+
 # Read when the libraries are imported, hence before anything else.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+profiles.register()
 
 pytest_plugins = [
     "tests.fixtures.postgres",

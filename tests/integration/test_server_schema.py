@@ -39,6 +39,7 @@ def base_url() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.hypothesis
 def test_requests_made_from_the_description_find_no_fault(base_url: str) -> None:
     """Every path, with valid and with broken requests: no server error, no unlisted reply."""
     root = base_url.removesuffix("/v1")
@@ -50,9 +51,6 @@ def test_requests_made_from_the_description_find_no_fault(base_url: str) -> None
 
         @hypothesis.settings(
             max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            derandomize=True,
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         @hypothesis.given(

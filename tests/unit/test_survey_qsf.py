@@ -174,7 +174,7 @@ JSON = st.recursive(
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_file_with_anything_anywhere_is_taken_over_or_refused(data: st.DataObject) -> None:
     """Random values in random places end in a valid survey or in a typed error."""
     whole = json.loads(instrument())

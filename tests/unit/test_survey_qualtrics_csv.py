@@ -111,7 +111,7 @@ def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> Non
 
 
 @given(content=st.binary(max_size=200))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_bytes_after_the_headers_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
