@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 profiles.register()
 
 pytest_plugins = [
+    "tests.fixtures.skips",
     "tests.fixtures.postgres",
     "tests.fixtures.tiny",
     "tests.fixtures.server",

@@ -1,6 +1,7 @@
 """The store: opening, reading back, forgetting, schema versions, retrieval, the ledger."""
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -536,14 +537,13 @@ def test_reading_and_writing_may_interleave(corpus):
             assert len(store.ledger.candidates("s", [i.key for i in store.interactions()])) == 15
 
 
-def test_the_development_data_load_without_a_refusal(pytestconfig):
+def test_the_development_data_load_without_a_refusal():
     """Every row of the real corpora is kept, as often as it is loaded."""
-    import os
-
-    folder = Path(os.environ.get("USERSIM_DATA", pytestconfig.rootpath.parent / "shared" / "data"))
-    files = sorted(folder.glob("*/*.jsonl"))
-    if not files:
+    folder = os.environ.get("USERSIM_DATA")
+    if folder is None:
         pytest.skip("no development data: set USERSIM_DATA")
+    files = sorted(Path(folder).glob("*/*.jsonl"))
+    assert files
     for file in files[:2]:
         with Corpus.open(":memory:") as store:
             lines = len(file.read_bytes().splitlines())
