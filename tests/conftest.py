@@ -18,6 +18,8 @@ from tests.fixtures import profiles
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# One thread each: sums come out the same on any number of cores, and workers share the cores well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 profiles.register()
 
