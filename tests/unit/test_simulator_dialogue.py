@@ -279,7 +279,6 @@ def test_asynchronous_replies_run_side_by_side() -> None:
 
 def test_an_asynchronous_assistant_that_hangs_is_given_up() -> None:
     """Its dialogue fails after the time allowed, and says so; the others do not wait for it."""
-
     calls = itertools.count()
 
     async def assistant(messages: Messages) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import time
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -35,6 +35,9 @@ from usersim.errors import (
 )
 from usersim.simulation import Answer
 from usersim.types import Message
+
+HANG = 60
+"""Seconds after which something that never comes is given up; no test passes because of it."""
 
 
 @pytest.fixture
@@ -391,30 +394,50 @@ def test_a_result_that_came_too_late_is_left_to_the_other_client(store: Path, ca
 
 def test_a_client_at_work_extends_its_claim(store: Path) -> None:
     """An answer that takes longer than a claim counts is not lost to another client."""
+    now, extended = [1000.0], threading.Semaphore(0)
+
+    class Turned(Runs):
+        """Runs whose clock the test turns, and that say when claims were extended."""
+
+        def extend(self, *args, **how) -> int:
+            found = super().extend(*args, **how)
+            extended.release()
+            return found
+
     with simulator(store) as sim:
+        sim.corpus.runs = Turned(sim.corpus._database, clock=lambda: now[0])
         taken = []
 
         def reply(request, index):
-            time.sleep(1.0)
-            taken.extend(sim.corpus.runs.claim(1, "thief", limit=9, seconds=9))
+            for _ in range(5):
+                now[0] += 0.2
+                # The first extension may have begun before the clock was turned.
+                assert extended.acquire(timeout=HANG)
+                assert extended.acquire(timeout=HANG)
+                taken.extend(sim.corpus.runs.claim(1, "thief", limit=9, seconds=9))
             return "A thought.\n</think>"
 
         sim._engine_choice = engine(reasoning=reply)
-        run = work(sim, 1, lease=0.6)
+        run = work(sim, 1, lease=0.3)
         assert taken == []
         assert run.status.done == 1
 
 
 def test_claims_that_cannot_be_extended_are_logged(store: Path, caplog, monkeypatch) -> None:
     """A store that does not answer for a moment ends nothing; `finish` decides."""
+    tried = threading.Event()
 
     def broken(*_, **__):
+        tried.set()
         raise CorpusError("the store does not answer")
 
+    def reply(*_) -> str:
+        assert tried.wait(HANG)
+        return "A thought.\n</think>"
+
     with simulator(store) as sim, caplog.at_level(logging.WARNING, "usersim"):
-        sim._engine_choice = engine(
-            reasoning=lambda *_: (time.sleep(0.2), "A thought.\n</think>")[1]
-        )
+        sim.corpus.runs = Runs(sim.corpus._database, clock=lambda: 1000.0)
+        sim._engine_choice = engine(reasoning=reply)
         monkeypatch.setattr(Runs, "extend", broken)
         assert work(sim, 1, lease=0.3).status.done == 1
     assert "claims could not be extended: the store does not answer" in caplog.text
