@@ -125,7 +125,7 @@ def whole(tmp_path_factory) -> list[tuple[object, ...]]:
 def test_a_killed_run_goes_on_and_ends_the_same(store: Path, where, done, whole) -> None:
     """After kill -9 wherever it was: finished chunks stay, nothing is asked or stored twice."""
     killed = start(KILLED, store, where)
-    _, said = killed.communicate(timeout=120)
+    _, said = killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL, said
     with Corpus.open(store) as corpus:
         record = corpus.runs.find("r")
@@ -142,7 +142,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(store: Path, where, done, whole)
 def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(store: Path) -> None:
     """A limit on the size of files stands for the disk; with space, the run completes."""
     full = start(FULL, store)
-    out, said = full.communicate(timeout=120)
+    out, said = full.communicate(timeout=300)
     assert "full" in out, said
     with Corpus.open(store) as corpus:
         record = corpus.runs.find("r")
@@ -166,7 +166,7 @@ def share(store: str | Path) -> None:
         client.stdin.flush()
     counts = []
     for client in both:
-        out, said = client.communicate(timeout=120)
+        out, said = client.communicate(timeout=300)
         assert client.returncode == 0, said
         asked, left = out.split()
         counts.append(int(asked))
@@ -196,7 +196,7 @@ def take_over(store: str | Path) -> None:
             assert other.poll() is None, other.communicate()
         killed.kill()
         killed.communicate()
-    out, said = other.communicate(timeout=120)
+    out, said = other.communicate(timeout=300)
     assert other.returncode == 0, said
     asked, left = map(int, out.split())
     assert asked == 400 - 3 * 16

@@ -350,7 +350,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         cwd=Path(usersim.__file__).parent.parent,
         env={**os.environ, "COLUMNS": "200", **environment},
     )
@@ -402,7 +402,7 @@ def test_the_installed_command_answers(store: str, tiny_model: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     with Corpus.open(store) as corpus:
