@@ -20,11 +20,13 @@ from usersim.errors import (
     ArtifactError,
     ConfigError,
     EmptySplitError,
+    EngineError,
     EvaluationError,
     RefusedRowsError,
     UserNotFoundError,
     UsersimError,
 )
+from usersim.simulator import lifecycle
 from usersim.simulator.asking import as_question
 from usersim.simulator.history import Histories, profile_of
 from usersim.simulator.measure import pick_held_out
@@ -532,10 +534,24 @@ def edit(folder: Path, **fields: object) -> None:
     path.write_text(json.dumps({**data, **fields}), encoding="utf-8")
 
 
-def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
-    """A simulator that never loaded its model closes without loading it."""
-    made = simulator(model="no such engine", rows=person("ada", 4))
+def test_closing_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulator that never needed its model closes without loading it, also twice."""
+    loaded: list[object] = []
+    monkeypatch.setattr(lifecycle, "load_engine", lambda *names, **_: loaded.append(names))
+    made = UserSimulator.from_corpus(person("ada", 4), config=CONFIG)
     made.close()
+    made.close()
+    assert loaded == []
+
+
+def test_closing_gives_the_models_memory_back() -> None:
+    """The engine is closed with its simulator, and closing again is no error."""
+    model = engine()
+    made = simulator(model=model, rows=person("ada", 4))
+    assert made.respond("Tea?").action == "With milk, please."
+    made.close()
+    with pytest.raises(EngineError, match="closed"):
+        model.generate([GenerateRequest(prompt=(("user", "Tea?"),))])
     made.close()
 
 
