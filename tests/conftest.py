@@ -18,6 +18,10 @@ from tests.fixtures import profiles
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# What is printed must not depend on the terminal of whoever runs the tests; readline, which pytest
+# imports, even hands the width of one to xdist's workers that have none.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 # One thread each: sums come out the same on any number of cores, and workers share the cores well.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

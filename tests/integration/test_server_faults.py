@@ -338,7 +338,7 @@ def test_an_engine_that_dies_in_mid_stream_ends_the_stream_with_an_error() -> No
         assert b"[DONE]" not in reply.body
         assert well(url)
         openai = pytest.importorskip("openai", reason="the openai client is not installed")
-        with openai.OpenAI(base_url=url, api_key="x", max_retries=0) as client:
+        with openai.OpenAI(base_url=url, api_key="x", max_retries=0, timeout=300) as client:
             stream = client.chat.completions.create(**chat("The last one?"), stream=True)
             with pytest.raises(openai.APIError, match="died between"):
                 list(stream)
