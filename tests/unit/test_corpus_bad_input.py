@@ -118,7 +118,7 @@ def test_a_speakers_name_that_is_no_text_never_costs_the_row(corpus):
     (item,) = corpus.interactions()
     assert [message.name for message in item.context] == ["7", None]
     assert item.metadata == {"context_fields": {"1.name": ["x"]}}
-    assert report.unread_fields["context[].name"].count == 1
+    assert report.unread_fields["context[].name"].rows == 1
 
 
 @pytest.mark.parametrize("order", ["dmy", "mdy"])

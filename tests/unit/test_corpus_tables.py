@@ -254,7 +254,7 @@ def test_a_time_that_could_be_two_days_is_reported_with_the_way_out(corpus, tmp_
     """The row is kept, and the note names the argument and the flag."""
     table = write(tmp_path / "t.csv", "user_id,question,answer,timestamp\n1,Tea?,yes,05/01/2024\n")
     report = corpus.add(table)
-    assert (report.kept, report.unread_fields["timestamp"].count) == (1, 1)
+    assert (report.kept, report.unread_fields["timestamp"].rows) == (1, 1)
     assert any("date_order=" in note and "--date-order" in note for note in report.notes)
 
 

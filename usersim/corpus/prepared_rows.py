@@ -42,11 +42,11 @@ class UnreadField(NamedTuple):
     """An optional field that could not be read in some rows, which were kept all the same.
 
     Attributes:
-        count: How many rows.
+        rows: How many rows.
         example: The first value.
     """
 
-    count: int
+    rows: int
     example: str
 
 
@@ -74,5 +74,5 @@ class Tally:
         """Count an optional field that cannot be read."""
         known = self.unread_fields.get(name)
         self.unread_fields[name] = (
-            UnreadField(1, repr(value)) if known is None else known._replace(count=known.count + 1)
+            UnreadField(1, repr(value)) if known is None else known._replace(rows=known.rows + 1)
         )

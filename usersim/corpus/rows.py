@@ -286,8 +286,9 @@ class RowChecker:
         if value is not None and value != "":
             self._tally.conversations["conversation_id"] += 1
             return self._name(value, "conversation_id")
-        metadata = row.get("metadata")
-        if isinstance(metadata, dict) and not _CONVERSATION_SET.isdisjoint(metadata):
+        given = row.get("metadata")
+        metadata = cast("dict[str, object]", given) if isinstance(given, dict) else None
+        if metadata and not _CONVERSATION_SET.isdisjoint(metadata):
             for name in _CONVERSATION_FIELDS:
                 value = metadata.get(name)
                 if isinstance(value, str | int) and value != "":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import orjson
 from sqlalchemy import func, select
@@ -375,7 +375,7 @@ def _scanned(source: object, how: SourceOptions) -> Codebook | None:
     twice = isinstance(source, str | Path | Sequence) or is_frame(source)
     if book is None or not book.needs_scan or not twice:
         return book
-    records = open_source(source, how)
+    records = open_source(cast("object", source), how)
     if records.codebook is not None or records.format is not None:
         return book
     return book.scanned(record for _, record in records.items)

@@ -165,4 +165,4 @@ def moment_of(
         if plain_value(value) is None:
             return None, None
         raise RowError("timestamp", value, "does not say a time that can be read")
-    return tuple(found)
+    return found.text, found.seconds

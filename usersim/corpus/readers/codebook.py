@@ -318,10 +318,10 @@ def _labels(
     Raises:
         CorpusFormatError: If they have another shape, or do not fit each other.
     """
-    given = next((fields[name] for name in _CODES if fields.get(name)), None)
+    given: object = next((fields[name] for name in _CODES if fields.get(name)), None)
     options = fields.get("options")
     if isinstance(options, Mapping) or _is_pairs(options):
-        given, options = (given or options), None
+        given, options = given or cast("object", options), None
     labels = [_label(one) for one in _listed(options, column, "options")]
     if given is None:
         return tuple(labels), None

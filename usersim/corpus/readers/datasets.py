@@ -43,7 +43,7 @@ def hh_chat(record: Object) -> Chat:
     """
     text = record.get("chosen")
     if isinstance(text, list):
-        return messages_chat({"messages": text})
+        return messages_chat({"messages": cast("object", text)})
     if not isinstance(text, str):
         raise RowError("chosen", text, "is not a text")
     marks = list(_HH_TURN.finditer(text))

@@ -6,13 +6,14 @@ import importlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import IO, Protocol, cast
+from typing import IO, Protocol, TypeVar, cast
 
 from usersim.corpus.readers.archive import Member, guarded
 from usersim.errors import CorpusFormatError
 
 __all__ = ["Event", "beginning", "builder", "events", "items"]
 
+_T = TypeVar("_T")
 Event = tuple[str, str, object]
 """Prefix, event and value, as ijson names them."""
 
@@ -62,7 +63,7 @@ def events(member: Member) -> Iterator[Event]:
         yield from _sound(_ijson().parse(file, use_float=True), member.name)
 
 
-def _sound(found: Iterable[object], name: str) -> Iterator[object]:
+def _sound(found: Iterable[_T], name: str) -> Iterator[_T]:
     try:
         yield from guarded(iter(found), name)
     except _ijson().JSONError as error:

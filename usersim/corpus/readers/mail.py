@@ -216,8 +216,7 @@ def _mail(raw: bytes | LeftOut, number: int) -> _Mail | LeftOut | Unreadable:
         return raw
     try:
         # The modern policy decodes headers; it fails on some that mailers wrote wrongly.
-        message = cast("EmailMessage", message_from_bytes(raw, policy=policy.default))
-        return _read_mail(message, number)
+        return _read_mail(message_from_bytes(raw, policy=policy.default), number)
     except (MessageError, ValueError, LookupError, TypeError, AttributeError, IndexError) as error:
         return Unreadable(raw, f"cannot be read as a mail: {type(error).__name__}: {error}")
 

@@ -158,7 +158,7 @@ def _discord_piece(message: Object, chat: str, number: int) -> Piece:
         media = any(message.get(name) for name in ("attachments", "stickers", "embeds"))
         return LeftOut(MEDIA if media else EMPTY)
     author = message.get("author")
-    who = cast("Object", author) if isinstance(author, dict) else {}
+    who: Object = cast("Object", author) if isinstance(author, dict) else {}
     name = spoken_name(str(who.get("nickname") or who.get("name") or "unknown"))
     others = tuple(str(who[key]) for key in ("name",) if who.get(key))
     return Turn(

@@ -224,7 +224,7 @@ def _open_table(member: Member, head: bytes, options: SourceOptions) -> Records:
     named = options.format in {"limesurvey", "surveymonkey"}
     platform = cast("Platform", options.format) if named else None
     if options.format == "auto":
-        platform = platform_of(next(iter(table.header()), []))
+        platform = platform_of([cell for row in table.header() for cell in row])
     if platform is None:
         return Records(member.name, "table", table.records())
     if platform == "limesurvey" and options.codebook is not None:
