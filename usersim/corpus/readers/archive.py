@@ -175,7 +175,7 @@ class Archive:
                 f"{str(self.path)!r} cannot be read as a zip archive: {error}",
                 hint="download or copy it again",
             ) from error
-        budget = _Budget(str(self.path))
+        budget = _Budget(str(self.path), MOST_BYTES)
         for info in infos:
             self._check(info)
             if stat.S_ISLNK(info.external_attr >> 16):
@@ -216,7 +216,7 @@ class _Budget:
     """Bytes that may still be read of an archive, over all its files."""
 
     name: str
-    left: int = MOST_BYTES
+    left: int
 
     def spend(self, count: int) -> None:
         """Count bytes.

@@ -141,7 +141,8 @@ class OasstRows:
         prompt = record.get("prompt")
         if isinstance(prompt, Mapping):
             yield from self._flush()
-            self._messages = list(_flat(cast("Object", prompt), None))
+            tree = {"message_tree_id": record.get("message_tree_id")}
+            self._messages = [{**tree, **m} for m in _flat(cast("Object", prompt), None)]
             yield from self._flush()
             return
         tree = record.get("message_tree_id")

@@ -16,6 +16,7 @@ from email.errors import MessageError
 from email.message import EmailMessage, Message
 from email.utils import getaddresses, parsedate_to_datetime
 from html.parser import HTMLParser
+from itertools import takewhile
 from typing import cast
 
 from usersim.corpus.readers.archive import Member, guarded
@@ -288,7 +289,7 @@ def own_words(text: str) -> tuple[str, str]:
     quoted: list[str] = []
     for line in lines[:end]:
         (quoted if line.startswith(">") else own).append(line)
-    quoted += lines[quote:]
+    quoted += takewhile(lambda line: line != "-- ", lines[quote:])
     bare = [re.sub(r"^(?:> ?)+", "", line) for line in quoted]
     return "\n".join(own).strip(), "\n".join(bare).strip()
 

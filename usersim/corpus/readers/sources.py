@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -38,6 +39,7 @@ _KNOWN = (
     "known are JSON Lines, JSON, CSV, Parquet, SPSS, and exports of ChatGPT, Claude, WhatsApp, "
     "Telegram, Slack, Discord and mail (mbox); each also compressed by gzip or in a zip archive"
 )
+LINKS = "links"
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -102,12 +104,15 @@ def open_source(source: object, options: SourceOptions = SourceOptions()) -> Rec
 
 
 def _open_path(path: Path, options: SourceOptions) -> Records:
-    if path.is_dir():
-        return _open_archive(Archive.open(path), options)
-    member = file_of(path)
-    if is_zip(path):
-        return _open_archive(Archive.open(path), options)
-    return _open_member(member, options)
+    folder = path.is_dir()
+    member = None if folder else file_of(path)  # says in our words what is not there
+    if member is not None and not is_zip(path):
+        return _open_member(member, options)
+    archive = Archive.open(path)
+    records = _open_archive(archive, options)
+    if not archive.links:
+        return records
+    return replace(records, items=chain([(0, LeftOut(LINKS, archive.links))], records.items))
 
 
 def _open_archive(archive: Archive, options: SourceOptions) -> Records:
