@@ -73,12 +73,13 @@ def arena_rows(record: Object, *, user_id: str | None) -> Iterator[Mapping[str, 
     Raises:
         RowError: If a conversation or the vote cannot be read.
     """
-    said: dict[str, list[dict[str, object]]] = {}
+    said: dict[str, list[Object]] = {}
     for name in ("conversation_a", "conversation_b"):
         turns = record.get(name)
-        if not isinstance(turns, list) or not turns:
+        listed = cast("list[object]", turns) if isinstance(turns, list) else []
+        if not listed or not all(isinstance(turn, Mapping) for turn in listed):
             raise RowError(name, cast("object", turns), "is not a list of messages")
-        said[name] = [dict(cast("Object", turn)) for turn in cast("list[object]", turns)]
+        said[name] = [cast("Object", turn) for turn in listed]
     winner = str(record.get("winner"))
     label = _ARENA.get(_WINNERS.get(winner, winner))
     if label is None:
@@ -104,7 +105,7 @@ def arena_rows(record: Object, *, user_id: str | None) -> Iterator[Mapping[str, 
     }
 
 
-def _answers(turns: list[dict[str, object]]) -> list[str]:
+def _answers(turns: list[Object]) -> list[str]:
     return [str(turn.get("content")) for turn in turns if turn.get("role") == "assistant"]
 
 
