@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import Connection, Select, select
 
 from usersim.corpus.database import IN_CHUNK, Database
+from usersim.corpus.rows import UNREAD
 from usersim.corpus.spaces import space_from_json
 from usersim.corpus.tables import conversations, interactions, users
 from usersim.errors import CorpusError, NotStoredError, UserNotFoundError
@@ -218,6 +219,8 @@ def _interaction(row: _Row) -> Interaction:
 def _exported(row: _Row) -> dict[str, object]:
     user_id, _, _, context, action, kind, space_text, talk, timestamp = row[:9]
     value = _value(_space(kind, space_text), action)
+    metadata = _object(row[10])
+    unread = cast("dict[str, object]", metadata.pop(UNREAD, {}))
     fields: dict[str, object] = {
         "user_id": user_id,
         "timestamp": timestamp,
@@ -228,6 +231,7 @@ def _exported(row: _Row) -> dict[str, object]:
         "action": list(value) if isinstance(value, tuple) else value,
         "action_type": kind,
         **_object(space_text),
-        "metadata": _object(row[10]),
+        "metadata": metadata,
+        **unread,
     }
     return {name: item for name, item in fields.items() if item is not None and item != {}}

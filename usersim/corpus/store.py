@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import orjson
 from sqlalchemy import func, select
@@ -22,7 +22,8 @@ from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
-from usersim.corpus.readers import Codebook, Format, Records, open_source
+from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
+from usersim.corpus.readers.frames import is_frame
 from usersim.corpus.reading import InteractionReader, user_row_id
 from usersim.corpus.removal import Removal, adapters_folder, forget
 from usersim.corpus.report import LoadReport
@@ -32,7 +33,7 @@ from usersim.corpus.schema import prepare
 from usersim.corpus.tables import interactions, users
 from usersim.corpus.writer import place_users
 from usersim.errors import CorpusError
-from usersim.types import Interaction, Retriever, Split
+from usersim.types import DateOrder, Interaction, Retriever, Split
 
 __all__ = ["Corpus", "UserSummary"]
 
@@ -121,14 +122,16 @@ class Corpus:
         """Path or URL of the store, without a password."""
         return self._database.name
 
-    def add(
+    def add(  # noqa: PLR0913 - keyword-only, each a plain fact about the source
         self,
         source: object,
         *,
         format: Format = "auto",  # noqa: A002 - the word that a caller expects
         user_id: str | None = None,
         person: str | None = None,
-        codebook: Mapping[str, object] | str | Path | None = None,
+        codebook: Mapping[str, object] | Sequence[object] | str | Path | None = None,
+        encoding: str | None = None,
+        date_order: DateOrder | None = None,
         strict: bool = False,
         progress: LoadProgress | None = None,
     ) -> LoadReport:
@@ -138,30 +141,52 @@ class Corpus:
         whole, and loading the source again adds the rest.
 
         Args:
-            source: A path (JSON Lines, JSON, CSV, Parquet; also gzip), an iterable of dicts, a
-                pandas or polars frame, or another corpus.
-            format: How the records are to be read; `auto` tells by the first one.
+            source: A path (JSON Lines, JSON, CSV, Parquet, SPSS, or an export of chats or mail;
+                also gzip, a zip archive or a folder), an iterable of dicts, a pandas or polars
+                frame, or another corpus.
+            format: How it is to be read; `auto` tells by its content.
             user_id: Only this user's rows; also the id where the source has none.
-            person: In chats, role or name of the modelled person; the human side if not given.
-            codebook: For surveys, what the columns mean: a dict, or a JSON or CSV file. See
-                `Codebook.read`.
+            person: In chats, role or name of the modelled person. With an assistant it is the
+                human side if not given; among people it must be given.
+            codebook: For surveys, what the columns mean: a dict, a list, or a JSON or CSV file.
+                See `Codebook.read`.
+            encoding: Of a CSV file that is not UTF-8, such as `"cp1252"`.
+            date_order: `"dmy"` or `"mdy"`: how times like `05/01/2024` are written, which are not
+                read otherwise.
             strict: Raise if any row is refused, and keep nothing. The whole load is then one
                 transaction, and other writers wait for it.
             progress: Called with (records read, records in all or None) after each batch.
 
         Returns:
             What was kept, what was refused and why.
+
+        Raises:
+            CorpusFormatError: If the source or the codebook cannot be read.
+            SpeakerNotFoundError: If the modelled person of a chat is not named or not found;
+                lists who speaks.
+            RefusedRowsError: If `strict` and a row was refused.
         """
+        how = SourceOptions(
+            format=format,
+            person=person,
+            user_id=user_id,
+            encoding=encoding,
+            date_order=date_order,
+            codebook=None if codebook is None else Codebook.read(codebook),
+            gap=self._config.chat_gap_hours * 3600,
+            most=self._config.chat_context_messages,
+        )
         options = LoadOptions(
             format=format,
             user_id=user_id,
             person=person,
-            codebook=None if codebook is None else Codebook.read(codebook),
+            codebook=_scanned(source, how),
+            date_order=date_order,
             strict=strict,
             progress=progress,
         )
         self._settled = False
-        report = Load(self._database, self._config, options).run(_records(source))
+        report = Load(self._database, self._config, options).run(_records(source, how))
         self._settle()
         return replace(report, repeated_ids=self._repeated_ids())
 
@@ -344,8 +369,20 @@ class Corpus:
             return connection.scalar(select(func.count()).select_from(repeated)) or 0
 
 
-def _records(source: object) -> Records:
+def _scanned(source: object, how: SourceOptions) -> Codebook | None:
+    """Return the codebook, after a look over a source that can be read twice where it needs one."""
+    book = how.codebook
+    twice = isinstance(source, str | Path | Sequence) or is_frame(source)
+    if book is None or not book.needs_scan or not twice:
+        return book
+    records = open_source(cast("object", source), how)
+    if records.codebook is not None or records.format is not None:
+        return book
+    return book.scanned(record for _, record in records.items)
+
+
+def _records(source: object, how: SourceOptions) -> Records:
     if not isinstance(source, Corpus):
-        return open_source(source)
+        return open_source(source, how)
     rows = enumerate(source.rows(), start=1)
     return Records(f"the corpus {source.name}", "json", rows)
