@@ -162,6 +162,8 @@ def _typed(value: object) -> object:
         }
     if isinstance(value, tuple):
         return [_typed(one) for one in cast("tuple[object, ...]", value)]
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
     return value
 
 
