@@ -21,9 +21,9 @@ from usersim.simulation.survey.elicitation import (
     Wording,
     stages_of,
 )
+from usersim.simulation.survey.expressions import parse
 from usersim.simulation.survey.given import Given
 from usersim.simulation.survey.piping import mentioned
-from usersim.simulation.survey.expressions import parse
 from usersim.simulation.survey.questions import (
     Budget,
     LikertScale,

@@ -408,11 +408,16 @@ def codes_of(question: SurveyQuestion) -> dict[str, float]:
         {'yes': 1, 'no': 0, "don't know": -1}
     """
     options = _option_codes(question)
-    given = question.codes if isinstance(question, SingleChoice | LikertScale | Matrix) else {}
+    given = _given_codes(question)
     first = math.floor(min([0, *options.values(), *given.values()])) - 1
     counted = [label for label in question.refusal if label not in given]
     refused = {label: first - place for place, label in enumerate(counted)}
     return options | {label: {**given, **refused}[label] for label in question.refusal}
+
+
+def _given_codes(question: SurveyQuestion) -> Mapping[str, float]:
+    none: Mapping[str, float] = {}
+    return question.codes if isinstance(question, SingleChoice | LikertScale | Matrix) else none
 
 
 def _option_codes(question: SurveyQuestion) -> dict[str, float]:
@@ -423,5 +428,5 @@ def _option_codes(question: SurveyQuestion) -> dict[str, float]:
     if isinstance(question, Ranking | Budget):
         return {}
     start = question.start if isinstance(question, LikertScale) else 1
-    codes = question.codes if isinstance(question, SingleChoice | LikertScale | Matrix) else {}
+    codes = _given_codes(question)
     return {label: codes.get(label, start + place) for place, label in enumerate(question.options)}
