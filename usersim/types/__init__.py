@@ -25,6 +25,7 @@ from usersim.types.interactions import (
     content_key,
     question_key,
 )
+from usersim.types.moments import DateOrder, Moment, read_moment
 from usersim.types.results import Batch, Failure, Prediction, TrainingExample
 from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
@@ -40,6 +41,14 @@ from usersim.types.traces import (
     TracePrompt,
     TraceScores,
 )
+from usersim.types.values import (
+    ValueReader,
+    implied_codes,
+    lookalikes,
+    normalized,
+    number_in,
+    plain_value,
+)
 
 __all__ = [
     "ActionKind",
@@ -48,12 +57,14 @@ __all__ = [
     "Batch",
     "Candidate",
     "Choice",
+    "DateOrder",
     "Direction",
     "Failure",
     "FreeText",
     "Interaction",
     "Leakage",
     "Message",
+    "Moment",
     "MultiChoice",
     "Number",
     "Prediction",
@@ -74,8 +85,15 @@ __all__ = [
     "TracePrompt",
     "TraceScores",
     "TrainingExample",
+    "ValueReader",
     "action_space",
     "content_key",
+    "implied_codes",
     "is_closed",
+    "lookalikes",
+    "normalized",
+    "number_in",
+    "plain_value",
     "question_key",
+    "read_moment",
 ]
