@@ -1,6 +1,7 @@
-"""The importer's promise: no attribute that changes who is asked what, or what an answer means, is
-dropped without a note. Attributes that it has never heard of are put into random surveys at random
-places, and each of them is in the notes.
+"""The importer's promise: nothing that changes who is asked what is dropped without a note.
+
+Attributes that it has never heard of are put into random surveys at random places, and each of them
+is in the notes.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def objects(value: object) -> Iterator[dict[str, object]]:
 def test_every_attribute_that_is_not_known_is_in_the_notes(
     survey: dict[str, object], data: st.DataObject
 ) -> None:
-    """Wherever it stands: in a question, a choice, a rule, a condition, a block, the flow, the file."""
+    """Wherever it stands: in a question, a choice, a rule, a condition, a block, the flow."""
     spots = list(objects(survey))
     names = data.draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     for name in names:

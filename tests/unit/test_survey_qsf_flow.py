@@ -85,8 +85,14 @@ def test_a_skip_that_cannot_be_said_is_noted_and_nobody_skips() -> None:
     """By question, destination and operand."""
     counted = skips("QID1", "2", "ENDOFSURVEY")
     counted["SkipLogic"][0] |= {"Locator": "q://QID1/SelectedChoicesCount", "Condition": "EqualTo"}
-    first = {**block("BL_1"), "BlockElements": [
-        counted, skips("QID2", "1", "QID99"), {"Type": "Question", "QuestionID": "QID4"}]}  # fmt: skip
+    first = {
+        **block("BL_1"),
+        "BlockElements": [
+            counted,
+            skips("QID2", "1", "QID99"),
+            {"Type": "Question", "QuestionID": "QID4"},
+        ],
+    }
     found = read_qsf(survey_of(CONSENT, PIPE, LAST, blocks=[first]))
     assert asked_of(found, consent="No") == ["consent", "pipe", "last"]
     assert "QID1 (consent): skip logic to ENDOFSURVEY: operand" in notes(found)
@@ -279,10 +285,18 @@ def test_choices_carried_forward_are_options_under_a_condition() -> None:
                "Locator": "q://QID1/ChoiceGroup/SelectedChoices"}  # fmt: skip
     best = question("QID2", "best", "The best?", "MC", "SAVR", Choices=choices("None"),
                     ChoiceOrder=["1", "x1", "x2"], DynamicChoices=dynamic)  # fmt: skip
-    rate = question("QID3", "rate", "Rate", "Matrix", "Likert", SubSelector="SingleAnswer",
-                    Choices=[], ChoiceOrder=[], Answers=choices("bad", "good"),
-                    DynamicChoices={**dynamic,
-                                    "Locator": "q://QID1/ChoiceGroup/UnselectedChoices"})  # fmt: skip
+    rate = question(
+        "QID3",
+        "rate",
+        "Rate",
+        "Matrix",
+        "Likert",
+        SubSelector="SingleAnswer",
+        Choices=[],
+        ChoiceOrder=[],
+        Answers=choices("bad", "good"),
+        DynamicChoices={**dynamic, "Locator": "q://QID1/ChoiceGroup/UnselectedChoices"},
+    )
     found = read_qsf(survey_of(pets, best, rate))
     one = found.survey.question("best")
     assert isinstance(one, SingleChoice)
@@ -314,9 +328,18 @@ def test_a_choice_with_display_logic_is_shown_to_some() -> None:
 
 def test_choices_and_answers_whose_conditions_cannot_be_said_are_noted() -> None:
     """By question and label: a choice from elsewhere, an answer of a grid."""
-    vote = question("QID2", "vote", "Whom?", "MC", "SAVR", Choices={
-        "1": {"Display": "The player", "DisplayLogic": logic(chosen("QID9", "1"))},
-        "2": {"Display": "Another"}}, DynamicChoices={"Locator": "q://QID8/ChoiceGroup/X"})  # fmt: skip
+    vote = question(
+        "QID2",
+        "vote",
+        "Whom?",
+        "MC",
+        "SAVR",
+        Choices={
+            "1": {"Display": "The player", "DisplayLogic": logic(chosen("QID9", "1"))},
+            "2": {"Display": "Another"},
+        },
+        DynamicChoices={"Locator": "q://QID8/ChoiceGroup/X"},
+    )
     grid = question("QID3", "grid", "Rate", "Matrix", "Likert", SubSelector="SingleAnswer",
                     Choices=choices("Tea"), Answers={
         "1": {"Display": "bad"}, "2": {"Display": "good", "DisplayLogic":
@@ -427,8 +450,11 @@ def test_a_text_after_the_last_question_of_a_block_is_read_with_the_next_block()
     """Nobody has read it before the questions above it."""
     story = question("QID2", "story", "Mia found a wallet.", "DB", "TB",
                      DisplayLogic=logic(chosen("QID1", "1")))  # fmt: skip
-    found = read_qsf(survey_of(CONSENT, story, LAST,
-                               blocks=[block("BL_1", "QID1", "QID2"), block("BL_2", "QID4")]))  # fmt: skip
+    found = read_qsf(
+        survey_of(
+            CONSENT, story, LAST, blocks=[block("BL_1", "QID1", "QID2"), block("BL_2", "QID4")]
+        )
+    )
     _, panel = run(found.survey)
     assert words(panel.waves[0][0]) == "Do you take part?"
     assert words(panel.waves[1][0]) == "Mia found a wallet.\nAnything else?"

@@ -90,18 +90,43 @@ def test_a_matrix_with_a_single_answer_is_a_box_per_row() -> None:
 def test_a_side_by_side_becomes_a_question_per_column() -> None:
     """A matrix, a multiple choice per row, a text per cell; each column's logic holds for it."""
     columns = {
-        "1": {"QuestionText": "Like it?", "QuestionType": "Matrix", "Selector": "Likert",
-              "SubSelector": "SingleAnswer", "Answers": choices("no", "yes"), "DataExportTag": "s#1",
-              "DisplayLogic": logic(chosen("QID9", "1"))},
-        "2": {"QuestionText": "Where?", "QuestionType": "Matrix", "Selector": "Likert",
-              "SubSelector": "MultipleAnswer", "Answers": choices("home", "work")},
-        "3": {"QuestionText": "Why?", "QuestionType": "Matrix", "Selector": "TE",
-              "SubSelector": "Short", "Answers": choices("Reason")},
+        "1": {
+            "QuestionText": "Like it?",
+            "QuestionType": "Matrix",
+            "Selector": "Likert",
+            "SubSelector": "SingleAnswer",
+            "Answers": choices("no", "yes"),
+            "DataExportTag": "s#1",
+            "DisplayLogic": logic(chosen("QID9", "1")),
+        },
+        "2": {
+            "QuestionText": "Where?",
+            "QuestionType": "Matrix",
+            "Selector": "Likert",
+            "SubSelector": "MultipleAnswer",
+            "Answers": choices("home", "work"),
+        },
+        "3": {
+            "QuestionText": "Why?",
+            "QuestionType": "Matrix",
+            "Selector": "TE",
+            "SubSelector": "Short",
+            "Answers": choices("Reason"),
+        },
         "4": {"QuestionText": "Draw", "QuestionType": "Matrix", "Selector": "Canvas"},
-    }  # fmt: skip
+    }
     tea = question("QID9", "tea", "Tea?", "MC", "SAVR", Choices=choices("Yes", "No"))
-    sbs = question("QID4", "s", "About drinks", "SBS", "SBSMatrix", Choices=choices("Tea", "Milk"),
-                   ChoiceOrder=["2", "1"], AdditionalQuestions=columns, NumberOfQuestions=4)  # fmt: skip
+    sbs = question(
+        "QID4",
+        "s",
+        "About drinks",
+        "SBS",
+        "SBSMatrix",
+        Choices=choices("Tea", "Milk"),
+        ChoiceOrder=["2", "1"],
+        AdditionalQuestions=columns,
+        NumberOfQuestions=4,
+    )
     more = question("QID5", "more", "More?", "TE", "SL",
                     DisplayLogic=logic(chosen("QID4%231", "2/2")))  # fmt: skip
     found = imported(tea, sbs, more)
@@ -150,11 +175,27 @@ def test_a_slider_with_rows_is_a_number_per_row() -> None:
 
 def test_texts_in_cells_and_forms_are_open_questions() -> None:
     """A number where the field must be one."""
-    cells = question("QID1", "stays", "Where were you?", "Matrix", "TE", SubSelector="Long",
-                     Choices=choices("First", "Second"), Answers=choices("Country", "Months"))  # fmt: skip
-    form = question("QID2", "you", "About you", "TE", "FORM", Choices={
-        "1": {"Display": "Street", "TextEntry": "on"},
-        "4": {"Display": "Age", "TextEntry": "on", "TextEntryValidation": "ValidNumber"}})  # fmt: skip
+    cells = question(
+        "QID1",
+        "stays",
+        "Where were you?",
+        "Matrix",
+        "TE",
+        SubSelector="Long",
+        Choices=choices("First", "Second"),
+        Answers=choices("Country", "Months"),
+    )
+    form = question(
+        "QID2",
+        "you",
+        "About you",
+        "TE",
+        "FORM",
+        Choices={
+            "1": {"Display": "Street", "TextEntry": "on"},
+            "4": {"Display": "Age", "TextEntry": "on", "TextEntryValidation": "ValidNumber"},
+        },
+    )
     found = imported(cells, form)
     assert isinstance(found.survey.question("stays_2_1"), OpenText)
     assert found.survey.question("stays_2_1").text == "Where were you?\nSecond\nCountry"
