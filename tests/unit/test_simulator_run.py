@@ -33,6 +33,7 @@ from usersim.errors import (
     EngineUnavailableError,
     UserNotFoundError,
 )
+from usersim.files import unescape_cell
 from usersim.simulation import Answer
 from usersim.types import Message
 
@@ -469,6 +470,21 @@ def test_results_are_written_marked_as_simulated(sim: UserSimulator, tmp_path: P
     ]
     with pytest.raises(CorpusError, match="cannot be written to"):
         run.write(tmp_path / "no" / "out.jsonl")
+
+
+def test_a_run_as_a_table_computes_nothing(sim: UserSimulator, tmp_path: Path) -> None:
+    """A drawn text that a spreadsheet would run is escaped, and stays one row."""
+    drawn = '=HYPERLINK("http://x.test")\rnext'
+    sim._engine_choice = engine(action=lambda request, _: drawn)
+    run = sim.run([("ada", "Open?")])
+    run.write(tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["action"].startswith("'=HYPERLINK")
+    assert unescape_cell(row["action"]) == next(run.answers())[1].action
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert run.write(tmp_path / "out.parquet") == 1
+    assert parquet.read_table(tmp_path / "out.parquet")["simulated"].to_pylist() == [True]
 
 
 def peak(n: int, store: Path) -> int:

@@ -97,8 +97,8 @@ def test_records_and_codebook_are_a_corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "three header rows"),
-        ("Q1,Q2\na,b\n1,2\nYes,No\n", "three header rows"),
+        ("", "no header row"),
+        ("x,y\na,b\n1,2\nYes,No\n", "no column of survey"),
         ('A\nB\n"{""ImportId"": ""QID99""}"\nx\n', "no column of survey"),
     ],
 )

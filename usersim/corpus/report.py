@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from usersim.corpus.prepared_rows import UnreadField
 from usersim.errors import CorpusError
+from usersim.files import replacing
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -123,7 +124,7 @@ class RefusedRows:
         JSON stands under `_raw`, and under `_base64` where it was no text either.
 
         Args:
-            path: The file; it is overwritten.
+            path: The file; one of that name is replaced.
 
         Returns:
             How many rows were written.
@@ -131,14 +132,11 @@ class RefusedRows:
         Raises:
             CorpusError: If the file cannot be written.
         """
-        try:
-            with Path(path).open("wb") as out:
-                out.writelines(self._lines())
-        except OSError as error:
-            raise CorpusError(
-                f"the refused rows cannot be written to {str(path)!r}: {error}",
-                hint="name a file in a folder that you may write to, on a disk with space left",
-            ) from error
+        with (
+            replacing(path, what="the refused rows", error=CorpusError) as half,
+            half.open("wb") as out,
+        ):
+            out.writelines(self._lines())
         return self._count
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-import orjson
 from sqlalchemy import func, select
 
 from usersim.config import CorpusConfig, HistoryConfig
@@ -33,6 +32,7 @@ from usersim.corpus.schema import prepare
 from usersim.corpus.tables import interactions, users
 from usersim.corpus.writer import place_users
 from usersim.errors import CorpusError
+from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Retriever, Split
 
 __all__ = ["Corpus", "UserSummary"]
@@ -305,24 +305,14 @@ class Corpus:
         Loading the file into an empty store gives the same interactions with the same keys.
 
         Args:
-            path: The file; it is overwritten.
+            path: The file; one of that name is replaced.
             user_ids: Only of these users.
 
         Raises:
             CorpusError: If the file cannot be written.
         """
-        count = 0
-        try:
-            with Path(path).open("wb") as out:
-                for row in self.rows(user_ids):
-                    out.write(orjson.dumps(row) + b"\n")
-                    count += 1
-        except OSError as error:
-            raise CorpusError(
-                f"the corpus cannot be written to {str(path)!r}: {error}",
-                hint="name a file in a folder that you may write to, on a disk with space left",
-            ) from error
-        return count
+        rows = self.rows(user_ids)
+        return write_rows(path, rows, what="the corpus", error=CorpusError, form="jsonl")
 
     def rows(self, user_ids: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
         """Iterate over interactions in the row format.

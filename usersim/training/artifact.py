@@ -27,8 +27,8 @@ from usersim.config import Recipe, SynthesiserConfig, TrainingConfig
 from usersim.engines.adapters import adapter_ref
 from usersim.engines.base import AdapterRef
 from usersim.errors import AdapterLoadError, ArtifactError, TrainingError
+from usersim.files import file_digest, sync, sync_tree, write_text
 from usersim.training.card import model_card
-from usersim.training.checkpoints import file_digest
 from usersim.training.mixture import ReasoningWeight
 from usersim.training.schedule import FINISHED, Evaluation, StopReason, TraceEvaluation
 from usersim.types import Failure
@@ -54,6 +54,7 @@ CARD = "README.md"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 FORMAT = 1
 _JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+_FREE = "free some space, or make the folder writable"
 _TRAIN_AGAIN = "train it again, or restore the folder from a copy"
 
 
@@ -256,7 +257,9 @@ def write_artifact(
             # The same weights, made before: their folder stays, and tells the newest run.
             _write_texts(final, manifest)
         else:
+            sync_tree(folder)
             folder.rename(final)
+            sync(out_dir)
     return load_artifact(final)
 
 
@@ -264,12 +267,7 @@ def _write_texts(folder: Path, manifest: Manifest) -> None:
     """Write card and manifest, each in one move, the manifest last."""
     texts = {CARD: model_card(manifest), MANIFEST: manifest.model_dump_json(indent=2) + "\n"}
     for name, text in texts.items():
-        partial = folder / f".{name}.partial"
-        try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_text(folder / name, text, what="the adapter", error=ArtifactError, hint=_FREE)
 
 
 def _read_manifest(folder: Path) -> Manifest:
@@ -362,12 +360,5 @@ def set_reasoning_weight(adapter: TrainedAdapter, weight: ReasoningWeight) -> Tr
         ArtifactError: If the disk refuses.
     """
     manifest = adapter.manifest.model_copy(update={"reasoning_weight": weight})
-    try:
-        _write_texts(adapter.folder, manifest)
-    except OSError as error:
-        raise ArtifactError(
-            f"the reasoning weight cannot be written to {str(adapter.folder)!r}: "
-            f"{error.strerror or error}",
-            hint="free some space, or make the folder writable",
-        ) from error
+    _write_texts(adapter.folder, manifest)
     return load_artifact(adapter.folder)
