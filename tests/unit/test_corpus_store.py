@@ -165,7 +165,9 @@ def test_a_newer_store_is_refused(corpus, tmp_path):
     """Both versions are named, and what to install."""
     corpus.close()
     set_version(tmp_path / "c.db", "0042")
-    with pytest.raises(CorpusSchemaError, match=r"version '0042'.*up to '0002'") as caught:
+    with pytest.raises(
+        CorpusSchemaError, match=rf"version '0042'.*up to '{SCHEMA_VERSION}'"
+    ) as caught:
         Corpus.open(tmp_path / "c.db")
     assert "pip install --upgrade" in caught.value.hint
 
@@ -173,7 +175,7 @@ def test_a_newer_store_is_refused(corpus, tmp_path):
 NEXT = """
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "0099", "{last}", None, None
 def upgrade():
     op.add_column("runs", sa.Column("note", sa.Text()))
     {more}
@@ -187,14 +189,16 @@ def next_version(tmp_path, monkeypatch):
 
     folder = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", "0003")
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", "0099")
     return folder
 
 
 def test_an_older_store_is_upgraded(corpus, tmp_path, next_version):
     """Opening with a later release brings the schema up to date and keeps the rows."""
     corpus.close()
-    (next_version / "versions" / "v0003.py").write_text(NEXT.format(more="pass"))
+    (next_version / "versions" / "v0099.py").write_text(
+        NEXT.format(last=SCHEMA_VERSION, more="pass")
+    )
     database = Database(tmp_path / "c.db")
     schema.prepare(database, migrations=next_version)
     with database.read() as connection:
@@ -240,7 +244,9 @@ def test_a_store_of_the_first_version_is_upgraded(tmp_path):
 def test_an_upgrade_that_fails_changes_nothing(corpus, tmp_path, next_version):
     """The store stays at its version, without the half that was done."""
     corpus.close()
-    (next_version / "versions" / "v0003.py").write_text(NEXT.format(more="op.drop_table('none')"))
+    (next_version / "versions" / "v0099.py").write_text(
+        NEXT.format(last=SCHEMA_VERSION, more="op.drop_table('none')")
+    )
     database = Database(tmp_path / "c.db")
     with pytest.raises(CorpusError, match="no such table"):
         schema.prepare(database, migrations=next_version)
@@ -248,7 +254,7 @@ def test_an_upgrade_that_fails_changes_nothing(corpus, tmp_path, next_version):
         found = connection.exec_driver_sql("SELECT * FROM alembic_version").scalar()
         columns = [c[1] for c in connection.exec_driver_sql("PRAGMA table_info(runs)")]
     database.close()
-    assert (found, "note" in columns) == ("0002", False)
+    assert (found, "note" in columns) == (SCHEMA_VERSION, False)
 
 
 def test_a_database_of_another_program_is_refused(tmp_path):

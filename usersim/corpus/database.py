@@ -11,6 +11,7 @@ import threading
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
@@ -91,6 +92,7 @@ class Database:
         self.name = url.database or ":memory:" if _is_sqlite(url) else url.render_as_string()
         self.is_sqlite = _is_sqlite(url)
         self._memory = self.is_sqlite and url.database in {None, "", ":memory:"}
+        self.file = None if self._memory or not self.is_sqlite else _file(url)
         # One shared connection holds a store in memory, so its transactions take turns.
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self._memory else nullcontext()
@@ -140,6 +142,45 @@ class Database:
             connection = raw.execution_options(usersim_write=True)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def remake(self) -> Generator[Connection, None, None]:
+        """Open a transaction that may make tables anew: as `write`, with foreign keys off.
+
+        With them on, dropping a SQLite table deletes what refers to its rows. They are checked
+        before the transaction is kept. On PostgreSQL tables are altered, and this is `write`.
+
+        Yields:
+            The connection.
+
+        Raises:
+            CorpusError: If a row refers to one that is not there.
+        """
+        if not self.is_sqlite:
+            with self.write() as connection:
+                yield connection
+            return
+        with self._turn, self._explained(), self.engine.connect() as raw:
+            connection = raw.execution_options(usersim_write=True)
+            # The pragma does nothing inside a transaction, so it goes past SQLAlchemy.
+            driver = connection.connection.cursor()
+            driver.execute("PRAGMA foreign_keys = OFF")
+            try:
+                with connection.begin():
+                    yield connection
+                    self._check_references(connection)
+            finally:
+                driver.execute("PRAGMA foreign_keys = ON")
+                driver.close()
+
+    def _check_references(self, connection: Connection) -> None:
+        lost = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if lost is not None:
+            raise CorpusError(
+                f"the store {self.name!r} is damaged: a row of {lost[0]!r} refers to one of "
+                f"{lost[2]!r} that is not there",
+                hint="restore a copy, or load the sources into a new store",
+            )
 
     def journal(self) -> None:
         """Set write-ahead logging, so that readers and one writer work at the same time.
@@ -228,6 +269,12 @@ def _url(url_or_path: str | Path) -> URL:
     if importlib.util.find_spec("psycopg") is None:
         raise MissingDependencyError("psycopg", extra="postgres", why="a store in PostgreSQL")
     return url.set(drivername="postgresql+psycopg")
+
+
+def _file(url: URL) -> Path:
+    """Return the file of a SQLite store, also of one that is named by a URI."""
+    name = url.database or ""
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
 
 
 def _is_sqlite(url: URL) -> bool:

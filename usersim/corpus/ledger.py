@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Insert, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from usersim.corpus import ledger_rows as rows
+from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.database import Database
 from usersim.corpus.ledger_records import (
     AdapterRecord,
@@ -44,10 +45,12 @@ class Ledger:
 
     Args:
         database: The store.
+        folders: Where its adapters lie.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, folders: AdapterFolders) -> None:
         self._database = database
+        self._folders = folders
 
     # Traces
 
@@ -187,7 +190,8 @@ class Ledger:
 
         Args:
             name: Served name.
-            path: Its folder.
+            path: Its folder; kept relative to the store's own folder of adapters if it lies
+                below, so that both can be moved together.
             digest: Hash over its weights and configuration.
             base_model: What it was trained on.
             user_ids: Everybody whose data went into it: forgetting one of them removes it.
@@ -195,7 +199,7 @@ class Ledger:
         """
         values = {
             "name": name,
-            "path": str(Path(path).resolve()),
+            "path": self._folders.kept(path),
             "digest": digest,
             "base_model": base_model,
             "created": rows.now(),
@@ -226,7 +230,7 @@ class Ledger:
         return [
             AdapterRecord(
                 name=row.name,
-                path=row.path,
+                path=str(self._folders.located(row.path)),
                 digest=row.digest,
                 base_model=row.base_model,
                 user_ids=tuple(people.get(row.id, ())),

@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.sql import ColumnElement
 
+from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.database import Database
 from usersim.corpus.reading import user_row_id
 from usersim.corpus.search import drop_user
@@ -30,7 +31,7 @@ from usersim.corpus.tables import (
 )
 from usersim.errors import CorpusError
 
-__all__ = ["Removal", "adapters_folder", "forget"]
+__all__ = ["Removal", "forget"]
 
 _ADAPTER_FILES = ("adapter_config.json", "manifest.json")
 _USERS = "users.json"
@@ -87,19 +88,7 @@ class Removal:
         return "\n".join(lines)
 
 
-def adapters_folder(store: str) -> Path:
-    """Return where the adapters of a store are kept: beside it.
-
-    Example:
-        >>> adapters_folder("data/people.usersim.db").name
-        'people.usersim.adapters'
-    """
-    if ":memory:" in store or "://" in store:
-        return Path("usersim-adapters")
-    return Path(store).with_suffix(".adapters")
-
-
-def forget(database: Database, user_id: str, beside: Path) -> Removal:
+def forget(database: Database, user_id: str, own: AdapterFolders) -> Removal:
     """Remove everything of one person.
 
     SQLite overwrites what is deleted (`secure_delete`), and its log is emptied at the end.
@@ -108,7 +97,7 @@ def forget(database: Database, user_id: str, beside: Path) -> Removal:
     Args:
         database: The store.
         user_id: The person.
-        beside: The folder of the store's adapters, where trainings leave their checkpoints.
+        own: The store's adapters, and the checkpoints that trainings leave beside them.
 
     Returns:
         What was removed.
@@ -116,8 +105,8 @@ def forget(database: Database, user_id: str, beside: Path) -> Removal:
     with database.read() as connection:
         owner = user_row_id(connection, user_id)
         taught = _adapters(connection, owner)
-    paths = [path for _, path, _ in taught.values()]
-    unfinished = _unfinished({beside, *(Path(path).parent for path in paths)}, user_id)
+    paths = [str(own.located(path)) for _, path, _ in taught.values()]
+    unfinished = _unfinished({own.root, *(Path(path).parent for path in paths)}, user_id)
     folders, left = _delete_folders(paths)
     for folder in unfinished:
         _delete(folder, "the checkpoints in")

@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import func, select
 
 from usersim.config import CorpusConfig, HistoryConfig
+from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
@@ -24,7 +25,7 @@ from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
 from usersim.corpus.readers import Codebook, Format, Records, open_source
 from usersim.corpus.reading import InteractionReader, user_row_id
-from usersim.corpus.removal import Removal, adapters_folder, forget
+from usersim.corpus.removal import Removal, forget
 from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
@@ -70,31 +71,44 @@ class Corpus:
         (5, 0)
     """
 
-    def __init__(self, database: Database, config: CorpusConfig) -> None:
+    def __init__(
+        self, database: Database, config: CorpusConfig, adapter_folders: AdapterFolders
+    ) -> None:
         self._database = database
         self._config = config
+        self._adapter_folders = adapter_folders
         self._reader = InteractionReader(database)
         self._settled = False
-        self.ledger = Ledger(database)
+        self.ledger = Ledger(database, adapter_folders)
         self.runs = Runs(database)
         self.browse = Browser(database)
 
     @classmethod
-    def open(cls, url_or_path: str | Path, *, config: CorpusConfig = CorpusConfig()) -> Corpus:
+    def open(
+        cls,
+        url_or_path: str | Path,
+        *,
+        config: CorpusConfig = CorpusConfig(),
+        adapters: str | Path | None = None,
+    ) -> Corpus:
         """Open a store, made new where there is none, upgraded where it is older.
 
         Args:
             url_or_path: A path or `":memory:"` for SQLite, `postgresql://…` for PostgreSQL.
             config: How sources are read and split.
+            adapters: Folder of the store's own adapters. The default is `NAME.adapters` beside a
+                SQLite file, which may be moved together with it, and `usersim-adapters` in the
+                working folder for any other store.
 
         Returns:
             The corpus; close it, or use it in a `with` block.
         """
         database = Database(url_or_path)
+        folders = AdapterFolders.of(database, adapters)
         try:
             database.journal()
-            prepare(database)
-            corpus = cls(database, config)
+            prepare(database, adapters_root=folders.root if folders.moves else None)
+            corpus = cls(database, config, folders)
             corpus._settle()
         except BaseException:
             database.close()
@@ -120,6 +134,11 @@ class Corpus:
     def name(self) -> str:
         """Path or URL of the store, without a password."""
         return self._database.name
+
+    @property
+    def adapters_root(self) -> Path:
+        """Folder of the store's own adapters: trainings write here, and `forget` deletes here."""
+        return self._adapter_folders.root
 
     def add(
         self,
@@ -323,7 +342,7 @@ class Corpus:
         Returns:
             What was removed.
         """
-        return forget(self._database, user_id, adapters_folder(self.name))
+        return forget(self._database, user_id, self._adapter_folders)
 
     def _settle(self) -> None:
         """Place the users that a load, perhaps one that was killed, left unplaced."""

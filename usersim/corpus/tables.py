@@ -35,10 +35,12 @@ __all__ = [
     "run_items",
     "runs",
     "selections",
+    "training_users",
+    "trainings",
     "users",
 ]
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """Newest revision in `migrations/versions`."""
 
 SEARCH_TABLE = "history_search"
@@ -55,6 +57,13 @@ metadata = MetaData(
 
 _Id = BigInteger().with_variant(Integer(), "sqlite")
 
+_LASTING = {"sqlite_autoincrement": True}
+"""An id of the table is never given to another row, also after its own was deleted.
+
+Ids are held across transactions (by loads, readers, runs, trainings), and a person may be
+forgotten in between: what still arrives under their id must find nobody.
+"""
+
 
 def _cascade(target: str) -> ForeignKey:
     return ForeignKey(target, ondelete="CASCADE")
@@ -69,6 +78,7 @@ users = Table(
     Column("placed", Boolean, nullable=False),
     # Interactions of this user up to this id are in the search index.
     Column("indexed_upto", _Id, nullable=False),
+    **_LASTING,
 )
 
 conversations = Table(
@@ -78,6 +88,7 @@ conversations = Table(
     Column("user_id", _Id, _cascade("users.id"), nullable=False, index=True),
     Column("name", Text, nullable=False),
     UniqueConstraint("name", "user_id"),
+    **_LASTING,
 )
 
 interactions = Table(
@@ -100,6 +111,7 @@ interactions = Table(
     Column("context", Text, nullable=False),
     Column("metadata", Text),
     Index(None, "user_id", "position"),
+    **_LASTING,
 )
 
 candidates = Table(
@@ -151,17 +163,38 @@ adapters = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    # Relative to the store's own folder of adapters where it lies below; else absolute.
     Column("path", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("base_model", Text, nullable=False),
     Column("created", Text, nullable=False),
     Column("manifest", Text, nullable=False),
+    **_LASTING,
 )
 
 adapter_users = Table(
     "adapter_users",
     metadata,
     Column("adapter_id", _Id, _cascade("adapters.id"), primary_key=True),
+    Column("user_id", _Id, _cascade("users.id"), primary_key=True, index=True),
+)
+
+# Trainings under way. Forgetting a person takes their rows of `training_users` along, so a
+# training that finds fewer than `people` learns from somebody who was forgotten, and stops.
+trainings = Table(
+    "trainings",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("people", Integer, nullable=False),
+    Column("worker", Text, nullable=False),  # host and process
+    Column("created", Text, nullable=False),
+    **_LASTING,
+)
+
+training_users = Table(
+    "training_users",
+    metadata,
+    Column("training_id", _Id, _cascade("trainings.id"), primary_key=True),
     Column("user_id", _Id, _cascade("users.id"), primary_key=True, index=True),
 )
 
@@ -176,6 +209,7 @@ runs = Table(
     # Null until every item of the run is stored.
     Column("total", Integer),
     Index(None, "name", unique=True),
+    **_LASTING,
 )
 
 run_items = Table(
@@ -209,4 +243,5 @@ responses = Table(
     # Of an answer in a run: which item it answers, once.
     Column("place", Integer),
     Index(None, "run_id", "place", unique=True),
+    **_LASTING,
 )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usersim.corpus import Corpus
-from usersim.corpus.removal import adapters_folder
 from usersim.errors import ConfigError, EmptySplitError
 from usersim.types import Interaction
 
@@ -39,8 +38,8 @@ class People:
 
     @property
     def folder(self) -> Path:
-        """Where their adapters are kept: beside the store."""
-        return adapters_folder(self.corpus.name)
+        """Where their adapters are kept: the store's own folder of adapters."""
+        return self.corpus.adapters_root
 
     def one(self, user_id: str | None) -> str:
         """Return `user_id`, or the only person there is.
