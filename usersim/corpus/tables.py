@@ -4,6 +4,10 @@ Knows tables and columns; knows nothing of sources, splits or models. The large 
 last, so that a scan over the small ones touches no overflow page. JSON is kept as text that
 this package writes and reads itself: the hot path hands tuples to the driver.
 `migrations/versions` must produce exactly this schema; a test compares the two.
+
+A row id is never given twice (`sqlite_autoincrement`; PostgreSQL's sequences do so anyway). Ids
+are held across transactions by loads, readers, runs and trainings, and a person may be forgotten
+in between: what still comes under their id must find nobody.
 """
 
 from __future__ import annotations
@@ -57,13 +61,6 @@ metadata = MetaData(
 
 _Id = BigInteger().with_variant(Integer(), "sqlite")
 
-_LASTING = {"sqlite_autoincrement": True}
-"""An id of the table is never given to another row, also after its own was deleted.
-
-Ids are held across transactions (by loads, readers, runs, trainings), and a person may be
-forgotten in between: what still arrives under their id must find nobody.
-"""
-
 
 def _cascade(target: str) -> ForeignKey:
     return ForeignKey(target, ondelete="CASCADE")
@@ -78,7 +75,7 @@ users = Table(
     Column("placed", Boolean, nullable=False),
     # Interactions of this user up to this id are in the search index.
     Column("indexed_upto", _Id, nullable=False),
-    **_LASTING,
+    sqlite_autoincrement=True,
 )
 
 conversations = Table(
@@ -88,7 +85,7 @@ conversations = Table(
     Column("user_id", _Id, _cascade("users.id"), nullable=False, index=True),
     Column("name", Text, nullable=False),
     UniqueConstraint("name", "user_id"),
-    **_LASTING,
+    sqlite_autoincrement=True,
 )
 
 interactions = Table(
@@ -111,7 +108,7 @@ interactions = Table(
     Column("context", Text, nullable=False),
     Column("metadata", Text),
     Index(None, "user_id", "position"),
-    **_LASTING,
+    sqlite_autoincrement=True,
 )
 
 candidates = Table(
@@ -169,7 +166,7 @@ adapters = Table(
     Column("base_model", Text, nullable=False),
     Column("created", Text, nullable=False),
     Column("manifest", Text, nullable=False),
-    **_LASTING,
+    sqlite_autoincrement=True,
 )
 
 adapter_users = Table(
@@ -188,7 +185,7 @@ trainings = Table(
     Column("people", Integer, nullable=False),
     Column("worker", Text, nullable=False),  # host and process
     Column("created", Text, nullable=False),
-    **_LASTING,
+    sqlite_autoincrement=True,
 )
 
 training_users = Table(
@@ -209,7 +206,7 @@ runs = Table(
     # Null until every item of the run is stored.
     Column("total", Integer),
     Index(None, "name", unique=True),
-    **_LASTING,
+    sqlite_autoincrement=True,
 )
 
 run_items = Table(
@@ -243,5 +240,5 @@ responses = Table(
     # Of an answer in a run: which item it answers, once.
     Column("place", Integer),
     Index(None, "run_id", "place", unique=True),
-    **_LASTING,
+    sqlite_autoincrement=True,
 )
