@@ -10,6 +10,7 @@
     │  ├─ RefusedRowsError           `strict=True` and at least one row was refused
     │  ├─ CorpusSchemaError          the database belongs to another schema version
     │  ├─ UserNotFoundError(LookupError)
+    │  │  └─ UserForgottenError      somebody was forgotten while their data was in use
     │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
     │  └─ EmptySplitError            too few interactions for what was asked
     ├─ PromptError                   an undefined variable or an unknown template
@@ -51,7 +52,7 @@ Four rules hold everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -90,6 +91,7 @@ __all__ = [
     "SurveyFileError",
     "TrainingError",
     "TranscriptError",
+    "UserForgottenError",
     "UserNotFoundError",
     "UsersimError",
     "WeightingError",
@@ -168,6 +170,30 @@ class CorpusSchemaError(CorpusError):
 
 class UserNotFoundError(CorpusError, LookupError):
     """No such user in the corpus; close matches are listed."""
+
+
+class UserForgottenError(UserNotFoundError):
+    """Somebody was forgotten while their data was in use; nothing made from it was kept since.
+
+    Args:
+        user_ids: Who.
+        doing: What was being done with their data; reads on after "while".
+        hint: The next step.
+
+    Attributes:
+        user_ids: Who, sorted.
+
+    Example:
+        >>> str(UserForgottenError(["ada"], "their rows were being loaded"))
+        "user 'ada' was forgotten while their rows were being loaded"
+    """
+
+    def __init__(self, user_ids: Iterable[str], doing: str, *, hint: str = "") -> None:
+        who = tuple(sorted(user_ids))
+        names = ", ".join(map(repr, who))
+        one = f"user {names} was" if len(who) == 1 else f"users {names} were"
+        super().__init__(f"{one} forgotten while {doing}", hint=hint)
+        self.user_ids = who
 
 
 class NotStoredError(CorpusError, LookupError):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib.util
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -21,10 +22,12 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from usersim.errors import CorpusError, MissingDependencyError
 
-__all__ = ["IN_CHUNK", "Database"]
+__all__ = ["IN_CHUNK", "Database", "in_pieces"]
 
 IN_CHUNK = 500
 """Most values in one IN list: far below the limit of every driver."""
+
+_T = TypeVar("_T")
 
 _BUSY_SECONDS = 60
 _SQLITE_PRAGMAS = (
@@ -247,6 +250,12 @@ class Database:
                 hint="check that it runs, and the host, user and database of the URL",
             )
         return CorpusError(f"the store {self.name!r} failed: {said}")
+
+
+def in_pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Yield pieces of `items` that fit one IN list."""
+    for start in range(0, len(items), IN_CHUNK):
+        yield items[start : start + IN_CHUNK]
 
 
 def _url(url_or_path: str | Path) -> URL:

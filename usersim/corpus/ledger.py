@@ -15,14 +15,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from usersim.corpus import ledger_rows as rows
 from usersim.corpus.adapter_folders import AdapterFolders
-from usersim.corpus.database import Database
+from usersim.corpus.database import Database, in_pieces
 from usersim.corpus.ledger_records import (
     AdapterRecord,
     Response,
     ResponseRecord,
     TraceRecord,
 )
-from usersim.corpus.reading import chunks, user_row_id
+from usersim.corpus.owners import user_row_id
 from usersim.corpus.tables import (
     adapter_users,
     adapters,
@@ -112,7 +112,7 @@ class Ledger:
     def _candidate_rows(
         self, stage_key: str, interaction_keys: Sequence[str]
     ) -> Iterator[rows.AnyRow]:
-        for keys in chunks(list(dict.fromkeys(interaction_keys))):
+        for keys in in_pieces(list(dict.fromkeys(interaction_keys))):
             query = select(candidates).where(
                 candidates.c.stage_key == stage_key, candidates.c.interaction_key.in_(keys)
             )
@@ -141,7 +141,7 @@ class Ledger:
             interaction_keys: Which interactions; those without a selection are left out.
         """
         found: dict[str, Selection] = {}
-        for keys in chunks(list(dict.fromkeys(interaction_keys))):
+        for keys in in_pieces(list(dict.fromkeys(interaction_keys))):
             query = select(selections).where(
                 selections.c.stage_key == stage_key, selections.c.interaction_key.in_(keys)
             )
@@ -292,7 +292,7 @@ class Ledger:
             after = found[-1].id
 
     def _put(self, statement: Insert, values: list[dict[str, object]]) -> None:
-        for part in chunks(values):
+        for part in in_pieces(values):
             with self._database.write() as connection:
                 connection.execute(statement, list(part))
 
@@ -319,7 +319,7 @@ def _people(connection: Connection) -> dict[int, list[str]]:
 def _choices(connection: Connection, keys: Sequence[str]) -> dict[str, list[tuple[str, Selection]]]:
     """Return every stage's selections by interaction, with their stage keys."""
     found: dict[str, list[tuple[str, Selection]]] = {}
-    for part in chunks(keys):
+    for part in in_pieces(keys):
         query = select(selections).where(selections.c.interaction_key.in_(part))
         for row in connection.execute(query):
             choice = rows.selection_of(row)

@@ -16,7 +16,7 @@ from sqlalchemy.sql import ColumnElement
 
 from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.database import Database
-from usersim.corpus.reading import user_row_id
+from usersim.corpus.owners import user_row_id
 from usersim.corpus.search import drop_user
 from usersim.corpus.tables import (
     adapter_users,

@@ -28,9 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from usersim.corpus import ledger_rows as rows
-from usersim.corpus.database import Database
+from usersim.corpus.database import Database, in_pieces
 from usersim.corpus.ledger_records import Response
-from usersim.corpus.reading import chunks, user_row_id
+from usersim.corpus.owners import user_row_id
 from usersim.corpus.requests import request_of
 from usersim.corpus.run_rows import AnswerRow, FailureRow, RunRecord
 from usersim.corpus.tables import responses, run_items, runs, users
@@ -184,7 +184,7 @@ class Runs:
                 .with_for_update(skip_locked=True)
             )
             places = connection.scalars(free).all()
-            for part in chunks(places):
+            for part in in_pieces(places):
                 mine = update(run_items).where(table.run_id == run_id, table.place.in_(part))
                 connection.execute(mine.values(owner=owner, expires=now + seconds))
             return _items(connection, run_id, places)
@@ -309,7 +309,7 @@ def _close(
     """Close those items that are still the owner's; return their places and users."""
     table = run_items.c
     closed: list[tuple[int, int]] = []
-    for part in chunks(places):
+    for part in in_pieces(places):
         _hold_users(connection, run_id, part)
         statement = (
             _claimed(run_id, owner)
@@ -336,7 +336,7 @@ def _hold_users(connection: Connection, run_id: int, places: Sequence[int]) -> N
 
 def _items(connection: Connection, run_id: int, places: Sequence[int]) -> list[RunItem]:
     found: dict[int, RunItem] = {}
-    for part in chunks(places):
+    for part in in_pieces(places):
         query = select(run_items.c.place, run_items.c.request).where(
             run_items.c.run_id == run_id, run_items.c.place.in_(part)
         )

@@ -24,7 +24,7 @@ from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
 from usersim.corpus.readers import Codebook, Format, Records, open_source
-from usersim.corpus.reading import InteractionReader, user_row_id
+from usersim.corpus.reading import InteractionReader
 from usersim.corpus.removal import Removal, forget
 from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
@@ -281,14 +281,8 @@ class Corpus:
         Args:
             user_ids: Only of these users.
         """
-        names = self._reader.user_ids() if user_ids is None else sorted(set(user_ids))
         total = sha256()
-        for name in names:
-            with self._database.read() as connection:
-                owner = user_row_id(connection, name)
-                keys = connection.scalars(
-                    select(interactions.c.key).where(interactions.c.user_id == owner)
-                ).all()
+        for keys in self._reader.keys(user_ids):
             # The keys hash everything of a row, its user included.
             total.update("\n".join(sorted(keys)).encode() + b"\n\n")
         return total.hexdigest()

@@ -1,0 +1,183 @@
+"""Nobody's rows under another name: loads, readers and runs held while people are forgotten.
+
+Each test plays two clients of one store, step by step: what one of them holds across its
+transactions, the other pulls away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import islice
+
+import pytest
+
+from usersim.corpus import Corpus, loading, reading, writer
+from usersim.corpus import runs as run_module
+from usersim.errors import UserForgottenError, UserNotFoundError
+
+Rows = Iterator[Mapping[str, object]]
+
+
+def row(user: str, index: int = 0) -> dict[str, object]:
+    """A row that says whose it is in every text."""
+    return {
+        "user_id": user,
+        "order": index,
+        "context": f"{user} is asked {index}?",
+        "action": f"{user} says {index}",
+        "conversation_id": f"talk {index // 4}",
+    }
+
+
+def rows(user: str, count: int) -> list[dict[str, object]]:
+    """Rows of one user."""
+    return [row(user, index) for index in range(count)]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store(request, tmp_path) -> str:
+    """A store of each kind; batches and pages of four rows."""
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres")
+    return str(tmp_path / "c.db")
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch) -> None:
+    monkeypatch.setattr(loading, "_BATCH_ROWS", 4)
+    monkeypatch.setattr(reading, "_PAGE", 4)
+    monkeypatch.setattr(run_module, "_STORED_AT_ONCE", 4)
+
+
+@contextmanager
+def two(store: str) -> Iterator[tuple[Corpus, Corpus]]:
+    """Two clients of one store."""
+    with Corpus.open(store) as one, Corpus.open(store) as other:
+        yield one, other
+
+
+def check_names(corpus: Corpus) -> dict[str, int]:
+    """Check that every row stands under the name that its texts give; return their counts."""
+    counts: dict[str, int] = {}
+    for item in corpus.interactions():
+        assert item.action_text.startswith(f"{item.user_id} says"), item
+        assert item.context[0].content.startswith(f"{item.user_id} is asked"), item
+        counts[item.user_id] = counts.get(item.user_id, 0) + 1
+    for run in corpus.runs.all():
+        for item in corpus.browse.items(run.id, limit=1_000).items:
+            assert item.item.request.user_id in item.item.request.question.context[0].content
+    return counts
+
+
+# Loading
+
+
+def interrupted(user: str, step) -> Rows:
+    """Rows of a user; another client acts in the middle."""
+    yield from islice(iter(rows(user, 12)), 6)
+    step()
+    yield from rows(user, 12)[6:]
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["forgotten", "and loaded again"])
+def test_a_load_stops_where_its_person_was_forgotten(store, back) -> None:
+    """Forgetting and loading another person in between: no row of one stands under the other."""
+    with two(store) as (one, other):
+        one.add(rows("zoe", 3))
+
+        def forget() -> None:
+            other.forget("victim")
+            other.add(rows("other", 3))
+            if back:
+                other.add(rows("victim", 2))
+
+        with pytest.raises(UserForgottenError, match="'victim'") as caught:
+            one.add(interrupted("victim", forget))
+        assert caught.value.user_ids == ("victim",)
+        expected = {"other": 3, "zoe": 3} | ({"victim": 2} if back else {})
+        assert check_names(other) == expected
+        assert one.add(rows("victim", 12)).kept == 12 - (2 if back else 0)
+
+
+def test_a_load_remembers_whom_it_met_however_many_people_came_since(store, monkeypatch) -> None:
+    """A person who left the cache, and was then forgotten, is not made anew."""
+    monkeypatch.setattr(writer, "_CACHED", 2)
+    crowd = [row(f"u{index}") for index in range(40)]
+
+    with two(store) as (one, other):
+
+        def source() -> Rows:
+            yield from rows("victim", 4)
+            yield from crowd
+            other.forget("victim")
+            yield from rows("victim", 12)[4:]
+
+        with pytest.raises(UserForgottenError, match="'victim'"):
+            one.add(source())
+        assert set(check_names(other)) == {one["user_id"] for one in crowd}
+
+
+def test_others_of_a_load_are_kept_when_one_is_forgotten(store) -> None:
+    """Batches before the error stay; the same load again, without the person, adds the rest."""
+    with two(store) as (one, other):
+
+        def source() -> Rows:
+            yield from rows("ada", 8)
+            yield from rows("victim", 4)
+            other.forget("victim")
+            yield from rows("ada", 12)[8:]
+            yield from rows("victim", 8)[4:]
+
+        with pytest.raises(UserForgottenError):
+            one.add(source())
+        assert check_names(other) == {"ada": 12}
+
+
+def test_a_strict_load_keeps_others_waiting_and_its_people(store) -> None:
+    """One transaction: nobody can be forgotten in the middle of it, so it ends well."""
+    with Corpus.open(store) as one:
+        assert one.add(rows("ada", 12), strict=True).kept == 12
+
+
+# Reading
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["forgotten", "and loaded again"])
+@pytest.mark.parametrize("whom", [["ada"], None], ids=["one", "everybody"])
+def test_a_reader_stops_where_its_person_was_forgotten(store, back, whom) -> None:
+    """No row of another, and no end in silence: a typed error that names the person."""
+    with two(store) as (one, other):
+        one.add(rows("ada", 10))
+        with closing(one.interactions(whom)) as reader:
+            seen = [item.user_id for item in islice(reader, 6)]
+            other.forget("ada")
+            other.add(rows("carl", 10))
+            if back:
+                other.add(rows("ada", 10))
+            with pytest.raises(UserForgottenError, match="'ada'"):
+                seen += [item.user_id for item in reader]
+        assert set(seen) == {"ada"}
+
+
+def test_reading_everybody_passes_over_whoever_was_forgotten_before_their_turn(store) -> None:
+    """What was not begun cannot be half: the others come, as if read after the forgetting."""
+    with two(store) as (one, other):
+        one.add([*rows("ada", 5), *rows("bob", 5), *rows("cy", 5)])
+        with closing(one.interactions()) as reader:
+            first = next(reader)
+            other.forget("bob")
+            other.add(rows("dora", 5))
+            seen = {first.user_id, *(item.user_id for item in reader)}
+        assert seen == {"ada", "cy"}
+        assert one.digest() == other.digest()
+
+
+def test_reading_whoever_is_unknown_is_not_forgetting(store) -> None:
+    """A name that the store does not know stays an unknown user."""
+    with Corpus.open(store) as one:
+        one.add(rows("ada", 2))
+        with pytest.raises(UserNotFoundError) as caught:
+            list(one.interactions(["adda"]))
+        assert not isinstance(caught.value, UserForgottenError)
+        assert issubclass(UserForgottenError, UserNotFoundError)
