@@ -12,7 +12,7 @@ from itertools import islice
 
 import pytest
 
-from usersim.corpus import Corpus, loading, reading, writer
+from usersim.corpus import Corpus, Response, loading, reading, writer
 from usersim.corpus import runs as run_module
 from usersim.errors import UserForgottenError, UserNotFoundError
 
@@ -181,3 +181,58 @@ def test_reading_whoever_is_unknown_is_not_forgetting(store) -> None:
             list(one.interactions(["adda"]))
         assert not isinstance(caught.value, UserForgottenError)
         assert issubclass(UserForgottenError, UserNotFoundError)
+
+
+# Runs
+
+
+def requests(corpus: Corpus, *names: str):
+    """Questions in turn to these people, ready to be stored."""
+    asked = [
+        {"user_id": names[at % len(names)], "context": f"{names[at % len(names)]} is asked {at}?"}
+        for at in range(12)
+    ]
+    return corpus.requests(asked).lines()
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["forgotten", "and loaded again"])
+def test_a_runs_items_of_a_forgotten_person_are_counted_and_the_run_ends(store, back) -> None:
+    """Forgotten while the items are stored: none stands under another name, none stays open."""
+    with two(store) as (one, other):
+        one.add([*rows("ada", 2), *rows("victim", 2)])
+        run = one.runs.begin("r", "f", {})
+
+        def forget(done: int) -> None:
+            if done == 4:
+                other.forget("victim")
+                other.add(rows("other", 2))
+                if back:
+                    other.add(rows("victim", 2))
+
+        one.runs.fill(run.id, requests(one, "ada", "victim"), progress=forget)
+        check_names(other)
+        status = other.runs.find("r").status
+        assert (status.left, status.forgotten, status.total) == (6, 6, 12)
+        claimed = other.runs.claim(run.id, "me", limit=99, seconds=9)
+        assert {item.request.user_id for item in claimed} == {"ada"}
+
+
+def test_answers_to_items_of_a_forgotten_person_are_not_stored(store) -> None:
+    """Forgotten, and another loaded, between claim and answer: the answer finds no item."""
+    with two(store) as (one, other):
+        one.add([*rows("ada", 2), *rows("victim", 2)])
+        run = one.runs.begin("r", "f", {})
+        one.runs.fill(run.id, requests(one, "ada", "victim"))
+        claimed = one.runs.claim(run.id, "me", limit=99, seconds=9)
+        other.forget("victim")
+        other.add([*rows("other", 2), *rows("victim", 2)])
+        done = {
+            item.place: Response(
+                user_id=item.request.user_id, question_key="q", record={"by": item.request.user_id}
+            )
+            for item in claimed
+        }
+        assert one.runs.finish(run.id, "me", done) == 6
+        assert {row.item.request.user_id for row in other.runs.answers(run.id)} == {"ada"}
+        assert {answer.user_id for answer in other.ledger.responses()} == {"ada"}
+        assert str(other.runs.status(run.id)) == "6 done, 0 failed, 0 left, 6 forgotten of 12"

@@ -517,7 +517,8 @@ def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
     assert "must be trained again for others: shared" in str(removal)
     assert [user.user_id for user in corpus.users()] == ["bob"]
     assert corpus.ledger.adapters() == []
-    assert corpus.runs.status(run.id).total == 1
+    status = corpus.runs.status(run.id)
+    assert (status.left, status.forgotten, status.total) == (1, 1, 2)
     for file in tmp_path.glob("c.db*"):
         data = file.read_bytes()
         assert b"ada secret" not in data, file
