@@ -14,7 +14,8 @@ import pytest
 
 from usersim.corpus import Corpus, Response, loading, reading, writer
 from usersim.corpus import runs as run_module
-from usersim.errors import UserForgottenError, UserNotFoundError
+from usersim.errors import NotStoredError, UserForgottenError, UserNotFoundError
+from usersim.types import Candidate, Selection
 
 Rows = Iterator[Mapping[str, object]]
 
@@ -236,3 +237,61 @@ def test_answers_to_items_of_a_forgotten_person_are_not_stored(store) -> None:
         assert {row.item.request.user_id for row in other.runs.answers(run.id)} == {"ada"}
         assert {answer.user_id for answer in other.ledger.responses()} == {"ada"}
         assert str(other.runs.status(run.id)) == "6 done, 0 failed, 0 left, 6 forgotten of 12"
+
+
+# Traces and answers
+
+
+def drawn(item, **fields):
+    """A candidate for an interaction."""
+    return Candidate(
+        interaction_key=item.key,
+        direction="forward",
+        index=0,
+        reasoning=f"{item.user_id} thinks so.",
+        complete=True,
+        model="m",
+        prompt_id="p",
+        seed=1,
+        **fields,
+    )
+
+
+def test_traces_of_a_forgotten_person_are_refused_by_name(store) -> None:
+    """The interactions that they were drawn for are gone, whoever has their row ids now."""
+    with two(store) as (one, other):
+        one.add([*rows("ada", 2), *rows("victim", 2)])
+        items = list(one.interactions())
+        other.forget("victim")
+        other.add(rows("other", 2))
+        with pytest.raises(UserForgottenError, match="'victim'"):
+            one.ledger.put_candidates("s", [drawn(item) for item in items], of=items)
+        with pytest.raises(UserForgottenError, match="'victim'"):
+            one.ledger.put_selections(
+                "s",
+                [Selection(interaction_key=item.key, kept=None, reason="r") for item in items],
+                of=items,
+            )
+        with pytest.raises(NotStoredError, match=items[-1].key):
+            one.ledger.put_candidates("s", [drawn(items[-1])])
+        assert other.ledger.candidates("s", [item.key for item in items]) == {}
+        one.ledger.put_candidates("s", [drawn(items[0])], of=items)
+
+
+def test_an_answer_made_from_forgotten_interactions_is_refused(store) -> None:
+    """Also where the person was loaded again since, with other interactions."""
+    with two(store) as (one, other):
+        one.add([*rows("ada", 2), *rows("victim", 2)])
+        (shown, _) = one.interactions(["victim"])
+        (kept, _) = one.interactions(["ada"])
+        answers = [
+            Response(user_id="victim", question_key="q", record={}, shown=(shown.key,)),
+            Response(user_id="ada", question_key="q", record={}, shown=(kept.key,)),
+        ]
+        other.forget("victim")
+        other.add([row("victim", 9)])
+        with pytest.raises(UserForgottenError, match="'victim'"):
+            one.ledger.put_responses(answers)
+        assert list(other.ledger.responses()) == []
+        one.ledger.put_responses(answers[1:])
+        assert [answer.user_id for answer in other.ledger.responses()] == ["ada"]

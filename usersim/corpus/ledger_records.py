@@ -71,11 +71,14 @@ class Response:
         user_id: Who was simulated.
         question_key: Identity of the question.
         record: The answer and its trace, as plain data.
+        shown: Keys of the interactions that stood in the prompt: the answer is made from them,
+            and is not kept once they are forgotten.
     """
 
     user_id: str
     question_key: str
     record: Mapping[str, object]
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,6 +196,10 @@ class Corpus:
         """
         return read_requests(source, self._config, user_id=user_id, known=self._reader.known)
 
+    def holds(self, user_id: str) -> bool:
+        """Return whether the store holds a user."""
+        return self._reader.known(user_id)
+
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""
         self._settle()
