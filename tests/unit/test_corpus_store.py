@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from tests.fixtures.adapters import put
 from usersim.config import HistoryConfig
 from usersim.corpus import Corpus, Response, loading, schema
 from usersim.corpus.database import Database
@@ -465,19 +466,9 @@ def test_responses_come_back(corpus):
     assert len(list(ledger.responses())) == 2
 
 
-def adapter(corpus, folder: Path, users, *, real=True):
-    """Store an adapter folder."""
-    folder.mkdir()
-    if real:
-        (folder / "adapter_config.json").write_text("{}")
-    corpus.ledger.put_adapter(
-        name=folder.name, path=folder, digest="d", base_model="b", user_ids=users, manifest={"k": 1}
-    )
-
-
 def test_adapters_come_back(corpus, tmp_path):
     """With everybody who taught them; the same name replaces."""
-    adapter(corpus, tmp_path / "one", ["bob", "ada"])
+    put(corpus, tmp_path / "one", ["bob", "ada"])
     corpus.ledger.put_adapter(
         name="one",
         path=tmp_path / "one",
@@ -504,16 +495,15 @@ def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
     run = corpus.runs.begin("r", "f", {})
     asked = [{"user_id": user, "context": f"{user} secret question"} for user in ("ada", "bob")]
     corpus.runs.fill(run.id, corpus.requests(asked).lines())
-    adapter(corpus, tmp_path / "own", ["ada"])
-    adapter(corpus, tmp_path / "shared", ["ada", "bob"])
-    adapter(corpus, tmp_path / "photos", ["ada"], real=False)
+    own = put(corpus, corpus.adapters_root / "own", ["ada"])
+    put(corpus, corpus.adapters_root / "shared", ["ada", "bob"])
     removal = corpus.forget("ada")
     assert (removal.interactions, removal.candidates, removal.selections) == (10, 1, 1)
     assert (removal.responses, removal.run_items, removal.search_rows) == (1, 1, 10)
-    assert removal.adapters == ("own", "shared", "photos")
+    assert removal.adapters == ("own", "shared")
     assert removal.shared_adapters == ("shared",)
-    assert not (tmp_path / "own").exists()
-    assert (tmp_path / "photos").exists()
+    assert removal.complete
+    assert not own.exists()
     assert "must be trained again for others: shared" in str(removal)
     assert [user.user_id for user in corpus.users()] == ["bob"]
     assert corpus.ledger.adapters() == []

@@ -30,6 +30,7 @@ IN_CHUNK = 500
 _T = TypeVar("_T")
 
 _BUSY_SECONDS = 60
+_LOG_SECONDS = 5
 _SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
     "PRAGMA foreign_keys = ON",
@@ -211,16 +212,41 @@ class Database:
         finally:
             connection.close()
 
-    def empty_log(self) -> None:
-        """Move the write-ahead log into the file and empty it: deleted text leaves it too."""
-        if not self.is_sqlite or self._memory:
-            return
+    def empty_log(self) -> int:
+        """Move the write-ahead log into the file and empty it: deleted text leaves it too.
+
+        That waits for a reader in the middle of a transaction only a little: it may be long.
+
+        Returns:
+            How many bytes the log still has, because somebody reads; 0 if it is empty.
+        """
+        if self.file is None:
+            return 0
         with self._explained():
             connection = self.engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor = connection.cursor()
+                cursor.execute(f"PRAGMA busy_timeout = {_LOG_SECONDS * 1000}")
+                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
             finally:
                 connection.close()
+        if not busy:
+            return 0
+        log = self.file.with_name(f"{self.file.name}-wal")
+        return max(log.stat().st_size, 1) if log.exists() else 0
+
+    def vacuum(self, tables: Sequence[str]) -> None:
+        """Write tables anew without their deleted rows, on PostgreSQL; each is locked meanwhile.
+
+        SQLite overwrites rows when they are deleted.
+        """
+        if self.is_sqlite:
+            return
+        with self._explained(), self.engine.connect() as raw:
+            connection = raw.execution_options(isolation_level="AUTOCOMMIT")
+            for table in tables:
+                connection.exec_driver_sql(f"VACUUM (FULL) {table}")
 
     def close(self) -> None:
         """Give back every connection."""

@@ -32,6 +32,7 @@ from usersim.corpus.tables import (
     selections,
     users,
 )
+from usersim.corpus.trainings import Training, check_training
 from usersim.errors import NotStoredError, UserForgottenError
 from usersim.types import Candidate, Interaction, ScoredCandidate, Selection
 
@@ -207,6 +208,7 @@ class Ledger:
         base_model: str,
         user_ids: Sequence[str],
         manifest: Mapping[str, object],
+        training: Training | None = None,
     ) -> None:
         """Store an adapter; one of the same name is replaced.
 
@@ -218,6 +220,11 @@ class Ledger:
             base_model: What it was trained on.
             user_ids: Everybody whose data went into it: forgetting one of them removes it.
             manifest: Its manifest.
+            training: What made it.
+
+        Raises:
+            UserForgottenError: If somebody was forgotten since the training began.
+            UserNotFoundError: If there is no such user.
         """
         values = {
             "name": name,
@@ -228,6 +235,8 @@ class Ledger:
             "manifest": rows.dump(manifest),
         }
         with self._database.write() as connection:
+            if training is not None:
+                check_training(connection, training)
             owners = [user_row_id(connection, user_id) for user_id in dict.fromkeys(user_ids)]
             connection.execute(delete(adapters).where(adapters.c.name == name))
             new = connection.scalar(insert(adapters).values(values).returning(adapters.c.id))

@@ -29,7 +29,7 @@ from usersim.corpus.values import (
 from usersim.errors import ActionError
 from usersim.types import ActionSpace, Choice, FreeText, MultiChoice, Number, Scale
 
-__all__ = ["ROW_FIELDS", "RowChecker"]
+__all__ = ["ROW_FIELDS", "RowChecker", "interaction_key"]
 
 ROW_FIELDS = frozenset(
     {
@@ -152,12 +152,11 @@ class RowChecker:
         order = number_of(row.get("order"), "order")
         source_id = None if row.get("id") is None else self._name(row["id"], "id")
         # Clean texts and finite numbers by now: nothing that `dump_json` would have to mend.
-        head = orjson.dumps((user_id, conversation, moment, order, source_id, kind, space_json))
-        digest = sha256(b"%b\n%b\n%b" % (head, context, action.encode()))
+        head = (user_id, conversation, moment, order, source_id, kind, space_json)
         values = (
             user_id,
             conversation,
-            digest.hexdigest()[:_KEY_CHARS],
+            interaction_key(head, context, action),
             moment,
             order,
             source_id,
@@ -368,6 +367,22 @@ class RowChecker:
         if len(text) > self._max_action:
             raise RowError("action", text, f"is longer than {self._max_action} characters")
         return space.render(space.parse(text))
+
+
+def interaction_key(
+    head: tuple[str, str | None, float | None, float | None, str | None, str, str | None],
+    context: bytes,
+    action: str,
+) -> str:
+    """Return the identity of a row: a hash over everything but its metadata.
+
+    Args:
+        head: User, conversation, moment, order, id in the source, kind and JSON of its space.
+        context: Canonical JSON.
+        action: As text.
+    """
+    digest = sha256(b"%b\n%b\n%b" % (orjson.dumps(head), context, action.encode()))
+    return digest.hexdigest()[:_KEY_CHARS]
 
 
 def _number_text(value: float) -> str:

@@ -25,12 +25,13 @@ from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
 from usersim.corpus.readers import Codebook, Format, Records, open_source
 from usersim.corpus.reading import InteractionReader
-from usersim.corpus.removal import Removal, forget
+from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
 from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
 from usersim.corpus.tables import interactions, users
+from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import CorpusError
 from usersim.types import Interaction, Retriever, Split
@@ -81,6 +82,7 @@ class Corpus:
         self._settled = False
         self.ledger = Ledger(database, adapter_folders)
         self.runs = Runs(database)
+        self.trainings = Trainings(database)
         self.browse = Browser(database)
 
     @classmethod
@@ -328,19 +330,45 @@ class Corpus:
         self._settle()
         return self._reader.rows(user_ids)
 
-    def forget(self, user_id: str) -> Removal:
+    def forget(self, user_id: str, *, mentions: bool = False) -> Removal:
         """Remove everything of one user: rows, index, traces, responses, adapters.
 
         An adapter that learned from several users is removed too: what was learned from one
-        of them cannot be taken out again.
+        of them cannot be taken out again. Trainings that learn from them stop, in whatever
+        process, and remove what they wrote.
 
         Args:
             user_id: Who.
+            mentions: Also take their name and words out of other people's rows in which they
+                speak, and delete the traces and answers that were made with these rows.
 
         Returns:
-            What was removed.
+            What was removed, and what remains to be finished.
+
+        Raises:
+            UserNotFoundError: If there is no such user.
+            CorpusError: If a folder cannot be deleted, or the store cannot be written; the same
+                call again goes on.
         """
-        return forget(self._database, user_id, self._adapter_folders)
+        return forget(self._database, user_id, self._adapter_folders, redact=mentions)
+
+    def finish_forgetting(self, user_id: str | None = None) -> Remains:
+        """Finish what `forget` reported as remaining.
+
+        On PostgreSQL this also writes the tables anew (VACUUM FULL), since their files keep
+        deleted rows; each is locked meanwhile.
+
+        Args:
+            user_id: Somebody who was forgotten: adapters and checkpoints that name them, in the
+                store's own folder, are deleted.
+
+        Returns:
+            What remains now.
+
+        Raises:
+            CorpusError: If the store still holds the user, or the disk refuses.
+        """
+        return finish_forgetting(self._database, self._adapter_folders, user_id)
 
     def _settle(self) -> None:
         """Place the users that a load, perhaps one that was killed, left unplaced."""
