@@ -7,9 +7,11 @@ whatever a training wrote in between, and the log. It may be interrupted and rep
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
@@ -37,6 +39,8 @@ from usersim.corpus.trainings import Worker, stop_trainings, stopping
 from usersim.errors import CorpusError
 
 __all__ = ["LeftFolder", "Remains", "Removal", "finish_forgetting", "forget"]
+
+_LOADED = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,8 @@ class Removal:
         checkpoints: Folders of trainings that had not ended, deleted.
         run_names: Runs whose names or settings hold the person's id; they are kept.
         mentions: Where other people's rows quote them.
+        sources: Files beside the store that it may have been loaded from.
+        archived: Whether the database keeps deleted rows in files of its own, as PostgreSQL does.
         remains: What is left to do.
     """
 
@@ -115,6 +121,8 @@ class Removal:
     checkpoints: tuple[str, ...]
     run_names: tuple[str, ...]
     mentions: Mentions
+    sources: tuple[str, ...] = ()
+    archived: bool = False
     remains: Remains
 
     @property
@@ -137,7 +145,22 @@ class Removal:
             lines.append(f"  still named in runs: {', '.join(self.run_names)}")
         for part in (self.mentions, self.remains):
             lines += [f"  {line}" for line in str(part).splitlines()]
+        lines.append("out of reach, and yours to delete:")
+        lines += [f"  {line}" for line in self._out_of_reach()]
         return "\n".join(lines)
+
+    def _out_of_reach(self) -> list[str]:
+        names = f" ({', '.join(self.sources)})" if self.sources else ""
+        lines = [
+            f"the files that they were loaded from{names}: loading them again brings them back",
+            "exports, files of answers and dialogues, reports of evaluations and surveys, backups",
+        ]
+        if self.archived:
+            lines.append(
+                "PostgreSQL's own copies: its tables keep deleted rows until VACUUM FULL, which "
+                "finishing does; archived logs, replicas and backups keep them until they expire"
+            )
+        return lines
 
 
 class _Taught(NamedTuple):
@@ -200,6 +223,8 @@ def forget(
         checkpoints=tuple(dict.fromkeys(checkpoints)),
         run_names=named,
         mentions=mentions,
+        sources=_sources(database.file),
+        archived=not database.is_sqlite,
         remains=Remains(
             log_bytes=database.empty_log(),
             trainings=tuple(workers),
@@ -330,6 +355,15 @@ def _sweep(
         else:
             left.append(why)
     return names
+
+
+def _sources(store: Path | None) -> tuple[str, ...]:
+    """Return the files beside a store that have its name and can be loaded."""
+    if store is None:
+        return ()
+    stem = store.name.split(".")[0]
+    beside = sorted(store.parent.glob(f"{glob.escape(stem)}.*"))
+    return tuple(str(path) for path in beside if _LOADED & set(path.suffixes))
 
 
 def _run_names(connection: Connection, user_id: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
+from usersim.corpus.owners import user_row_id
 from usersim.corpus.readers import Codebook, Format, Records, open_source
 from usersim.corpus.reading import InteractionReader
 from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
@@ -201,6 +202,15 @@ class Corpus:
     def holds(self, user_id: str) -> bool:
         """Return whether the store holds a user."""
         return self._reader.known(user_id)
+
+    def require(self, user_id: str) -> None:
+        """Do nothing for a user that the store holds.
+
+        Raises:
+            UserNotFoundError: If there is no such user; names similar ones.
+        """
+        with self._database.read() as connection:
+            user_row_id(connection, user_id)
 
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""

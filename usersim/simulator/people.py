@@ -27,7 +27,7 @@ class People:
 
     def __post_init__(self) -> None:
         if self.user_id is not None:
-            self.corpus.history(self.user_id, limit=1)  # raises with close matches
+            self.corpus.require(self.user_id)
 
     @property
     def users(self) -> list[str]:
@@ -50,7 +50,7 @@ class People:
         """
         chosen = user_id or self.user_id
         if chosen is not None:
-            self.corpus.history(chosen, limit=1)  # raises with close matches
+            self.corpus.require(chosen)
             return chosen
         people = self.users
         if len(people) != 1:
