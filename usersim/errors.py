@@ -10,6 +10,7 @@
     │  ├─ RefusedRowsError           `strict=True` and at least one row was refused
     │  ├─ CorpusSchemaError          the database belongs to another schema version
     │  ├─ UserNotFoundError(LookupError)
+    │  │  └─ UserForgottenError      somebody was forgotten while their data was in use
     │  ├─ SpeakerNotFoundError(LookupError)
     │  │                             who is modelled in a chat is not named; lists who speaks
     │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
@@ -53,7 +54,7 @@ Four rules hold everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -93,6 +94,7 @@ __all__ = [
     "SurveyFileError",
     "TrainingError",
     "TranscriptError",
+    "UserForgottenError",
     "UserNotFoundError",
     "UsersimError",
     "WeightingError",
@@ -174,6 +176,30 @@ class CorpusSchemaError(CorpusError):
 
 class UserNotFoundError(CorpusError, LookupError):
     """No such user in the corpus; close matches are listed."""
+
+
+class UserForgottenError(UserNotFoundError):
+    """Somebody was forgotten while their data was in use; nothing made from it was kept since.
+
+    Args:
+        user_ids: Who.
+        doing: What was being done with their data; reads on after "while".
+        hint: The next step.
+
+    Attributes:
+        user_ids: Who, sorted.
+
+    Example:
+        >>> str(UserForgottenError(["ada"], "their rows were being loaded"))
+        "user 'ada' was forgotten while their rows were being loaded"
+    """
+
+    def __init__(self, user_ids: Iterable[str], doing: str, *, hint: str = "") -> None:
+        who = tuple(sorted(user_ids))
+        names = ", ".join(map(repr, who))
+        one = f"user {names} was" if len(who) == 1 else f"users {names} were"
+        super().__init__(f"{one} forgotten while {doing}", hint=hint)
+        self.user_ids = who
 
 
 class SpeakerNotFoundError(CorpusError, LookupError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,34 @@ def test_forget_asks_first(store: str) -> None:
     assert result.exit_code == 1
     assert "cannot be undone" in result.output
     assert "bob" in run("users", "--corpus", store)
+
+
+def test_forget_says_what_remains_by_its_status_and_finish_clears_it(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open reader keeps deleted text: status 3 and how to finish; then 0."""
+    monkeypatch.setattr("usersim.corpus.database._LOG_SECONDS", 0)
+    reader = sqlite3.connect(store, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM users").fetchone()
+    first = CliRunner().invoke(app, ["forget", "bob", "-c", store, "--yes"])
+    assert (first.exit_code, "not gone yet" in first.output) == (3, True)
+    assert f"usersim forget bob --finish -c {store}" in first.stderr.replace("\n", "")
+    again = CliRunner().invoke(app, ["forget", "--finish", "-c", store])
+    assert again.exit_code == 3
+    reader.close()
+    assert "nothing remains" in run("forget", "bob", "--finish", "-c", store)
+
+
+def test_forget_names_the_source_beside_the_store(tmp_path: Path) -> None:
+    """What the command cannot reach is said, the file that was loaded by its name."""
+    source = tmp_path / "people.jsonl"
+    row = {"user_id": "ada", "context": "Tea?", "action": "Yes."}
+    source.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    run("load", source)
+    printed = run("forget", "ada", "-c", tmp_path / "people.usersim.db", "--yes")
+    assert "people.jsonl" in printed.replace("\n", "")
+    assert "brings them back" in printed.replace("\n", " ")
 
 
 # ---------------------------------------------------------------------- answering

@@ -23,6 +23,7 @@ from usersim.errors import (
     EngineError,
     EvaluationError,
     RefusedRowsError,
+    UserForgottenError,
     UserNotFoundError,
     UsersimError,
 )
@@ -429,6 +430,42 @@ def test_forgetting_removes_the_traces(sim: UserSimulator) -> None:
     assert removal.candidates > 0
     assert removal.selections > 0
     assert all("ada" not in text for _, text in sim.respond("Tea?").trace.prompt)
+
+
+def test_answers_of_a_person_who_is_forgotten_meanwhile_are_failures() -> None:
+    """The others' are kept; one answer alone is an error that names the person."""
+    gone = []
+
+    def reply(request, index):
+        if not gone:
+            gone.append(sim.corpus.forget("ada"))
+        return "A thought.\n</think>"
+
+    with simulator(model=engine(reasoning=reply)) as sim:
+        batch = sim.respond_many(["Tea?", "Tea?"], user_id=["ada", "bob"])
+        assert [answer is None for answer in batch.items] == [True, False]
+        (failure,) = batch.failures
+        assert (failure.index, failure.item, failure.error) == (0, "ada", "UserForgottenError")
+        assert [one.user_id for one in sim.corpus.ledger.responses()] == ["bob"]
+        sim.corpus.add(person("ada", 3))
+        gone.clear()
+        with pytest.raises(UserForgottenError, match="'ada'"):
+            sim.respond("Tea?", user_id="ada")
+
+
+def test_reconstruction_stops_for_a_person_who_is_forgotten() -> None:
+    """The error names the person; the same call again goes on with the others."""
+    gone = []
+
+    def reply(request, index):
+        if not gone:
+            gone.append(sim.corpus.forget("ada"))
+        return "A thought.\n</think>"
+
+    with simulator(model=engine(reasoning=reply)) as sim:
+        with pytest.raises(UserForgottenError, match="'ada'"):
+            sim.reconstruct()
+        assert {one.user_id for one in sim.reconstruct().interactions} == {"bob"}
 
 
 # ---------------------------------------------------------------------- save and load

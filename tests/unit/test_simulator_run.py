@@ -289,9 +289,9 @@ def test_a_person_forgotten_in_the_middle_takes_their_items_along(store: Path) -
                 assert removal.run_items == 10
 
         run = sim.run(requests(40), chunk=8, progress=forget)
-        assert run.status.done == run.status.total == 30
+        assert (run.status.done, run.status.left, run.status.forgotten) == (30, 0, 10)
         assert {item.request.user_id for item, _ in run.answers()} == {"ada", "bob", "cy"}
-        assert sim.run(name=run.name).status.total == 30
+        assert sim.run(name=run.name).status.total == 40
 
 
 def test_a_person_forgotten_while_being_asked_has_no_answer(store: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_result_that_came_too_late_is_left_to_the_other_client(store: Path, ca
         sim._engine_choice = engine(reasoning=reply)
         with caplog.at_level(logging.WARNING, "usersim"):
             run = work(sim, 4, lease=1000.0)
-        assert "4 of 4 results were left to another client" in caplog.text
+        assert "4 of 4 results were not stored" in caplog.text
         assert run.status.done == len(list(run.answers())) == 4
 
 
@@ -529,3 +529,21 @@ def test_requests_that_fill_the_disk_are_a_clear_error(sim: UserSimulator, monke
     with pytest.raises(CorpusError, match="No space left") as caught:
         sim.run(requests(3))
     assert "TMPDIR" in caught.value.hint
+
+
+def test_an_item_of_nobody_fails_and_the_run_ends(store: Path) -> None:
+    """An older release could leave a request under another's name: it is closed, not kept open."""
+    with simulator(store) as sim:
+        run = sim.corpus.runs.begin(
+            "r", "f", sim._runner(None, 8).settings({"requests": "", "number of requests": 1})
+        )
+        line = next(sim.corpus.requests([{"user_id": "ada", "context": "Tea?"}]).lines())
+        sim.corpus.runs.fill(run.id, iter([line]))
+        with sim.corpus._database.write() as connection:
+            connection.exec_driver_sql(
+                "UPDATE run_items SET request = replace(request, 'ada', 'nobody')"
+            )
+        again = sim.run(name="r")
+        assert (again.status.failed, again.status.left) == (1, 0)
+        (failure,) = again.failures()
+        assert (failure.error, failure.item.request.user_id) == ("UserNotFoundError", "nobody")

@@ -32,13 +32,19 @@ def exported(
     own = {"Status": "status", "RecordedDate": "recordedDate", "ResponseId": "_recordId"}
     names = {**own, **columns}
     writer.writerow(names)
-    texts = {"Status": "Response Type", "RecordedDate": "Recorded Date", "ResponseId": "Response ID"}
+    texts = {
+        "Status": "Response Type",
+        "RecordedDate": "Recorded Date",
+        "ResponseId": "Response ID",
+    }
     if headers > 1:
         writer.writerow([texts.get(name, f"text of {name}") for name in names])
     if headers > 2:
         writer.writerow([json.dumps({"ImportId": told}) for told in names.values()])
     for number, row in enumerate(rows, start=1):
-        before = ["IP Address", "2025-03-02 10:01:00", f"R_{number}"] if len(row) < len(names) else []
+        before = (
+            ["IP Address", "2025-03-02 10:01:00", f"R_{number}"] if len(row) < len(names) else []
+        )
         writer.writerow([*before, *row])
     path = tmp_path / "answers.csv"
     path.write_text(out.getvalue(), encoding="utf-8-sig")
@@ -214,7 +220,8 @@ def test_options_in_one_cell_are_read_whatever_commas_they_hold(tmp_path: Path) 
                    Choices=choices("Kite, big", "Kite", "Canoe"))  # fmt: skip
     imported = read_qsf(survey_of(own))
     found = read_qualtrics_csv(
-        exported(tmp_path, {"owns": "QID1"}, ["Kite, big,Canoe"], ["kite"], ["Kite,Plane"]), imported
+        exported(tmp_path, {"owns": "QID1"}, ["Kite, big,Canoe"], ["kite"], ["Kite,Plane"]),
+        imported,
     )
     assert [answers(found, f"owns_{n}") for n in (1, 2, 3)] == [
         ["yes", "no", None], ["no", "yes", None], ["yes", "no", None],
@@ -284,9 +291,7 @@ def test_times_are_read_or_reported_and_the_answers_stay(
     reported = any("cannot be read" in note.what for note in found.notes)
     assert reported is (times == [None] and cells != [""])
     with Corpus.open(":memory:") as corpus:
-        assert not corpus.add(
-            found.records, format="survey_wide", codebook=found.codebook
-        ).refused
+        assert not corpus.add(found.records, format="survey_wide", codebook=found.codebook).refused
 
 
 # ---------------------------------------------------------------------- files

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, cast
 
 import orjson
@@ -36,7 +37,7 @@ from usersim.types import (
     plain_value,
 )
 
-__all__ = ["ROW_FIELDS", "UNREAD", "RowChecker"]
+__all__ = ["ROW_FIELDS", "UNREAD", "RowChecker", "interaction_key"]
 
 UNREAD = "unread_fields"
 """Where the metadata keep optional fields that could not be read; an export gives them back."""
@@ -208,14 +209,11 @@ class RowChecker:
         user_id, kind, space_json, action = what
         conversation, timestamp, moment, order, source_id = place
         # Clean texts and finite numbers by now: nothing that `dump_json` would have to mend.
-        head = orjson.dumps((user_id, conversation, moment, order, source_id, kind, space_json))
-        if unread:  # told apart by what they say, as they would be if it could be read
-            head += dump_json(unread)
-        digest = sha256(b"%b\n%b\n%b" % (head, context, action.encode()))
+        head = (user_id, conversation, moment, order, source_id, kind, space_json)
         values = (
             user_id,
             conversation,
-            digest.hexdigest()[:_KEY_CHARS],
+            interaction_key(head, context, action, unread),
             moment,
             order,
             source_id,
@@ -444,3 +442,23 @@ class RowChecker:
                 self._readers.clear()
             known = self._readers[space] = ValueReader(space)
         return known
+
+
+def interaction_key(
+    head: tuple[str, str | None, float | None, float | None, str | None, str, str | None],
+    context: bytes,
+    action: str,
+    unread: Mapping[str, object] = MappingProxyType({}),
+) -> str:
+    """Return the identity of a row: a hash over everything but its metadata.
+
+    Args:
+        head: User, conversation, moment, order, id in the source, kind and JSON of its space.
+        context: Canonical JSON.
+        action: As text.
+        unread: Optional fields that could not be read; rows are told apart by what they say, as
+            they would be if they could.
+    """
+    told = orjson.dumps(head) + (dump_json(unread) if unread else b"")
+    digest = sha256(b"%b\n%b\n%b" % (told, context, action.encode()))
+    return digest.hexdigest()[:_KEY_CHARS]

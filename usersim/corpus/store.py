@@ -16,20 +16,23 @@ from typing import Self, cast
 from sqlalchemy import func, select
 
 from usersim.config import CorpusConfig, HistoryConfig
+from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
+from usersim.corpus.owners import user_row_id
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
 from usersim.corpus.readers.frames import is_frame
-from usersim.corpus.reading import InteractionReader, user_row_id
-from usersim.corpus.removal import Removal, adapters_folder, forget
+from usersim.corpus.reading import InteractionReader
+from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
 from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
 from usersim.corpus.tables import interactions, users
+from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import CorpusError
 from usersim.files import write_rows
@@ -71,31 +74,45 @@ class Corpus:
         (5, 0)
     """
 
-    def __init__(self, database: Database, config: CorpusConfig) -> None:
+    def __init__(
+        self, database: Database, config: CorpusConfig, adapter_folders: AdapterFolders
+    ) -> None:
         self._database = database
         self._config = config
+        self._adapter_folders = adapter_folders
         self._reader = InteractionReader(database)
         self._settled = False
-        self.ledger = Ledger(database)
+        self.ledger = Ledger(database, adapter_folders)
         self.runs = Runs(database)
+        self.trainings = Trainings(database)
         self.browse = Browser(database)
 
     @classmethod
-    def open(cls, url_or_path: str | Path, *, config: CorpusConfig = CorpusConfig()) -> Corpus:
+    def open(
+        cls,
+        url_or_path: str | Path,
+        *,
+        config: CorpusConfig = CorpusConfig(),
+        adapters: str | Path | None = None,
+    ) -> Corpus:
         """Open a store, made new where there is none, upgraded where it is older.
 
         Args:
             url_or_path: A path or `":memory:"` for SQLite, `postgresql://…` for PostgreSQL.
             config: How sources are read and split.
+            adapters: Folder of the store's own adapters. The default is `NAME.adapters` beside a
+                SQLite file, which may be moved together with it, and `usersim-adapters` in the
+                working folder for any other store.
 
         Returns:
             The corpus; close it, or use it in a `with` block.
         """
         database = Database(url_or_path)
+        folders = AdapterFolders.of(database, adapters)
         try:
             database.journal()
-            prepare(database)
-            corpus = cls(database, config)
+            prepare(database, adapters_root=folders.root if folders.moves else None)
+            corpus = cls(database, config, folders)
             corpus._settle()
         except BaseException:
             database.close()
@@ -121,6 +138,11 @@ class Corpus:
     def name(self) -> str:
         """Path or URL of the store, without a password."""
         return self._database.name
+
+    @property
+    def adapters_root(self) -> Path:
+        """Folder of the store's own adapters: trainings write here, and `forget` deletes here."""
+        return self._adapter_folders.root
 
     def add(  # noqa: PLR0913 - keyword-only, each a plain fact about the source
         self,
@@ -201,6 +223,19 @@ class Corpus:
             The requests, in a temporary file.
         """
         return read_requests(source, self._config, user_id=user_id, known=self._reader.known)
+
+    def holds(self, user_id: str) -> bool:
+        """Return whether the store holds a user."""
+        return self._reader.known(user_id)
+
+    def require(self, user_id: str) -> None:
+        """Do nothing for a user that the store holds.
+
+        Raises:
+            UserNotFoundError: If there is no such user; names similar ones.
+        """
+        with self._database.read() as connection:
+            user_row_id(connection, user_id)
 
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""
@@ -287,14 +322,8 @@ class Corpus:
         Args:
             user_ids: Only of these users.
         """
-        names = self._reader.user_ids() if user_ids is None else sorted(set(user_ids))
         total = sha256()
-        for name in names:
-            with self._database.read() as connection:
-                owner = user_row_id(connection, name)
-                keys = connection.scalars(
-                    select(interactions.c.key).where(interactions.c.user_id == owner)
-                ).all()
+        for keys in self._reader.keys(user_ids):
             # The keys hash everything of a row, its user included.
             total.update("\n".join(sorted(keys)).encode() + b"\n\n")
         return total.hexdigest()
@@ -326,19 +355,45 @@ class Corpus:
         self._settle()
         return self._reader.rows(user_ids)
 
-    def forget(self, user_id: str) -> Removal:
+    def forget(self, user_id: str, *, mentions: bool = False) -> Removal:
         """Remove everything of one user: rows, index, traces, responses, adapters.
 
         An adapter that learned from several users is removed too: what was learned from one
-        of them cannot be taken out again.
+        of them cannot be taken out again. Trainings that learn from them stop, in whatever
+        process, and remove what they wrote.
 
         Args:
             user_id: Who.
+            mentions: Also take their name and words out of other people's rows in which they
+                speak, and delete the traces and answers that were made with these rows.
 
         Returns:
-            What was removed.
+            What was removed, and what remains to be finished.
+
+        Raises:
+            UserNotFoundError: If there is no such user.
+            CorpusError: If a folder cannot be deleted, or the store cannot be written; the same
+                call again goes on.
         """
-        return forget(self._database, user_id, adapters_folder(self.name))
+        return forget(self._database, user_id, self._adapter_folders, redact=mentions)
+
+    def finish_forgetting(self, user_id: str | None = None) -> Remains:
+        """Finish what `forget` reported as remaining.
+
+        On PostgreSQL this also writes the tables anew (VACUUM FULL), since their files keep
+        deleted rows; each is locked meanwhile.
+
+        Args:
+            user_id: Somebody who was forgotten: adapters and checkpoints that name them, in the
+                store's own folder, are deleted.
+
+        Returns:
+            What remains now.
+
+        Raises:
+            CorpusError: If the store still holds the user, or the disk refuses.
+        """
+        return finish_forgetting(self._database, self._adapter_folders, user_id)
 
     def _settle(self) -> None:
         """Place the users that a load, perhaps one that was killed, left unplaced."""

@@ -43,6 +43,7 @@ __all__ = [
     "find_artifact",
     "library_versions",
     "load_artifact",
+    "remove_artifact",
     "set_reasoning_weight",
     "write_artifact",
 ]
@@ -351,6 +352,25 @@ def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:
         except ArtifactError as error:
             logger.warning("passing over %s: %s", path.parent, error)
     return None
+
+
+def remove_artifact(adapter: TrainedAdapter) -> None:
+    """Delete an adapter's files, and its folder if nothing else is in it.
+
+    Raises:
+        ArtifactError: If the disk refuses.
+    """
+    folder = adapter.folder
+    try:
+        for name in (*reversed(ADAPTER_FILES), CARD, MANIFEST):  # weights first, manifest last
+            (folder / name).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    except OSError as error:
+        raise ArtifactError(
+            f"the adapter in {str(folder)!r} cannot be deleted: {error.strerror or error}",
+            hint="make the folder writable and delete it",
+        ) from error
 
 
 def set_reasoning_weight(adapter: TrainedAdapter, weight: ReasoningWeight) -> TrainedAdapter:

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 from filelock import FileLock, Timeout
 
-from usersim.errors import TrainingError
+from usersim.errors import TrainingError, UserForgottenError
 from usersim.files import file_digest, sync_tree, write_bytes
 from usersim.training.schedule import Evaluation, Measured, TraceEvaluation
 
@@ -81,6 +81,19 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def check_there(self) -> None:
+        """Refuse to go on where the folder was taken away: somebody in it was forgotten.
+
+        Raises:
+            TrainingError: If it was.
+        """
+        if not (self.folder / USERS).is_file():
+            raise TrainingError(
+                f"the checkpoints in {str(self.folder)!r} were deleted while they were used: "
+                "somebody whose data they hold was forgotten",
+                hint="train again without them",
+            )
 
     def path(self, step: int) -> Path:
         """Return the folder of a step's checkpoint, whether it exists or not."""
@@ -187,6 +200,30 @@ def run_folder(
             what="a checkpoint",
             error=TrainingError,
         )
-        yield Checkpoints(folder)
+        with _nothing_forgotten_left(folder):
+            yield Checkpoints(folder)
     finally:
         lock.release()
+
+
+@contextmanager
+def _nothing_forgotten_left(folder: Path) -> Generator[None]:
+    """Remove what a training wrote of somebody who was forgotten meanwhile.
+
+    Forgetting deletes the folder; what was being written at that moment would come back.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserForgottenError: As it came.
+    """
+    try:
+        yield
+    except UserForgottenError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except Exception:
+        if not (folder / USERS).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
