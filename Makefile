@@ -9,6 +9,11 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+# Processes that run the tests side by side; each takes up to 4 GB with the real model.
+WORKERS ?= 2
+# Rounds of `make fuzz`; SEED repeats one.
+ROUNDS ?= 3
+SEED ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,31 +30,53 @@ EXTRAS := local,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast test-vllm testbeds vllm bench-vllm check lint types imports docs wheel-test bench format clean python
+.PHONY: help demo test test-all test-fast test-vllm testbeds fuzz system environments vllm bench-vllm \
+  check lint types imports docs wheel-test bench format clean python
+
+# Sets of strings have the same order in every run; `make fuzz` tries others.
+test test-all test-fast test-vllm testbeds: export PYTHONHASHSEED ?= 0
+# Workers take tests from each other, so that neither is idle at the end.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+FAST := not model and not slow and not postgres and not vllm
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.run  ## Take real people from corpus to measured, simulated users (10 minutes)
 	$(BIN)/usersim demo $(DEMO_ARGS)
 
 test: $(VENV)/.test  ## Run the tests, those with the real model included
-	$(BIN)/python -m pytest -m "not slow and not vllm" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not vllm" $(PYTEST_ARGS)
 
-test-all: $(VENV)/.test  ## Run every test: also the pages and examples on the real model
-	$(BIN)/python -m pytest -m "not vllm" $(PYTEST_ARGS)
+test-all: $(VENV)/.test  ## Run every test: also those that take long on the real model
+	$(PYTEST) -m "not vllm" $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.test  ## Run the tests that need no real model
-	$(BIN)/python -m pytest -m "not model and not slow and not postgres and not vllm" $(PYTEST_ARGS)
+	$(PYTEST) -m "$(FAST)" $(PYTEST_ARGS)
 
 test-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
 	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS) tests
+
+# A round has one seed: of the examples that Hypothesis draws, of the order of the tests and of the
+# order of sets. What `make test` runs is the same in every run, and never surprises anybody.
+fuzz: $(VENV)/.test  ## Run the fast tests on new examples, in random order; prints its seeds
+	@for round in $$(seq $(if $(SEED),1,$(ROUNDS))); do \
+	  seed=$(or $(SEED),$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(2**32))')); \
+	  echo "== round $$round: make fuzz SEED=$$seed repeats it"; \
+	  PYTHONHASHSEED=$$seed $(PYTEST) -m "$(FAST)" --hypothesis-profile=fuzz \
+	    --hypothesis-seed=$$seed --random-order --random-order-seed=$$seed $(PYTEST_ARGS) || exit 1; \
+	done
+
+system:  ## Install what some tests need besides Python: Chromium, PostgreSQL (with apt)
+	.ci/system-packages
 
 testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
 	$(TESTBEDS)/bin/python -m pytest -p no:asyncio tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
 
 vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
 	@echo "ready: $(VLLM)/bin/usersim"
+
+environments: $(VENV)/.lint $(VLLM)/.test $(DOCS)/.docs $(WHEEL)/build/.build  ## Make every environment that CI uses
 
 check: lint types imports docs wheel-test  ## Run what CI runs besides the tests
 

@@ -12,12 +12,23 @@ import signal
 import pytest
 from pytest_socket import socket_allow_hosts
 
+from tests.fixtures import profiles
+
 # Read when the libraries are imported, hence before anything else.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# What is printed must not depend on the terminal of whoever runs the tests; readline, which pytest
+# imports, even hands the width of one to xdist's workers that have none.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+# One thread each: sums come out the same on any number of cores, and workers share the cores well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+profiles.register()
 
 pytest_plugins = [
+    "tests.fixtures.skips",
     "tests.fixtures.postgres",
     "tests.fixtures.tiny",
     "tests.fixtures.server",

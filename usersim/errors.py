@@ -10,6 +10,9 @@
     │  ├─ RefusedRowsError           `strict=True` and at least one row was refused
     │  ├─ CorpusSchemaError          the database belongs to another schema version
     │  ├─ UserNotFoundError(LookupError)
+    │  │  └─ UserForgottenError      somebody was forgotten while their data was in use
+    │  ├─ SpeakerNotFoundError(LookupError)
+    │  │                             who is modelled in a chat is not named; lists who speaks
     │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
     │  └─ EmptySplitError            too few interactions for what was asked
     ├─ PromptError                   an undefined variable or an unknown template
@@ -51,7 +54,7 @@ Four rules hold everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -86,15 +89,20 @@ __all__ = [
     "RefusedRequestError",
     "RefusedRowsError",
     "ScoringError",
+    "SpeakerNotFoundError",
     "SurveyError",
     "SurveyFileError",
     "TrainingError",
     "TranscriptError",
+    "UserForgottenError",
     "UserNotFoundError",
     "UsersimError",
     "WeightingError",
     "boundary",
 ]
+
+
+_SPEAKERS_SHOWN = 20
 
 
 class UsersimError(Exception):
@@ -168,6 +176,65 @@ class CorpusSchemaError(CorpusError):
 
 class UserNotFoundError(CorpusError, LookupError):
     """No such user in the corpus; close matches are listed."""
+
+
+class UserForgottenError(UserNotFoundError):
+    """Somebody was forgotten while their data was in use; nothing made from it was kept since.
+
+    Args:
+        user_ids: Who.
+        doing: What was being done with their data; reads on after "while".
+        hint: The next step.
+
+    Attributes:
+        user_ids: Who, sorted.
+
+    Example:
+        >>> str(UserForgottenError(["ada"], "their rows were being loaded"))
+        "user 'ada' was forgotten while their rows were being loaded"
+    """
+
+    def __init__(self, user_ids: Iterable[str], doing: str, *, hint: str = "") -> None:
+        who = tuple(sorted(user_ids))
+        names = ", ".join(map(repr, who))
+        one = f"user {names} was" if len(who) == 1 else f"users {names} were"
+        super().__init__(f"{one} forgotten while {doing}", hint=hint)
+        self.user_ids = who
+
+
+class SpeakerNotFoundError(CorpusError, LookupError):
+    """The modelled person of a chat is not named, does not speak in it, or cannot be told apart.
+
+    Attributes:
+        person: The name that was given; None if none was.
+        speakers: Who speaks, and how many messages each wrote, most first.
+    """
+
+    def __init__(
+        self,
+        person: str | None,
+        speakers: Mapping[str, int],
+        *,
+        several: bool = False,
+        hint: str = "",
+    ) -> None:
+        shown = [f"{name!r} ({count})" for name, count in list(speakers.items())[:_SPEAKERS_SHOWN]]
+        more = len(speakers) - len(shown)
+        named = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+        if several:
+            problem = f"{person!r} names several speakers of the chat"
+        elif hint:
+            problem = "the chat does not say who its modelled person is"
+        elif person is None:
+            problem = "the chat does not say which of its speakers is the modelled person"
+        else:
+            problem = f"{person!r} does not speak in the chat"
+        super().__init__(
+            f"{problem}; its speakers, with their messages, are {named or 'none'}",
+            hint=hint or "name one of them: person=NAME in Python, --person NAME for the command",
+        )
+        self.person = person
+        self.speakers = dict(speakers)
 
 
 class NotStoredError(CorpusError, LookupError):

@@ -6,8 +6,6 @@ training included, in seconds. Tests marked `model` execute the same code as a r
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,19 +15,11 @@ from usersim.engines.scripted import ScriptedEngine
 
 
 @pytest.fixture
-def without_model(
-    monkeypatch: pytest.MonkeyPatch, tiny_model: Path, tmp_path: Path
-) -> Callable[[], None]:
+def without_model(monkeypatch: pytest.MonkeyPatch, roomy_model: Path) -> Callable[[], None]:
     """Return a switch: after it, simulators answer by script and train the tiny model."""
-    base = tmp_path / "base"
-    shutil.copytree(tiny_model, base)
-    # Rotary positions have no weights of their own, so prompts may be longer at no cost.
-    settings = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    settings["max_position_embeddings"] = 8192
-    (base / "config.json").write_text(json.dumps(settings), encoding="utf-8")
 
     def load(model: str, **how: object) -> ScriptedEngine:
-        return ScriptedEngine(name=str(base))
+        return ScriptedEngine(name=str(roomy_model))
 
     def switch() -> None:
         for module in ("usersim.simulator.lifecycle", "usersim.engines.select"):

@@ -69,7 +69,7 @@ def test_two_processes_may_load_at_once(source, tmp_path):
     both = [start(source, store), start(source, store)]
     kept = []
     for process in both:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         kept.append(int(out.split()[-1]))
     assert sum(kept) == ROWS
@@ -95,7 +95,7 @@ def test_a_full_disk_is_a_clear_error_and_the_store_stays_whole(source, tmp_path
     """A limit on the size of files stands for the disk; with space, the load completes."""
     store = tmp_path / "c.db"
     command = [sys.executable, "-c", FULL, str(source), str(store)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     assert "full" in done.stdout, done
     with Corpus.open(store) as corpus:
         report = corpus.add(source)

@@ -79,7 +79,7 @@ def page(chromium: Browser) -> Iterator[Page]:
     """A page on which errors and requests are noted."""
     context = chromium.new_context(viewport={"width": 1200, "height": 900})
     made = context.new_page()
-    made.set_default_timeout(10_000)
+    made.set_default_timeout(60_000)
     yield made
     context.close()
 

@@ -55,18 +55,22 @@ with simulator(store, engine(reasoning=reply)) as sim:
 """
 
 CLIENT = """
-import sys, time
+import sys
 from tests.fixtures.people import engine
 from tests.fixtures.runs import asked_users, simulator, work
 
+asked, waits_at = 0, int(sys.argv[3])
+
 def reply(request, index):
-    time.sleep(0.002)
+    global asked
+    asked += 1
+    if asked == waits_at:
+        print("asking", flush=True)
+        sys.stdin.readline()
     return "A quiet day calls for tea.\\n</think>"
 
 model = engine(reasoning=reply)
 with simulator(sys.argv[1], model) as sim:
-    print("ready", flush=True)
-    sys.stdin.readline()
     run = work(sim, 400, chunk=16, lease=float(sys.argv[2]))
     print(len(asked_users(model)), run.status.left)
 """
@@ -121,7 +125,7 @@ def whole(tmp_path_factory) -> list[tuple[object, ...]]:
 def test_a_killed_run_goes_on_and_ends_the_same(store: Path, where, done, whole) -> None:
     """After kill -9 wherever it was: finished chunks stay, nothing is asked or stored twice."""
     killed = start(KILLED, store, where)
-    _, said = killed.communicate(timeout=120)
+    _, said = killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL, said
     with Corpus.open(store) as corpus:
         record = corpus.runs.find("r")
@@ -138,7 +142,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(store: Path, where, done, whole)
 def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(store: Path) -> None:
     """A limit on the size of files stands for the disk; with space, the run completes."""
     full = start(FULL, store)
-    out, said = full.communicate(timeout=120)
+    out, said = full.communicate(timeout=300)
     assert "full" in out, said
     with Corpus.open(store) as corpus:
         record = corpus.runs.find("r")
@@ -154,15 +158,15 @@ def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(store: Path) -
 
 def share(store: str | Path) -> None:
     """Let two client processes work on one run and check that their work was disjoint."""
-    both = [start(CLIENT, store, 30.0) for _ in range(2)]
+    both = [start(CLIENT, store, 300.0, 1) for _ in range(2)]
+    for client in both:  # each holds its first items before either goes on
+        assert client.stdout.readline() == "asking\n"
     for client in both:
-        assert client.stdout.readline() == "ready\n"
-    for client in both:
-        client.stdin.write("go\n")
+        client.stdin.write("go on\n")
         client.stdin.flush()
     counts = []
     for client in both:
-        out, said = client.communicate(timeout=120)
+        out, said = client.communicate(timeout=300)
         assert client.returncode == 0, said
         asked, left = out.split()
         counts.append(int(asked))
@@ -182,21 +186,21 @@ def check(store: str | Path) -> None:
 
 
 def take_over(store: str | Path) -> None:
-    """Kill one of two clients in the middle; the other ends the run."""
-    both = [start(CLIENT, store, 2.0) for _ in range(2)]
-    for client in both:
-        assert client.stdout.readline() == "ready\n"
-    for client in both:
-        client.stdin.write("go\n")
-        client.stdin.flush()
+    """Kill a client in the middle of its fourth chunk; another one ends the run."""
+    killed = start(CLIENT, store, 1.0, 3 * 16 + 5)
+    assert killed.stdout.readline() == "asking\n"
+    other = start(CLIENT, store, 1.0, 0)
     with Corpus.open(store) as corpus:
-        while (record := corpus.runs.find("r")) is None or record.status.done < 50:
+        while corpus.runs.find("r").status.done < 100:  # two clients are at work
             time.sleep(0.01)
-    both[0].kill()
-    both[0].communicate()
-    out, said = both[1].communicate(timeout=120)
-    assert both[1].returncode == 0, said
-    assert out.split()[1] == "0"
+            assert other.poll() is None, other.communicate()
+        killed.kill()
+        killed.communicate()
+    out, said = other.communicate(timeout=300)
+    assert other.returncode == 0, said
+    asked, left = map(int, out.split())
+    assert asked == 400 - 3 * 16
+    assert left == 0
     check(store)
 
 

@@ -31,7 +31,7 @@ def base_url():
 @pytest.fixture(scope="module")
 def client(base_url: str):
     """The client of everybody's choice."""
-    with openai.OpenAI(base_url=base_url, api_key="unused", max_retries=0) as one:
+    with openai.OpenAI(base_url=base_url, api_key="unused", max_retries=0, timeout=300) as one:
         yield one
 
 
@@ -231,7 +231,9 @@ def test_64_clients_at_once_each_get_their_own_answer(base_url: str) -> None:
         return heard
 
     async def all_of_them() -> list[list[str]]:
-        async with openai.AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=0) as client:
+        async with openai.AsyncOpenAI(
+            base_url=base_url, api_key="unused", max_retries=0, timeout=300
+        ) as client:
             return await asyncio.gather(*(one(client, number) for number in range(CLIENTS)))
 
     heard = asyncio.run(all_of_them())
@@ -259,7 +261,7 @@ def test_the_embedded_model_is_served(embedded_model: Path) -> None:
     with (
         UserSimulator.from_corpus(person("ada"), config=config) as sim,
         serving(sim) as url,
-        openai.OpenAI(base_url=url, api_key="unused", max_retries=0) as client,
+        openai.OpenAI(base_url=url, api_key="unused", max_retries=0, timeout=300) as client,
     ):
         asked = {"model": "user:ada", "messages": TEA, "seed": 1}
         with client.chat.completions.create(**asked, stream=True) as chunks:

@@ -89,7 +89,7 @@ def test_a_server_serves_and_ends_when_it_is_told_to(store: Path) -> None:
         one.send_signal(signal.SIGTERM)
         for each in clients:
             each.join(30)
-        said, _ = one.communicate(timeout=30)
+        said, _ = one.communicate(timeout=120)
     assert one.returncode == 0
     assert "serving 1 people as 'user:ada'" in said
     assert "POST /v1/chat/completions 200" in said

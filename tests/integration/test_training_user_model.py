@@ -13,9 +13,10 @@ from usersim.config import TrainingConfig
 from usersim.engines.base import ScoreRequest
 from usersim.engines.transformers import TransformersEngine, load_model
 from usersim.errors import DivergedError, NoTrainingDataError, TrainingError
+from usersim.files import file_digest
 from usersim.training import TrainedAdapter, load_artifact, train_user_model
 from usersim.training import user_model as stage
-from usersim.training.checkpoints import Checkpoints, file_digest, run_folder
+from usersim.training.checkpoints import Checkpoints, run_folder
 from usersim.training.dataset import split_validation
 from usersim.transcript import action_text, prefix
 from usersim.types import TrainingExample

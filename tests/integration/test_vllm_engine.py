@@ -342,7 +342,7 @@ def test_nothing_stays_behind(
         if how == "killed":
             child.kill()
         code = child.wait(timeout=60)
-        _, left = psutil.wait_procs(family, timeout=20)
+        _, left = psutil.wait_procs(family, timeout=60)
         told = child.stderr.read()
     assert ready == "ready\n", told
     assert code in statuses, told

@@ -55,7 +55,7 @@ def test_it_serves_and_leaves_nothing_behind(
             family = psutil.Process(server.pid).children(recursive=True)
             assert family
             server.send_signal(end)
-            _, left = psutil.wait_procs([psutil.Process(p.pid) for p in family], timeout=30)
+            _, left = psutil.wait_procs([psutil.Process(p.pid) for p in family], timeout=120)
             assert not left
         finally:
             for process in psutil.Process(server.pid).children(recursive=True):

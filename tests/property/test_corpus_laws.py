@@ -58,7 +58,7 @@ def content(corpus):
     return list(corpus.interactions())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(ROW, max_size=12), st.integers(0, 12))
 def test_loading_twice_or_in_parts_is_loading_once(rows, cut):
     """The same rows add nothing, and a longer version adds what is new."""
@@ -71,7 +71,7 @@ def test_loading_twice_or_in_parts_is_loading_once(rows, cut):
         assert content(parts) == content(once)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(ROW, max_size=12))
 def test_export_then_import_is_the_identity(tmp_path_factory, rows):
     """A file that `export` wrote gives an equal corpus with equal keys and places."""
@@ -109,7 +109,7 @@ def test_the_split_does_not_depend_on_the_order_of_rows(items, rng):
     assert place(shuffled) == place(rows)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32), st.integers(1, 30))
 def test_the_split_does_not_depend_on_load_order_or_other_users(seed, count):
     """With an order in the source, shuffled rows and other people change no place."""

@@ -53,7 +53,7 @@ def said(p: np.ndarray) -> Prediction:
 
 @pytest.mark.parametrize("metric", [LOG_SCORE, BRIER, RPS], ids=lambda m: m.name)
 @given(truth=distributions, other=distributions)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_proper_scores_reward_the_truth(metric: Metric, truth, other) -> None:
     """No other distribution is expected to score better than the one that answers come from."""
 
@@ -68,7 +68,7 @@ def test_proper_scores_reward_the_truth(metric: Metric, truth, other) -> None:
 
 
 @given(p=distributions, action=st.sampled_from(OPTIONS))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_bounded_scores_stay_in_bounds(p, action) -> None:
     """RPS and accuracy stay in 0 to 1, Brier in 0 to 2, the log score at or below 0."""
     one, prediction = [item(0, action)], [said(p)]
@@ -79,7 +79,7 @@ def test_bounded_scores_stay_in_bounds(p, action) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(OPTIONS), distributions), min_size=2, max_size=12))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_every_metric_ignores_the_order_of_items(rows) -> None:
     """A metric over reordered items is the same, and a permutation of the items' own scores."""
     items = [item(n, action) for n, (action, _) in enumerate(rows)]
@@ -96,7 +96,7 @@ def test_every_metric_ignores_the_order_of_items(rows) -> None:
 
 
 @given(seed=st.integers(0, 2**16))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_calibrated_draws_have_a_small_ece(seed) -> None:
     """Answers drawn from the predicted probabilities leave only sampling noise in the ECE."""
     rng = np.random.default_rng(seed)
@@ -109,7 +109,7 @@ def test_calibrated_draws_have_a_small_ece(seed) -> None:
 
 
 @given(st.lists(st.sampled_from(OPTIONS), min_size=2, max_size=20))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_kappa_stays_below_one(actions) -> None:
     """Quadratic kappa is at most 1, and 1 exactly for the very answers."""
     items = [item(n, a) for n, a in enumerate(actions)]
@@ -121,7 +121,7 @@ def test_kappa_stays_below_one(actions) -> None:
 
 
 @given(seed=st.integers(0, 2**16), users=st.integers(1, 6))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_paired_differences_are_antisymmetric(seed, users) -> None:
     """Swapping the arms turns the difference, its interval and the win rate around."""
     rng = np.random.default_rng(seed)
@@ -143,7 +143,7 @@ def test_paired_differences_are_antisymmetric(seed, users) -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_holm_is_no_smaller_and_keeps_the_order(p_values) -> None:
     """A corrected p-value is at least the raw one, at most 1, and in the same order."""
     corrected = holm(p_values)
@@ -153,7 +153,7 @@ def test_holm_is_no_smaller_and_keeps_the_order(p_values) -> None:
 
 
 @given(distributions, distributions, distributions)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_distances_are_distances(p, q, r) -> None:
     """Distances are symmetric, 0 for equal, in 0 to 1; total variation and W1 obey the triangle."""
     for distance in (total_variation, wasserstein_1, jensen_shannon):
@@ -167,7 +167,7 @@ def test_distances_are_distances(p, q, r) -> None:
 
 @given(st.text(max_size=40), st.text(max_size=40))
 @example("\x08", "0000000000000000000000100203")  # nothing in common, and rounding above 1
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_style_distance_is_symmetric(first, second) -> None:
     """Style distance is symmetric, 0 for the same text, in 0 to 1."""
     assert style_distance(first, first) == 0
@@ -176,7 +176,7 @@ def test_style_distance_is_symmetric(first, second) -> None:
 
 
 @given(seed=st.integers(0, 2**16))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_evaluation_does_not_depend_on_the_arms_around(seed) -> None:
     """An arm has the same estimates whatever other arms stand beside it, in whatever order."""
     rng = np.random.default_rng(seed)

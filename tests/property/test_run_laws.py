@@ -74,7 +74,7 @@ class Client:
         self.held = []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_every_item_has_exactly_one_result(steps):
     """Claims, results, extensions, kills and lapses of two clients in any order."""

@@ -24,7 +24,7 @@ from usersim.simulation.survey.expressions import MOST_CHARS, MOST_DEEP
 from usersim.simulation.survey.piping import fill, malformed, mentioned
 from usersim.simulation.survey.reduction import allocate, choose_several, rank
 
-LAWS = settings(deadline=None, max_examples=50)
+LAWS = settings(max_examples=50)
 NAMES = ("a", "b", "c")
 texts = st.text(
     st.characters(exclude_characters='"\\', categories=("L", "N", "P", "Zs")), max_size=8

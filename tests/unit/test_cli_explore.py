@@ -100,7 +100,7 @@ def test_the_address_is_told_and_ctrl_c_is_a_good_end(store: str, host: str) -> 
             answered = ask(f"http://127.0.0.1:{address[1]}/", headers={"Authorization": "Bearer k"})
             assert answered.status == 200
             one.send_signal(signal.SIGINT)
-            _, said = one.communicate(timeout=30)
+            _, said = one.communicate(timeout=120)
         finally:
             one.kill()
     assert one.returncode == 0, said

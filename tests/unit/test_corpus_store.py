@@ -1,6 +1,7 @@
 """The store: opening, reading back, forgetting, schema versions, retrieval, the ledger."""
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from tests.fixtures.adapters import put
 from usersim.config import HistoryConfig
 from usersim.corpus import Corpus, Response, loading, schema
 from usersim.corpus.database import Database
@@ -165,7 +167,9 @@ def test_a_newer_store_is_refused(corpus, tmp_path):
     """Both versions are named, and what to install."""
     corpus.close()
     set_version(tmp_path / "c.db", "0042")
-    with pytest.raises(CorpusSchemaError, match=r"version '0042'.*up to '0002'") as caught:
+    with pytest.raises(
+        CorpusSchemaError, match=rf"version '0042'.*up to '{SCHEMA_VERSION}'"
+    ) as caught:
         Corpus.open(tmp_path / "c.db")
     assert "pip install --upgrade" in caught.value.hint
 
@@ -173,7 +177,7 @@ def test_a_newer_store_is_refused(corpus, tmp_path):
 NEXT = """
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "0099", "{last}", None, None
 def upgrade():
     op.add_column("runs", sa.Column("note", sa.Text()))
     {more}
@@ -187,14 +191,16 @@ def next_version(tmp_path, monkeypatch):
 
     folder = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", "0003")
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", "0099")
     return folder
 
 
 def test_an_older_store_is_upgraded(corpus, tmp_path, next_version):
     """Opening with a later release brings the schema up to date and keeps the rows."""
     corpus.close()
-    (next_version / "versions" / "v0003.py").write_text(NEXT.format(more="pass"))
+    (next_version / "versions" / "v0099.py").write_text(
+        NEXT.format(last=SCHEMA_VERSION, more="pass")
+    )
     database = Database(tmp_path / "c.db")
     schema.prepare(database, migrations=next_version)
     with database.read() as connection:
@@ -240,7 +246,9 @@ def test_a_store_of_the_first_version_is_upgraded(tmp_path):
 def test_an_upgrade_that_fails_changes_nothing(corpus, tmp_path, next_version):
     """The store stays at its version, without the half that was done."""
     corpus.close()
-    (next_version / "versions" / "v0003.py").write_text(NEXT.format(more="op.drop_table('none')"))
+    (next_version / "versions" / "v0099.py").write_text(
+        NEXT.format(last=SCHEMA_VERSION, more="op.drop_table('none')")
+    )
     database = Database(tmp_path / "c.db")
     with pytest.raises(CorpusError, match="no such table"):
         schema.prepare(database, migrations=next_version)
@@ -248,7 +256,7 @@ def test_an_upgrade_that_fails_changes_nothing(corpus, tmp_path, next_version):
         found = connection.exec_driver_sql("SELECT * FROM alembic_version").scalar()
         columns = [c[1] for c in connection.exec_driver_sql("PRAGMA table_info(runs)")]
     database.close()
-    assert (found, "note" in columns) == ("0002", False)
+    assert (found, "note" in columns) == (SCHEMA_VERSION, False)
 
 
 def test_a_database_of_another_program_is_refused(tmp_path):
@@ -459,19 +467,9 @@ def test_responses_come_back(corpus):
     assert len(list(ledger.responses())) == 2
 
 
-def adapter(corpus, folder: Path, users, *, real=True):
-    """Store an adapter folder."""
-    folder.mkdir()
-    if real:
-        (folder / "adapter_config.json").write_text("{}")
-    corpus.ledger.put_adapter(
-        name=folder.name, path=folder, digest="d", base_model="b", user_ids=users, manifest={"k": 1}
-    )
-
-
 def test_adapters_come_back(corpus, tmp_path):
     """With everybody who taught them; the same name replaces."""
-    adapter(corpus, tmp_path / "one", ["bob", "ada"])
+    put(corpus, tmp_path / "one", ["bob", "ada"])
     corpus.ledger.put_adapter(
         name="one",
         path=tmp_path / "one",
@@ -498,20 +496,20 @@ def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
     run = corpus.runs.begin("r", "f", {})
     asked = [{"user_id": user, "context": f"{user} secret question"} for user in ("ada", "bob")]
     corpus.runs.fill(run.id, corpus.requests(asked).lines())
-    adapter(corpus, tmp_path / "own", ["ada"])
-    adapter(corpus, tmp_path / "shared", ["ada", "bob"])
-    adapter(corpus, tmp_path / "photos", ["ada"], real=False)
+    own = put(corpus, corpus.adapters_root / "own", ["ada"])
+    put(corpus, corpus.adapters_root / "shared", ["ada", "bob"])
     removal = corpus.forget("ada")
     assert (removal.interactions, removal.candidates, removal.selections) == (10, 1, 1)
     assert (removal.responses, removal.run_items, removal.search_rows) == (1, 1, 10)
-    assert removal.adapters == ("own", "shared", "photos")
+    assert removal.adapters == ("own", "shared")
     assert removal.shared_adapters == ("shared",)
-    assert not (tmp_path / "own").exists()
-    assert (tmp_path / "photos").exists()
+    assert removal.complete
+    assert not own.exists()
     assert "must be trained again for others: shared" in str(removal)
     assert [user.user_id for user in corpus.users()] == ["bob"]
     assert corpus.ledger.adapters() == []
-    assert corpus.runs.status(run.id).total == 1
+    status = corpus.runs.status(run.id)
+    assert (status.left, status.forgotten, status.total) == (1, 1, 2)
     for file in tmp_path.glob("c.db*"):
         data = file.read_bytes()
         assert b"ada secret" not in data, file
@@ -536,14 +534,13 @@ def test_reading_and_writing_may_interleave(corpus):
             assert len(store.ledger.candidates("s", [i.key for i in store.interactions()])) == 15
 
 
-def test_the_development_data_load_without_a_refusal(pytestconfig):
+def test_the_development_data_load_without_a_refusal():
     """Every row of the real corpora is kept, as often as it is loaded."""
-    import os
-
-    folder = Path(os.environ.get("USERSIM_DATA", pytestconfig.rootpath.parent / "shared" / "data"))
-    files = sorted(folder.glob("*/*.jsonl"))
-    if not files:
+    folder = os.environ.get("USERSIM_DATA")
+    if folder is None:
         pytest.skip("no development data: set USERSIM_DATA")
+    files = sorted(Path(folder).glob("*/*.jsonl"))
+    assert files
     for file in files[:2]:
         with Corpus.open(":memory:") as store:
             lines = len(file.read_bytes().splitlines())

@@ -44,7 +44,7 @@ def test_a_chat_is_what_the_template_renders() -> None:
         max_size=8,
     ).map("".join)
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_contents_never_become_control_tokens(text: str) -> None:
     """Whatever a content, prefix or continuation spells, the control ids are the template's."""
     controls = set(TOKENIZER.all_special_ids)

@@ -145,12 +145,15 @@ def test_a_mutated_rule_is_caught(people: PlantedPopulation) -> None:
 
 def test_a_forgotten_flip_is_caught(people: PlantedPopulation) -> None:
     """Without its flip a rule fails on that occasion, and on no other."""
+    caught = 0
     for user in people.facts.users:
         plain = PlantedRule(attribute=user.rule.attribute)
         facts = PlantedFacts((replace(user, rule=plain),), people.facts.situations)
         for row in people.rows:
             if row["user_id"] == user.user_id and not facts.explains(row):
                 assert facts.situation(row).circumstance == user.rule.circumstance
+                caught += 1
+    assert caught > 0
 
 
 def test_the_offer_taken_can_be_read_from_the_context() -> None:

@@ -137,7 +137,7 @@ def test_a_cell_that_measured_nothing_is_empty() -> None:
     empty = replace(matrix, cells={("a", "b"): nothing})
     (row,) = csv.DictReader(io.StringIO(empty.to_csv()))
     assert (row["difference"], row["low"], row["p_value"], row["excludes_0"]) == (
-        "", "", "", "False"
+        "", "", "", "false"
     )  # fmt: skip
     assert "in 0 the interval" in transfer_map(empty).alt
 

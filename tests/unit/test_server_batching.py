@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 
@@ -25,6 +24,8 @@ from usersim.types import Question
 
 COLD = SimulationConfig(temperature=0)
 WARM = SimulationConfig(temperature=1)
+HANG = 60
+"""Seconds after which something that never comes is given up; no test passes because of it."""
 Answer = Callable[[SimulationConfig, Sequence[RespondItem]], list[str]]
 
 
@@ -52,64 +53,79 @@ class Recorded:
 
 
 @contextmanager
-def batcher(answer: Answer, **settings: int) -> Iterator[Batcher[str]]:
+def batcher(
+    answer: Answer, *, gather_seconds: float = 0.05, **settings: int
+) -> Iterator[Batcher[str]]:
     """A batcher with one worker that gathers for a twentieth of a second."""
     how = {"workers": 1, "batch": 8, "limit": 100, **settings}
-    one = Batcher[str](answer, **how, gather_seconds=0.05, observe=lambda _n, _s: None)
+    one = Batcher[str](answer, **how, gather_seconds=gather_seconds, observe=lambda _n, _s: None)
     try:
         yield one
     finally:
-        one.close(5)
+        one.close(HANG)
 
 
 def test_what_waits_is_answered_together() -> None:
-    """Requests that come close together are one batch, each with its own answers back."""
-    answer = Recorded()
-    with batcher(answer) as queue:
+    """Requests that come while the engine is busy are one batch, each with its answers back."""
+    with held(limit=100) as (queue, answer, free):
         futures = [queue.submit(Job(items(name), COLD)) for name in "abc"]
         futures.append(queue.submit(Job(items("d", "e"), COLD)))
-        assert [f.result(5) for f in futures] == [["a"], ["b"], ["c"], ["d", "e"]]
-    assert answer.batches == [["a", "b", "c", "d", "e"]]
+        free()
+        assert [f.result(HANG) for f in futures] == [["a"], ["b"], ["c"], ["d", "e"]]
+    assert answer.batches == [["first"], ["a", "b", "c", "d", "e"]]
+
+
+def test_a_batch_that_is_full_is_not_waited_for() -> None:
+    """An idle engine waits for a while for company, and no longer once the batch is full."""
+    answer = Recorded()
+    with batcher(answer, batch=2, gather_seconds=1_000.0) as queue:
+        futures = [queue.submit(Job(items(name), COLD)) for name in "ab"]
+        assert [f.result(HANG) for f in futures] == [["a"], ["b"]]
+    assert answer.batches == [["a", "b"]]
 
 
 def test_other_settings_are_another_batch() -> None:
     """Items are answered together only under equal settings."""
-    answer = Recorded()
-    with batcher(answer) as queue:
+    with held(limit=100) as (queue, answer, free):
         futures = [
             queue.submit(Job(items(name), config))
             for name, config in zip("abcd", (COLD, WARM, COLD, WARM), strict=True)
         ]
-        assert [f.result(5) for f in futures] == [["a"], ["b"], ["c"], ["d"]]
-    assert sorted(answer.batches) == [["a", "c"], ["b", "d"]]
+        free()
+        assert [f.result(HANG) for f in futures] == [["a"], ["b"], ["c"], ["d"]]
+    assert sorted(answer.batches) == [["a", "c"], ["b", "d"], ["first"]]
 
 
 def test_a_batch_has_a_size_and_a_large_request_is_one_of_its_own() -> None:
     """No batch exceeds its size but for a request that does by itself."""
-    answer = Recorded()
-    with batcher(answer, batch=2) as queue:
+    with held(limit=100, batch=2) as (queue, answer, free):
         futures = [queue.submit(Job(items(*some), COLD)) for some in ("a", "bcd", "e", "f")]
+        free()
         for future in futures:
-            future.result(5)
-    assert answer.batches == [["a"], ["b", "c", "d"], ["e", "f"]]
+            future.result(HANG)
+    assert answer.batches == [["first"], ["a"], ["b", "c", "d"], ["e", "f"]]
 
 
 @contextmanager
-def held() -> Iterator[tuple[Batcher[str], Recorded, Callable[[], None]]]:
-    """A batcher of two places whose engine is busy with `first` until it is set free."""
+def held(
+    answer: Answer = names, *, limit: int = 2, **settings: int
+) -> Iterator[tuple[Batcher[str], Recorded, Callable[[], None]]]:
+    """A batcher of a few places whose engine is busy with `first` until it is set free."""
     gate, entered = threading.Event(), threading.Event()
 
     def slow(config: SimulationConfig, asked: Sequence[RespondItem]) -> list[str]:
         entered.set()
-        assert gate.wait(5)
-        return names(config, asked)
+        assert gate.wait(HANG)
+        if asked[0].user_id == "first":
+            return names(config, asked)
+        return answer(config, asked)
 
-    answer = Recorded(slow)
-    with batcher(answer, limit=2) as queue:
+    recorded = Recorded(slow)
+    with batcher(recorded, limit=limit, **settings) as queue:
         queue.submit(Job(items("first"), COLD))
-        assert entered.wait(5)
+        assert entered.wait(HANG)
         try:
-            yield queue, answer, gate.set
+            yield queue, recorded, gate.set
         finally:
             gate.set()
 
@@ -133,7 +149,7 @@ def test_what_was_taken_back_is_never_asked() -> None:
         kept = queue.submit(Job(items("kept"), COLD))
         assert gone.cancel()
         free()
-        assert kept.result(5) == ["kept"]
+        assert kept.result(HANG) == ["kept"]
     assert answer.batches == [["first"], ["kept"]]
 
 
@@ -142,7 +158,7 @@ def test_several_workers_share_the_queue_and_none_is_lost() -> None:
     with batcher(names, workers=4, batch=2) as queue:
         for wave in range(8):
             futures = [queue.submit(Job(items(f"{wave}-{n}"), COLD)) for n in range(3)]
-            assert [f.result(5) for f in futures] == [[f"{wave}-{n}"] for n in range(3)]
+            assert [f.result(HANG) for f in futures] == [[f"{wave}-{n}"] for n in range(3)]
         assert all(thread.is_alive() for thread in queue._threads)
 
 
@@ -157,8 +173,8 @@ def test_one_requests_fault_is_not_the_others() -> None:
     with batcher(picky) as queue:
         good, bad, fine = (queue.submit(Job(items(n), COLD)) for n in ("good", "bad", "fine"))
         with pytest.raises(ScoringError, match="'bad'"):
-            bad.result(5)
-        assert (good.result(5), fine.result(5)) == (["good"], ["fine"])
+            bad.result(HANG)
+        assert (good.result(HANG), fine.result(HANG)) == (["good"], ["fine"])
 
 
 def test_a_defect_fails_its_batch_and_not_its_worker() -> None:
@@ -172,8 +188,8 @@ def test_a_defect_fails_its_batch_and_not_its_worker() -> None:
 
     with batcher(defective) as queue:
         with pytest.raises(EngineError, match="ValueError: a defect"):
-            queue.submit(Job(items("a"), COLD)).result(5)
-        assert queue.submit(Job(items("b"), COLD)).result(5) == ["b"]
+            queue.submit(Job(items("a"), COLD)).result(HANG)
+        assert queue.submit(Job(items("b"), COLD)).result(HANG) == ["b"]
 
 
 @pytest.mark.parametrize("error", [EngineUnavailableError("gone"), MemoryError()])
@@ -186,12 +202,13 @@ def test_a_dead_engine_fails_the_batch_and_the_next_one_is_tried(error: Exceptio
             raise faults.pop()
         return names(config, asked)
 
-    with batcher(once) as queue:
+    with held(once) as (queue, _, free):
         futures = [queue.submit(Job(items(name), COLD)) for name in "ab"]
+        free()
         for future in futures:
             with pytest.raises(EngineUnavailableError):
-                future.result(5)
-        assert queue.submit(Job(items("c"), COLD)).result(5) == ["c"]
+                future.result(HANG)
+        assert queue.submit(Job(items("c"), COLD)).result(HANG) == ["c"]
 
 
 def test_the_end_refuses_what_waits_and_finishes_what_runs() -> None:
@@ -200,7 +217,7 @@ def test_the_end_refuses_what_waits_and_finishes_what_runs() -> None:
         waits = queue.submit(Job(items("waits"), COLD))
         queue.close(0)
         with pytest.raises(RefusedRequestError, match="shutting down"):
-            waits.result(5)
+            waits.result(HANG)
         with pytest.raises(RefusedRequestError, match="shutting down"):
             queue.submit(Job(items("late"), COLD))
 
@@ -228,7 +245,7 @@ def read(
     async def go() -> tuple[str, UsersimError | None]:
         text = ""
         try:
-            async with aclosing(streams.pieces(draw, seconds=5)) as pieces:
+            async with aclosing(streams.pieces(draw, seconds=HANG)) as pieces:
                 async for piece in pieces:
                     text += piece.text
         except UsersimError as error:
@@ -259,25 +276,26 @@ def test_a_stream_that_breaks_says_why_after_what_it_had(fault: Exception, kind:
 def test_a_reader_who_leaves_ends_the_drawing() -> None:
     """A stream that is closed early draws at the most one piece more."""
     drawn: list[int] = []
-    ended = threading.Event()
+    gone, ended = threading.Event(), threading.Event()
 
     def draw() -> Generator[Piece]:
         try:
-            for n in range(10_000):
+            for n in range(100):
                 drawn.append(n)
                 yield Piece("action", "x")
-                time.sleep(0.001)
+                gone.wait(HANG)
         finally:
             ended.set()
 
     async def leave(streams: LiveStreams) -> None:
-        async with aclosing(streams.pieces(draw, seconds=5)) as pieces:
+        async with aclosing(streams.pieces(draw, seconds=HANG)) as pieces:
             await anext(pieces)
+        gone.set()
 
     streams = LiveStreams(threads=1, limit=1)
     asyncio.run(leave(streams))
-    assert ended.wait(5)
-    assert len(drawn) < 1_000
+    assert ended.wait(HANG)
+    assert drawn == [0, 1]
     streams.close()
 
 
@@ -287,12 +305,12 @@ def test_streams_are_bounded_and_end_with_the_server() -> None:
 
     def draw() -> Generator[Piece]:
         yield Piece("action", "x")
-        gate.wait(5)
+        gate.wait(HANG)
         yield Piece("action", "y")
 
     async def go() -> tuple[object, object]:
         streams = LiveStreams(threads=1, limit=1)
-        first, second, third = (streams.pieces(draw, seconds=5) for _ in range(3))
+        first, second, third = (streams.pieces(draw, seconds=HANG) for _ in range(3))
         await anext(first)
         waiting = asyncio.ensure_future(anext(second))
         await asyncio.sleep(0.01)

@@ -30,7 +30,7 @@ from usersim.server.explore.guard import Guard
 def get(url: str, path: str, **heads: str) -> tuple[int, dict[str, str], str]:
     """Ask for an address; return status, headers and text."""
     place = urlsplit(url)
-    connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=30)
+    connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=120)
     names = {name.replace("_", "-"): value for name, value in heads.items()}
     connection.request("GET", path, headers=names)
     reply = connection.getresponse()

@@ -20,11 +20,14 @@ from usersim.errors import (
     ArtifactError,
     ConfigError,
     EmptySplitError,
+    EngineError,
     EvaluationError,
     RefusedRowsError,
+    UserForgottenError,
     UserNotFoundError,
     UsersimError,
 )
+from usersim.simulator import lifecycle
 from usersim.simulator.asking import as_question
 from usersim.simulator.history import Histories, profile_of
 from usersim.simulator.measure import pick_held_out
@@ -429,6 +432,42 @@ def test_forgetting_removes_the_traces(sim: UserSimulator) -> None:
     assert all("ada" not in text for _, text in sim.respond("Tea?").trace.prompt)
 
 
+def test_answers_of_a_person_who_is_forgotten_meanwhile_are_failures() -> None:
+    """The others' are kept; one answer alone is an error that names the person."""
+    gone = []
+
+    def reply(request, index):
+        if not gone:
+            gone.append(sim.corpus.forget("ada"))
+        return "A thought.\n</think>"
+
+    with simulator(model=engine(reasoning=reply)) as sim:
+        batch = sim.respond_many(["Tea?", "Tea?"], user_id=["ada", "bob"])
+        assert [answer is None for answer in batch.items] == [True, False]
+        (failure,) = batch.failures
+        assert (failure.index, failure.item, failure.error) == (0, "ada", "UserForgottenError")
+        assert [one.user_id for one in sim.corpus.ledger.responses()] == ["bob"]
+        sim.corpus.add(person("ada", 3))
+        gone.clear()
+        with pytest.raises(UserForgottenError, match="'ada'"):
+            sim.respond("Tea?", user_id="ada")
+
+
+def test_reconstruction_stops_for_a_person_who_is_forgotten() -> None:
+    """The error names the person; the same call again goes on with the others."""
+    gone = []
+
+    def reply(request, index):
+        if not gone:
+            gone.append(sim.corpus.forget("ada"))
+        return "A thought.\n</think>"
+
+    with simulator(model=engine(reasoning=reply)) as sim:
+        with pytest.raises(UserForgottenError, match="'ada'"):
+            sim.reconstruct()
+        assert {one.user_id for one in sim.reconstruct().interactions} == {"bob"}
+
+
 # ---------------------------------------------------------------------- save and load
 
 
@@ -532,10 +571,24 @@ def edit(folder: Path, **fields: object) -> None:
     path.write_text(json.dumps({**data, **fields}), encoding="utf-8")
 
 
-def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
-    """A simulator that never loaded its model closes without loading it."""
-    made = simulator(model="no such engine", rows=person("ada", 4))
+def test_closing_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulator that never needed its model closes without loading it, also twice."""
+    loaded: list[object] = []
+    monkeypatch.setattr(lifecycle, "load_engine", lambda *names, **_: loaded.append(names))
+    made = UserSimulator.from_corpus(person("ada", 4), config=CONFIG)
     made.close()
+    made.close()
+    assert loaded == []
+
+
+def test_closing_gives_the_models_memory_back() -> None:
+    """The engine is closed with its simulator, and closing again is no error."""
+    model = engine()
+    made = simulator(model=model, rows=person("ada", 4))
+    assert made.respond("Tea?").action == "With milk, please."
+    made.close()
+    with pytest.raises(EngineError, match="closed"):
+        model.generate([GenerateRequest(prompt=(("user", "Tea?"),))])
     made.close()
 
 

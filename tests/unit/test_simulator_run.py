@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import time
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -33,8 +33,12 @@ from usersim.errors import (
     EngineUnavailableError,
     UserNotFoundError,
 )
+from usersim.files import unescape_cell
 from usersim.simulation import Answer
 from usersim.types import Message
+
+HANG = 60
+"""Seconds after which something that never comes is given up; no test passes because of it."""
 
 
 @pytest.fixture
@@ -285,9 +289,9 @@ def test_a_person_forgotten_in_the_middle_takes_their_items_along(store: Path) -
                 assert removal.run_items == 10
 
         run = sim.run(requests(40), chunk=8, progress=forget)
-        assert run.status.done == run.status.total == 30
+        assert (run.status.done, run.status.left, run.status.forgotten) == (30, 0, 10)
         assert {item.request.user_id for item, _ in run.answers()} == {"ada", "bob", "cy"}
-        assert sim.run(name=run.name).status.total == 30
+        assert sim.run(name=run.name).status.total == 40
 
 
 def test_a_person_forgotten_while_being_asked_has_no_answer(store: Path) -> None:
@@ -385,36 +389,56 @@ def test_a_result_that_came_too_late_is_left_to_the_other_client(store: Path, ca
         sim._engine_choice = engine(reasoning=reply)
         with caplog.at_level(logging.WARNING, "usersim"):
             run = work(sim, 4, lease=1000.0)
-        assert "4 of 4 results were left to another client" in caplog.text
+        assert "4 of 4 results were not stored" in caplog.text
         assert run.status.done == len(list(run.answers())) == 4
 
 
 def test_a_client_at_work_extends_its_claim(store: Path) -> None:
     """An answer that takes longer than a claim counts is not lost to another client."""
+    now, extended = [1000.0], threading.Semaphore(0)
+
+    class Turned(Runs):
+        """Runs whose clock the test turns, and that say when claims were extended."""
+
+        def extend(self, *args, **how) -> int:
+            found = super().extend(*args, **how)
+            extended.release()
+            return found
+
     with simulator(store) as sim:
+        sim.corpus.runs = Turned(sim.corpus._database, clock=lambda: now[0])
         taken = []
 
         def reply(request, index):
-            time.sleep(1.0)
-            taken.extend(sim.corpus.runs.claim(1, "thief", limit=9, seconds=9))
+            for _ in range(5):
+                now[0] += 0.2
+                # The first extension may have begun before the clock was turned.
+                assert extended.acquire(timeout=HANG)
+                assert extended.acquire(timeout=HANG)
+                taken.extend(sim.corpus.runs.claim(1, "thief", limit=9, seconds=9))
             return "A thought.\n</think>"
 
         sim._engine_choice = engine(reasoning=reply)
-        run = work(sim, 1, lease=0.6)
+        run = work(sim, 1, lease=0.3)
         assert taken == []
         assert run.status.done == 1
 
 
 def test_claims_that_cannot_be_extended_are_logged(store: Path, caplog, monkeypatch) -> None:
     """A store that does not answer for a moment ends nothing; `finish` decides."""
+    tried = threading.Event()
 
     def broken(*_, **__):
+        tried.set()
         raise CorpusError("the store does not answer")
 
+    def reply(*_) -> str:
+        assert tried.wait(HANG)
+        return "A thought.\n</think>"
+
     with simulator(store) as sim, caplog.at_level(logging.WARNING, "usersim"):
-        sim._engine_choice = engine(
-            reasoning=lambda *_: (time.sleep(0.2), "A thought.\n</think>")[1]
-        )
+        sim.corpus.runs = Runs(sim.corpus._database, clock=lambda: 1000.0)
+        sim._engine_choice = engine(reasoning=reply)
         monkeypatch.setattr(Runs, "extend", broken)
         assert work(sim, 1, lease=0.3).status.done == 1
     assert "claims could not be extended: the store does not answer" in caplog.text
@@ -446,6 +470,21 @@ def test_results_are_written_marked_as_simulated(sim: UserSimulator, tmp_path: P
     ]
     with pytest.raises(CorpusError, match="cannot be written to"):
         run.write(tmp_path / "no" / "out.jsonl")
+
+
+def test_a_run_as_a_table_computes_nothing(sim: UserSimulator, tmp_path: Path) -> None:
+    """A drawn text that a spreadsheet would run is escaped, and stays one row."""
+    drawn = '=HYPERLINK("http://x.test")\rnext'
+    sim._engine_choice = engine(action=lambda request, _: drawn)
+    run = sim.run([("ada", "Open?")])
+    run.write(tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["action"].startswith("'=HYPERLINK")
+    assert unescape_cell(row["action"]) == next(run.answers())[1].action
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert run.write(tmp_path / "out.parquet") == 1
+    assert parquet.read_table(tmp_path / "out.parquet")["simulated"].to_pylist() == [True]
 
 
 def peak(n: int, store: Path) -> int:
@@ -490,3 +529,21 @@ def test_requests_that_fill_the_disk_are_a_clear_error(sim: UserSimulator, monke
     with pytest.raises(CorpusError, match="No space left") as caught:
         sim.run(requests(3))
     assert "TMPDIR" in caught.value.hint
+
+
+def test_an_item_of_nobody_fails_and_the_run_ends(store: Path) -> None:
+    """An older release could leave a request under another's name: it is closed, not kept open."""
+    with simulator(store) as sim:
+        run = sim.corpus.runs.begin(
+            "r", "f", sim._runner(None, 8).settings({"requests": "", "number of requests": 1})
+        )
+        line = next(sim.corpus.requests([{"user_id": "ada", "context": "Tea?"}]).lines())
+        sim.corpus.runs.fill(run.id, iter([line]))
+        with sim.corpus._database.write() as connection:
+            connection.exec_driver_sql(
+                "UPDATE run_items SET request = replace(request, 'ada', 'nobody')"
+            )
+        again = sim.run(name="r")
+        assert (again.status.failed, again.status.left) == (1, 0)
+        (failure,) = again.failures()
+        assert (failure.error, failure.item.request.user_id) == ("UserNotFoundError", "nobody")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.disk import full_disk
 from usersim.errors import SurveyFileError
 from usersim.simulation.survey import (
     LikertScale,
@@ -149,3 +150,27 @@ def test_bad_paths_shapes_and_weights_raise(tmp_path: Path) -> None:
         to_csv(made(), tmp_path / "x.csv", "tall")  # type: ignore[arg-type]
     with pytest.raises(SurveyFileError, match=r"no weight for \['bob'\]"):
         to_frame(made(), weights={"ada": 1.0})
+
+
+def test_a_full_disk_keeps_the_spss_file_that_was_there(tmp_path: Path) -> None:
+    """Also where pyreadstat does not say that it wrote nothing: the file is read back."""
+    pytest.importorskip("pyreadstat")
+    path = to_spss(made(), tmp_path / "tea.sav")
+    before = path.read_bytes()
+    for room in (0, 100, len(before) - 1):
+        with full_disk(room), pytest.raises(SurveyFileError, match=r"tea\.sav"):
+            to_spss(made(), path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["tea.sav"]
+
+
+def test_a_lone_carriage_return_in_an_answer_makes_no_further_row(tmp_path: Path) -> None:
+    """One response stays one row of the file."""
+    results = made()
+    texts = tuple(
+        one.model_copy(update={"value": "one\rtwo\rthree"}) if one.question == "why" else one
+        for one in results.responses
+    )
+    path = to_csv(results.model_copy(update={"responses": texts}), tmp_path / "a.csv")
+    with path.open(encoding="utf-8") as file:  # universal line ends, as many readers have
+        assert len(list(csv.DictReader(file))) == 14

@@ -27,14 +27,52 @@ def share(categories: list[str], wanted: str, weights: np.ndarray) -> float:
     return float(weights[np.array(categories) == wanted].sum() / weights.sum())
 
 
-@given(st.integers(0, 10_000), st.integers(60, 400))
-@settings(max_examples=20, deadline=None)
+SEXES, AGES = tuple(MARGINS["sex"]), tuple(MARGINS["age"])
+some = st.integers(1, 60)
+
+
+@st.composite
+def met(draw: st.DrawFn) -> dict[str, list[str]]:
+    """People for whom weights exist that meet MARGINS.
+
+    Any two age groups hold more than half of the population and any one less, and each sex half.
+    So weights above 0 exist exactly when every age group has somebody and each sex is in at least
+    two of them: no two age groups then have to come out of one sex alone.
+    """
+    groups = st.sets(st.sampled_from(AGES), min_size=2)
+    both = st.tuples(groups, groups).filter(lambda pair: pair[0] | pair[1] == set(AGES))
+    return _sample(
+        {
+            (sex, age): draw(some)
+            for sex, present in zip(SEXES, draw(both), strict=True)
+            for age in AGES
+            if age in present
+        }
+    )
+
+
+@st.composite
+def unmet(draw: st.DrawFn) -> dict[str, list[str]]:
+    """People of every sex and age among whom one sex is in one age group only: see `met`."""
+    rare = draw(st.sampled_from(SEXES))
+    only = draw(st.sampled_from(AGES))
+    return _sample(
+        {(sex, age): draw(some) for sex in SEXES for age in AGES if sex != rare or age == only}
+    )
+
+
+def _sample(counts: dict[tuple[str, str], int]) -> dict[str, list[str]]:
+    everybody = [cell for cell, n in counts.items() for _ in range(n)]
+    return {"sex": [sex for sex, _ in everybody], "age": [age for _, age in everybody]}
+
+
+@given(met(), st.integers(0, 10_000))
+@settings(max_examples=40)
 def test_raked_shares_are_the_margins_and_weights_are_one_factor_per_category(
-    seed: int, n: int
+    told: dict[str, list[str]], seed: int
 ) -> None:
-    """Margins hold to 1e-9, and log weights are a sum of category effects: the raking solution."""
-    told = people(seed, n)
-    start = np.random.default_rng(seed).uniform(0.5, 2, n)
+    """Margins hold to 1e-8, and log weights are a sum of category effects: the raking solution."""
+    start = np.random.default_rng(seed).uniform(0.5, 2, len(told["sex"]))
     found = rake(told, MARGINS, start=start)
     for name, shares in MARGINS.items():
         for category, wanted in shares.items():
@@ -45,6 +83,14 @@ def test_raked_shares_are_the_margins_and_weights_are_one_factor_per_category(
     fitted = design @ np.linalg.lstsq(design, effects, rcond=None)[0]
     assert np.abs(fitted - effects).max() < 1e-8
     assert found.values.mean() == pytest.approx(1)
+
+
+@given(unmet())
+@settings(max_examples=10)
+def test_margins_that_no_weights_can_meet_are_an_error(told: dict[str, list[str]]) -> None:
+    """Where one sex would have to fill two age groups, which hold more than half, nothing fits."""
+    with pytest.raises(ImpossibleMarginsError, match=r"still off by 0\.\d+"):
+        rake(told, MARGINS)
 
 
 def test_diagnostics_follow_kish() -> None:

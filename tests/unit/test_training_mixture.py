@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from usersim.errors import NoTrainingDataError, TrainingError
-from usersim.training import ReasoningWeight, fit_reasoning_weight
+from usersim.training import fit_reasoning_weight
 
 
 def objective(w: float, drawn: np.ndarray, alone: np.ndarray) -> float:
@@ -64,8 +64,11 @@ def test_the_same_seed_gives_the_same_interval():
     """The bootstrap is reproducible."""
     random = np.random.default_rng(0)
     data = random.normal(-2, 1, (40, 3)), random.normal(-2, 1, 40)
-    assert fit_reasoning_weight(*data, seed=3) == fit_reasoning_weight(*data, seed=3)
-    assert isinstance(fit_reasoning_weight(*data), ReasoningWeight)
+    found = fit_reasoning_weight(*data, seed=3)
+    assert fit_reasoning_weight(*data, seed=3) == found
+    other = fit_reasoning_weight(*data, seed=4)
+    assert other.w == found.w
+    assert other != found
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,12 @@ notes = Console(stderr=True)
 """Progress and errors: standard output stays clean for what was asked."""
 
 
-def open_corpus(store: str) -> Corpus:
+def open_corpus(store: str, *, adapters: Path | None = None) -> Corpus:
     """Open an existing corpus.
+
+    Args:
+        store: SQLite file or database URL.
+        adapters: Folder of its adapters, if it is not the one that belongs to the store.
 
     Raises:
         ConfigError: If the file does not exist: a command that reads must not make one.
@@ -41,7 +45,7 @@ def open_corpus(store: str) -> Corpus:
             f"there is no corpus at {store!r}",
             hint="load one first: usersim load people.jsonl --corpus people.usersim.db",
         )
-    return Corpus.open(store)
+    return Corpus.open(store, adapters=adapters)
 
 
 class _Rate(ProgressColumn):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,14 +10,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from usersim.cli.console import console, open_corpus, rows_progress
-from usersim.corpus import Corpus, TraceRecord
+from usersim.cli.console import console, notes, open_corpus, rows_progress
+from usersim.corpus import Corpus, Remains, TraceRecord
 from usersim.corpus.readers.formats import Format
 from usersim.errors import ConfigError
 from usersim.recon.selection import explain
 from usersim.simulator.stores import store_of
 
 __all__ = ["CorpusOption", "register"]
+
+SOMETHING_REMAINS = 3
+"""Exit status of a `forget` that could not finish by itself."""
 
 CorpusOption = Annotated[
     str, typer.Option("--corpus", "-c", help="SQLite file or database URL of the corpus.")
@@ -86,7 +90,7 @@ def show(
 ) -> None:
     """Show what a person did."""
     with open_corpus(corpus) as opened:
-        opened.history(user, limit=1)
+        opened.require(user)
         rows = list(opened.interactions([user]))
     for row in rows[max(len(rows) - limit, 0) :]:
         head = f"{row.position}  {row.split}  {row.space.kind}  {row.key[:12]}"
@@ -132,15 +136,73 @@ def _traces(corpus: str, identity: str) -> list[TraceRecord]:
 
 
 def forget(
-    user: Annotated[str, typer.Argument(help="The person.")],
     corpus: CorpusOption,
+    user: Annotated[str | None, typer.Argument(help="The person; with --finish, optional.")] = None,
     *,
+    mentions: Annotated[
+        bool,
+        typer.Option("--mentions", help="Also redact what they say in other people's rows."),
+    ] = False,
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish", help="Finish an earlier forget: log, leftovers, stopped trainings."
+        ),
+    ] = False,
+    adapters: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the store's adapters; default: beside the SQLite file."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete everything of a person: rows, index, traces, responses and adapters."""
-    with open_corpus(corpus) as opened:
-        opened.history(user, limit=1)
-        if not yes:
-            typer.confirm(f"Delete everything of {user!r}? This cannot be undone", abort=True)
-        removal = opened.forget(user)
+    """Delete everything of a person: rows, index, traces, responses and adapters.
+
+    Exit status 3: deleted, and something remains, which the output names.
+    """
+    with open_corpus(corpus, adapters=adapters) as opened:
+        if finish:
+            remains = _finished(opened, user, mentions=mentions)
+        else:
+            remains = _forgotten(opened, user, mentions=mentions, yes=yes)
+        _check_nothing_remains(remains, user, opened.name)
+
+
+def _finished(opened: Corpus, user: str | None, *, mentions: bool) -> Remains:
+    """Finish what an earlier command left.
+
+    Raises:
+        ConfigError: If redacting is asked for, which belongs to forgetting.
+    """
+    if mentions:
+        raise ConfigError("--finish and --mentions exclude each other", hint="give one of them")
+    remains = opened.finish_forgetting(user)
+    console.print(Text(str(remains) or "nothing remains"))
+    return remains
+
+
+def _forgotten(opened: Corpus, user: str | None, *, mentions: bool, yes: bool) -> Remains:
+    """Forget a person, once the caller agrees.
+
+    Raises:
+        ConfigError: If none is named.
+    """
+    if user is None:
+        raise ConfigError("forget whom?", hint="usersim forget USER; `usersim users` lists them")
+    opened.require(user)
+    if not yes:
+        typer.confirm(f"Delete everything of {user!r}? This cannot be undone", abort=True)
+    removal = opened.forget(user, mentions=mentions)
     console.print(Text(str(removal)))
+    return removal.remains
+
+
+def _check_nothing_remains(remains: Remains, user: str | None, store: str) -> None:
+    """Say how to finish.
+
+    Raises:
+        Exit: If there is something to finish.
+    """
+    if not remains.nothing:
+        name = f"{shlex.quote(user)} " if user else ""
+        notes.print(Text(f"finish with: usersim forget {name}--finish -c {store}"))
+        raise typer.Exit(SOMETHING_REMAINS)

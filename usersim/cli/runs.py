@@ -120,11 +120,17 @@ def _tell_refused(rows: RefusedRows, path: Path | None) -> None:
 
 def runs(corpus: CorpusOption) -> None:
     """List the runs of a store, the oldest first, and how far they are."""
-    table = Table("run", "begun", "requests", "done", "failed", "left", "state")
+    table = Table("run", "begun", "requests", "done", "failed", "left", "forgotten", "state")
     with open_corpus(corpus) as opened:
         for one in opened.runs.all():
             status = one.status
-            numbers = (status.total, status.done, status.failed, status.left)
+            numbers = (
+                status.total,
+                status.done,
+                status.failed,
+                status.left,
+                status.forgotten,
+            )
             table.add_row(Text(one.name), one.created, *map(str, numbers), _state(one))
     console.print(table)
 

@@ -18,7 +18,8 @@ from usersim.cli.corpus import CorpusOption
 from usersim.config import Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
-from usersim.errors import ConfigError
+from usersim.errors import ConfigError, EvaluationError
+from usersim.files import write_bytes
 from usersim.simulator import (
     ARMS,
     SOURCES,
@@ -323,7 +324,8 @@ def print_naming(measured: Measurement, facts: Path, out: Path, config: Pipeline
     for source, rate in rates.items():
         console.print(Text(f"{SOURCES[source]}: {rate}"))
     written = {source: asdict(rate) for source, rate in rates.items()}
-    (out / "naming.json").write_bytes(orjson.dumps(written, option=orjson.OPT_INDENT_2))
+    content = orjson.dumps(written, option=orjson.OPT_INDENT_2)
+    write_bytes(out / "naming.json", content, what="the rates", error=EvaluationError)
 
 
 def first_people(source: Path, people: int | None) -> Path | list[dict[str, object]]:

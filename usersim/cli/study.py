@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from usersim.cli.console import console
-from usersim.errors import ConfigError
+from usersim.errors import ConfigError, CorpusError, boundary
 from usersim.evaluation import (
     TransferMatrix,
     comparisons_needed,
@@ -19,6 +19,7 @@ from usersim.evaluation import (
     write_transfer,
 )
 from usersim.evaluation import pool as pool_runs
+from usersim.files import DISK_HINT, json_line, write_bytes
 
 __all__ = ["register"]
 
@@ -49,9 +50,11 @@ def planted(
     facts = out.with_suffix(".facts.json")
     _check_new(out, facts)
     people = planted_users(users=users, interactions=interactions, seed=seed, noise=noise)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in people.rows))
-    facts.write_bytes(orjson.dumps(people.facts.to_json(), option=orjson.OPT_INDENT_2))
+    with boundary(CorpusError, f"making the folder {str(out.parent)!r}", hint=DISK_HINT):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(out, b"".join(map(json_line, people.rows)), what="the rows", error=CorpusError)
+    told = orjson.dumps(people.facts.to_json(), option=orjson.OPT_INDENT_2)
+    write_bytes(facts, told, what="the facts", error=CorpusError)
     console.print(Text(f"{len(people.rows)} rows of {users} synthetic people written to {out}"))
     console.print(Text(f"their rules written to {facts}"))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +13,11 @@ from rich.text import Text
 
 from usersim.cli.console import console, notes, open_corpus
 from usersim.cli.survey_files import InstrumentOption, human_rows
-from usersim.errors import ConfigError
+from usersim.errors import ConfigError, SurveyFileError
 from usersim.evaluation.surveys import CountBy, Covers, Margins
+from usersim.files import write_rows
 from usersim.simulation.survey import Survey
-from usersim.simulation.survey.files import safe_cell
 from usersim.simulation.survey_files import check_ending, read_answers
-from usersim.simulation.survey_files.frames import written
 from usersim.simulator.people import attributes_of
 from usersim.simulator.survey_estimates import SurveyEstimates, estimate_survey
 
@@ -152,9 +149,4 @@ def _margins(path: Path) -> Margins:
 
 def _write(found: SurveyEstimates, out: Path) -> None:
     """Write a row per figure; the file appears when it is whole."""
-    rows = found.to_records()
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: safe_cell(cell) for name, cell in row.items()} for row in rows)
-    written(out, text.getvalue().encode("utf-8", "replace"))
+    write_rows(out, found.to_records(), what="the figures", error=SurveyFileError)

@@ -14,6 +14,7 @@ from rich.text import Text
 from usersim.cli.console import console
 from usersim.errors import ConfigError, SurveyFileError
 from usersim.evaluation import write_survey_report
+from usersim.files import json_line, write_bytes, write_text
 from usersim.simulation.survey import Survey, SurveyResults
 from usersim.simulation.survey_files import (
     Shape,
@@ -75,13 +76,11 @@ def import_(
     if answers is None or records is None:
         return
     people = read_qualtrics_csv(answers, found, keep=keep or ())
-    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in people.records)
-    try:
-        records.write_text("".join(lines), encoding="utf-8")
-        if codebook is not None:
-            codebook.write_text(json.dumps(people.codebook, indent=2), encoding="utf-8")
-    except OSError as error:
-        raise SurveyFileError(f"the answers cannot be written: {error}") from error
+    lines = b"".join(map(json_line, people.records))
+    write_bytes(records, lines, what="the answers", error=SurveyFileError)
+    if codebook is not None:
+        text = json.dumps(people.codebook, indent=2)
+        write_text(codebook, text, what="the codebook", error=SurveyFileError)
     console.print(Text(f"{people}\nwritten to {records}"))
 
 

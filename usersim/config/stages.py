@@ -33,6 +33,12 @@ class CorpusConfig(Config):
     report."""
     max_action_chars: Annotated[int, Field(ge=100)] = 20_000
     """A longer action is refused: a shortened action is not what the person did."""
+    chat_gap_hours: Annotated[float, Field(gt=0)] = 6.0
+    """In chats among people, hours of silence after which a new conversation begins: shorter than
+    a night. Conversations are never split between learning and measuring."""
+    chat_context_messages: Annotated[int, Field(ge=1)] = 40
+    """In chats among people, the most messages before a turn that are kept as its context, the
+    newest."""
 
 
 class HistoryConfig(Config):

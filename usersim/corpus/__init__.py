@@ -20,12 +20,13 @@ from usersim.corpus.ledger_records import (
 )
 from usersim.corpus.memory import EmbeddingMemory, SearchMemory
 from usersim.corpus.readers import Codebook
-from usersim.corpus.removal import Removal
+from usersim.corpus.removal import LeftFolder, Remains, Removal
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
 from usersim.corpus.requests import AskedRow, Requests
 from usersim.corpus.run_rows import AnswerRow, FailureRow, RunRecord
 from usersim.corpus.runs import Runs
 from usersim.corpus.store import Corpus, UserSummary
+from usersim.corpus.trainings import Training, Trainings, Worker
 
 __all__ = [
     "AdapterRecord",
@@ -38,11 +39,13 @@ __all__ = [
     "FailureRow",
     "ItemRow",
     "Ledger",
+    "LeftFolder",
     "LoadReport",
     "Page",
     "PersonRow",
     "RefusedRow",
     "RefusedRows",
+    "Remains",
     "Removal",
     "Requests",
     "Response",
@@ -53,5 +56,8 @@ __all__ = [
     "StoreCounts",
     "StoredAnswer",
     "TraceRecord",
+    "Training",
+    "Trainings",
     "UserSummary",
+    "Worker",
 ]

@@ -16,7 +16,8 @@ from usersim.corpus import ledger_rows as rows
 from usersim.corpus.browsing_rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
 from usersim.corpus.database import Database
 from usersim.corpus.ledger_records import ResponseRecord
-from usersim.corpus.reading import InteractionReader, user_row_id
+from usersim.corpus.owners import user_row_id
+from usersim.corpus.reading import InteractionReader
 from usersim.corpus.requests import request_of
 from usersim.corpus.tables import candidates, interactions, responses, run_items, runs, users
 from usersim.corpus.values import dump_json

@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib.util
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
@@ -20,12 +22,15 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from usersim.errors import CorpusError, MissingDependencyError
 
-__all__ = ["IN_CHUNK", "Database"]
+__all__ = ["IN_CHUNK", "Database", "in_pieces"]
 
 IN_CHUNK = 500
 """Most values in one IN list: far below the limit of every driver."""
 
+_T = TypeVar("_T")
+
 _BUSY_SECONDS = 60
+_LOG_SECONDS = 5
 _SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
     "PRAGMA foreign_keys = ON",
@@ -91,6 +96,7 @@ class Database:
         self.name = url.database or ":memory:" if _is_sqlite(url) else url.render_as_string()
         self.is_sqlite = _is_sqlite(url)
         self._memory = self.is_sqlite and url.database in {None, "", ":memory:"}
+        self.file = None if self._memory or not self.is_sqlite else _file(url)
         # One shared connection holds a store in memory, so its transactions take turns.
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self._memory else nullcontext()
@@ -141,6 +147,45 @@ class Database:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def remake(self) -> Generator[Connection, None, None]:
+        """Open a transaction that may make tables anew: as `write`, with foreign keys off.
+
+        With them on, dropping a SQLite table deletes what refers to its rows. They are checked
+        before the transaction is kept. On PostgreSQL tables are altered, and this is `write`.
+
+        Yields:
+            The connection.
+
+        Raises:
+            CorpusError: If a row refers to one that is not there.
+        """
+        if not self.is_sqlite:
+            with self.write() as connection:
+                yield connection
+            return
+        with self._turn, self._explained(), self.engine.connect() as raw:
+            connection = raw.execution_options(usersim_write=True)
+            # The pragma does nothing inside a transaction, so it goes past SQLAlchemy.
+            driver = connection.connection.cursor()
+            driver.execute("PRAGMA foreign_keys = OFF")
+            try:
+                with connection.begin():
+                    yield connection
+                    self._check_references(connection)
+            finally:
+                driver.execute("PRAGMA foreign_keys = ON")
+                driver.close()
+
+    def _check_references(self, connection: Connection) -> None:
+        lost = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if lost is not None:
+            raise CorpusError(
+                f"the store {self.name!r} is damaged: a row of {lost[0]!r} refers to one of "
+                f"{lost[2]!r} that is not there",
+                hint="restore a copy, or load the sources into a new store",
+            )
+
     def journal(self) -> None:
         """Set write-ahead logging, so that readers and one writer work at the same time.
 
@@ -167,16 +212,41 @@ class Database:
         finally:
             connection.close()
 
-    def empty_log(self) -> None:
-        """Move the write-ahead log into the file and empty it: deleted text leaves it too."""
-        if not self.is_sqlite or self._memory:
-            return
+    def empty_log(self) -> int:
+        """Move the write-ahead log into the file and empty it: deleted text leaves it too.
+
+        That waits for a reader in the middle of a transaction only a little: it may be long.
+
+        Returns:
+            How many bytes the log still has, because somebody reads; 0 if it is empty.
+        """
+        if self.file is None:
+            return 0
         with self._explained():
             connection = self.engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor = connection.cursor()
+                cursor.execute(f"PRAGMA busy_timeout = {_LOG_SECONDS * 1000}")
+                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
             finally:
                 connection.close()
+        if not busy:
+            return 0
+        log = self.file.with_name(f"{self.file.name}-wal")
+        return max(log.stat().st_size, 1) if log.exists() else 0
+
+    def vacuum(self, tables: Sequence[str]) -> None:
+        """Write tables anew without their deleted rows, on PostgreSQL; each is locked meanwhile.
+
+        SQLite overwrites rows when they are deleted.
+        """
+        if self.is_sqlite:
+            return
+        with self._explained(), self.engine.connect() as raw:
+            connection = raw.execution_options(isolation_level="AUTOCOMMIT")
+            for table in tables:
+                connection.exec_driver_sql(f"VACUUM (FULL) {table}")
 
     def close(self) -> None:
         """Give back every connection."""
@@ -208,6 +278,12 @@ class Database:
         return CorpusError(f"the store {self.name!r} failed: {said}")
 
 
+def in_pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Yield pieces of `items` that fit one IN list."""
+    for start in range(0, len(items), IN_CHUNK):
+        yield items[start : start + IN_CHUNK]
+
+
 def _url(url_or_path: str | Path) -> URL:
     text = str(url_or_path)
     if isinstance(url_or_path, Path) or "://" not in text:
@@ -228,6 +304,12 @@ def _url(url_or_path: str | Path) -> URL:
     if importlib.util.find_spec("psycopg") is None:
         raise MissingDependencyError("psycopg", extra="postgres", why="a store in PostgreSQL")
     return url.set(drivername="postgresql+psycopg")
+
+
+def _file(url: URL) -> Path:
+    """Return the file of a SQLite store, also of one that is named by a URI."""
+    name = url.database or ""
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
 
 
 def _is_sqlite(url: URL) -> bool:

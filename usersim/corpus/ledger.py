@@ -7,21 +7,22 @@ taken over. Every write is one small transaction and can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, Insert, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from usersim.corpus import ledger_rows as rows
-from usersim.corpus.database import Database
+from usersim.corpus.adapter_folders import AdapterFolders
+from usersim.corpus.database import Database, in_pieces
 from usersim.corpus.ledger_records import (
     AdapterRecord,
     Response,
     ResponseRecord,
     TraceRecord,
 )
-from usersim.corpus.reading import chunks, user_row_id
+from usersim.corpus.owners import missing_interactions, row_ids, user_row_id
 from usersim.corpus.tables import (
     adapter_users,
     adapters,
@@ -31,7 +32,9 @@ from usersim.corpus.tables import (
     selections,
     users,
 )
-from usersim.types import Candidate, ScoredCandidate, Selection
+from usersim.corpus.trainings import Training, check_training
+from usersim.errors import NotStoredError, UserForgottenError
+from usersim.types import Candidate, Interaction, ScoredCandidate, Selection
 
 __all__ = ["Ledger"]
 
@@ -44,23 +47,32 @@ class Ledger:
 
     Args:
         database: The store.
+        folders: Where its adapters lie.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, folders: AdapterFolders) -> None:
         self._database = database
+        self._folders = folders
 
     # Traces
 
-    def put_candidates(self, stage_key: str, drawn: Sequence[Candidate]) -> None:
+    def put_candidates(
+        self, stage_key: str, drawn: Sequence[Candidate], *, of: Sequence[Interaction] = ()
+    ) -> None:
         """Store candidates; those that are there already stay as they are.
 
         Args:
             stage_key: The stage's fingerprint.
             drawn: Candidates of interactions that the store holds.
+            of: These interactions, so that an error can name their people.
+
+        Raises:
+            UserForgottenError: If an interaction of `of` is not stored any more.
+            NotStoredError: If any other is not stored.
         """
         values = [rows.candidate_row(stage_key, candidate) for candidate in drawn]
         statement = self._insert_new(candidates, ["stage_key", "key"])
-        self._put(statement, values)
+        self._put(statement, values, of)
 
     def candidates(
         self, stage_key: str, interaction_keys: Sequence[str]
@@ -77,18 +89,25 @@ class Ledger:
             found.setdefault(candidate.interaction_key, []).append(candidate)
         return found
 
-    def put_scored(self, stage_key: str, scored: Sequence[ScoredCandidate]) -> None:
+    def put_scored(
+        self, stage_key: str, scored: Sequence[ScoredCandidate], *, of: Sequence[Interaction] = ()
+    ) -> None:
         """Store candidates with their scores; scores that are there already are replaced.
 
         Args:
             stage_key: The stage's fingerprint; that of the candidates, or one of its own.
             scored: Scored candidates of interactions that the store holds.
+            of: These interactions, so that an error can name their people.
+
+        Raises:
+            UserForgottenError: If an interaction of `of` is not stored any more.
+            NotStoredError: If any other is not stored.
         """
         values = [rows.scored_row(stage_key, item) for item in scored]
         if not values:
             return
         statement = self._upsert(candidates, ["stage_key", "key"], list(rows.SCORE_COLUMNS))
-        self._put(statement, values)
+        self._put(statement, values, of)
 
     def scored(
         self, stage_key: str, interaction_keys: Sequence[str]
@@ -109,7 +128,7 @@ class Ledger:
     def _candidate_rows(
         self, stage_key: str, interaction_keys: Sequence[str]
     ) -> Iterator[rows.AnyRow]:
-        for keys in chunks(list(dict.fromkeys(interaction_keys))):
+        for keys in in_pieces(list(dict.fromkeys(interaction_keys))):
             query = select(candidates).where(
                 candidates.c.stage_key == stage_key, candidates.c.interaction_key.in_(keys)
             )
@@ -119,16 +138,23 @@ class Ledger:
                 ).all()
             yield from found
 
-    def put_selections(self, stage_key: str, chosen: Sequence[Selection]) -> None:
+    def put_selections(
+        self, stage_key: str, chosen: Sequence[Selection], *, of: Sequence[Interaction] = ()
+    ) -> None:
         """Store selections; those that are there already are replaced.
 
         Args:
             stage_key: The stage's fingerprint.
             chosen: Selections for interactions that the store holds.
+            of: These interactions, so that an error can name their people.
+
+        Raises:
+            UserForgottenError: If an interaction of `of` is not stored any more.
+            NotStoredError: If any other is not stored.
         """
         columns = ["kept", "reason", "utilities", "verdicts"]
         statement = self._upsert(selections, ["stage_key", "interaction_key"], columns)
-        self._put(statement, [rows.selection_row(stage_key, choice) for choice in chosen])
+        self._put(statement, [rows.selection_row(stage_key, choice) for choice in chosen], of)
 
     def selections(self, stage_key: str, interaction_keys: Sequence[str]) -> dict[str, Selection]:
         """Return the selections of a stage by interaction.
@@ -138,7 +164,7 @@ class Ledger:
             interaction_keys: Which interactions; those without a selection are left out.
         """
         found: dict[str, Selection] = {}
-        for keys in chunks(list(dict.fromkeys(interaction_keys))):
+        for keys in in_pieces(list(dict.fromkeys(interaction_keys))):
             query = select(selections).where(
                 selections.c.stage_key == stage_key, selections.c.interaction_key.in_(keys)
             )
@@ -182,26 +208,35 @@ class Ledger:
         base_model: str,
         user_ids: Sequence[str],
         manifest: Mapping[str, object],
+        training: Training | None = None,
     ) -> None:
         """Store an adapter; one of the same name is replaced.
 
         Args:
             name: Served name.
-            path: Its folder.
+            path: Its folder; kept relative to the store's own folder of adapters if it lies
+                below, so that both can be moved together.
             digest: Hash over its weights and configuration.
             base_model: What it was trained on.
             user_ids: Everybody whose data went into it: forgetting one of them removes it.
             manifest: Its manifest.
+            training: What made it.
+
+        Raises:
+            UserForgottenError: If somebody was forgotten since the training began.
+            UserNotFoundError: If there is no such user.
         """
         values = {
             "name": name,
-            "path": str(Path(path).resolve()),
+            "path": self._folders.kept(path),
             "digest": digest,
             "base_model": base_model,
             "created": rows.now(),
             "manifest": rows.dump(manifest),
         }
         with self._database.write() as connection:
+            if training is not None:
+                check_training(connection, training)
             owners = [user_row_id(connection, user_id) for user_id in dict.fromkeys(user_ids)]
             connection.execute(delete(adapters).where(adapters.c.name == name))
             new = connection.scalar(insert(adapters).values(values).returning(adapters.c.id))
@@ -226,7 +261,7 @@ class Ledger:
         return [
             AdapterRecord(
                 name=row.name,
-                path=row.path,
+                path=str(self._folders.located(row.path)),
                 digest=row.digest,
                 base_model=row.base_model,
                 user_ids=tuple(people.get(row.id, ())),
@@ -243,10 +278,25 @@ class Ledger:
 
         Args:
             answers: The answers, of users that the store holds.
+
+        Raises:
+            UserForgottenError: If somebody was forgotten since they were asked: an interaction
+                that stood in the prompt is not stored any more.
+            UserNotFoundError: If there is no such user.
         """
         with self._database.write() as connection:
-            owners = {one.user_id: 0 for one in answers}
-            owners = {name: user_row_id(connection, name) for name in owners}
+            owners = row_ids(connection, list({one.user_id for one in answers}), lock=True)
+            missing = missing_interactions(
+                connection, {key for one in answers for key in one.shown}
+            )
+            gone = {one.user_id for one in answers if not missing.isdisjoint(one.shown)}
+            if gone:
+                raise UserForgottenError(
+                    gone, "they were being asked", hint="what they answered was not kept"
+                )
+            for one in answers:
+                if one.user_id not in owners:
+                    user_row_id(connection, one.user_id)  # raises with close matches
             values = [rows.response_row(one, owners[one.user_id]) for one in answers]
             if values:
                 connection.execute(insert(responses), values)
@@ -287,10 +337,37 @@ class Ledger:
                 return
             after = found[-1].id
 
-    def _put(self, statement: Insert, values: list[dict[str, object]]) -> None:
-        for part in chunks(values):
+    def _put(
+        self, statement: Insert, values: list[dict[str, object]], of: Sequence[Interaction]
+    ) -> None:
+        owners = {one.key: one.user_id for one in of}
+        for part in in_pieces(values):
             with self._database.write() as connection:
+                keys = {str(row["interaction_key"]) for row in part}
+                self._check_stored(connection, keys, owners)
                 connection.execute(statement, list(part))
+
+    def _check_stored(
+        self, connection: Connection, keys: Collection[str], owners: Mapping[str, str]
+    ) -> None:
+        """Refuse what was made from interactions that are not in the store.
+
+        Raises:
+            UserForgottenError: Naming the people of those that were.
+            NotStoredError: Naming one whose person is not known.
+        """
+        missing = missing_interactions(connection, keys)
+        if missing and missing <= owners.keys():
+            raise UserForgottenError(
+                {owners[key] for key in missing},
+                "reasoning for what they did was being stored",
+                hint="run the same again: it resumes, without them",
+            )
+        for key in sorted(missing - owners.keys())[:1]:
+            raise NotStoredError(
+                f"the store {self._database.name!r} has no such interaction: {key!r}",
+                hint="store traces with the corpus that holds their interactions",
+            )
 
     def _dialect_insert(self, table: rows.AnyTable) -> sqlite.Insert | postgresql.Insert:
         return sqlite.insert(table) if self._database.is_sqlite else postgresql.insert(table)
@@ -315,7 +392,7 @@ def _people(connection: Connection) -> dict[int, list[str]]:
 def _choices(connection: Connection, keys: Sequence[str]) -> dict[str, list[tuple[str, Selection]]]:
     """Return every stage's selections by interaction, with their stage keys."""
     found: dict[str, list[tuple[str, Selection]]] = {}
-    for part in chunks(keys):
+    for part in in_pieces(keys):
         query = select(selections).where(selections.c.interaction_key.in_(part))
         for row in connection.execute(query):
             choice = rows.selection_of(row)

@@ -42,7 +42,17 @@ class TraceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterRecord:
-    """A trained adapter: where it lies and who it learned from."""
+    """A trained adapter: where it lies and who it learned from.
+
+    Attributes:
+        name: Served name; new weights always have a new one.
+        path: Its folder, absolute, where it lies now.
+        digest: Hash over weights and configuration.
+        base_model: What it was trained on, as the caller named it.
+        user_ids: Everybody whose data went into it, sorted.
+        manifest: Its manifest.
+        created: When it was registered, UTC, ISO 8601.
+    """
 
     name: str
     path: str
@@ -61,11 +71,14 @@ class Response:
         user_id: Who was simulated.
         question_key: Identity of the question.
         record: The answer and its trace, as plain data.
+        shown: Keys of the interactions that stood in the prompt: the answer is made from them,
+            and is not kept once they are forgotten.
     """
 
     user_id: str
     question_key: str
     record: Mapping[str, object]
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

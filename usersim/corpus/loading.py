@@ -18,12 +18,22 @@ from sqlalchemy import Connection
 from usersim.config import CorpusConfig
 from usersim.corpus.database import Database
 from usersim.corpus.prepared_rows import PreparedRow, Tally
-from usersim.corpus.readers import Codebook, Records, RowMaker, Unreadable, row_maker
+from usersim.corpus.readers import (
+    Codebook,
+    LeftOut,
+    Made,
+    Records,
+    RowMaker,
+    Unreadable,
+    UnusableRow,
+    row_maker,
+)
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
 from usersim.corpus.rows import RowChecker
 from usersim.corpus.values import RowError
 from usersim.corpus.writer import RowWriter
 from usersim.errors import RefusedRowsError
+from usersim.types import DateOrder
 
 __all__ = ["Load", "LoadOptions", "LoadProgress"]
 
@@ -32,6 +42,10 @@ LoadProgress = Callable[[int, int | None], None]
 
 _BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
+_DATE_ORDER = (
+    "times like 05/01/2024 are read where the order of day and month is named: "
+    'date_order="dmy" or "mdy", --date-order for the command'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +56,7 @@ class LoadOptions:
     user_id: str | None = None
     person: str | None = None
     codebook: Codebook | None = None
+    date_order: DateOrder | None = None
     strict: bool = False
     progress: LoadProgress | None = None
 
@@ -72,7 +87,10 @@ class Load:
         self._refused = RefusedRows()
         self._counts = _Counts()
         self._writer = RowWriter(database, train_share=config.train_share)
-        self._checker = RowChecker(config, user_id=options.user_id, tally=self._tally)
+        self._notes: list[str] = []
+        self._checker = RowChecker(
+            config, user_id=options.user_id, tally=self._tally, date_order=options.date_order
+        )
 
     def run(self, records: Records) -> LoadReport:
         """Read `records` to their end.
@@ -102,9 +120,9 @@ class Load:
     def _read(self, records: Records, connection: Connection | None) -> str:
         first, items = _peeked(records.items)
         name, make = row_maker(
-            self._options.format,
+            records.format or self._options.format,
             first,
-            codebook=self._options.codebook,
+            codebook=records.codebook or self._options.codebook,
             person=self._options.person,
             user_id=self._options.user_id,
         )
@@ -117,11 +135,18 @@ class Load:
                 self._flush(connection)
             if done % _BATCH_ROWS == 0:
                 self._tell(done, records.total)
+        self._made(done, make.finish())
         self._flush(connection)
         self._tell(done, records.total)
+        self._notes = [*records.notes(), *make.notes()]
+        if "timestamp" in self._tally.unread_fields and self._options.date_order is None:
+            self._notes.append(_DATE_ORDER)
         return name
 
     def _record(self, number: int, record: object, make: RowMaker) -> None:
+        if isinstance(record, LeftOut):
+            self._tally.left_out[record.reason] += record.count
+            return
         if not isinstance(record, dict):
             self._refuse_piece(number, record)
             return
@@ -130,13 +155,20 @@ class Load:
             self._row(number, fields)
             return
         try:
-            for row in make(fields):
-                if row is None:
-                    self._tally.unanswered += 1
-                else:
-                    self._row(number, row)
+            self._made(number, make(fields))
         except RowError as error:  # no rows can be made of the record
             self._refuse(number, error, fields)
+
+    def _made(self, number: int, rows: Iterator[Made]) -> None:
+        for row in rows:
+            if row is None:
+                self._tally.unanswered += 1
+            elif isinstance(row, LeftOut):
+                self._tally.left_out[row.reason] += row.count
+            elif isinstance(row, UnusableRow):
+                self._refuse(number, RowError(row.field, row.value, row.reason), row.row)
+            else:
+                self._row(number, row)
 
     def _row(self, number: int, row: Mapping[str, object]) -> None:
         try:
@@ -202,7 +234,10 @@ class Load:
             unanswered=tally.unanswered,
             truncated_messages=tally.truncated_messages,
             replaced_characters=tally.replaced_characters,
+            left_out=dict(tally.left_out),
             unknown_fields=dict(tally.unknown_fields),
+            unread_fields=dict(tally.unread_fields),
+            notes=tuple(self._notes),
             conversations=dict(tally.conversations),
             seconds=seconds,
         )

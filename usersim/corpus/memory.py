@@ -14,7 +14,8 @@ import numpy as np
 
 from usersim.config import HistoryConfig
 from usersim.corpus.database import Database
-from usersim.corpus.reading import InteractionReader, user_row_id
+from usersim.corpus.owners import user_row_id
+from usersim.corpus.reading import InteractionReader
 from usersim.corpus.search import find_similar, index_user, query_words, search_text
 from usersim.types import Interaction, Question
 

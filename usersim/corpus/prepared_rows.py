@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["PreparedQuestion", "PreparedRow", "Tally"]
+__all__ = ["PreparedQuestion", "PreparedRow", "Tally", "UnreadField"]
 
 _NAMED_FIELDS = 100  # most unknown fields that a report names
 
@@ -38,6 +38,18 @@ class PreparedQuestion(NamedTuple):
     metadata: str | None
 
 
+class UnreadField(NamedTuple):
+    """An optional field that could not be read in some rows, which were kept all the same.
+
+    Attributes:
+        rows: How many rows.
+        example: The first value.
+    """
+
+    rows: int
+    example: str
+
+
 @dataclass(slots=True)
 class Tally:
     """What happened to the rows of a load beside being kept or refused."""
@@ -47,6 +59,8 @@ class Tally:
     unanswered: int = 0
     other_users: int = 0
     unknown_fields: Counter[str] = field(default_factory=Counter[str])
+    unread_fields: dict[str, UnreadField] = field(default_factory=dict[str, UnreadField])
+    left_out: Counter[str] = field(default_factory=Counter[str])
     conversations: Counter[str] = field(default_factory=Counter[str])
 
     def unknown(self, name: str) -> None:
@@ -55,3 +69,10 @@ class Tally:
             self.unknown_fields[name] += 1
         else:
             self.unknown_fields["(others)"] += 1
+
+    def unread(self, name: str, value: object) -> None:
+        """Count an optional field that cannot be read."""
+        known = self.unread_fields.get(name)
+        self.unread_fields[name] = (
+            UnreadField(1, repr(value)) if known is None else known._replace(rows=known.rows + 1)
+        )

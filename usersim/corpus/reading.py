@@ -6,26 +6,27 @@ two items and no reader holds the write-ahead log back.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Select, select
 
-from usersim.corpus.database import IN_CHUNK, Database
+from usersim.corpus.database import Database
+from usersim.corpus.owners import still_there, user_row_id
+from usersim.corpus.rows import UNREAD
 from usersim.corpus.spaces import space_from_json
 from usersim.corpus.tables import conversations, interactions, users
-from usersim.errors import CorpusError, NotStoredError, UserNotFoundError
+from usersim.errors import CorpusError, NotStoredError, UserForgottenError
 from usersim.types import ActionSpace, ActionValue, FreeText, Interaction, Message, Role, Split
 
-__all__ = ["InteractionReader", "chunks", "user_row_id"]
+__all__ = ["InteractionReader"]
 
-_T = TypeVar("_T")
 _PAGE = 500
+_READING = "their interactions were being read"
+_READ_AGAIN = "read again, and keep nothing of what was read of them before"
 _HEX_END = "g"  # sorts after every hexadecimal digit
-_NAMED = 20_000
 
 _COLUMNS = (
     users.c.user_id,
@@ -64,10 +65,11 @@ class InteractionReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def user_ids(self) -> list[str]:
-        """Return every user, sorted by code point whatever the database's collation."""
+    def people(self) -> list[tuple[str, int]]:
+        """Return every user with their row id, sorted by code point whatever the collation."""
         with self._database.read() as connection:
-            return sorted(connection.scalars(select(users.c.user_id)))
+            found = connection.execute(select(users.c.user_id, users.c.id)).all()
+        return sorted((name, owner) for name, owner in found)
 
     def known(self, user_id: str) -> bool:
         """Return whether the store holds a user."""
@@ -86,6 +88,22 @@ class InteractionReader:
         """Yield interactions in the row format; loading them gives the same identities."""
         for row in self._pages(user_ids, split=None):
             yield _exported(row)
+
+    def keys(self, user_ids: Sequence[str] | None) -> Iterator[Sequence[str]]:
+        """Yield the keys of each person's interactions, by user.
+
+        Raises:
+            UserForgottenError: If somebody was forgotten while they were read.
+        """
+        for name, owner in self._chosen(user_ids):
+            query = select(interactions.c.key).where(interactions.c.user_id == owner)
+            with self._database.read() as connection:
+                keys = connection.scalars(query).all()
+                there = still_there(connection, owner)
+            if there:
+                yield keys
+            elif user_ids is not None:
+                raise UserForgottenError([name], _READING, hint=_READ_AGAIN)
 
     def one(self, key: str) -> Interaction:
         """Return the interaction whose key is or begins with `key`.
@@ -133,13 +151,28 @@ class InteractionReader:
         return sorted(map(_interaction, rows), key=lambda item: item.position)
 
     def _pages(self, user_ids: Sequence[str] | None, *, split: Split | None) -> Iterator[_Row]:
-        names = self.user_ids() if user_ids is None else sorted(set(user_ids))
-        for name in names:
+        for name, owner in self._chosen(user_ids):
+            yield from self._user_pages(name, owner, split)
+
+    def _chosen(self, user_ids: Sequence[str] | None) -> Iterator[tuple[str, int]]:
+        """Yield the people to be read and their row ids, by user.
+
+        Of everybody, whoever is forgotten before their turn has no rows, as for a later reader.
+        """
+        if user_ids is None:
+            yield from self.people()
+            return
+        for name in sorted(set(user_ids)):
             with self._database.read() as connection:
                 owner = user_row_id(connection, name)
-            yield from self._user_pages(owner, split)
+            yield name, owner
 
-    def _user_pages(self, owner: int, split: Split | None) -> Iterator[_Row]:
+    def _user_pages(self, name: str, owner: int, split: Split | None) -> Iterator[_Row]:
+        """Yield the rows of one person.
+
+        Raises:
+            UserForgottenError: If the person was forgotten after the first rows were read.
+        """
         after = -1
         query = _select().where(interactions.c.user_id == owner)
         if split is not None:
@@ -148,34 +181,14 @@ class InteractionReader:
             page = query.where(interactions.c.position > after)
             with self._database.read() as connection:
                 rows = connection.execute(page.order_by(interactions.c.position).limit(_PAGE)).all()
+                # After the rows: who is there now was there when they were read.
+                complete = len(rows) == _PAGE or still_there(connection, owner)
+            if not complete and after >= 0:
+                raise UserForgottenError([name], _READING, hint=_READ_AGAIN)
             yield from rows
             if len(rows) < _PAGE:
                 return
             after = rows[-1][2]
-
-
-def user_row_id(connection: Connection, user_id: str) -> int:
-    """Return the row id of a user.
-
-    Raises:
-        UserNotFoundError: If there is none; names similar ones.
-    """
-    owner = connection.scalar(select(users.c.id).where(users.c.user_id == user_id))
-    if owner is not None:
-        return owner
-    names = connection.scalars(select(users.c.user_id).limit(_NAMED)).all()
-    close = difflib.get_close_matches(str(user_id), names, n=3)
-    like = f"did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise UserNotFoundError(
-        f"no user {user_id!r} in the corpus ({len(names)} users)",
-        hint=like or "`usersim users` lists them",
-    )
-
-
-def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """Yield pieces of `items` that fit one IN list."""
-    for start in range(0, len(items), IN_CHUNK):
-        yield items[start : start + IN_CHUNK]
 
 
 @lru_cache(maxsize=4096)
@@ -218,6 +231,8 @@ def _interaction(row: _Row) -> Interaction:
 def _exported(row: _Row) -> dict[str, object]:
     user_id, _, _, context, action, kind, space_text, talk, timestamp = row[:9]
     value = _value(_space(kind, space_text), action)
+    metadata = _object(row[10])
+    unread = cast("dict[str, object]", metadata.pop(UNREAD, {}))
     fields: dict[str, object] = {
         "user_id": user_id,
         "timestamp": timestamp,
@@ -228,6 +243,7 @@ def _exported(row: _Row) -> dict[str, object]:
         "action": list(value) if isinstance(value, tuple) else value,
         "action_type": kind,
         **_object(space_text),
-        "metadata": _object(row[10]),
+        "metadata": metadata,
+        **unread,
     }
     return {name: item for name, item in fields.items() if item is not None and item != {}}

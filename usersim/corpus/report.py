@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from usersim.corpus.prepared_rows import UnreadField
 from usersim.errors import CorpusError
+from usersim.files import replacing
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -47,6 +49,8 @@ class RefusedRow:
     def __str__(self) -> str:
         """Say it in one line."""
         shown = repr(self.value)
+        if self.reason.startswith(shown):
+            return f"row {self.number}: {self.field} {self.reason}"
         if len(shown) > _SHOWN_CHARS:
             shown = shown[:_SHOWN_CHARS] + "…"
         what = f"{self.field} {shown} " if self.field else ""
@@ -120,7 +124,7 @@ class RefusedRows:
         JSON stands under `_raw`, and under `_base64` where it was no text either.
 
         Args:
-            path: The file; it is overwritten.
+            path: The file; one of that name is replaced.
 
         Returns:
             How many rows were written.
@@ -128,14 +132,11 @@ class RefusedRows:
         Raises:
             CorpusError: If the file cannot be written.
         """
-        try:
-            with Path(path).open("wb") as out:
-                out.writelines(self._lines())
-        except OSError as error:
-            raise CorpusError(
-                f"the refused rows cannot be written to {str(path)!r}: {error}",
-                hint="name a file in a folder that you may write to, on a disk with space left",
-            ) from error
+        with (
+            replacing(path, what="the refused rows", error=CorpusError) as half,
+            half.open("wb") as out,
+        ):
+            out.writelines(self._lines())
         return self._count
 
 
@@ -153,12 +154,18 @@ class LoadReport:
         refused: Rows that cannot be used, with the reasons.
         other_users: Rows of other users than the one asked for.
         unanswered: Blank cells of a survey; not counted as rows.
+        left_out: What a source holds beside interactions, by reason, such as system lines, media
+            and tool turns of a chat; not counted as rows.
         truncated_messages: Messages cut to `CorpusConfig.max_message_chars`.
         replaced_characters: Texts with NUL characters or lone surrogates, which became U+FFFD.
         repeated_ids: Ids of the source that name more than one different interaction of a
             user; all of them are kept.
         unknown_fields: Fields that the format does not know, kept in the metadata: rows each.
+        unread_fields: Optional fields whose value could not be read, such as a time in an unknown
+            form; the rows are kept, with the value in their metadata.
         conversations: Where the conversations come from: rows each.
+        notes: What was settled while reading and is worth a look, such as the order of day and
+            month.
         seconds: Duration.
     """
 
@@ -171,11 +178,14 @@ class LoadReport:
     refused: RefusedRows
     other_users: int = 0
     unanswered: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict[str, int])
     truncated_messages: int = 0
     replaced_characters: int = 0
     repeated_ids: int = 0
     unknown_fields: Mapping[str, int] = field(default_factory=dict[str, int])
+    unread_fields: Mapping[str, UnreadField] = field(default_factory=dict[str, UnreadField])
     conversations: Mapping[str, int] = field(default_factory=dict[str, int])
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
     def lines(self) -> list[str]:
@@ -195,11 +205,17 @@ class LoadReport:
             "ids that name several interactions": self.repeated_ids,
         }
         lines += [f"  {what}: {count}" for what, count in counts.items() if count]
+        if self.left_out:
+            lines.append(f"  left out: {_counts(self.left_out)}")
+        for name, unread in self.unread_fields.items():
+            lines.append(
+                f"  {name} not read in {unread.rows} rows, kept as metadata: {unread.example}"
+            )
         if self.unknown_fields:
             lines.append(f"  unknown fields kept as metadata: {_counts(self.unknown_fields)}")
         if self.conversations:
             lines.append(f"  conversations from: {_counts(self.conversations)}")
-        return lines
+        return [*lines, *(f"  note: {note}" for note in self.notes)]
 
     def refusals(self) -> list[str]:
         """Return the first refused rows as lines of text, and how many more there are."""

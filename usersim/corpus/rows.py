@@ -8,9 +8,9 @@ is written by hand. Knows values; knows no file format and no database.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, cast
 
 import orjson
@@ -27,9 +27,20 @@ from usersim.corpus.values import (
     shortened,
 )
 from usersim.errors import ActionError
-from usersim.types import ActionSpace, Choice, FreeText, MultiChoice, Number, Scale
+from usersim.types import (
+    ActionSpace,
+    Choice,
+    DateOrder,
+    FreeText,
+    Scale,
+    ValueReader,
+    plain_value,
+)
 
-__all__ = ["ROW_FIELDS", "RowChecker"]
+__all__ = ["ROW_FIELDS", "UNREAD", "RowChecker", "interaction_key"]
+
+UNREAD = "unread_fields"
+"""Where the metadata keep optional fields that could not be read; an export gives them back."""
 
 ROW_FIELDS = frozenset(
     {
@@ -78,6 +89,8 @@ _MESSAGE_FIELDS = frozenset({"role", "name", "content"})
 _CANONICAL_ROLES = frozenset({"system", "user", "assistant"})
 _ONE_OF = (Choice, Scale)
 _CACHED_SPACES = 4096
+_Place = tuple[str | None, str | None, float | None, float | None, str | None]
+"""Conversation, timestamp, moment, order and id of a row."""
 _KEY_CHARS = 40  # 160 bits of SHA-256: collisions are out of the question, indexes stay small
 
 
@@ -88,9 +101,17 @@ class RowChecker:
         config: Longest message and action.
         user_id: Only this user's rows; also the user of rows that name none.
         tally: Where truncations and the like are counted.
+        date_order: How dates like `05/01/2024` are written.
     """
 
-    def __init__(self, config: CorpusConfig, *, user_id: str | None, tally: Tally) -> None:
+    def __init__(
+        self,
+        config: CorpusConfig,
+        *,
+        user_id: str | None,
+        tally: Tally,
+        date_order: DateOrder | None = None,
+    ) -> None:
         self._max_message = config.max_message_chars
         self._max_action = config.max_action_chars
         self._only = user_id
@@ -98,6 +119,8 @@ class RowChecker:
         # Rows mostly come user by user: the last checked id need not be checked again.
         self._last_user: str | None = None
         self._spaces: dict[tuple[object, ...], tuple[ActionSpace, str | None]] = {}
+        self._readers: dict[ActionSpace, ValueReader] = {}
+        self._date_order: DateOrder | None = date_order
 
     def check(self, row: Mapping[str, object]) -> PreparedRow | None:
         """Return `row` ready for the store; None if it is another user's.
@@ -118,8 +141,12 @@ class RowChecker:
             extra = {**extra, "context_fields": odd}
         space, space_json = self._space(row)
         action = self._action(row.get("action"), space)
+        place, unread = self._place(row)
+        if unread:
+            extra = {**extra, UNREAD: unread}
         metadata = self._json(extra).decode() if extra else None
-        return self._identified(row, (user_id, space.kind, space_json, action), context, metadata)
+        what = (user_id, space.kind, space_json, action)
+        return self._identified(what, place, unread, context, metadata)
 
     def question(self, row: Mapping[str, object]) -> PreparedQuestion | None:
         """Return what a row asks, whatever was done; None if it is another user's.
@@ -139,25 +166,54 @@ class RowChecker:
         metadata = self._json(extra).decode() if extra else None
         return PreparedQuestion(user_id, space.kind, space_json, context, metadata)
 
+    def _place(self, row: Mapping[str, object]) -> tuple[_Place, dict[str, object]]:
+        """Return where a row stands in its person's history, and what of that cannot be read."""
+        unread: dict[str, object] = {}
+        given = row.get("timestamp")
+        try:
+            timestamp, moment = moment_of(given, date_order=self._date_order)
+        except RowError:
+            timestamp, moment = None, None
+            unread["timestamp"] = given
+        try:
+            order = number_of(row.get("order"), "order")
+        except RowError:
+            order = None
+            unread["order"] = row["order"]
+        source_id = self._optional_name(row, "id", unread)
+        for name, value in unread.items():
+            self._tally.unread(name, value)
+        conversation = self._conversation(row)
+        return (conversation, timestamp, moment, order, source_id), unread
+
+    def _optional_name(
+        self, row: Mapping[str, object], name: str, unread: dict[str, object]
+    ) -> str | None:
+        value = row.get(name)
+        if value is None:
+            return None
+        try:
+            return self._name(value, name)
+        except RowError:
+            unread[name] = value
+            return None
+
     def _identified(
         self,
-        row: Mapping[str, object],
-        settled: tuple[str, str, str | None, str],
+        what: tuple[str, str, str | None, str],
+        place: _Place,
+        unread: Mapping[str, object],
         context: bytes,
         metadata: str | None,
     ) -> PreparedRow:
-        user_id, kind, space_json, action = settled
-        conversation = self._conversation(row)
-        timestamp, moment = moment_of(row.get("timestamp"))
-        order = number_of(row.get("order"), "order")
-        source_id = None if row.get("id") is None else self._name(row["id"], "id")
+        user_id, kind, space_json, action = what
+        conversation, timestamp, moment, order, source_id = place
         # Clean texts and finite numbers by now: nothing that `dump_json` would have to mend.
-        head = orjson.dumps((user_id, conversation, moment, order, source_id, kind, space_json))
-        digest = sha256(b"%b\n%b\n%b" % (head, context, action.encode()))
+        head = (user_id, conversation, moment, order, source_id, kind, space_json)
         values = (
             user_id,
             conversation,
-            digest.hexdigest()[:_KEY_CHARS],
+            interaction_key(head, context, action, unread),
             moment,
             order,
             source_id,
@@ -181,6 +237,8 @@ class RowChecker:
     def _name(self, value: object, name: str) -> str | None:
         if value is None:
             return None
+        if value.__class__ is not str:
+            value = plain_value(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)  # a table with gaps turns whole numbers into floats
         if isinstance(value, bool) or not isinstance(value, str | int):
@@ -209,7 +267,8 @@ class RowChecker:
     def _metadata(self, row: Mapping[str, object]) -> dict[str, object]:
         value = row.get("metadata")
         if value is not None and not isinstance(value, dict):
-            raise RowError("metadata", value, "is not an object")
+            self._tally.unread("metadata", value)
+            value = {"metadata": value}
         extra = cast("dict[str, object]", value) if value else {}
         if ROW_FIELDS.issuperset(row):
             return extra
@@ -225,7 +284,8 @@ class RowChecker:
         if value is not None and value != "":
             self._tally.conversations["conversation_id"] += 1
             return self._name(value, "conversation_id")
-        metadata = cast("dict[str, object] | None", row.get("metadata"))
+        given = row.get("metadata")
+        metadata = cast("dict[str, object]", given) if isinstance(given, dict) else None
         if metadata and not _CONVERSATION_SET.isdisjoint(metadata):
             for name in _CONVERSATION_FIELDS:
                 value = metadata.get(name)
@@ -277,7 +337,7 @@ class RowChecker:
             reason = "is missing" if content is None else "is not a text"
             raise RowError(f"context[{index}].content", content, reason)
         if name is not None and not isinstance(name, str):
-            raise RowError(f"context[{index}].name", name, "is not a text")
+            name = self._speaker(name, index, odd)
         given = message.get("role") or "user"
         role = _ROLES.get(given) if isinstance(given, str) else None
         if role is None:
@@ -290,6 +350,15 @@ class RowChecker:
                 self._tally.unknown(f"context[].{key}")
                 odd[f"{index}.{key}"] = message[key]
         return {"role": role, "name": name, "content": content}
+
+    def _speaker(self, name: object, index: int, odd: dict[str, object]) -> str | None:
+        """Return a speaker's name that is no text: a number's text, else nothing."""
+        try:
+            return self._name(name, "name")
+        except RowError:
+            self._tally.unread("context[].name", name)
+            odd[f"{index}.name"] = name
+            return None
 
     def _space(self, row: Mapping[str, object]) -> tuple[ActionSpace, str | None]:
         kind, options = row.get("action_type"), row.get("options")
@@ -311,7 +380,7 @@ class RowChecker:
             raise RowError("options", options, "is not a list of texts")
         names = tuple(cast("list[object]", options)) if options else ()
         if kind is None or kind == "":
-            kind = implied_kind(names, row.get("action"))
+            kind = implied_kind(names, plain_value(row.get("action")))
         if not isinstance(kind, str):
             raise RowError("action_type", kind, "is not a text")
         return self._known_space(kind, names, tuple(row.get(name) for name in LIMITS))
@@ -333,6 +402,7 @@ class RowChecker:
         return known
 
     def _option(self, value: object) -> str:
+        value = plain_value(value)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise RowError("options", value, "is not a text")
         return self._clean(str(value))
@@ -355,20 +425,40 @@ class RowChecker:
         return isinstance(space, _ONE_OF) and value in space.options
 
     def _action_text(self, value: object, space: ActionSpace) -> str:
-        if isinstance(space, MultiChoice) and isinstance(value, list | tuple):
-            chosen = [self._option(item) for item in cast("list[object]", value)]
-            for option in chosen:
-                if option not in space.options:
-                    raise ActionError(f"{option!r} is not among the options {space.options!r}")
-            return space.render(tuple(chosen))
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise RowError("action", value, f"is not a {space.kind}")
-        text = value if isinstance(value, str) else _number_text(value)
-        text = self._clean(text)
-        if len(text) > self._max_action:
+        text = self._clean(value) if isinstance(value, str) else value
+        action = self._reader(space)(text)
+        if action is None:  # NaN, or white space
+            number = isinstance(value, float)
+            raise RowError("action", value, "is not a finite number" if number else "is empty")
+        rendered = self._clean(space.render(action))
+        if len(rendered) > self._max_action:
             raise RowError("action", text, f"is longer than {self._max_action} characters")
-        return space.render(space.parse(text))
+        return rendered
+
+    def _reader(self, space: ActionSpace) -> ValueReader:
+        known = self._readers.get(space)
+        if known is None:
+            if len(self._readers) >= _CACHED_SPACES:
+                self._readers.clear()
+            known = self._readers[space] = ValueReader(space)
+        return known
 
 
-def _number_text(value: float) -> str:
-    return Number().render(value) if math.isfinite(value) else str(value)
+def interaction_key(
+    head: tuple[str, str | None, float | None, float | None, str | None, str, str | None],
+    context: bytes,
+    action: str,
+    unread: Mapping[str, object] = MappingProxyType({}),
+) -> str:
+    """Return the identity of a row: a hash over everything but its metadata.
+
+    Args:
+        head: User, conversation, moment, order, id in the source, kind and JSON of its space.
+        context: Canonical JSON.
+        action: As text.
+        unread: Optional fields that could not be read; rows are told apart by what they say, as
+            they would be if they could.
+    """
+    told = orjson.dumps(head) + (dump_json(unread) if unread else b"")
+    digest = sha256(b"%b\n%b\n%b" % (told, context, action.encode()))
+    return digest.hexdigest()[:_KEY_CHARS]

@@ -28,9 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from usersim.corpus import ledger_rows as rows
-from usersim.corpus.database import Database
+from usersim.corpus.database import Database, in_pieces
 from usersim.corpus.ledger_records import Response
-from usersim.corpus.reading import chunks, user_row_id
+from usersim.corpus.owners import row_ids
 from usersim.corpus.requests import request_of
 from usersim.corpus.run_rows import AnswerRow, FailureRow, RunRecord
 from usersim.corpus.tables import responses, run_items, runs, users
@@ -110,16 +110,25 @@ class Runs:
         ]
 
     def status(self, run_id: int) -> RunStatus:
-        """Return how far a run is."""
+        """Return how far a run is.
+
+        Items go with their person: those that are missing from a list that was stored whole are
+        those of people who were forgotten.
+        """
         query = (
             select(run_items.c.state, func.count())
             .where(run_items.c.run_id == run_id)
             .group_by(run_items.c.state)
         )
         with self._database.read() as connection:
+            total = connection.scalar(select(runs.c.total).where(runs.c.id == run_id))
             counts = {row[0]: row[1] for row in connection.execute(query)}
+        there = sum(counts.values())
         return RunStatus(
-            done=counts.get("done", 0), failed=counts.get("failed", 0), left=counts.get("open", 0)
+            done=counts.get("done", 0),
+            failed=counts.get("failed", 0),
+            left=counts.get("open", 0),
+            forgotten=0 if total is None else max(total - there, 0),
         )
 
     def fill(
@@ -131,6 +140,9 @@ class Runs:
     ) -> None:
         """Store a run's items, in small transactions; those that are there stay as they are.
 
+        Items of a person who is forgotten meanwhile are left out, also if the person is loaded
+        again; `status` counts them.
+
         Args:
             run_id: The run.
             lines: Its requests in order, as `Requests.lines` gives them.
@@ -138,20 +150,24 @@ class Runs:
         """
         kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         statement = kind(run_items).on_conflict_do_nothing()
-        owners: dict[str, int] = {}
+        met: dict[str, int] = {}
         place = 0
         while batch := list(islice(lines, _STORED_AT_ONCE)):
+            names = [cast("dict[str, str]", orjson.loads(line))["user_id"] for line in batch]
             with self._database.write() as connection:
-                values: list[dict[str, object]] = []
-                for line in batch:
-                    name = cast("dict[str, str]", orjson.loads(line))["user_id"]
-                    if name not in owners:
-                        owners[name] = user_row_id(connection, name)
-                    values.append(_new_item(run_id, place, owners[name], line))
-                    place += 1
-                connection.execute(statement, values)
-            if len(owners) > _CACHED:
-                owners.clear()
+                owners = row_ids(connection, list(set(names)), lock=True)
+                same = {name: own for name, own in owners.items() if met.get(name, own) == own}
+                values = [
+                    _new_item(run_id, place + at, same[name], line)
+                    for at, (name, line) in enumerate(zip(names, batch, strict=True))
+                    if name in same
+                ]
+                if values:
+                    connection.execute(statement, values)
+            place += len(batch)
+            if len(met) > _CACHED:
+                met.clear()
+            met |= same
             if progress is not None:
                 progress(place)
         with self._database.write() as connection:
@@ -184,7 +200,7 @@ class Runs:
                 .with_for_update(skip_locked=True)
             )
             places = connection.scalars(free).all()
-            for part in chunks(places):
+            for part in in_pieces(places):
                 mine = update(run_items).where(table.run_id == run_id, table.place.in_(part))
                 connection.execute(mine.values(owner=owner, expires=now + seconds))
             return _items(connection, run_id, places)
@@ -309,7 +325,7 @@ def _close(
     """Close those items that are still the owner's; return their places and users."""
     table = run_items.c
     closed: list[tuple[int, int]] = []
-    for part in chunks(places):
+    for part in in_pieces(places):
         _hold_users(connection, run_id, part)
         statement = (
             _claimed(run_id, owner)
@@ -336,7 +352,7 @@ def _hold_users(connection: Connection, run_id: int, places: Sequence[int]) -> N
 
 def _items(connection: Connection, run_id: int, places: Sequence[int]) -> list[RunItem]:
     found: dict[int, RunItem] = {}
-    for part in chunks(places):
+    for part in in_pieces(places):
         query = select(run_items.c.place, run_items.c.request).where(
             run_items.c.run_id == run_id, run_items.c.place.in_(part)
         )

@@ -18,13 +18,17 @@ __all__ = ["MIGRATIONS", "prepare"]
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def prepare(database: Database, *, migrations: Path = MIGRATIONS) -> None:
+def prepare(
+    database: Database, *, adapters_root: Path | None = None, migrations: Path = MIGRATIONS
+) -> None:
     """Create the schema in a new store, upgrade an older one, accept the present one.
 
     Everything happens in one transaction: a store is never left between two versions.
 
     Args:
         database: The store.
+        adapters_root: Folder below which paths of adapters are kept relative to it; None keeps
+            them as they are.
         migrations: Folder of the migrations.
 
     Raises:
@@ -33,11 +37,11 @@ def prepare(database: Database, *, migrations: Path = MIGRATIONS) -> None:
     with database.read() as connection:
         if _version(connection, database.name) == SCHEMA_VERSION:
             return
-    with database.write() as connection:
+    with database.remake() as connection:
         # Another process may have done it since; the write lock makes this look final.
         version = _version(connection, database.name)
         if version != SCHEMA_VERSION:
-            _upgrade(connection, version, database.name, migrations)
+            _upgrade(connection, version, database.name, migrations, adapters_root)
 
 
 def _version(connection: Connection, name: str) -> str | None:
@@ -61,7 +65,13 @@ def _version(connection: Connection, name: str) -> str | None:
     return version
 
 
-def _upgrade(connection: Connection, version: str | None, name: str, migrations: Path) -> None:
+def _upgrade(
+    connection: Connection,
+    version: str | None,
+    name: str,
+    migrations: Path,
+    adapters_root: Path | None,
+) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -77,4 +87,5 @@ def _upgrade(connection: Connection, version: str | None, name: str, migrations:
             hint="the store was written by a newer usersim: pip install --upgrade usersim-recon",
         )
     config.attributes["connection"] = connection
+    config.attributes["adapters_root"] = adapters_root
     command.upgrade(config, "head")

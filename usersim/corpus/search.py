@@ -19,7 +19,7 @@ from usersim.corpus.database import Database
 from usersim.corpus.tables import SEARCH_TABLE, interactions, users
 from usersim.types import Message
 
-__all__ = ["drop_user", "find_similar", "index_user", "query_words", "search_text"]
+__all__ = ["drop_user", "find_similar", "index_user", "query_words", "reindex", "search_text"]
 
 _WORD = re.compile(r"\w+")
 _QUERY_WORDS = 48
@@ -164,9 +164,42 @@ def drop_user(connection: Connection, database: Database, owner: int) -> int:
         theirs,
     ).rowcount
     if gone:
-        # FTS5 only marks deleted words; merging its segments drops them.
-        connection.execute(text(f"INSERT INTO {SEARCH_TABLE} ({SEARCH_TABLE}) VALUES ('optimize')"))  # noqa: S608 - a constant name
+        _optimize(connection)
     return gone
+
+
+def reindex(
+    connection: Connection,
+    database: Database,
+    ids: Sequence[int],
+    texts: Sequence[tuple[int, int, str, str]],
+) -> None:
+    """Bring the index in step with interactions whose texts changed or that are gone.
+
+    Args:
+        connection: In a transaction that writes.
+        database: The store.
+        ids: Row ids of all of them.
+        texts: Row id, owner, context as JSON, and action of those that are still there.
+    """
+    if not database.is_sqlite:
+        return
+    delete = text(f"DELETE FROM {SEARCH_TABLE} WHERE rowid = :id")  # noqa: S608 - a constant name
+    indexed = {row for row in ids if connection.execute(delete, {"id": row}).rowcount}
+    values = [
+        {"id": row, "owner": _owner_word(owner), "text": search_text(_contents(context), action)}
+        for row, owner, context, action in texts
+        if row in indexed
+    ]
+    if values:
+        connection.execute(text(_INSERT), values)
+    if indexed:
+        _optimize(connection)
+
+
+def _optimize(connection: Connection) -> None:
+    # FTS5 only marks deleted words; merging its segments drops them.
+    connection.execute(text(f"INSERT INTO {SEARCH_TABLE} ({SEARCH_TABLE}) VALUES ('optimize')"))  # noqa: S608 - a constant name
 
 
 def _owner_word(owner: int) -> str:

@@ -11,29 +11,33 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
-import orjson
 from sqlalchemy import func, select
 
 from usersim.config import CorpusConfig, HistoryConfig
+from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
+from usersim.corpus.owners import user_row_id
 from usersim.corpus.panel import panel_state, read_panel
-from usersim.corpus.readers import Codebook, Format, Records, open_source
-from usersim.corpus.reading import InteractionReader, user_row_id
-from usersim.corpus.removal import Removal, adapters_folder, forget
+from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
+from usersim.corpus.readers.frames import is_frame
+from usersim.corpus.reading import InteractionReader
+from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
 from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
 from usersim.corpus.tables import interactions, users
+from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import CorpusError
-from usersim.types import Interaction, Panel, Retriever, Split
+from usersim.files import write_rows
+from usersim.types import DateOrder, Interaction, Panel, Retriever, Split
 
 __all__ = ["Corpus", "UserSummary"]
 
@@ -71,31 +75,45 @@ class Corpus:
         (5, 0)
     """
 
-    def __init__(self, database: Database, config: CorpusConfig) -> None:
+    def __init__(
+        self, database: Database, config: CorpusConfig, adapter_folders: AdapterFolders
+    ) -> None:
         self._database = database
         self._config = config
+        self._adapter_folders = adapter_folders
         self._reader = InteractionReader(database)
         self._settled = False
-        self.ledger = Ledger(database)
+        self.ledger = Ledger(database, adapter_folders)
         self.runs = Runs(database)
+        self.trainings = Trainings(database)
         self.browse = Browser(database)
 
     @classmethod
-    def open(cls, url_or_path: str | Path, *, config: CorpusConfig = CorpusConfig()) -> Corpus:
+    def open(
+        cls,
+        url_or_path: str | Path,
+        *,
+        config: CorpusConfig = CorpusConfig(),
+        adapters: str | Path | None = None,
+    ) -> Corpus:
         """Open a store, made new where there is none, upgraded where it is older.
 
         Args:
             url_or_path: A path or `":memory:"` for SQLite, `postgresql://…` for PostgreSQL.
             config: How sources are read and split.
+            adapters: Folder of the store's own adapters. The default is `NAME.adapters` beside a
+                SQLite file, which may be moved together with it, and `usersim-adapters` in the
+                working folder for any other store.
 
         Returns:
             The corpus; close it, or use it in a `with` block.
         """
         database = Database(url_or_path)
+        folders = AdapterFolders.of(database, adapters)
         try:
             database.journal()
-            prepare(database)
-            corpus = cls(database, config)
+            prepare(database, adapters_root=folders.root if folders.moves else None)
+            corpus = cls(database, config, folders)
             corpus._settle()
         except BaseException:
             database.close()
@@ -122,14 +140,21 @@ class Corpus:
         """Path or URL of the store, without a password."""
         return self._database.name
 
-    def add(
+    @property
+    def adapters_root(self) -> Path:
+        """Folder of the store's own adapters: trainings write here, and `forget` deletes here."""
+        return self._adapter_folders.root
+
+    def add(  # noqa: PLR0913 - keyword-only, each a plain fact about the source
         self,
         source: object,
         *,
         format: Format = "auto",  # noqa: A002 - the word that a caller expects
         user_id: str | None = None,
         person: str | None = None,
-        codebook: Mapping[str, object] | str | Path | None = None,
+        codebook: Mapping[str, object] | Sequence[object] | str | Path | None = None,
+        encoding: str | None = None,
+        date_order: DateOrder | None = None,
         strict: bool = False,
         progress: LoadProgress | None = None,
     ) -> LoadReport:
@@ -139,30 +164,52 @@ class Corpus:
         whole, and loading the source again adds the rest.
 
         Args:
-            source: A path (JSON Lines, JSON, CSV, Parquet; also gzip), an iterable of dicts, a
-                pandas or polars frame, or another corpus.
-            format: How the records are to be read; `auto` tells by the first one.
+            source: A path (JSON Lines, JSON, CSV, Parquet, SPSS, or an export of chats or mail;
+                also gzip, a zip archive or a folder), an iterable of dicts, a pandas or polars
+                frame, or another corpus.
+            format: How it is to be read; `auto` tells by its content.
             user_id: Only this user's rows; also the id where the source has none.
-            person: In chats, role or name of the modelled person; the human side if not given.
-            codebook: For surveys, what the columns mean: a dict, or a JSON or CSV file. See
-                `Codebook.read`.
+            person: In chats, role or name of the modelled person. With an assistant it is the
+                human side if not given; among people it must be given.
+            codebook: For surveys, what the columns mean: a dict, a list, or a JSON or CSV file.
+                See `Codebook.read`.
+            encoding: Of a CSV file that is not UTF-8, such as `"cp1252"`.
+            date_order: `"dmy"` or `"mdy"`: how times like `05/01/2024` are written, which are not
+                read otherwise.
             strict: Raise if any row is refused, and keep nothing. The whole load is then one
                 transaction, and other writers wait for it.
             progress: Called with (records read, records in all or None) after each batch.
 
         Returns:
             What was kept, what was refused and why.
+
+        Raises:
+            CorpusFormatError: If the source or the codebook cannot be read.
+            SpeakerNotFoundError: If the modelled person of a chat is not named or not found;
+                lists who speaks.
+            RefusedRowsError: If `strict` and a row was refused.
         """
+        how = SourceOptions(
+            format=format,
+            person=person,
+            user_id=user_id,
+            encoding=encoding,
+            date_order=date_order,
+            codebook=None if codebook is None else Codebook.read(codebook),
+            gap=self._config.chat_gap_hours * 3600,
+            most=self._config.chat_context_messages,
+        )
         options = LoadOptions(
             format=format,
             user_id=user_id,
             person=person,
-            codebook=None if codebook is None else Codebook.read(codebook),
+            codebook=_scanned(source, how),
+            date_order=date_order,
             strict=strict,
             progress=progress,
         )
         self._settled = False
-        report = Load(self._database, self._config, options).run(_records(source))
+        report = Load(self._database, self._config, options).run(_records(source, how))
         self._settle()
         return replace(report, repeated_ids=self._repeated_ids())
 
@@ -177,6 +224,19 @@ class Corpus:
             The requests, in a temporary file.
         """
         return read_requests(source, self._config, user_id=user_id, known=self._reader.known)
+
+    def holds(self, user_id: str) -> bool:
+        """Return whether the store holds a user."""
+        return self._reader.known(user_id)
+
+    def require(self, user_id: str) -> None:
+        """Do nothing for a user that the store holds.
+
+        Raises:
+            UserNotFoundError: If there is no such user; names similar ones.
+        """
+        with self._database.read() as connection:
+            user_row_id(connection, user_id)
 
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""
@@ -281,14 +341,8 @@ class Corpus:
         Args:
             user_ids: Only of these users.
         """
-        names = self._reader.user_ids() if user_ids is None else sorted(set(user_ids))
         total = sha256()
-        for name in names:
-            with self._database.read() as connection:
-                owner = user_row_id(connection, name)
-                keys = connection.scalars(
-                    select(interactions.c.key).where(interactions.c.user_id == owner)
-                ).all()
+        for keys in self._reader.keys(user_ids):
             # The keys hash everything of a row, its user included.
             total.update("\n".join(sorted(keys)).encode() + b"\n\n")
         return total.hexdigest()
@@ -299,24 +353,14 @@ class Corpus:
         Loading the file into an empty store gives the same interactions with the same keys.
 
         Args:
-            path: The file; it is overwritten.
+            path: The file; one of that name is replaced.
             user_ids: Only of these users.
 
         Raises:
             CorpusError: If the file cannot be written.
         """
-        count = 0
-        try:
-            with Path(path).open("wb") as out:
-                for row in self.rows(user_ids):
-                    out.write(orjson.dumps(row) + b"\n")
-                    count += 1
-        except OSError as error:
-            raise CorpusError(
-                f"the corpus cannot be written to {str(path)!r}: {error}",
-                hint="name a file in a folder that you may write to, on a disk with space left",
-            ) from error
-        return count
+        rows = self.rows(user_ids)
+        return write_rows(path, rows, what="the corpus", error=CorpusError, form="jsonl")
 
     def rows(self, user_ids: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
         """Iterate over interactions in the row format.
@@ -330,19 +374,45 @@ class Corpus:
         self._settle()
         return self._reader.rows(user_ids)
 
-    def forget(self, user_id: str) -> Removal:
+    def forget(self, user_id: str, *, mentions: bool = False) -> Removal:
         """Remove everything of one user: rows, index, traces, responses, adapters.
 
         An adapter that learned from several users is removed too: what was learned from one
-        of them cannot be taken out again.
+        of them cannot be taken out again. Trainings that learn from them stop, in whatever
+        process, and remove what they wrote.
 
         Args:
             user_id: Who.
+            mentions: Also take their name and words out of other people's rows in which they
+                speak, and delete the traces and answers that were made with these rows.
 
         Returns:
-            What was removed.
+            What was removed, and what remains to be finished.
+
+        Raises:
+            UserNotFoundError: If there is no such user.
+            CorpusError: If a folder cannot be deleted, or the store cannot be written; the same
+                call again goes on.
         """
-        return forget(self._database, user_id, adapters_folder(self.name))
+        return forget(self._database, user_id, self._adapter_folders, redact=mentions)
+
+    def finish_forgetting(self, user_id: str | None = None) -> Remains:
+        """Finish what `forget` reported as remaining.
+
+        On PostgreSQL this also writes the tables anew (VACUUM FULL), since their files keep
+        deleted rows; each is locked meanwhile.
+
+        Args:
+            user_id: Somebody who was forgotten: adapters and checkpoints that name them, in the
+                store's own folder, are deleted.
+
+        Returns:
+            What remains now.
+
+        Raises:
+            CorpusError: If the store still holds the user, or the disk refuses.
+        """
+        return finish_forgetting(self._database, self._adapter_folders, user_id)
 
     def _settle(self) -> None:
         """Place the users that a load, perhaps one that was killed, left unplaced."""
@@ -363,8 +433,20 @@ class Corpus:
             return connection.scalar(select(func.count()).select_from(repeated)) or 0
 
 
-def _records(source: object) -> Records:
+def _scanned(source: object, how: SourceOptions) -> Codebook | None:
+    """Return the codebook, after a look over a source that can be read twice where it needs one."""
+    book = how.codebook
+    twice = isinstance(source, str | Path | Sequence) or is_frame(source)
+    if book is None or not book.needs_scan or not twice:
+        return book
+    records = open_source(cast("object", source), how)
+    if records.codebook is not None or records.format is not None:
+        return book
+    return book.scanned(record for _, record in records.items)
+
+
+def _records(source: object, how: SourceOptions) -> Records:
     if not isinstance(source, Corpus):
-        return open_source(source)
+        return open_source(source, how)
     rows = enumerate(source.rows(), start=1)
     return Records(f"the corpus {source.name}", "json", rows)

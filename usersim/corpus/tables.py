@@ -4,6 +4,10 @@ Knows tables and columns; knows nothing of sources, splits or models. The large 
 last, so that a scan over the small ones touches no overflow page. JSON is kept as text that
 this package writes and reads itself: the hot path hands tuples to the driver.
 `migrations/versions` must produce exactly this schema; a test compares the two.
+
+A row id is never given twice (`sqlite_autoincrement`; PostgreSQL's sequences do so anyway). Ids
+are held across transactions by loads, readers, runs and trainings, and a person may be forgotten
+in between: what still comes under their id must find nobody.
 """
 
 from __future__ import annotations
@@ -35,10 +39,12 @@ __all__ = [
     "run_items",
     "runs",
     "selections",
+    "training_users",
+    "trainings",
     "users",
 ]
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """Newest revision in `migrations/versions`."""
 
 SEARCH_TABLE = "history_search"
@@ -69,6 +75,7 @@ users = Table(
     Column("placed", Boolean, nullable=False),
     # Interactions of this user up to this id are in the search index.
     Column("indexed_upto", _Id, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 conversations = Table(
@@ -78,6 +85,7 @@ conversations = Table(
     Column("user_id", _Id, _cascade("users.id"), nullable=False, index=True),
     Column("name", Text, nullable=False),
     UniqueConstraint("name", "user_id"),
+    sqlite_autoincrement=True,
 )
 
 interactions = Table(
@@ -100,6 +108,7 @@ interactions = Table(
     Column("context", Text, nullable=False),
     Column("metadata", Text),
     Index(None, "user_id", "position"),
+    sqlite_autoincrement=True,
 )
 
 candidates = Table(
@@ -151,17 +160,38 @@ adapters = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    # Relative to the store's own folder of adapters where it lies below; else absolute.
     Column("path", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("base_model", Text, nullable=False),
     Column("created", Text, nullable=False),
     Column("manifest", Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 adapter_users = Table(
     "adapter_users",
     metadata,
     Column("adapter_id", _Id, _cascade("adapters.id"), primary_key=True),
+    Column("user_id", _Id, _cascade("users.id"), primary_key=True, index=True),
+)
+
+# Trainings under way. Forgetting a person takes their rows of `training_users` along, so a
+# training that finds fewer than `people` learns from somebody who was forgotten, and stops.
+trainings = Table(
+    "trainings",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("people", Integer, nullable=False),
+    Column("worker", Text, nullable=False),  # host and process
+    Column("created", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+training_users = Table(
+    "training_users",
+    metadata,
+    Column("training_id", _Id, _cascade("trainings.id"), primary_key=True),
     Column("user_id", _Id, _cascade("users.id"), primary_key=True, index=True),
 )
 
@@ -176,6 +206,7 @@ runs = Table(
     # Null until every item of the run is stored.
     Column("total", Integer),
     Index(None, "name", unique=True),
+    sqlite_autoincrement=True,
 )
 
 run_items = Table(
@@ -209,4 +240,5 @@ responses = Table(
     # Of an answer in a run: which item it answers, once.
     Column("place", Integer),
     Index(None, "run_id", "place", unique=True),
+    sqlite_autoincrement=True,
 )

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import cast
 
 import orjson
+
+from usersim.types import DateOrder, plain_value, read_moment
 
 __all__ = [
     "CUT_MARK",
@@ -24,7 +24,6 @@ __all__ = [
 ]
 
 CUT_MARK = " […] "
-_MILLISECONDS = 1e11  # an epoch beyond it (year 5138 in seconds) is in milliseconds
 
 
 class RowError(Exception):
@@ -92,11 +91,13 @@ def _plain(value: object, replaced: list[str]) -> object:
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
         return {str(_plain(str(k), replaced)): _plain(v, replaced) for k, v in items}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item, replaced) for item in cast("list[object]", value)]
-    if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else str(value)
-    return value if value is None or isinstance(value, float) else str(value)
+    if isinstance(value, set | frozenset):
+        value = list(cast("set[object]", value))
+    plain = plain_value(value)
+    if isinstance(plain, list):
+        return [_plain(item, replaced) for item in cast("list[object]", plain)]
+    fits = isinstance(plain, int) and -(2**63) <= plain < 2**63
+    return plain if plain is None or fits or isinstance(plain, float) else str(plain)
 
 
 def shortened(text: str, limit: int) -> str:
@@ -123,10 +124,13 @@ def number_of(value: object, name: str) -> float | None:
         return float(value)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    plain = plain_value(value)
+    if plain is None:
+        return None
+    if isinstance(plain, bool) or not isinstance(plain, int | float | str):
         raise RowError(name, value, "is not a number")
     try:
-        number = float(value)
+        number = float(plain)
     except (ValueError, OverflowError):
         raise RowError(name, value, "is not a number") from None
     if not math.isfinite(number):
@@ -134,20 +138,21 @@ def number_of(value: object, name: str) -> float | None:
     return number
 
 
-def moment_of(value: object) -> tuple[str | None, float | None]:
+def moment_of(
+    value: object, *, date_order: DateOrder | None = None
+) -> tuple[str | None, float | None]:
     """Return a time as ISO 8601 text and as seconds since 1970, UTC.
 
-    A text without a zone counts as UTC. A number is an epoch in seconds, or in milliseconds
-    where seconds would lie beyond the year 5000.
-
     Args:
-        value: ISO 8601 text, an epoch, a `datetime`, or None.
+        value: What the source says; see `usersim.types.read_moment` for the forms that are read.
+        date_order: How dates like `05/01/2024` are written.
 
     Returns:
-        The text as it was given and its moment; both None if there is none.
+        The text, as it was given where that is ISO 8601, and its moment; both None if there is
+        none.
 
     Raises:
-        RowError: If it is something else.
+        RowError: If it does not say a time.
 
     Example:
         >>> moment_of("1970-01-02")
@@ -155,26 +160,9 @@ def moment_of(value: object) -> tuple[str | None, float | None]:
     """
     if value is None or value == "":
         return None, None
-    if isinstance(value, str):
-        return value, _moment(value)
-    if isinstance(value, datetime):
-        return value.isoformat(), _moment(value.isoformat())
-    seconds = number_of(value, "timestamp") or 0.0
-    if abs(seconds) > _MILLISECONDS:
-        seconds /= 1000
-    try:
-        text = datetime.fromtimestamp(seconds, UTC).isoformat()
-    except (OverflowError, ValueError, OSError):
-        raise RowError("timestamp", value, "is not a time") from None
-    return text, seconds
-
-
-@lru_cache(maxsize=4096)
-def _moment(text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return moment.timestamp()
-    except (ValueError, OverflowError):
-        raise RowError("timestamp", text, "is not ISO 8601") from None
+    found = read_moment(value, date_order=date_order)
+    if found is None:
+        if plain_value(value) is None:
+            return None, None
+        raise RowError("timestamp", value, "does not say a time that can be read")
+    return found.text, found.seconds

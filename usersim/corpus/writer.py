@@ -7,17 +7,24 @@ the marks remain, and the next opening finishes the work, so a reader never sees
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, func, insert, select, update
+import numpy as np
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
-from usersim.corpus.database import IN_CHUNK, Database
+from usersim.corpus.database import IN_CHUNK, Database, in_pieces
+from usersim.corpus.owners import row_ids
 from usersim.corpus.prepared_rows import PreparedRow
 from usersim.corpus.split import Row, place
 from usersim.corpus.tables import conversations, interactions, users
+from usersim.errors import UserForgottenError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["RowWriter", "place_users"]
 
@@ -40,7 +47,6 @@ _COLUMNS = (
 _CACHED = 100_000
 _PLACED_AT_ONCE = 100_000  # rows of one transaction: users may be strewn over the whole table
 _FETCHED_AT_ONCE = 1_000
-_T = TypeVar("_T")
 
 
 class RowWriter:
@@ -58,7 +64,10 @@ class RowWriter:
             f"INSERT INTO interactions ({', '.join(_COLUMNS)}) VALUES ({marks}) "  # noqa: S608 - constants
             "ON CONFLICT (key) DO NOTHING"
         )
+        self._database = database
+        self._into = sqlite.insert if database.is_sqlite else postgresql.insert
         self._users: dict[str, int] = {}
+        self._met: list[NDArray[np.int64]] = []  # hashes of the names that left `_users`
         self._next: dict[int, int] = {}
         self._talks: dict[tuple[int, str], int] = {}
         self._newest: int | None = None
@@ -73,11 +82,17 @@ class RowWriter:
         Returns:
             How many rows were new, were in the store before this load, and were duplicates
             within this load.
+
+        Raises:
+            UserForgottenError: If somebody of this batch was forgotten after earlier rows of
+                theirs were written.
         """
         if self._newest is None:
             self._newest = connection.scalar(select(func.max(interactions.c.id))) or 0
         fresh = {row.key: row for row in batch}
         rows = self._rows(connection, list(fresh.values()))
+        if not self._database.is_sqlite:
+            rows.sort(key=itemgetter(2))  # two loads of the same rows wait in one order
         kept = connection.exec_driver_sql(self._insert, rows).rowcount
         present = 0
         if kept < len(fresh):
@@ -128,28 +143,60 @@ class RowWriter:
     ) -> tuple[dict[str, int], set[str]]:
         """Return the row ids of users, made where new, and who is new.
 
-        New ones count as placed, the others as not placed.
+        They are looked up in every transaction, since a person may be forgotten between two. New
+        ones count as placed, the others as not placed.
+
+        Raises:
+            UserForgottenError: If somebody was met before and is not the same any more.
         """
         if len(self._users) > _CACHED:
+            self._met.append(np.fromiter(map(hash, self._users), np.int64, len(self._users)))
             self._users.clear()
             self._next.clear()
-        unknown = [name for name in names if name not in self._users]
-        found = _ids(connection, unknown)
-        new = [name for name in unknown if name not in found]
-        for chunk in _chunks(list(found.values())):
-            self._count(connection, chunk)
-        if new:
-            values = [{"user_id": name, "placed": True, "indexed_upto": 0} for name in new]
-            connection.execute(insert(users), values)
-            found |= _ids(connection, new)
-        self._users |= found
-        owners = {name: self._users[name] for name in names}
-        for chunk in _chunks([owners[name] for name in names.keys() - set(new)]):
-            mark = update(users).where(users.c.id.in_(chunk), users.c.placed.is_(True))
+        found = row_ids(connection, list(names), update=True)
+        self._check_met(names, found)
+        made = self._make(connection, sorted(names.keys() - found.keys()))
+        owners = found | made
+        if len(owners) < len(names):  # made by another client since they were looked for
+            owners |= row_ids(connection, list(names.keys() - owners.keys()), update=True)
+        old = [owners[name] for name in names if name not in made]
+        for part in in_pieces([owner for owner in old if owner not in self._next]):
+            self._count(connection, part)
+        for part in in_pieces(old):
+            mark = update(users).where(users.c.id.in_(part), users.c.placed.is_(True))
             connection.execute(mark.values(placed=False))
-        return owners, set(new)
+        self._users |= owners
+        return owners, set(made)
 
-    def _count(self, connection: Connection, owners: list[int]) -> None:
+    def _check_met(self, names: dict[str, None], found: dict[str, int]) -> None:
+        """Refuse to go on with people whose earlier rows are gone.
+
+        Raises:
+            UserForgottenError: Naming them.
+        """
+        gone = {name for name in names if self._users.get(name, found.get(name)) != found.get(name)}
+        unknown = [name for name in names if name not in found and name not in self._users]
+        if unknown and self._met:
+            hashes = np.fromiter(map(hash, unknown), np.int64, len(unknown))
+            for met in self._met:
+                gone |= {unknown[at] for at in np.flatnonzero(np.isin(hashes, met))}
+        if gone:
+            raise UserForgottenError(
+                gone,
+                "their rows were being loaded",
+                hint="rows of other people that were loaded until then stay; take the person out "
+                "of the source and load it again to add the rest",
+            )
+
+    def _make(self, connection: Connection, names: list[str]) -> dict[str, int]:
+        """Make users and return their row ids; those that another client just made are left out."""
+        if not names:
+            return {}
+        put = self._into(users).on_conflict_do_nothing().returning(users.c.user_id, users.c.id)
+        values = [{"user_id": name, "placed": True, "indexed_upto": 0} for name in names]
+        return dict(connection.execute(put, values).all())
+
+    def _count(self, connection: Connection, owners: Sequence[int]) -> None:
         counted = (
             select(interactions.c.user_id, func.count())
             .where(interactions.c.user_id.in_(owners))
@@ -172,7 +219,7 @@ class RowWriter:
         new = [talk for talk in unknown if talk not in found]
         if new:
             values = [{"user_id": owner, "name": name} for owner, name in new]
-            connection.execute(insert(conversations), values)
+            connection.execute(self._into(conversations).on_conflict_do_nothing(), values)
             found |= _talk_ids(connection, new)
         self._talks |= found
         return self._talks
@@ -181,7 +228,7 @@ class RowWriter:
         """Return how many of `keys` the store held before this load."""
         newest = self._newest or 0
         total = 0
-        for chunk in _chunks(keys):
+        for chunk in in_pieces(keys):
             held = select(func.count()).where(
                 interactions.c.key.in_(chunk), interactions.c.id <= newest
             )
@@ -251,6 +298,13 @@ def _place(
         .order_by(table.user_id)
         .execution_options(yield_per=_FETCHED_AT_ONCE)
     )
+    # Before their rows, as forgetting does: the two cannot wait for each other.
+    connection.execute(
+        select(users.c.id)
+        .where(users.c.id.in_(owners))
+        .order_by(users.c.id)
+        .with_for_update(key_share=True)
+    )
     moved: list[tuple[object, int]] = []
     resplit: list[tuple[object, int]] = []
     for _, group in groupby(connection.execute(query), key=itemgetter(0)):
@@ -271,20 +325,10 @@ def _place(
     connection.execute(update(users).where(users.c.id.in_(owners)).values(placed=True))
 
 
-def _ids(connection: Connection, names: list[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for chunk in _chunks(names):
-        rows = connection.execute(
-            select(users.c.user_id, users.c.id).where(users.c.user_id.in_(chunk))
-        )
-        found |= dict(rows.all())
-    return found
-
-
 def _talk_ids(connection: Connection, talks: list[tuple[int, str]]) -> dict[tuple[int, str], int]:
     wanted = set(talks)
     found: dict[tuple[int, str], int] = {}
-    for chunk in _chunks(sorted({name for _, name in talks})):
+    for chunk in in_pieces(sorted({name for _, name in talks})):
         rows = connection.execute(
             select(conversations.c.user_id, conversations.c.name, conversations.c.id).where(
                 conversations.c.name.in_(chunk)
@@ -292,8 +336,3 @@ def _talk_ids(connection: Connection, talks: list[tuple[int, str]]) -> dict[tupl
         )
         found |= {(owner, name): talk for owner, name, talk in rows if (owner, name) in wanted}
     return found
-
-
-def _chunks(items: list[_T]) -> Iterator[list[_T]]:
-    for start in range(0, len(items), IN_CHUNK):
-        yield items[start : start + IN_CHUNK]

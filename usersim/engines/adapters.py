@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from usersim.engines.base import AdapterRef
 from usersim.errors import AdapterLoadError, MissingDependencyError, boundary
 
-__all__ = ["adapter_rank", "adapter_ref", "check_adapter"]
+__all__ = ["adapter_digest", "adapter_rank", "adapter_ref", "check_adapter"]
 
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -75,7 +75,7 @@ def adapter_ref(folder: str | Path) -> AdapterRef:
     path = Path(folder).expanduser().resolve()
     config = _read_config(path)
     _weight_shapes(path)
-    digest = _digest(path)
+    digest = adapter_digest(path)
     return AdapterRef(
         name=f"{path.name}-{digest[:_NAME_DIGITS]}",
         path=str(path),
@@ -115,7 +115,7 @@ def check_adapter(ref: AdapterRef, base: str | Path) -> None:
     path = Path(ref.path)
     config = _read_config(path)
     shapes = _weight_shapes(path)
-    digest = _digest(path)
+    digest = adapter_digest(path)
     if digest != ref.digest:
         raise AdapterLoadError(
             f"adapter {ref.name!r} in {ref.path!r} was altered: its digest is "
@@ -186,7 +186,12 @@ def _shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield name, tuple(weights.get_slice(name).get_shape())
 
 
-def _digest(folder: Path) -> str:
+def adapter_digest(folder: Path) -> str:
+    """Return the SHA-256 over an adapter's configuration and weights; reads neither.
+
+    Raises:
+        OSError: If one of the two files is not there.
+    """
     total = sha256()
     for name in (_CONFIG, _WEIGHTS):
         total.update(sha256((folder / name).read_bytes()).digest())

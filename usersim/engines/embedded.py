@@ -19,8 +19,9 @@ from typing import NoReturn
 
 from usersim.config import cache_dir
 from usersim.engines.base import Progress
-from usersim.engines.prepared import DISK_HINT, file_sha256, prepare_folder, read_manifest
+from usersim.engines.prepared import DISK_HINT, prepare_folder, read_manifest
 from usersim.errors import MissingDependencyError, ModelLoadError, boundary
+from usersim.files import file_digest
 
 __all__ = ["EMBEDDED", "model_digest", "model_folder", "prepare_embedded"]
 
@@ -94,7 +95,7 @@ def model_digest(folder: str | Path) -> str:
             continue
         stat = file.stat()
         if file.suffix in {".json", ".jinja"}:
-            fact = file_sha256(file)
+            fact = file_digest(file)
         else:
             fact = f"{stat.st_size}:{stat.st_mtime_ns}"
         total.update(f"{file.name}={fact}\n".encode())
@@ -163,7 +164,7 @@ def _gguf() -> Path:
     found = [path for place in places for path in sorted(Path(place).glob("*.gguf"))]
     if not found:
         _refuse_missing(_DISTRIBUTION)
-    if file_sha256(found[0]) != _GGUF_SHA256:
+    if file_digest(found[0]) != _GGUF_SHA256:
         version = importlib.metadata.version(_DISTRIBUTION)
         raise ModelLoadError(
             f"{str(found[0])!r} ({_DISTRIBUTION} {version}) is not the model file of "

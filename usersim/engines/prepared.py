@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,8 +22,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from usersim.engines.base import Progress
 from usersim.errors import ModelLoadError
+from usersim.files import file_digest, sync, write_text
 
-__all__ = ["DISK_HINT", "MANIFEST", "Manifest", "file_sha256", "prepare_folder", "read_manifest"]
+__all__ = ["DISK_HINT", "MANIFEST", "Manifest", "prepare_folder", "read_manifest"]
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def _build(
                 Path(tempfile.mkdtemp(prefix=f"{target.name}.", suffix=_PARTIAL, dir=parent))
             )
         partial.rename(target)
-        _sync(parent)
+        sync(parent)
     finally:
         for left in parent.glob(f"{target.name}.*{_PARTIAL}"):
             shutil.rmtree(left, ignore_errors=True)
@@ -175,34 +175,14 @@ def _write_manifest(folder: Path, source: str) -> None:
     files: dict[str, _File] = {}
     for path in sorted(folder.iterdir()):
         path.chmod(0o644)
-        _sync(path)
+        sync(path)
         stat = path.stat()
         files[path.name] = _File(
-            size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=file_sha256(path)
+            size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=file_digest(path)
         )
-    manifest = folder / MANIFEST
     text = Manifest(format=1, source=source, files=files).model_dump_json(indent=2)
-    manifest.write_text(text, encoding="utf-8")
     folder.chmod(0o755)
-    _sync(manifest)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    """Bring a file or a folder's entries to the disk, where the system can (not on Windows)."""
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
+    write_text(folder / MANIFEST, text, what="the model", error=ModelLoadError, hint=DISK_HINT)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -236,6 +216,6 @@ def _file_damage(path: Path, known: _File, *, verify: bool) -> str:
     if stat.st_size != known.size:
         return f"{path.name} has {stat.st_size} bytes instead of {known.size}"
     unchanged = stat.st_mtime_ns == known.mtime_ns and not verify
-    if not unchanged and file_sha256(path) != known.sha256:
+    if not unchanged and file_digest(path) != known.sha256:
         return f"{path.name} was altered"
     return ""

@@ -7,10 +7,6 @@ person, not about the model. Knows finished evaluations; runs nothing.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,12 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from usersim.errors import EvaluationError
+from usersim.errors import EvaluationError, boundary
 from usersim.evaluation.bootstrap import Interval, Resampling, holm
 from usersim.evaluation.metrics import METRICS, Metric
 from usersim.evaluation.metrics.base import ratio
 from usersim.evaluation.report_files import ItemScores, read_provenance, read_scores
 from usersim.evaluation.results import Evaluation, better_word
+from usersim.files import csv_text, write_text
 
 __all__ = ["TransferCell", "TransferMatrix", "write_transfer"]
 
@@ -201,13 +198,7 @@ class TransferMatrix:
 
     def to_csv(self) -> str:
         """Return `to_records` as CSV; NaN is empty."""
-        records = self.to_records()
-        out = io.StringIO()
-        writer = csv.DictWriter(out, fieldnames=list(records[0]))
-        writer.writeheader()
-        for record in records:
-            writer.writerow({k: "" if _is_nan(v) else v for k, v in record.items()})
-        return out.getvalue()
+        return csv_text(self.to_records())
 
 
 class _Found(NamedTuple):
@@ -326,10 +317,6 @@ def _difference(
     return evaluation.resampling.difference(first, second, finish)
 
 
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
 def write_transfer(matrix: TransferMatrix, folder: str | Path) -> Path:
     """Write `transfer.csv` and the heat map `transfer.svg` into `folder`.
 
@@ -348,15 +335,10 @@ def write_transfer(matrix: TransferMatrix, folder: str | Path) -> Path:
 
     target = Path(folder)
     files = {"transfer.svg": transfer_map(matrix).svg, "transfer.csv": matrix.to_csv()}
-    try:
+    hint = "choose a folder that can be written"
+    with boundary(EvaluationError, f"making the folder {str(target)!r}", hint=hint):
         target.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            partial = target / f"{name}.partial"
-            partial.write_text(text, encoding="utf-8", errors="replace", newline="")
-            os.replace(partial, target / name)  # noqa: PTH105 - the atomic call, by its own name
-    except OSError as error:
-        raise EvaluationError(
-            f"the transfer matrix cannot be written to {str(target)!r}: {error}",
-            hint="choose a folder that can be written",
-        ) from error
+    for name, text in files.items():
+        what = "the transfer matrix"
+        write_text(target / name, text, what=what, error=EvaluationError, hint=hint)
     return target / "transfer.csv"

@@ -9,13 +9,20 @@ from typing import Self, TypedDict
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus, Response
 from usersim.engines import AdapterRef, Engine, Progress
-from usersim.errors import ActionError, ConfigError, UsersimError
+from usersim.errors import (
+    ActionError,
+    ConfigError,
+    UserForgottenError,
+    UserNotFoundError,
+    UsersimError,
+)
 from usersim.simulation import Answer, RespondItem, derive_seed, respond
 from usersim.simulator.history import Histories
 from usersim.training import TrainedAdapter
 from usersim.types import (
     ActionSpace,
     Batch,
+    Failure,
     FreeText,
     Interaction,
     Message,
@@ -199,8 +206,43 @@ class Asker:
             for person, context in zip(people, contexts, strict=True)
         ]
         batch, answers = self.answered(engine, items, explain=explain, progress=progress)
-        self.corpus.ledger.put_responses([one for one in answers if one is not None])
-        return batch
+        return self.stored(batch, answers)
+
+    def stored(self, batch: Batch[Answer], answers: Sequence[Response | None]) -> Batch[Answer]:
+        """Store answers; those of people who were forgotten meanwhile become failures.
+
+        Args:
+            batch: What was answered.
+            answers: The same in the form in which the store keeps it.
+
+        Returns:
+            The batch, without the answers that were not stored.
+
+        Raises:
+            UserNotFoundError: If the store does not say who it is that it does not hold.
+        """
+        left = list(answers)
+        failures = list(batch.failures)
+        while True:
+            try:
+                self.corpus.ledger.put_responses([one for one in left if one is not None])
+            except UserNotFoundError as error:
+                gone = self._gone([one.user_id for one in left if one is not None], error)
+                if not gone:
+                    raise
+                for at, one in enumerate(left):
+                    if one is not None and one.user_id in gone:
+                        failures.append(_unkept(at, one.user_id, error))
+                        left[at] = None
+            else:
+                break
+        items = [item if one else None for item, one in zip(batch.items, left, strict=True)]
+        return Batch(tuple(items), tuple(sorted(failures, key=lambda one: one.index)))
+
+    def _gone(self, people: Sequence[str], error: UserNotFoundError) -> set[str]:
+        """Return who of those that were just asked is not in the store any more."""
+        named = error.user_ids if isinstance(error, UserForgottenError) else ()
+        return set(named) or {one for one in people if not self.corpus.holds(one)}
 
     def answered(
         self,
@@ -227,18 +269,35 @@ class Asker:
 
 def _response(item: RespondItem, answer: Answer) -> Response:
     key = question_key(item.user_id, item.question.context)
-    return Response(user_id=item.user_id, question_key=key, record=answer.to_dict())
+    return Response(
+        user_id=item.user_id,
+        question_key=key,
+        record=answer.to_dict(),
+        shown=answer.trace.history,
+    )
+
+
+def _unkept(index: int, user_id: str, error: UserNotFoundError) -> Failure:
+    return Failure(
+        index=index,
+        item=user_id,
+        error=UserForgottenError.__name__,
+        message=f"the answer was not kept: {error}",
+    )
 
 
 def only(batch: Batch[Answer]) -> Answer:
     """Return the one answer of a batch of one.
 
     Raises:
+        UserForgottenError: If the person was forgotten while they were asked.
         UsersimError: If it failed; the texts that were drawn are in its notes.
     """
     answer = batch.items[0]
     if answer is None:
         failure = batch.failures[0]
+        if failure.error == UserForgottenError.__name__:
+            raise UserForgottenError([failure.item], "they were being asked")
         error = UsersimError(
             failure.message, hint="allow more tokens or redraws (SimulationConfig)"
         )

@@ -143,8 +143,7 @@ class Voices:
             for talk, question in asked
         ]
         batch, stored = asker.answered(self.sim.engine, items)
-        self.sim.corpus.ledger.put_responses([one for one in stored if one is not None])
-        return batch
+        return asker.stored(batch, stored)
 
     def patience(self, user_id: str) -> Patience:
         """Return what the corpus shows of a person's patience and persistence.

@@ -18,6 +18,7 @@ import orjson
 from pydantic import ValidationError
 
 from usersim.errors import ConfigError, CorpusError
+from usersim.files import DISK_HINT, write_rows
 from usersim.simulation.dialogue import Dialogue
 
 __all__ = ["DialogueFile", "read_dialogues", "write_chats"]
@@ -146,19 +147,8 @@ def write_chats(dialogues: Iterable[Dialogue], path: str | Path, *, traces: bool
     Raises:
         CorpusError: If the file cannot be written.
     """
-    target = Path(path)
-    half = target.with_name(f".{target.name}.{os.getpid()}")
-    count = 0
-    try:
-        with _writing(target), half.open("wb") as out:
-            for one in dialogues:
-                out.write(orjson.dumps(one.to_chat(traces=traces)) + b"\n")
-                count += 1
-        with _writing(target):
-            half.replace(target)
-    finally:
-        half.unlink(missing_ok=True)
-    return count
+    rows = (one.to_chat(traces=traces) for one in dialogues)
+    return write_rows(path, rows, what="dialogues", error=CorpusError, form="jsonl")
 
 
 @contextmanager
@@ -176,5 +166,5 @@ def _writing(path: Path) -> Generator[None]:
     except OSError as error:
         raise CorpusError(
             f"dialogues cannot be written to {str(path)!r}: {error}",
-            hint="name a file in a folder that you may write to, on a disk with space left",
+            hint=DISK_HINT,
         ) from error

@@ -21,7 +21,7 @@ from usersim.prompts import respond_prompt, templates_key
 from usersim.recon.fidelity.similarity import likeness
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import StageProgress
-from usersim.simulator.train import Trainer, register
+from usersim.simulator.train import Trainer, known, register, removed_if_forgotten, watched
 from usersim.training import Hooks, RewardLesson, TrainedAdapter, train_synthesiser
 from usersim.transcript import (
     CLOSE,
@@ -76,15 +76,17 @@ def train_control(
         if progress:
             progress(f"train {control}", done, total)
 
-    adapter = train_synthesiser(
-        lesson,
-        base_model=trainer.engine.model,
-        out_dir=trainer.folder,
-        config=config.synthesiser,
-        name=control.replace("_", "-"),
-        hooks=Hooks(progress=report),
-    )
-    register(trainer.corpus, adapter)
+    with known(trainer.corpus, trainer.training, interactions) as training:
+        adapter = train_synthesiser(
+            lesson,
+            base_model=trainer.engine.model,
+            out_dir=trainer.folder,
+            config=config.synthesiser,
+            name=control.replace("_", "-"),
+            hooks=Hooks(progress=report, stop_when=watched(trainer.corpus, training)),
+        )
+        with removed_if_forgotten(trainer.corpus, training, adapter):
+            register(trainer.corpus, adapter, training)
     return adapter
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from usersim.config import PipelineConfig, Recipe
-from usersim.corpus import Corpus
+from usersim.corpus import Corpus, Training
 from usersim.engines import Engine
 from usersim.errors import ArtifactError
 from usersim.simulator.history import Histories
@@ -65,6 +65,7 @@ class Learner:
         histories: Finds what is shown with an interaction.
         people: Whose interactions are learned from.
         second: A reconstructor of another model family; it only measures (guard L8).
+        training: How the store knows that these people are learned from; None before it does.
     """
 
     corpus: Corpus
@@ -74,6 +75,7 @@ class Learner:
     histories: Histories
     people: People
     second: Engine | None = None
+    training: Training | None = None
 
     def reconstruct(
         self,
@@ -117,6 +119,7 @@ class Learner:
             histories=self.histories,
             folder=self.people.folder,
             second=self.second,
+            training=self.training,
         )
         name = f"{self.people.user_id or 'shared'}-synthesiser-{recipe}"
         return trainer.train(recipe, interactions, name=name, progress=progress, hooks=hooks)
@@ -131,10 +134,31 @@ class Learner:
         progress: StageProgress | None = None,
         note: StepNote | None = None,
     ) -> Learned:
-        """Train the synthesiser, let it write, and train the user model on what was selected."""
+        """Train the synthesiser, let it write, and train the user model on what was selected.
+
+        Raises:
+            UserForgottenError: If somebody was forgotten meanwhile; nothing that was made from
+                their data is left.
+        """
         check_one_process()
         check_recipe(recipe)
         check_source(traces)
+        # Before anything is read: whoever is forgotten from here on is noticed.
+        with self.corpus.trainings.under_way(self.people.users) as training:
+            return replace(self, training=training)._train(  # noqa: SLF001 - a copy of this
+                recipe, traces, limit=limit, max_minutes=max_minutes, progress=progress, note=note
+            )
+
+    def _train(
+        self,
+        recipe: Recipe,
+        traces: TraceSource,
+        *,
+        limit: int | None,
+        max_minutes: float | None,
+        progress: StageProgress | None,
+        note: StepNote | None,
+    ) -> Learned:
         start = time.monotonic()
         rows = self.people.train(limit)
         share = None if max_minutes is None else SYNTHESISERS_SHARE * max_minutes
@@ -163,8 +187,27 @@ class Learner:
         progress: StageProgress | None,
         **page: Unpack[Page],
     ) -> Measurement:
-        """Measure arms against each other on answers held out; trains what is missing."""
+        """Measure arms against each other on answers held out; trains what is missing.
+
+        Raises:
+            UserForgottenError: If somebody was forgotten meanwhile; no weights that were made
+                from their data are left.
+        """
         check_one_process()
+        with self.corpus.trainings.under_way(self.people.users) as training:
+            return replace(self, training=training)._evaluate(  # noqa: SLF001 - a copy of this
+                asked, limit=limit, held_out=held_out, progress=progress, page=page
+            )
+
+    def _evaluate(
+        self,
+        asked: Measures,
+        *,
+        limit: int | None,
+        held_out: int | None,
+        progress: StageProgress | None,
+        page: Page,
+    ) -> Measurement:
         study = Study(
             corpus=self.corpus,
             engine=self.engine,
@@ -195,7 +238,14 @@ class Learner:
         )
 
     def _trainer(self) -> Trainer:
-        return Trainer(self.corpus, self.engine, self.config, self.histories, self.people.folder)
+        return Trainer(
+            self.corpus,
+            self.engine,
+            self.config,
+            self.histories,
+            self.people.folder,
+            self.training,
+        )
 
 
 def _check_base(synthesiser: TrainedAdapter, engine: Engine) -> None:

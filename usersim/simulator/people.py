@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usersim.corpus import Corpus
-from usersim.corpus.removal import adapters_folder
 from usersim.errors import ConfigError, EmptySplitError
 from usersim.types import Interaction
 
@@ -28,7 +27,7 @@ class People:
 
     def __post_init__(self) -> None:
         if self.user_id is not None:
-            self.corpus.history(self.user_id, limit=1)  # raises with close matches
+            self.corpus.require(self.user_id)
 
     @property
     def users(self) -> list[str]:
@@ -39,8 +38,8 @@ class People:
 
     @property
     def folder(self) -> Path:
-        """Where their adapters are kept: beside the store."""
-        return adapters_folder(self.corpus.name)
+        """Where their adapters are kept: the store's own folder of adapters."""
+        return self.corpus.adapters_root
 
     def one(self, user_id: str | None) -> str:
         """Return `user_id`, or the only person there is.
@@ -51,7 +50,7 @@ class People:
         """
         chosen = user_id or self.user_id
         if chosen is not None:
-            self.corpus.history(chosen, limit=1)  # raises with close matches
+            self.corpus.require(chosen)
             return chosen
         people = self.users
         if len(people) != 1:

@@ -128,7 +128,7 @@ def second_opinion(
         ]
         batch = score_candidates(engine, items, config.scoring, config.guards, config.history)
         scored: list[ScoredCandidate] = [one for many in batch for one in many]
-        corpus.ledger.put_scored(stage, scored)
+        corpus.ledger.put_scored(stage, scored, of=rows)
     return agreement(
         found.interactions,
         found.scored,

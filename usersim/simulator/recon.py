@@ -172,7 +172,7 @@ class Recon:
                 adapter=self._synthesiser,
             )
             found: list[Candidate] = [one for many in batch for one in many]
-            ledger.put_candidates(self.synthesis_key, found)
+            ledger.put_candidates(self.synthesis_key, found, of=chunk)
             yield from batch.failures
 
     def _score(
@@ -193,10 +193,10 @@ class Recon:
                 adapters=[self._synthesiser] if self._synthesiser else [],
             )
             scored = list(batch)
-            ledger.put_scored(self.scoring_key, [one for many in scored for one in many])
+            ledger.put_scored(self.scoring_key, [one for many in scored for one in many], of=chunk)
             # Last: an interaction is done when its decision is stored.
             chosen = [select(many, config.guards) for many in scored if many]
-            ledger.put_selections(self.scoring_key, chosen)
+            ledger.put_selections(self.scoring_key, chosen, of=chunk)
             yield from batch.failures
 
     def _history(self, interaction: Interaction) -> tuple[Interaction, ...]:

@@ -5,18 +5,15 @@ Memory is flat whatever the number of requests: everything is read page by page.
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
-from typing import IO, cast
-
-import orjson
+from typing import cast
 
 from usersim.corpus import FailureRow, RefusedRows, Runs
 from usersim.errors import CorpusError
+from usersim.files import form_of, write_rows
 from usersim.simulation import Answer
 from usersim.types import RunItem, RunStatus
 
@@ -130,7 +127,8 @@ class Run:
         The file appears when it is whole; one of that name is replaced.
 
         Args:
-            path: CSV if it ends with `.csv`, otherwise JSON Lines.
+            path: CSV if it ends with `.csv`, Parquet if with `.parquet`, otherwise JSON Lines.
+                Cells of CSV are escaped as `usersim.files.escape_cell` says.
 
         Returns:
             How many rows were written.
@@ -138,21 +136,22 @@ class Run:
         Raises:
             CorpusError: If the file cannot be written.
         """
-        target = Path(path)
-        put = _put_csv if target.suffix == ".csv" else _put_lines
-        half = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with half.open("w", encoding="utf-8", newline="") as out:
-                count = put(out, self._rows())
-            half.replace(target)
-        except OSError as error:
-            half.unlink(missing_ok=True)
-            raise CorpusError(
-                f"the answers cannot be written to {str(path)!r}: {error}",
-                hint="they stay in the store; name a file in a folder that you may write to, on "
-                "a disk with space left, and repeat the call",
-            ) from error
-        return count
+        table = form_of(path) != "jsonl"
+        return write_rows(
+            path,
+            # A line of JSON leaves out what a row has not; a table has a column for it.
+            (
+                {name: row.get(name) for name in _COLUMNS}
+                if table
+                else {name: value for name, value in row.items() if value is not None}
+                for row in self._rows()
+            ),
+            what="the answers",
+            error=CorpusError,
+            columns=_COLUMNS,
+            hint="they stay in the store; name a file in a folder that you may write to, on a "
+            "disk with space left, and repeat the call",
+        )
 
     def _rows(self) -> Iterator[dict[str, object]]:
         """Yield answers and failures as plain rows, merged by place."""
@@ -200,26 +199,3 @@ def _probabilities(item: RunItem, answer: Answer) -> dict[str, float] | None:
 
 def _failure_row(row: RunFailure) -> dict[str, object]:
     return {**_item_row(row.item), "error": row.error, "message": row.message, "text": row.text}
-
-
-def _put_lines(out: IO[str], rows: Iterable[dict[str, object]]) -> int:
-    count = 0
-    for row in rows:
-        out.write(orjson.dumps({k: v for k, v in row.items() if v is not None}).decode() + "\n")
-        count += 1
-    return count
-
-
-def _put_csv(out: IO[str], rows: Iterable[dict[str, object]]) -> int:
-    writer = csv.DictWriter(out, _COLUMNS)
-    writer.writeheader()
-    count = 0
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-        count += 1
-    return count
-
-
-def _cell(value: object) -> object:
-    """Return a value as a cell; what has parts becomes JSON."""
-    return orjson.dumps(value).decode() if isinstance(value, bool | list | dict) else value

@@ -221,26 +221,31 @@ class Runner:
         """Answer claimed items and store the results; return how many were stored."""
         asked: list[RespondItem] = []
         places: list[int] = []
+        done: dict[int, Response | Failure] = {}
         for one in items:
-            # A person forgotten since the claim took their items along.
-            with suppress(UserNotFoundError):
+            try:
                 asked.append(self._item(one))
+            except UserNotFoundError as error:
+                # A person forgotten since the claim took their items along, so that nothing is
+                # closed here. Were the item still there, it would be claimed without end.
+                done[one.place] = _failure(one, error)
+            else:
                 places.append(one.place)
+        gone = len(done)
         batch, answers = self.asker.answered(self.engine, asked)
-        done: dict[int, Response | Failure] = {
-            place: answer for place, answer in zip(places, answers, strict=True) if answer
-        }
+        done |= {place: answer for place, answer in zip(places, answers, strict=True) if answer}
         for failure in batch.failures:
             place = places[failure.index]
             # The message names the place in the chunk, which means nothing to a reader.
             said = failure.message.replace(f"item {failure.index}:", f"item {place}:", 1)
             done[place] = replace(failure, index=place, message=said)
         stored = self.corpus.runs.finish(run_id, owner, done)
-        if stored < len(done):
+        if stored < len(done) - gone:
             logger.warning(
-                "%d of %d results were left to another client that holds them by now",
-                len(done) - stored,
-                len(done),
+                "%d of %d results were not stored: another client holds their items by now, or "
+                "their person was forgotten",
+                len(done) - gone - stored,
+                len(done) - gone,
             )
         return stored
 
@@ -294,6 +299,15 @@ class Runner:
             ) from error
 
 
+def _failure(item: RunItem, error: UserNotFoundError) -> Failure:
+    return Failure(
+        index=item.place,
+        item=item.request.user_id,
+        error=type(error).__name__,
+        message=str(error),
+    )
+
+
 class _Told:
     """Counts for the progress: own work at once, that of other clients now and then."""
 
@@ -311,7 +325,7 @@ class _Told:
     def count(self) -> None:
         """Ask the store."""
         status = self._status()
-        self._done, self._total = status.done + status.failed, status.total
+        self._done, self._total = status.total - status.left, status.total
         self._counted = time.monotonic()
         self._tell()
 

@@ -6,7 +6,6 @@ is to be deleted. The manifest is written last: a folder without one is no simul
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from usersim.config import PipelineConfig
 from usersim.errors import ArtifactError, ConfigError, boundary
+from usersim.files import write_text
 from usersim.training import TrainedAdapter, load_artifact
 
 __all__ = ["SavedSimulator", "as_user_model", "named", "read_simulator", "write_simulator"]
@@ -108,9 +108,8 @@ def write_simulator(folder: str | Path, saved: SavedSimulator) -> Path:
     target = Path(folder)
     with boundary(ArtifactError, f"saving the simulator to {str(target)!r}"):
         target.mkdir(parents=True, exist_ok=True)
-        half = target / f".{MANIFEST}.{os.getpid()}"
-        half.write_text(absolute.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        half.replace(target / MANIFEST)
+    text = absolute.model_dump_json(indent=2) + "\n"
+    write_text(target / MANIFEST, text, what="the simulator", error=ArtifactError)
     return target
 
 

@@ -67,7 +67,12 @@ def _item(question: SurveyQuestion, item: str, column: str) -> Item:
         isinstance(question, Matrix) and question.ordered
     )
     start = question.start if isinstance(question, LikertScale) else 1
-    return Item(key=column, text=text, options=options, ordered=ordered, start=start)
+    codes: tuple[float, ...] = ()
+    if ordered and isinstance(question, LikertScale | Matrix) and question.codes:
+        # Shown from its high end, a scale is counted from its low one all the same.
+        options = tuple(sorted(options, key=question.codes.__getitem__))
+        codes = tuple(float(question.codes[option]) for option in options)
+    return Item(key=column, text=text, options=options, ordered=ordered, start=start, codes=codes)
 
 
 def table_of(

@@ -181,9 +181,9 @@ class StoreRespondents:
         for row in run.refused:
             place = _place(cast("Mapping[str, object]", row.row.get("metadata", {})))
             found[place] = _failure(place, asks[place], "RefusedRowsError", str(row))
-        gone = "the person is not in the store any more"
+        gone = "the person was forgotten and is not in the store any more"
         return [
-            found.get(place) or _failure(place, ask, "UserNotFoundError", gone)
+            found.get(place) or _failure(place, ask, "UserForgottenError", gone)
             for place, ask in enumerate(asks)
         ]
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from usersim.config import PipelineConfig, Recipe
-from usersim.corpus import Corpus
+from usersim.corpus import Corpus, Training
 from usersim.engines import AdapterRef, Engine
 from usersim.errors import ConfigError, NoTrainingDataError
 from usersim.prompts import templates_key
@@ -18,7 +18,7 @@ from usersim.recon import SynthesisItem, best_in, preferences, trace_prompts
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Recon, Reconstruction, StageProgress
 from usersim.simulator.rewards import Rewards
-from usersim.simulator.train import register
+from usersim.simulator.train import known, register, removed_if_forgotten, watched
 from usersim.training import (
     Hooks,
     PairLesson,
@@ -72,6 +72,7 @@ class SynthesiserTrainer:
         histories: Finds what is shown with an interaction.
         folder: Adapters are made in here.
         second: A reconstructor of another model family; it only measures (guard L8).
+        training: How the store knows of it; None registers each training by itself.
     """
 
     corpus: Corpus
@@ -80,6 +81,7 @@ class SynthesiserTrainer:
     histories: Histories
     folder: Path
     second: Engine | None = None
+    training: Training | None = None
 
     def train(
         self,
@@ -109,13 +111,16 @@ class SynthesiserTrainer:
             ConfigError: If there is no such recipe.
             NoTrainingDataError: If there is nothing to learn from.
             TrainingError: If training fails; the last good checkpoint is kept.
+            UserForgottenError: If somebody was forgotten meanwhile; nothing that was made from
+                their data is left.
         """
         check_recipe(recipe)
         learn, held = self._split(interactions)
-        run = _Course(self, name, learn, held, progress, hooks)
-        if recipe == "rft":
-            return run.expert_iteration()
-        return run.preferences() if recipe == "dpo" else run.policy()
+        with known(self.corpus, self.training, interactions) as training:
+            run = _Course(self, training, name, learn, held, progress, hooks)
+            if recipe == "rft":
+                return run.expert_iteration()
+            return run.preferences() if recipe == "dpo" else run.policy()
 
     def _split(
         self, interactions: Sequence[Interaction]
@@ -150,6 +155,7 @@ class _Course:
     def __init__(
         self,
         trainer: SynthesiserTrainer,
+        training: Training,
         name: str,
         learn: Sequence[Interaction],
         held: Sequence[Interaction],
@@ -157,6 +163,7 @@ class _Course:
         hooks: Hooks,
     ) -> None:
         self.trainer = trainer
+        self.training = training
         self.name = name
         self.learn = learn
         self.progress = progress
@@ -198,7 +205,10 @@ class _Course:
 
         left = (self.deadline - time.monotonic()) / 60
         hooks = replace(
-            self.hooks, progress=report, max_minutes=None if left == float("inf") else left
+            self.hooks,
+            progress=report,
+            max_minutes=None if left == float("inf") else left,
+            stop_when=watched(one.corpus, self.training, self.hooks.stop_when),
         )
         adapter = train_synthesiser(
             lesson,
@@ -210,7 +220,8 @@ class _Course:
             provenance=self._provenance(),
             hooks=hooks,
         )
-        register(one.corpus, adapter)
+        with removed_if_forgotten(one.corpus, self.training, adapter):
+            register(one.corpus, adapter, self.training)
         return adapter
 
     def _probe(self, name: str) -> Probe | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +12,9 @@ import numpy as np
 from pydantic import JsonValue
 
 from usersim.config import PipelineConfig
-from usersim.corpus import Corpus
+from usersim.corpus import Corpus, Training
 from usersim.engines import Engine
-from usersim.errors import NoTrainingDataError
+from usersim.errors import CorpusError, NoTrainingDataError, UserForgottenError, UsersimError
 from usersim.prompts import respond_prompt, templates_key
 from usersim.simulation import RespondItem, derive_seed, likelihoods
 from usersim.simulator.history import Histories
@@ -21,13 +23,16 @@ from usersim.simulator.sources import TraceSource, reasonings
 from usersim.training import (
     TrainedAdapter,
     fit_reasoning_weight,
+    remove_artifact,
     set_reasoning_weight,
     train_user_model,
 )
 from usersim.training.dataset import split_validation
 from usersim.types import Interaction, TrainingExample
 
-__all__ = ["Trainer", "register", "respond_item"]
+__all__ = ["Trainer", "known", "register", "removed_if_forgotten", "respond_item", "watched"]
+
+logger = logging.getLogger(__name__)
 
 MIN_FOR_WEIGHT = 8
 """Validation items below which a reasoning weight is not fitted: its interval says nothing."""
@@ -55,6 +60,7 @@ class Trainer:
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
         folder: Adapters are made in here.
+        training: How the store knows of it; None registers each training by itself.
     """
 
     corpus: Corpus
@@ -62,6 +68,7 @@ class Trainer:
     config: PipelineConfig
     histories: Histories
     folder: Path
+    training: Training | None = None
 
     def train(
         self,
@@ -89,12 +96,27 @@ class Trainer:
         Raises:
             NoTrainingDataError: If there is no interaction to train on.
             DivergedError: If the loss stops being a number or explodes.
+            UserForgottenError: If somebody was forgotten meanwhile; nothing that was made from
+                their data is left.
         """
         if not found.interactions:
             raise NoTrainingDataError(
                 f"there is nothing to train {name!r} on",
                 hint="load a corpus with at least two interactions of the person",
             )
+        with known(self.corpus, self.training, found.interactions) as training:
+            return self._train(found, source, training, name, progress, max_minutes, stop_when)
+
+    def _train(
+        self,
+        found: Reconstruction,
+        source: TraceSource,
+        training: Training,
+        name: str,
+        progress: StageProgress | None,
+        max_minutes: float | None,
+        stop_when: Callable[[], bool] | None,
+    ) -> TrainedAdapter:
         texts = reasonings(source, found, self.config.guards, seed=self.config.training.seed)
         examples = [self._example(i, texts[i.key]) for i in found.interactions]
         train, validation = split_validation(examples, self.config.training.validation_share)
@@ -113,12 +135,13 @@ class Trainer:
             provenance=self._provenance(found, source),
             progress=report,
             max_minutes=max_minutes,
-            stop_when=stop_when,
+            stop_when=watched(self.corpus, training, stop_when),
         )
-        if source != "none":
-            held = {example.key for example in validation}
-            adapter = self._weigh(adapter, [i for i in found.interactions if i.key in held])
-        register(self.corpus, adapter)
+        with removed_if_forgotten(self.corpus, training, adapter):
+            if source != "none":
+                held = {example.key for example in validation}
+                adapter = self._weigh(adapter, [i for i in found.interactions if i.key in held])
+            register(self.corpus, adapter, training)
         return adapter
 
     def _example(self, interaction: Interaction, reasoning: str) -> TrainingExample:
@@ -175,8 +198,12 @@ class Trainer:
         }
 
 
-def register(corpus: Corpus, adapter: TrainedAdapter) -> None:
-    """Note an adapter in the store, so that deleting a user finds it."""
+def register(corpus: Corpus, adapter: TrainedAdapter, training: Training) -> None:
+    """Note an adapter in the store, so that deleting a user finds it.
+
+    Raises:
+        UserForgottenError: If somebody was forgotten since the training began.
+    """
     corpus.ledger.put_adapter(
         name=adapter.ref.name,
         path=adapter.ref.path,
@@ -184,4 +211,73 @@ def register(corpus: Corpus, adapter: TrainedAdapter) -> None:
         base_model=adapter.ref.base_model,
         user_ids=list(adapter.manifest.users),
         manifest=adapter.manifest.model_dump(mode="json"),
+        training=training,
     )
+
+
+@contextmanager
+def known(
+    corpus: Corpus, training: Training | None, interactions: Sequence[Interaction]
+) -> Generator[Training]:
+    """Give a training that the store knows of: the one that is, or one for the block alone.
+
+    Yields:
+        The training.
+
+    Raises:
+        UserForgottenError: If somebody was forgotten meanwhile.
+    """
+    if training is not None:
+        yield training
+        return
+    with corpus.trainings.under_way([one.user_id for one in interactions]) as own:
+        yield own
+
+
+def watched(
+    corpus: Corpus, training: Training, stop_when: Callable[[], bool] | None = None
+) -> Callable[[], bool]:
+    """Return what a training asks after each step: also whether somebody was forgotten.
+
+    Args:
+        corpus: The store.
+        training: The training.
+        stop_when: What the caller wants to be asked.
+    """
+
+    def stop() -> bool:
+        try:
+            corpus.trainings.check(training)
+        except UserForgottenError:
+            raise
+        except CorpusError as error:  # asked again after the next step, and at the end
+            logger.warning("the store does not say whether somebody was forgotten: %s", error)
+        return stop_when is not None and stop_when()
+
+    return stop
+
+
+@contextmanager
+def removed_if_forgotten(
+    corpus: Corpus, training: Training, adapter: TrainedAdapter
+) -> Generator[None]:
+    """Remove an adapter that is not registered yet where somebody in it was forgotten.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserForgottenError: Naming them, in place of whatever failed because they are gone.
+        UsersimError: Whatever else failed.
+    """
+    try:
+        yield
+    except UsersimError as error:
+        try:
+            if isinstance(error, UserForgottenError):
+                raise
+            corpus.trainings.check(training)
+        except UserForgottenError:
+            remove_artifact(adapter)
+            raise
+        raise

@@ -7,6 +7,7 @@ from usersim.training.artifact import (
     Manifest,
     TrainedAdapter,
     load_artifact,
+    remove_artifact,
     set_reasoning_weight,
 )
 from usersim.training.board import Board
@@ -34,6 +35,7 @@ __all__ = [
     "check_one_process",
     "fit_reasoning_weight",
     "load_artifact",
+    "remove_artifact",
     "set_reasoning_weight",
     "train_synthesiser",
     "train_user_model",

@@ -28,8 +28,8 @@ from usersim.config import Recipe, SynthesiserConfig, TrainingConfig
 from usersim.engines.adapters import adapter_ref
 from usersim.engines.base import AdapterRef
 from usersim.errors import AdapterLoadError, ArtifactError, TrainingError
+from usersim.files import file_digest, sync, sync_tree, write_text
 from usersim.training.card import model_card
-from usersim.training.checkpoints import file_digest
 from usersim.training.mixture import ReasoningWeight
 from usersim.training.schedule import FINISHED, Evaluation, StopReason, TraceEvaluation
 from usersim.types import Failure
@@ -44,6 +44,7 @@ __all__ = [
     "find_artifact",
     "library_versions",
     "load_artifact",
+    "remove_artifact",
     "set_reasoning_weight",
     "write_artifact",
 ]
@@ -55,6 +56,7 @@ CARD = "README.md"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 FORMAT = 1
 _JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+_FREE = "free some space, or make the folder writable"
 _TRAIN_AGAIN = "train it again, or restore the folder from a copy"
 
 
@@ -264,7 +266,9 @@ def write_artifact(
             # The same weights, made before: their folder stays, and tells the newest run.
             _write_texts(final, manifest)
         else:
+            sync_tree(folder)
             folder.rename(final)
+            sync(out_dir)
     return load_artifact(final)
 
 
@@ -272,12 +276,7 @@ def _write_texts(folder: Path, manifest: Manifest) -> None:
     """Write card and manifest, each in one move, the manifest last."""
     texts = {CARD: model_card(manifest), MANIFEST: manifest.model_dump_json(indent=2) + "\n"}
     for name, text in texts.items():
-        partial = folder / f".{name}.partial"
-        try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_text(folder / name, text, what="the adapter", error=ArtifactError, hint=_FREE)
 
 
 def _read_manifest(folder: Path) -> Manifest:
@@ -363,6 +362,25 @@ def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:
     return None
 
 
+def remove_artifact(adapter: TrainedAdapter) -> None:
+    """Delete an adapter's files, and its folder if nothing else is in it.
+
+    Raises:
+        ArtifactError: If the disk refuses.
+    """
+    folder = adapter.folder
+    try:
+        for name in (*reversed(ADAPTER_FILES), CARD, MANIFEST):  # weights first, manifest last
+            (folder / name).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    except OSError as error:
+        raise ArtifactError(
+            f"the adapter in {str(folder)!r} cannot be deleted: {error.strerror or error}",
+            hint="make the folder writable and delete it",
+        ) from error
+
+
 def set_reasoning_weight(adapter: TrainedAdapter, weight: ReasoningWeight) -> TrainedAdapter:
     """Write a fitted reasoning weight into manifest and card; the weights stay as they are.
 
@@ -370,12 +388,5 @@ def set_reasoning_weight(adapter: TrainedAdapter, weight: ReasoningWeight) -> Tr
         ArtifactError: If the disk refuses.
     """
     manifest = adapter.manifest.model_copy(update={"reasoning_weight": weight})
-    try:
-        _write_texts(adapter.folder, manifest)
-    except OSError as error:
-        raise ArtifactError(
-            f"the reasoning weight cannot be written to {str(adapter.folder)!r}: "
-            f"{error.strerror or error}",
-            hint="free some space, or make the folder writable",
-        ) from error
+    _write_texts(adapter.folder, manifest)
     return load_artifact(adapter.folder)

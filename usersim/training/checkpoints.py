@@ -13,17 +13,17 @@ import os
 import shutil
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import orjson
 from filelock import FileLock, Timeout
 
-from usersim.errors import TrainingError
+from usersim.errors import TrainingError, UserForgottenError
+from usersim.files import file_digest, sync_tree, write_bytes
 from usersim.training.schedule import Evaluation, Measured, TraceEvaluation
 
-__all__ = ["Checkpoints", "History", "check_one_process", "file_digest", "run_folder"]
+__all__ = ["Checkpoints", "History", "check_one_process", "run_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,15 +72,6 @@ def _evaluation(values: dict[str, Any]) -> Measured:
     return TraceEvaluation(**values) if "gain" in values else Evaluation(**values)
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        digest = sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 class Checkpoints:
     """The checkpoints in one run's folder.
 
@@ -90,6 +81,19 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def check_there(self) -> None:
+        """Refuse to go on where the folder was taken away: somebody in it was forgotten.
+
+        Raises:
+            TrainingError: If it was.
+        """
+        if not (self.folder / USERS).is_file():
+            raise TrainingError(
+                f"the checkpoints in {str(self.folder)!r} were deleted while they were used: "
+                "somebody whose data they hold was forgotten",
+                hint="train again without them",
+            )
 
     def path(self, step: int) -> Path:
         """Return the folder of a step's checkpoint, whether it exists or not."""
@@ -112,9 +116,9 @@ class Checkpoints:
         """Write the marker: from here on the checkpoint counts."""
         folder = self.path(step)
         files = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
-        partial = folder / f".{MARKER}"
-        partial.write_bytes(orjson.dumps(files))
-        partial.replace(folder / MARKER)
+        # An earlier checkpoint is removed after this, so nothing may still wait for the disk.
+        sync_tree(folder)
+        write_bytes(folder / MARKER, orjson.dumps(files), what="a checkpoint", error=TrainingError)
 
     def keep(self, steps: Collection[int]) -> None:
         """Remove every checkpoint but those of `steps`."""
@@ -190,7 +194,36 @@ def run_folder(
         ) from None
     try:
         folder.mkdir(exist_ok=True)  # the process before may have finished and removed it
-        (folder / USERS).write_bytes(orjson.dumps(sorted(users)))
-        yield Checkpoints(folder)
+        write_bytes(
+            folder / USERS,
+            orjson.dumps(sorted(users)),
+            what="a checkpoint",
+            error=TrainingError,
+        )
+        with _nothing_forgotten_left(folder):
+            yield Checkpoints(folder)
     finally:
         lock.release()
+
+
+@contextmanager
+def _nothing_forgotten_left(folder: Path) -> Generator[None]:
+    """Remove what a training wrote of somebody who was forgotten meanwhile.
+
+    Forgetting deletes the folder; what was being written at that moment would come back.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UserForgottenError: As it came.
+    """
+    try:
+        yield
+    except UserForgottenError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except Exception:
+        if not (folder / USERS).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -150,7 +150,12 @@ class Run:
         raise DivergedError(f"{what}; {where}", hint="lower TrainingConfig.learning_rate")
 
     def due(self, step: int) -> tuple[bool, bool]:
-        """Return whether to measure and whether to save after a step; notice the outer ends."""
+        """Return whether to measure and whether to save after a step; notice the outer ends.
+
+        Raises:
+            TrainingError: If the checkpoints were taken away.
+        """
+        self.checkpoints.check_there()
         self._judge(step)
         if self.stop is None and self.hooks.stop_when is not None and self.hooks.stop_when():
             self.stop = "asked"
@@ -327,7 +332,9 @@ def keep_result(run: Run, out: Path, manifest: Manifest) -> TrainedAdapter:
 
     Raises:
         ArtifactError: If the adapter cannot be written.
+        TrainingError: If the checkpoints were taken away.
     """
+    run.checkpoints.check_there()
     source = run.checkpoints.path(run.best_step(len(run.history.losses)))
 
     def copy(folder: Path) -> None:

@@ -25,6 +25,7 @@ from usersim.types.interactions import (
     content_key,
     question_key,
 )
+from usersim.types.moments import DateOrder, Moment, read_moment
 from usersim.types.panel import Panel, PanelQuestion, PanelSpace, cell_value
 from usersim.types.predictions import (
     Combine,
@@ -49,6 +50,14 @@ from usersim.types.traces import (
     TracePrompt,
     TraceScores,
 )
+from usersim.types.values import (
+    ValueReader,
+    implied_codes,
+    lookalikes,
+    normalized,
+    number_in,
+    plain_value,
+)
 
 __all__ = [
     "ActionKind",
@@ -58,6 +67,7 @@ __all__ = [
     "Candidate",
     "Choice",
     "Combine",
+    "DateOrder",
     "Direction",
     "Distribution",
     "Evidence",
@@ -66,6 +76,7 @@ __all__ = [
     "Interaction",
     "Leakage",
     "Message",
+    "Moment",
     "MultiChoice",
     "Number",
     "Panel",
@@ -93,9 +104,16 @@ __all__ = [
     "TracePrompt",
     "TraceScores",
     "TrainingExample",
+    "ValueReader",
     "action_space",
     "cell_value",
     "content_key",
+    "implied_codes",
     "is_closed",
+    "lookalikes",
+    "normalized",
+    "number_in",
+    "plain_value",
     "question_key",
+    "read_moment",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "Scale",
     "action_space",
     "is_closed",
+    "match_option",
 ]
 
 ActionKind = Literal["free_text", "choice", "scale", "number", "multi_choice"]
@@ -42,7 +43,7 @@ def _fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
-def _match(text: str, options: tuple[str, ...]) -> str:
+def match_option(text: str, options: tuple[str, ...]) -> str:
     """Return the option that `text` names.
 
     An exact match wins; then a match without case, surrounding quotes or one final full stop,
@@ -110,7 +111,7 @@ class Choice:
         Raises:
             ActionError: If it names none, or more than one.
         """
-        return _match(text, self.options)
+        return match_option(text, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Scale:
         Raises:
             ActionError: If it names none, or more than one.
         """
-        return _match(text, self.options)
+        return match_option(text, self.options)
 
     def rank(self, value: ActionValue) -> int:
         """Return the position of `value` on the scale, 0 for the first option."""
@@ -212,7 +213,7 @@ class MultiChoice:
         if text.strip() == NOTHING_CHOSEN:
             return ()
         parts = [part.strip() for part in text.split(MULTI_SEPARATOR.strip())]
-        chosen = {_match(part, self.options) for part in parts}
+        chosen = {match_option(part, self.options) for part in parts}
         return tuple(option for option in self.options if option in chosen)
 
 

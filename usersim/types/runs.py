@@ -49,22 +49,27 @@ class RunStatus:
         done: Items that were answered.
         failed: Items that could not be answered; they are not asked again.
         left: Items not asked yet, or being asked.
+        forgotten: Items of people who were forgotten since; nothing of them is kept.
 
     Example:
         >>> status = RunStatus(done=7, failed=1, left=2)
         >>> status.total, str(status)
         (10, '7 done, 1 failed, 2 left of 10')
+        >>> str(RunStatus(done=7, failed=0, left=0, forgotten=3))
+        '7 done, 0 failed, 0 left, 3 forgotten of 10'
     """
 
     done: int
     failed: int
     left: int
+    forgotten: int = 0
 
     @property
     def total(self) -> int:
-        """Items in all."""
-        return self.done + self.failed + self.left
+        """Items in all, those of forgotten people included."""
+        return self.done + self.failed + self.left + self.forgotten
 
     def __str__(self) -> str:
         """Say it in one line."""
-        return f"{self.done} done, {self.failed} failed, {self.left} left of {self.total}"
+        gone = f", {self.forgotten} forgotten" if self.forgotten else ""
+        return f"{self.done} done, {self.failed} failed, {self.left} left{gone} of {self.total}"

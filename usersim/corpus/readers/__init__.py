@@ -1,13 +1,27 @@
 """Readers: from a source to records, and from records to rows of the row format.
 
-`sources` recognises a source by its content; `text` reads JSON Lines, JSON and CSV; `frames`
-reads Parquet, pandas and polars; `chat` and `survey` turn records into rows. None of them
-checks a row, and none knows the store.
+`sources` recognizes a source by its content, on disk, in a folder or in an `archive`. `text`,
+`frames`, `spss` and `platforms` read tables and JSON; `survey` makes rows of them by a `codebook`.
+`chat`, `vendors` and `datasets` read talk with an assistant, a record per conversation; `exports`
+opens talk among people (`whatsapp`, `messengers`, `slack`, `mail`), whose turns `talk` makes rows
+of. None of them checks a row, and none knows the store.
 """
 
-from usersim.corpus.readers.formats import Format, RowMaker, row_maker
-from usersim.corpus.readers.records import Records, Unreadable
-from usersim.corpus.readers.sources import open_source
-from usersim.corpus.readers.survey import Codebook
+from usersim.corpus.readers.codebook import Codebook
+from usersim.corpus.readers.formats import Format, Made, RowMaker, row_maker
+from usersim.corpus.readers.records import LeftOut, Records, Unreadable, UnusableRow
+from usersim.corpus.readers.sources import SourceOptions, open_source
 
-__all__ = ["Codebook", "Format", "Records", "RowMaker", "Unreadable", "open_source", "row_maker"]
+__all__ = [
+    "Codebook",
+    "Format",
+    "LeftOut",
+    "Made",
+    "Records",
+    "RowMaker",
+    "SourceOptions",
+    "Unreadable",
+    "UnusableRow",
+    "open_source",
+    "row_maker",
+]

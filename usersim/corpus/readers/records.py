@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["Records", "Unreadable"]
+if TYPE_CHECKING:
+    from usersim.corpus.readers.codebook import Codebook
+
+__all__ = ["LeftOut", "Records", "Unreadable", "UnusableRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something in a source that is no interaction and is counted in the report.
+
+    Attributes:
+        reason: What it is, in the plural: "system lines".
+        count: How many.
+    """
+
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableRow:
+    """A row that its reader could not bring into the row format.
+
+    Attributes:
+        row: What can be said of it in the row format, to be mended and loaded again.
+        field: What is wrong: a field or a column.
+        value: What stands there.
+        reason: Why it cannot be used; reads on after "field value".
+    """
+
+    row: Mapping[str, object]
+    field: str
+    value: object
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +74,15 @@ class Records:
         kind: `json` records are objects with types, `table` records are cells of text.
         items: (number from 1, record); read once.
         total: How many records there are, where that is known before reading.
+        format: What the source is, where that is more than the shape of its records.
+        notes: What was settled on the way; called after the last record.
+        codebook: What its columns mean, where the source says so itself.
     """
 
     name: str
     kind: Literal["json", "table"]
     items: Iterator[tuple[int, object]]
     total: int | None = None
+    format: str | None = None
+    notes: Callable[[], list[str]] = field(default=list[str])
+    codebook: Codebook | None = None

@@ -6,22 +6,21 @@ Lines are read as bytes and one at a time: a bad line is a refused row, not the 
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 import json
-import sys
 from collections.abc import Iterable, Iterator
-from typing import IO, cast
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast
 
 import orjson
 
-from usersim.corpus.readers.records import Unreadable
+from usersim.corpus.readers.archive import Member, guarded
+from usersim.corpus.readers.records import LeftOut, Unreadable
+from usersim.delimited import BrokenRecord, Dialect, read_records
 from usersim.errors import CorpusFormatError
 
-__all__ = ["delimiter_of", "read_csv", "read_document", "read_lines"]
+__all__ = ["Table", "read_document", "read_lines", "unreadable"]
 
-_DELIMITERS = (",", ";", "\t", "|")
-_LONGEST_CELL = 1 << 27
 _JSON_CELLS = ("[", "{")
 
 
@@ -76,63 +75,77 @@ def read_document(data: bytes, name: str) -> list[object]:
     return cast("list[object]", record) if isinstance(record, list) else [record]
 
 
-def delimiter_of(header: str) -> str | None:
-    """Return the delimiter that cuts `header` into the most columns; None if none does.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A delimited file, read again and again.
 
-    Example:
-        >>> delimiter_of("user_id;question;answer")
-        ';'
+    Attributes:
+        member: The file.
+        dialect: How it is written.
     """
-    counts = {mark: header.count(mark) for mark in _DELIMITERS}
-    best = max(counts, key=lambda mark: counts[mark])
-    return best if counts[best] else None
+
+    member: Member
+    dialect: Dialect
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns; one without a name is called by its place.
+
+        Raises:
+            CorpusFormatError: If they cannot be read, or one is there twice.
+        """
+        header = next(self._records(), None)
+        if header is None or isinstance(header, BrokenRecord):
+            reason = "is empty" if header is None else f"has a header that {header.reason}"
+            raise CorpusFormatError(f"{self.member.name!r} {reason}")
+        names = [cell.strip() or f"column {place}" for place, cell in enumerate(header, start=1)]
+        if len(set(names)) != len(names):
+            raise CorpusFormatError(f"{self.member.name!r} has the same column twice: {names!r}")
+        return names
+
+    def header(self, count: int = 1) -> list[list[str]]:
+        """Return the first records that can be read, as they stand."""
+        rows = (row for row in self._records() if not isinstance(row, BrokenRecord))
+        return list(islice(rows, count))
+
+    def rows(self, skip: int = 1) -> Iterator[tuple[int, list[str] | BrokenRecord]]:
+        """Yield the records after the header with their numbers, from 1.
+
+        Args:
+            skip: How many records are the header.
+        """
+        yield from enumerate(islice(self._records(), skip, None), start=1)
+
+    def records(self) -> Iterator[tuple[int, object]]:
+        """Yield the records as objects, each with its number.
+
+        Raises:
+            CorpusFormatError: If the header is unusable.
+        """
+        columns = self.columns()
+        for number, cells in self.rows():
+            yield number, _record(columns, cells)
+
+    def _records(self) -> Iterator[list[str] | BrokenRecord]:
+        def read() -> Iterator[list[str] | BrokenRecord]:
+            with self.member.open() as file:
+                yield from read_records(file, self.dialect)
+
+        return guarded(read(), self.member.name)
 
 
-def read_csv(handle: IO[bytes], name: str) -> Iterator[tuple[int, object]]:
-    """Yield the records of a CSV file with a header; numbers count records, not lines.
-
-    Raises:
-        CorpusFormatError: If the header is unusable or a cell cannot be read.
-    """
-    # Undecodable bytes survive as surrogates, so that only their own record is refused.
-    text = io.TextIOWrapper(handle, "utf-8-sig", errors="surrogateescape", newline="")
-    try:
-        yield from _csv_rows(text, name)
-    finally:
-        text.detach()  # the caller closes the handle
+def unreadable(broken: BrokenRecord) -> Unreadable:
+    """Return a record that cannot be read, with its bytes."""
+    return Unreadable(broken.text.encode("utf-8", "surrogateescape"), broken.reason)
 
 
-def _csv_rows(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, object]]:
-    header_line = text.readline()
-    delimiter = delimiter_of(header_line) or ","
-    columns = next(csv.reader([header_line], delimiter=delimiter))
-    if len(set(columns)) != len(columns):
-        raise CorpusFormatError(f"{name!r} has the same column twice: {columns!r}")
-    if csv.field_size_limit() < _LONGEST_CELL:
-        csv.field_size_limit(min(_LONGEST_CELL, sys.maxsize))
-    reader = csv.reader(text, delimiter=delimiter)
-    try:
-        for number, cells in enumerate(reader, start=1):
-            if cells:
-                yield number, _record(columns, cells, delimiter)
-    except csv.Error as error:
-        raise CorpusFormatError(
-            f"{name!r} cannot be read as CSV near line {reader.line_num + 1}: {error}"
-        ) from error
-
-
-def _record(columns: list[str], cells: list[str], delimiter: str) -> object:
-    line = delimiter.join(cells)
-    if not line.isascii():
-        try:
-            line.encode()
-        except UnicodeEncodeError as error:
-            byte = ord(line[error.start]) & 0xFF
-            reason = f"byte 0x{byte:02x} at character {error.start} is not UTF-8"
-            return Unreadable(line.encode("utf-8", "surrogateescape"), reason)
-    if len(cells) > len(columns):
+def _record(columns: list[str], cells: list[str] | BrokenRecord) -> object:
+    if isinstance(cells, BrokenRecord):
+        return unreadable(cells)
+    if not any(cell.strip() for cell in cells):
+        return LeftOut("blank rows")
+    if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
         reason = f"has {len(cells)} cells and the header {len(columns)} columns"
-        return Unreadable(line.encode(), reason)
+        return Unreadable(",".join(cells).encode(), reason)
     return {column: _cell(cell) for column, cell in zip(columns, cells, strict=False)}
 
 

@@ -5,11 +5,7 @@ Knows finished evaluations; measures nothing itself.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
-import os
 import platform
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,10 +18,12 @@ from usersim.evaluation.report.page import Example, Section, render_page
 from usersim.evaluation.report.plots_training import Curves
 from usersim.evaluation.report_files import PREDICTIONS, PROVENANCE
 from usersim.evaluation.results import Evaluation, plain
+from usersim.files import csv_text, write_text
 from usersim.types import Interaction, Prediction
 
 __all__ = ["Curves", "Example", "Section", "write_report"]
 
+_HINT = "choose a folder that can be written"
 _PACKAGES = ("usersim-recon", "numpy", "torch", "transformers", "peft", "vllm", "matplotlib")
 
 
@@ -87,12 +85,16 @@ def write_report(  # noqa: PLR0913 - keyword-only, each a part of the page
         "leakage": leakage.to_dict() if leakage else None,
         "curves": {one.heading: one.panels for one in curves},
     }
-    with _writing(target):
-        _replace(target / "metrics.csv", _csv(evaluation))
-        _replace(target / "metrics.json", _json(figures))
-        _replace(target / PREDICTIONS, _predictions(evaluation))
-        _replace(target / "report.html", page)
-        _replace(target / PROVENANCE, _json(told))
+    records = evaluation.to_records()
+    files = {
+        "metrics.csv": csv_text(records, list(records[0]) if records else ["arm", "metric"]),
+        "metrics.json": _json(figures),
+        PREDICTIONS: _predictions(evaluation),
+        "report.html": page,
+        PROVENANCE: _json(told),
+    }
+    for name, text in files.items():
+        write_text(target / name, text, what="the report", error=EvaluationError, hint=_HINT)
     return target / "report.html"
 
 
@@ -103,15 +105,8 @@ def _writing(target: Path) -> Generator[None, None, None]:
     except OSError as error:
         raise EvaluationError(
             f"the report cannot be written to {str(target)!r}: {error}",
-            hint="choose a folder that can be written",
+            hint=_HINT,
         ) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the whole new one."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", errors="replace", newline="")
-    os.replace(partial, path)  # noqa: PTH105 - the atomic call, by its own name
 
 
 def _versions() -> dict[str, object]:
@@ -126,20 +121,6 @@ def _versions() -> dict[str, object]:
 
 def _json(values: Mapping[str, object]) -> str:
     return json.dumps(plain(values), indent=2, default=str) + "\n"
-
-
-def _csv(evaluation: Evaluation) -> str:
-    records = evaluation.to_records()
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(records[0]) if records else ["arm", "metric"])
-    writer.writeheader()
-    for record in records:
-        writer.writerow({k: "" if _is_nan(v) else v for k, v in record.items()})
-    return out.getvalue()
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
 
 
 def _predictions(evaluation: Evaluation) -> str:

@@ -85,7 +85,8 @@ def _diverging(human: AnswerTable | None, simulated: AnswerTable, items: Sequenc
                     _mean(means, found, -row + offset, name)
         _dress(bars, items)
         means.set_xlabel("mean, 95 % interval")
-        means.set_xlim(items[0].start - 0.2, items[0].start + len(options) - 0.8)
+        points = items[0].points
+        means.set_xlim(points[0] - 0.2, points[-1] + 0.2)
         means.locator_params(axis="x", integer=True)
         means.tick_params(axis="y", length=0)
         means.grid(axis="x", color="#dddddd", linewidth=0.6)

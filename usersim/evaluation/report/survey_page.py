@@ -6,16 +6,16 @@ Every text is escaped; the page loads nothing, and its own policy forbids it to.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from usersim.errors import EvaluationError
+from usersim.errors import EvaluationError, boundary
 from usersim.evaluation.bootstrap import Interval
 from usersim.evaluation.report.page import page_environment
 from usersim.evaluation.report.plots_survey import survey_plots
 from usersim.evaluation.surveys import AnswerTable, SurveyFit, survey_fit
+from usersim.files import write_text
 
 __all__ = ["write_survey_report"]
 
@@ -68,17 +68,10 @@ def write_survey_report(
         )
     )
     target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    try:
+    hint = "choose a folder that can be written"
+    with boundary(EvaluationError, f"making the folder {str(target.parent)!r}", hint=hint):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(partial, target)  # noqa: PTH105 - the atomic call, by its own name
-    except OSError as error:
-        raise EvaluationError(
-            f"the report cannot be written to {str(path)!r}: {error}",
-            hint="choose a folder that can be written",
-        ) from error
-    return target
+    return write_text(target, text, what="the report", error=EvaluationError, hint=hint)
 
 
 def _summary(fit: SurveyFit) -> list[_Row]:

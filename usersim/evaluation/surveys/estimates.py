@@ -165,8 +165,7 @@ def misfit(human: AnswerTable, simulated: AnswerTable, *, by: CountBy = "answers
             continue
         shares.append(float((gap**2).mean()))
         if item.ordered:
-            places = np.arange(len(item.options)) / (len(item.options) - 1)
-            means.append(float((gap @ places) ** 2))
+            means.append(float((gap @ item.points / item.length) ** 2))
     if len(shares) < LEAST_ITEMS:
         raise EvaluationError(
             f"{len(shares)} items have both human and simulated answers; a misfit needs "
@@ -208,10 +207,11 @@ def _rows(table: AnswerTable, key: str, by: CountBy) -> FloatArray:
     values = table.draws(key)
     if by == "probabilities" and key in table.probabilities:
         mass = table.probabilities[key][None]
-        rows = np.concatenate([mass, (mass @ np.arange(size) + item.start)[..., None]], axis=2)
+        rows = np.concatenate([mass, (mass @ item.points)[..., None]], axis=2)
     else:
         hits = (values[:, :, None] == np.arange(size)).astype(np.float64)
-        rows = np.concatenate([hits, (values + (item.start if size else 0))[..., None]], axis=2)
+        number = hits @ item.points if size else values
+        rows = np.concatenate([hits, number[..., None]], axis=2)
         rows[~np.isfinite(values)] = np.nan
     told = np.isfinite(rows)
     count = told.sum(axis=0)
@@ -266,7 +266,7 @@ def _spread(item: Item, covers: Covers, gaps: Misfit | None) -> FloatArray:
             f"items with options, {gaps.n_scales} of them with a mean",
             hint=f"measure it on {LEAST_ITEMS} items of the same kind",
         )
-    return np.array([gaps.shares] * size + [gaps.means * (size - 1) if item.ordered else 0.0])
+    return np.array([gaps.shares] * size + [gaps.means * item.length if item.ordered else 0.0])
 
 
 def _inside(one: Interval) -> Interval:

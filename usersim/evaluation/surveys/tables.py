@@ -32,6 +32,7 @@ class Item:
         options: What could be answered, in order; empty for a number.
         ordered: Whether the options are a scale.
         start: Number of the first option of a scale.
+        codes: Numbers of a scale's options, rising; empty: they count from `start`.
     """
 
     key: str
@@ -39,6 +40,18 @@ class Item:
     options: tuple[str, ...] = ()
     ordered: bool = False
     start: int = 1
+    codes: tuple[float, ...] = ()
+
+    @property
+    def points(self) -> FloatArray:
+        """Numbers of the options, for means. Shape `(options,)`."""
+        counted = np.arange(len(self.options), dtype=np.float64) + self.start
+        return np.array(self.codes, dtype=np.float64) if self.codes else counted
+
+    @property
+    def length(self) -> float:
+        """How far the last point of a scale is from its first."""
+        return float(self.points[-1] - self.points[0])
 
     @property
     def scaled(self) -> bool:

@@ -17,6 +17,7 @@ import orjson
 from usersim.corpus import RunRecord
 from usersim.corpus.browsing import PAGE
 from usersim.errors import ConfigError, CorpusError
+from usersim.files import sync, sync_tree
 from usersim.server.explore.drawing import ASSETS, asset
 from usersim.server.explore.links import FileLinks, Step
 from usersim.server.explore.views import Pages
@@ -80,9 +81,11 @@ def export_run(
         try:
             written = _Writer(explorer, record, half, measure, progress).write()
             half.chmod(0o755)
+            sync_tree(half)
             if target.exists():
                 shutil.rmtree(target)
             half.replace(target)
+            sync(target.parent)
         except BaseException:
             shutil.rmtree(half, ignore_errors=True)
             raise

@@ -25,7 +25,7 @@ from usersim.simulation.survey.results import (
     SurveyResults,
     column_of,
 )
-from usersim.simulation.survey.survey import Section, Survey
+from usersim.simulation.survey.survey import Passage, Section, Survey
 
 __all__ = [
     "Ask",
@@ -40,6 +40,7 @@ __all__ = [
     "MultipleChoice",
     "NumberQuestion",
     "OpenText",
+    "Passage",
     "Ranking",
     "Respondents",
     "Section",

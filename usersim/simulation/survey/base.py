@@ -7,16 +7,28 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, FiniteFloat, StringConstraints, field_validator
 
 from usersim.config.base import Config
 from usersim.types import ActionSpace
 
-__all__ = ["Identifier", "Label", "Labels", "Part", "QuestionBase", "distinct", "doubled", "unfit"]
+__all__ = [
+    "Code",
+    "Identifier",
+    "Label",
+    "Labels",
+    "Part",
+    "QuestionBase",
+    "coded",
+    "conditional",
+    "distinct",
+    "doubled",
+    "unfit",
+]
 
 RESERVED = frozenset(
     {"and", "or", "not", "in", "is", "if", "else", "lambda", "true", "false", "none"}
@@ -34,6 +46,8 @@ Identifier = Annotated[
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 """An option, a row or a part as the respondent reads it."""
 Labels = Annotated[tuple[Label, ...], Field(min_length=2, max_length=200)]
+Code = int | FiniteFloat
+"""Number that stands for a label in files and in comparisons with numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +102,11 @@ class QuestionBase(Config):
         """What an answer may be, refusals last; these alone where it is a number or a text."""
         return self.refusal
 
+    @property
+    def shown_if(self) -> Mapping[str, str]:
+        """Conditions under which single options, or rows of a matrix, are shown at all."""
+        return {}
+
 
 def doubled(labels: Sequence[str]) -> list[str]:
     """Return the labels that stand there more than once, compared without case and spaces.
@@ -132,3 +151,37 @@ def distinct(field: str, labels: tuple[str, ...]) -> tuple[str, ...]:
             "instructions alone, so that every respondent has the same options"
         )
     return labels
+
+
+def conditional(
+    field: str, conditions: Mapping[str, str], labels: Sequence[str]
+) -> Mapping[str, str]:
+    """Return conditions of single labels, which are all there and have a condition each.
+
+    Raises:
+        ValueError: Naming the field and the labels.
+    """
+    if unknown := [label for label in conditions if label not in labels]:
+        raise ValueError(f"{field} names {unknown!r}, not among {tuple(labels)!r}")
+    if empty := [label for label, text in conditions.items() if not text.strip()]:
+        raise ValueError(f"{field} has no condition for {empty!r}; leave those labels out")
+    return conditions
+
+
+def coded(
+    codes: Mapping[str, float], options: Sequence[str], refusal: Sequence[str]
+) -> Mapping[str, float]:
+    """Return numbers of labels: one for every option, and no number twice.
+
+    Raises:
+        ValueError: Naming the labels.
+    """
+    if not codes:
+        return codes
+    if unknown := [label for label in codes if label not in {*options, *refusal}]:
+        raise ValueError(f"codes names {unknown!r}, not among {(*options, *refusal)!r}")
+    if missing := [label for label in options if label not in codes]:
+        raise ValueError(f"codes has no number for {missing!r}; give all options one, or none")
+    if len(set(codes.values())) != len(codes):
+        raise ValueError(f"codes gives a number twice: {dict(codes)!r}")
+    return codes

@@ -22,7 +22,7 @@ from usersim.simulation.survey.questions import (
 if TYPE_CHECKING:
     from usersim.simulation.survey.survey import Section, Survey
 
-__all__ = ["problems"]
+__all__ = ["Places", "problems"]
 
 COLUMNS = ("respondent", "simulated")
 """Columns of every wide table; no question's column may have their name."""
@@ -38,16 +38,38 @@ def problems(survey: Survey) -> list[str]:
             f"the survey's instruction {survey.instruction!r} holds braces; it stands before every "
             "question, so no answer is known there"
         )
-    places = _Places(survey)
+    places = Places(survey)
     for section in survey.all_sections:
         where = f"section {section.id!r}"
         found += _references(survey, places, section, None, (where, section.show_if, section.text))
+        found += _passages(survey, places, section)
         for question in section.questions:
             said = f"{question.instruction}\n{question.text}"
             where = f"question {question.id!r}"
             own = (where, question.show_if, said)
             found += _references(survey, places, section, question, own)
+            for label, text in question.shown_if.items():
+                own = (f"{where}, {label!r}", text, "")
+                found += _references(survey, places, section, question, own)
     return found
+
+
+def _passages(survey: Survey, places: Places, section: Section) -> Iterator[str]:
+    """Yield what is wrong with the texts to read of a section."""
+    own = {question.id: question for question in section.questions}
+    for number, passage in enumerate(section.passages, start=1):
+        where = f"section {section.id!r}, passage {number}"
+        if passage.before and passage.before not in own:
+            yield f"{where}: before names {passage.before!r}; the section has {', '.join(own)}"
+            continue
+        if passage.before and section.random_order:
+            yield f"{where}: before={passage.before!r} has no place where questions are shuffled"
+        first = own[passage.before or section.questions[0].id]
+        if section.random_order or not passage.before:
+            first = None
+        yield from _references(
+            survey, places, section, first, (where, passage.show_if, passage.text)
+        )
 
 
 def _names(survey: Survey) -> Iterator[str]:
@@ -71,7 +93,7 @@ def _names(survey: Survey) -> Iterator[str]:
     )
 
 
-class _Places:
+class Places:
     """Where each question can stand for a respondent, whatever is shuffled."""
 
     def __init__(self, survey: Survey) -> None:
@@ -101,7 +123,7 @@ class _Places:
 
 def _references(
     survey: Survey,
-    places: _Places,
+    places: Places,
     section: Section,
     question: SurveyQuestion | None,
     own: tuple[str, str, str],

@@ -169,6 +169,15 @@ def _response(walk: Walk, step: Step, item: str, position: int | None) -> Survey
             mode=mode_of(question, walk.design.mode),
         )
     own = walk.heard[question.id]
+    if question.items[0] and item not in walk.shown[question.id]:
+        return SurveyResponse(
+            respondent=walk.respondent,
+            question=question.id,
+            item=item,
+            skipped=f"not shown: {question.shown_if[item]!r} is false",
+            shown=walk.shown[question.id],
+            mode=mode_of(question, walk.design.mode),
+        )
     value: ItemValue | None = given.label or given.items.get(item)
     source = _heard(own, "gate" if ("answer", item) not in own and given.label else "answer", item)
     said = _heard(own, "say", item)
@@ -185,7 +194,7 @@ def _response(walk: Walk, step: Step, item: str, position: int | None) -> Survey
         probabilities=_ordered(question, source),
         refused=value in question.refusal,
         failed=failed,
-        shown=step.shown,
+        shown=walk.shown[question.id],
         position=position,
         mode=mode_of(question, walk.design.mode),
         said=str(said.action) if said else None,

@@ -170,7 +170,9 @@ class Wording:
         if stage == "gate":
             parts = (Part(text=_GATE, space=Choice((GIVES_AN_ANSWER, *question.refusal))),)
         elif stage == "say":
-            parts = tuple(Part(item=item, text=item, space=FreeText()) for item in _said(question))
+            parts = tuple(
+                Part(item=item, text=item, space=FreeText()) for item in _said(question, shown)
+            )
         elif said:
             parts = tuple(part for part in parts if said.keys() & {part.item, ""})
         return [
@@ -232,9 +234,10 @@ def _own(respondent: str, text: str) -> Message:
     return Message(text, "user", respondent)
 
 
-def _said(question: SurveyQuestion) -> tuple[str, ...]:
+def _said(question: SurveyQuestion, shown: Sequence[str]) -> tuple[str, ...]:
     """Return the items that are answered in own words: the rows of a matrix, else one."""
-    return question.rows if isinstance(question, Matrix) else ("",)
+    rows = [row for row in question.items if row in shown]
+    return tuple(rows) if isinstance(question, Matrix) else ("",)
 
 
 def _joined(*texts: str) -> str:

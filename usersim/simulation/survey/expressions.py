@@ -21,6 +21,7 @@ import ast
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from usersim.errors import ExpressionError
@@ -29,7 +30,7 @@ from usersim.simulation.survey.given import Given
 
 __all__ = ["MOST_CHARS", "MOST_DEEP", "Expression", "parse"]
 
-MOST_CHARS = 1_000
+MOST_CHARS = 4_000
 """Longest expression."""
 MOST_DEEP = 12
 """Deepest nesting."""
@@ -152,6 +153,7 @@ class Expression:
         return _holds(self._node, given)
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Expression:
     """Read a condition.
 

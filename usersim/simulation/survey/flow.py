@@ -21,20 +21,24 @@ from usersim.simulation.survey.elicitation import (
     Wording,
     stages_of,
 )
+from usersim.simulation.survey.expressions import parse
 from usersim.simulation.survey.given import Given
 from usersim.simulation.survey.piping import mentioned
 from usersim.simulation.survey.questions import (
+    Budget,
     LikertScale,
     Matrix,
     NumberQuestion,
     OpenText,
+    Ranking,
+    SingleChoice,
     SurveyQuestion,
     YesNo,
     codes_of,
 )
 from usersim.simulation.survey.reduction import Decision, values_of
 from usersim.simulation.survey.results import Mode
-from usersim.simulation.survey.survey import Section, Survey
+from usersim.simulation.survey.survey import Passage, Section, Survey
 from usersim.types import Failure
 
 __all__ = ["Design", "Step", "Walk", "itinerary"]
@@ -50,6 +54,7 @@ class Step:
         question: The question.
         section: Where it stands.
         shown: Its options (of a matrix: rows) in the respondent's order; refusals come after.
+            Those whose own condition is false are still among them.
     """
 
     question: SurveyQuestion
@@ -132,6 +137,7 @@ class Walk:
         steps: Their way.
         given: What came of each question that is done with.
         heard: What came of each elementary question, by question.
+        shown: Options or rows that the respondent was shown, in their order, by question.
     """
 
     survey: Survey
@@ -142,6 +148,7 @@ class Walk:
     heard: dict[str, dict[AskKey, Heard | Failure]] = field(
         default_factory=dict[str, dict[AskKey, Heard | Failure]]
     )
+    shown: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     _remembered: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def __post_init__(self) -> None:
@@ -162,10 +169,34 @@ class Walk:
                 if reason:
                     self.given[step.question.id] = Given(state="skipped", reason=reason)
                     continue
+                if self._only_option(step):
+                    continue
                 asks += self._asks(step)
             if self.design.memory:
                 break
         return asks
+
+    def _only_option(self, step: Step) -> bool:
+        """Take the only option that is shown as the answer, where one has to be chosen."""
+        question = step.question
+        shown = self.shown.setdefault(question.id, self._shown(step))
+        chooses = isinstance(question, SingleChoice | Ranking | Budget)
+        if not chooses or question.refusal or len(shown) != 1:
+            return False
+        heard = Heard(action=shown[0], probabilities={shown[0]: 1.0}, traces=(), seed=0)
+        stages = stages_of(question, self.design.mode)
+        self.heard[question.id] = {(stages[-1], ""): heard}
+        self._settle(step, stages[-1], last=True)
+        return True
+
+    def _shown(self, step: Step) -> tuple[str, ...]:
+        """Return the options, or rows, whose own conditions are true."""
+        conditions = self.survey.shown_if.get(step.question.id, {})
+        if self.design.everything:
+            return step.shown
+        return tuple(
+            one for one in step.shown if one not in conditions or conditions[one].holds(self.given)
+        )
 
     def take(self, question: str, heard: Mapping[AskKey, Heard | Failure]) -> None:
         """Hear all answers of one stage of a question.
@@ -179,8 +210,11 @@ class Walk:
         own |= heard
         stages = stages_of(step.question, self.design.mode)
         stage = next(iter(heard))[0]
-        if (given := self._settled(step, stage, last=stage == stages[-1])) is not None:
-            self.given[question] = given
+        self._settle(step, stage, last=stage == stages[-1])
+
+    def _settle(self, step: Step, stage: Stage, *, last: bool) -> None:
+        if (given := self._settled(step, stage, last=last)) is not None:
+            self.given[step.question.id] = given
             if self.design.memory and given.text:
                 self._remembered.append((self._wording(step).text(step.question), given.text))
 
@@ -194,20 +228,49 @@ class Walk:
             for (earlier, item), one in own.items()
             if earlier == "say" and isinstance(one, Heard)
         }
-        return self._wording(step).asks(step.question, step.shown, stage, said)
+        shown = self.shown.setdefault(step.question.id, self._shown(step))
+        return self._wording(step).asks(step.question, shown, stage, said)
 
     def _wording(self, step: Step) -> Wording:
         return Wording(
             respondent=self.respondent,
-            before=(self.survey.instruction, step.section.text),
+            before=(self.survey.instruction, step.section.text, *self._read(step)),
             memory=self._remembered,
             given=self.given,
         )
 
     def _needs(self, step: Step) -> frozenset[str]:
-        conditions = self.survey.conditions[step.question.id]
-        looked_at = {name for expression in conditions for name in expression.questions}
-        return self._piped(step) | looked_at
+        question = step.question.id
+        passages = self._passages(step)
+        expressions = [
+            *self.survey.conditions[question],
+            *self.survey.shown_if.get(question, {}).values(),
+            *(parse(one.show_if) for one in passages if one.show_if.strip()),
+        ]
+        looked_at = {name for expression in expressions for name in expression.questions}
+        read = {name for one in passages for name in mentioned(one.text)}
+        return self._piped(step) | looked_at | read
+
+    def _passages(self, step: Step) -> list[Passage]:
+        """Return the texts of a section that stand before a question, whatever their conditions."""
+        if not step.section.passages:
+            return []
+        order = [question.id for question in step.section.questions]
+        place = order.index(step.question.id)
+        return [
+            one
+            for one in step.section.passages
+            if not one.before or order.index(one.before) <= place
+        ]
+
+    def _read(self, step: Step) -> list[str]:
+        """Return the texts that a respondent has read in a section, up to a question."""
+        return [
+            one.text
+            for one in self._passages(step)
+            if (not one.show_if.strip() or parse(one.show_if).holds(self.given))
+            and all(self.given[name].text for name in mentioned(one.text))
+        ]
 
     def _piped(self, step: Step) -> frozenset[str]:
         question = step.question
@@ -220,6 +283,8 @@ class Walk:
         for name in sorted(self._piped(step)):
             if not self.given[name].text:
                 return f"its text needs the answer to {name!r}, and there is none"
+        if step.shown and not self._shown(step):
+            return "none of its options is shown: the conditions of all of them are false"
         return ""
 
     def _settled(self, step: Step, stage: Stage, *, last: bool) -> Given | None:
@@ -242,7 +307,7 @@ class Walk:
         values = values_of(
             question,
             found,
-            shown=step.shown,
+            shown=self.shown[question.id],
             decision=self.design.decision,
             seed=found[next(iter(found))].seed,
         )

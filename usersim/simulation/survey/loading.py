@@ -6,7 +6,6 @@ YAML is read by its safe loader alone, within a bounded size; nothing in a file 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from usersim.errors import MissingDependencyError, SurveyError
+from usersim.files import write_text
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -162,6 +162,8 @@ def _typed(value: object) -> object:
         }
     if isinstance(value, tuple):
         return [_typed(one) for one in cast("tuple[object, ...]", value)]
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
     return value
 
 
@@ -177,11 +179,4 @@ def write_file(path: str | Path, data: Mapping[str, object]) -> Path:
         text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
     else:
         text = _yaml().safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=100)
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(file)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise SurveyError(f"the instrument cannot be written to {str(path)!r}: {error}") from error
-    return file
+    return write_text(file, text, what="the instrument", error=SurveyError)

@@ -7,12 +7,22 @@ for the whole question is said in `usersim.simulation.survey.reduction`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, FiniteFloat, field_validator, model_validator
 
-from usersim.simulation.survey.base import Label, Labels, Part, QuestionBase, distinct
+from usersim.simulation.survey.base import (
+    Code,
+    Label,
+    Labels,
+    Part,
+    QuestionBase,
+    coded,
+    conditional,
+    distinct,
+)
 from usersim.types import ActionSpace, Choice, FreeText, Number, Scale
 
 __all__ = [
@@ -41,10 +51,18 @@ class _Listed(QuestionBase):
     """Whether each respondent is shown the options in an order of their own; it is recorded."""
     last: tuple[Label, ...] = ()
     """Options that stay at the end in any order, such as `other` or `none of these`."""
+    options_if: Mapping[Label, str] = {}
+    """Options that are shown only if an expression over earlier answers is true."""
+
+    @property
+    def shown_if(self) -> Mapping[str, str]:
+        """Conditions under which single options are shown."""
+        return self.options_if
 
     @model_validator(mode="after")
     def _labels_fit(self) -> Self:
         distinct("options", (*self.options, *self.refusal))
+        conditional("options_if", self.options_if, self.options)
         if unknown := [label for label in self.last if label not in self.options]:
             raise ValueError(f"last names {unknown!r}, which are not among {self.options!r}")
         return self
@@ -54,6 +72,13 @@ class SingleChoice(_Listed):
     """One of K options without an order."""
 
     type: Literal["single_choice"] = "single_choice"
+    codes: Mapping[Label, Code] = {}
+    """Number of each option in files and comparisons; empty: they count from 1."""
+
+    @model_validator(mode="after")
+    def _codes_fit(self) -> Self:
+        coded(self.codes, self.options, self.refusal)
+        return self
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,9 +91,14 @@ class SingleChoice(_Listed):
 
 
 class MultipleChoice(_Listed):
-    """Any of K options. Each is asked for itself, yes or no, and never all as one string."""
+    """Any of K options. Each is asked for itself, yes or no, and never all as one string.
+
+    A single option is a box to tick: yes or nothing.
+    """
 
     type: Literal["multiple_choice"] = "multiple_choice"
+    options: Annotated[tuple[Label, ...], Field(min_length=1, max_length=200)]
+    """What there is to choose from, in the instrument's order."""
     least: Annotated[int, Field(ge=0)] = 0
     """Options that must be chosen."""
     most: Annotated[int, Field(ge=1)] | None = None
@@ -101,12 +131,9 @@ class MultipleChoice(_Listed):
     def parts(self, options: Sequence[str]) -> tuple[Part, ...]:
         """Return one yes/no question per option; each names the whole list in that order."""
         listed = "; ".join(options)
+        list_ = f"Any of these may be chosen: {listed}.\n" if len(options) > 1 else ""
         return tuple(
-            Part(
-                item=option,
-                text=f'Any of these may be chosen: {listed}.\nDo you choose "{option}"?',
-                space=Choice(YES_NO),
-            )
+            Part(item=option, text=f'{list_}Do you choose "{option}"?', space=Choice(YES_NO))
             for option in options
         )
 
@@ -116,13 +143,17 @@ class LikertScale(QuestionBase):
 
     type: Literal["likert"] = "likert"
     points: Labels | Annotated[int, Field(ge=2, le=101)] = 5
-    """Every point's label, lowest first; or how many numbered points there are."""
+    """Every point's label in order, lowest first (but see `codes`); or how many numbered points
+    there are."""
     low: str = ""
     """What the lowest number means, where the points are numbered."""
     high: str = ""
     """What the highest number means, where the points are numbered."""
     start: int = 1
     """Number of the lowest point."""
+    codes: Mapping[Label, Code] = {}
+    """Number of each labelled point; empty: they count from `start`. Where the numbers fall, the
+    first point is the highest."""
     random_order: bool = False
     """Whether half of the respondents see the scale from its other end; it is recorded."""
 
@@ -134,6 +165,9 @@ class LikertScale(QuestionBase):
         if isinstance(self.points, int) and not all(named):
             raise ValueError(f"a scale needs labels: low and high, or all in points; got {named!r}")
         distinct("points", (*self.options, *self.refusal))
+        if self.codes and isinstance(self.points, int):
+            raise ValueError("codes belong to labelled points; numbered ones are their own numbers")
+        _in_order(coded(self.codes, self.options, self.refusal), self.options)
         return self
 
     @property
@@ -278,6 +312,16 @@ class Matrix(QuestionBase):
     """Whether the options are a scale; otherwise they have no order."""
     random_order: bool = False
     """Whether each respondent meets the rows in an order of their own; it is recorded."""
+    rows_if: Mapping[Label, str] = {}
+    """Rows that are shown only if an expression over earlier answers is true."""
+    codes: Mapping[Label, Code] = {}
+    """Number of each option; empty: they count from 1. Where the numbers of a scale fall, its
+    first option is the highest."""
+
+    @property
+    def shown_if(self) -> Mapping[str, str]:
+        """Conditions under which single rows are shown."""
+        return self.rows_if
 
     @field_validator("rows")
     @classmethod
@@ -287,6 +331,10 @@ class Matrix(QuestionBase):
     @model_validator(mode="after")
     def _labels_fit(self) -> Self:
         distinct("options", (*self.options, *self.refusal))
+        conditional("rows_if", self.rows_if, self.rows)
+        codes = coded(self.codes, self.options, self.refusal)
+        if self.ordered:
+            _in_order(codes, self.options)
         return self
 
     @property
@@ -336,24 +384,49 @@ SurveyQuestion = Annotated[
 """Any of the question types; told apart by `type`."""
 
 
-def codes_of(question: SurveyQuestion) -> dict[str, int]:
+def _in_order(codes: Mapping[str, float], options: Sequence[str]) -> None:
+    """Check that the numbers of a scale rise or fall from its first option to its last.
+
+    Raises:
+        ValueError: If they do neither.
+    """
+    numbers = [codes[option] for option in options if option in codes]
+    if numbers not in (sorted(numbers), sorted(numbers, reverse=True)):
+        raise ValueError(f"codes of a scale rise or fall from its first option on, got {numbers!r}")
+
+
+def codes_of(question: SurveyQuestion) -> dict[str, float]:
     """Return the number of each label of a closed question.
 
-    Options count from 1 in the instrument's order, the points of a scale from its `start`, yes
-    is 1 and no is 0; refusals are -1, -2, and so on (lower where a scale itself goes below 0), so
-    that they cannot be taken for a value.
+    Options have the numbers of the question's `codes`, if it has any. Otherwise they count from 1
+    in the instrument's order, the points of a scale from its `start`; yes is 1 and no is 0.
+    Refusals without a code are -1, -2, and so on (lower where other codes go below 0), so that
+    they cannot be taken for a value.
 
     Example:
         >>> codes_of(YesNo(id="q", text="Tea?", refusal=("don't know",)))
         {'yes': 1, 'no': 0, "don't know": -1}
     """
-    start = question.start if isinstance(question, LikertScale) else 1
-    first = min(start, 0) - 1
-    refused = {label: first - place for place, label in enumerate(question.refusal)}
+    options = _option_codes(question)
+    given = _given_codes(question)
+    first = math.floor(min([0, *options.values(), *given.values()])) - 1
+    counted = [label for label in question.refusal if label not in given]
+    refused = {label: first - place for place, label in enumerate(counted)}
+    return options | {label: {**given, **refused}[label] for label in question.refusal}
+
+
+def _given_codes(question: SurveyQuestion) -> Mapping[str, float]:
+    none: Mapping[str, float] = {}
+    return question.codes if isinstance(question, SingleChoice | LikertScale | Matrix) else none
+
+
+def _option_codes(question: SurveyQuestion) -> dict[str, float]:
     if isinstance(question, YesNo):
-        return {question.options[0]: 1, question.options[1]: 0, **refused}
+        return {question.options[0]: 1, question.options[1]: 0}
     if isinstance(question, MultipleChoice):
-        return {"yes": 1, "no": 0, **refused}
+        return {"yes": 1, "no": 0}
     if isinstance(question, Ranking | Budget):
-        return refused
-    return {label: start + place for place, label in enumerate(question.options)} | refused
+        return {}
+    start = question.start if isinstance(question, LikertScale) else 1
+    codes = _given_codes(question)
+    return {label: codes.get(label, start + place) for place, label in enumerate(question.options)}

@@ -49,7 +49,7 @@ class SurveyResponse(Config):
     refused: bool = False
     """Whether the value is one of the question's refusals; then it is the value of every item."""
     skipped: str | None = None
-    """Why the question was not asked; None if it was."""
+    """Why the question, or this item of it, was not asked; None if it was."""
     failed: str | None = None
     """Why there is no answer although it was asked; None if there is one."""
     shown: tuple[str, ...] = ()

@@ -18,14 +18,27 @@ from usersim.simulation.survey.base import Identifier
 from usersim.simulation.survey.checks import problems
 from usersim.simulation.survey.expressions import Expression, parse
 from usersim.simulation.survey.questions import SurveyQuestion
+from usersim.types import content_key
 
 if TYPE_CHECKING:
     from usersim.simulation.survey.conduct import Respondents, WaveProgress
     from usersim.simulation.survey.results import Mode, SurveyResults
 
-__all__ = ["Section", "Survey"]
+__all__ = ["Passage", "Section", "Survey"]
 
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+class Passage(Config):
+    """A text to read: a vignette, a definition, what stands between two questions."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+    """What is read; `{{ q }}` as in a question's text. Without that answer it is not shown."""
+    show_if: str = ""
+    """Shown only if this expression over earlier answers is true; empty: always."""
+    before: str = ""
+    """Id of the question of its section from which on it is shown, since a respondent has read it
+    by then; empty: with every question of the section."""
 
 
 class Section(Config):
@@ -35,6 +48,8 @@ class Section(Config):
     """Unique in the survey."""
     text: str = ""
     """Introduction, shown with the section's questions; `{{ q }}` as in a question's text."""
+    passages: tuple[Passage, ...] = ()
+    """Further texts to read, shown after the introduction; each may have a condition."""
     questions: Annotated[tuple[SurveyQuestion, ...], Field(min_length=1)]
     """In the instrument's order."""
     random_order: bool = False
@@ -102,6 +117,15 @@ class Survey(Config):
         return tuple(one for section in self.all_sections for one in section.questions)
 
     @cached_property
+    def shown_if(self) -> Mapping[str, Mapping[str, Expression]]:
+        """The conditions of single options, or rows of a matrix, of each question that has any."""
+        return {
+            question.id: {label: parse(text) for label, text in question.shown_if.items()}
+            for question in self.all_questions
+            if question.shown_if
+        }
+
+    @cached_property
     def conditions(self) -> Mapping[str, tuple[Expression, ...]]:
         """The conditions of each question, its section's first."""
         return {
@@ -114,8 +138,10 @@ class Survey(Config):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the whole instrument: what tells it from any other."""
-        return self.key
+        """SHA-256 of the whole instrument, defaults left out: what tells it from any other."""
+        from usersim.simulation.survey.loading import plain
+
+        return content_key(plain(self))
 
     def question(self, question_id: str) -> SurveyQuestion:
         """Return the question of an id.

@@ -3,7 +3,7 @@
 from usersim.simulation.survey_files.answers import read_answers
 from usersim.simulation.survey_files.codebooks import codebook_of
 from usersim.simulation.survey_files.frames import Shape, to_csv, to_frame, to_parquet
-from usersim.simulation.survey_files.notes import Note, SurveyImport
+from usersim.simulation.survey_files.notes import Column, Note, SurveyImport
 from usersim.simulation.survey_files.qsf import read_qsf
 from usersim.simulation.survey_files.qualtrics_csv import (
     PERSONAL,
@@ -16,6 +16,7 @@ from usersim.simulation.survey_files.tables import TABLES, check_ending, write_t
 __all__ = [
     "PERSONAL",
     "TABLES",
+    "Column",
     "Note",
     "QualtricsAnswers",
     "Shape",

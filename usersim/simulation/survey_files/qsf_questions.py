@@ -1,20 +1,17 @@
 """Qualtrics' question types as ours. What a type cannot say is noted, never guessed.
 
-Knows the `Payload` of one question; knows nothing of flow or files.
+Knows the `Payload` of one question; knows nothing of flow or files. Grids are in `qsf_grids`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar, cast
+from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
 from usersim.simulation.survey import (
     Budget,
     LikertScale,
-    Matrix,
     MultipleChoice,
     NumberQuestion,
     OpenText,
@@ -22,232 +19,271 @@ from usersim.simulation.survey import (
     SingleChoice,
     SurveyQuestion,
 )
-from usersim.simulation.survey_files.notes import Notes
-from usersim.simulation.survey_files.qsf_logic import Imported
-from usersim.simulation.survey_files.texts import plain_text
+from usersim.simulation.survey_files.notes import Column
+from usersim.simulation.survey_files.qsf_asked import (
+    Asked,
+    Choices,
+    UnusableError,
+    codes_for,
+    number_of,
+    order_of,
+    picks,
+    recoded,
+    rows_of,
+    value_of,
+    variable_names,
+)
+from usersim.simulation.survey_files.qsf_grids import GRIDS
+from usersim.simulation.survey_files.qsf_known import is_set
+from usersim.simulation.survey_files.qsf_logic import Imported, Value, quoted
+from usersim.simulation.survey_files.texts import plain_label
+from usersim.simulation.survey_files.traced import as_map, list_in, map_in
 
-__all__ = ["QuestionReader"]
+__all__ = ["NOTHING_ASKED", "read_question"]
+
+Maker = Callable[[Asked], Imported]
+
+NOTHING_ASKED = frozenset({"Timing", "Captcha", "Meta"})
+"""Types that measure the respondent's visit and ask nothing."""
 
 _MULTIPLE = {"MAVR", "MAHR", "MACOL", "MSB"}
-_SINGLE = {"SAVR", "SAHR", "SACOL", "DL", "SB"}
+_SINGLE = {"SAVR", "SAHR", "SACOL", "DL", "SB", "STB"}
 _NPS_POINTS = 11
 
-Payload = Mapping[str, object]
-Q = TypeVar("Q", bound=SurveyQuestion)
 
-
-class QuestionReader:
-    """Takes questions over, one payload at a time.
+def read_question(asked: Asked, scales: frozenset[str]) -> Imported | None:
+    """Return the question, or None after a note if there is none of ours for it.
 
     Args:
-        refusals: Labels that are refusals, compared without case.
+        asked: The question.
         scales: Export tags of single choices that are scales: Qualtrics does not say so.
-        notes: Where to note what could not be taken over.
     """
-
-    def __init__(self, refusals: Sequence[str], scales: Sequence[str], notes: Notes) -> None:
-        self._refusals = {label.casefold() for label in refusals}
-        self._scales = set(scales)
-        self._notes = notes
-
-    def read(self, name: str, text: str, payload: Payload, where: str) -> Imported | None:
-        """Return the question, or None after a note if there is none of ours for it.
-
-        Args:
-            name: Id in our survey.
-            text: Plain, piped.
-            payload: Of the element `SQ`.
-            where: The question in notes.
-        """
-        kind, selector = str(payload.get("QuestionType")), str(payload.get("Selector"))
-        if not text:
-            self._notes.add(where, "a question without a text", "left out")
-            return None
-        make = self._maker(kind, selector, payload)
-        if make is None:
-            what = f"type {kind} with selector {selector}"
-            self._notes.add(where, what, "left out: no question type of ours says the same")
-            return None
-        try:
-            return make(name, text, payload, where)
-        except (ValidationError, _UnusableError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            self._notes.add(where, reason, "left out")
-            return None
-
-    def _maker(
-        self, kind: str, selector: str, payload: Payload
-    ) -> Callable[[str, str, Payload, str], Imported] | None:
-        if kind == "MC" and selector == "NPS":
-            return self._nps
-        sub = str(payload.get("SubSelector"))
-        table: dict[str, tuple[bool, Callable[[str, str, Payload, str], Imported]]] = {
-            "MC": (selector in _SINGLE | _MULTIPLE, self._choice),
-            "Matrix": (selector == "Likert" and not sub.startswith("Multiple"), self._matrix),
-            "TE": (selector in {"SL", "ML", "ESTB"}, self._entry),
-            "RO": (selector not in {"None"}, self._ranking),
-            "CS": (selector not in {"None"}, self._budget),
-            "Slider": (selector in {"HSLIDER", "HBAR"}, self._slider),
-        }
-        fits, make = table.get(kind, (False, self._choice))
-        return make if fits else None
-
-    def _choice(self, name: str, text: str, payload: Payload, where: str) -> Imported:
-        choices = self._labels(payload, "Choices", "ChoiceOrder", where)
-        options, refusal = self._apart(choices)
-        shuffled, last = self._shuffled(payload, choices, where)
-        question: SurveyQuestion
-        if str(payload.get("Selector")) in _MULTIPLE:
-            raw = _mapping(payload.get("Choices"))
-            alone = [v for k, v in choices.items() if _mapping(raw.get(k)).get("ExclusiveAnswer")]
-            # A refusal among several answers is an option that excludes the others.
-            exclusive = tuple(dict.fromkeys([*alone, *refusal]))
-            question = MultipleChoice(
-                id=name, text=text, options=tuple(choices.values()), random_order=shuffled,
-                last=last, exclusive=exclusive,
-            )  # fmt: skip
-        elif str(payload.get("DataExportTag")) in self._scales:
-            question = LikertScale(
-                id=name, text=text, refusal=refusal, points=options, random_order=shuffled
-            )
-        else:
-            last = tuple(label for label in last if label in options)
-            question = SingleChoice(
-                id=name, text=text, refusal=refusal, options=options, random_order=shuffled,
-                last=last,
-            )  # fmt: skip
-        return Imported(question=question, choices=choices)
-
-    def _nps(self, name: str, text: str, payload: Payload, _: str) -> Imported:
-        ends = [
-            plain_text(_mapping(one).get("Display", one))
-            for one in _listed(payload, "ColumnLabels")
-        ]
-        low, high = (ends[0], ends[-1]) if len(ends) > 1 else ("not at all", "extremely")
-        scale = LikertScale(id=name, text=text, points=_NPS_POINTS, start=0, low=low, high=high)
-        numbers = {str(place): label for place, label in enumerate(scale.options)}
-        return Imported(question=scale, choices=numbers)
-
-    def _matrix(self, name: str, text: str, payload: Payload, where: str) -> Imported:
-        rows = self._labels(payload, "Choices", "ChoiceOrder", where)
-        options, refusal = self._apart(self._labels(payload, "Answers", "AnswerOrder", where))
-        shuffled, _ = self._shuffled(payload, rows, where)
-        question = Matrix(
-            id=name, text=text, refusal=refusal, rows=tuple(rows.values()), options=options,
-            random_order=shuffled,
-        )  # fmt: skip
-        return Imported(question=question, choices=rows)
-
-    def _entry(self, name: str, text: str, payload: Payload, where: str) -> Imported:
-        rules = _mapping(_mapping(payload.get("Validation")).get("Settings"))
-        if rules.get("ContentType") == "ValidNumber":
-            limits = _mapping(rules.get("ValidNumber"))
-            low, high = _number(limits.get("Min")), _number(limits.get("Max"))
-            whole = str(limits.get("NumDecimals", "")) in {"0", ""}
-            number = NumberQuestion(id=name, text=text, low=low, high=high, integer=whole)
-            return Imported(question=number, choices={})
-        if rules.get("Type") == "ContentType":
-            what = f"content must be {rules.get('ContentType')}"
-            self._notes.add(where, what, "taken over as free text, unchecked")
-        return Imported(question=OpenText(id=name, text=text), choices={})
-
-    def _ranking(self, name: str, text: str, payload: Payload, where: str) -> Imported:
-        choices = self._labels(payload, "Choices", "ChoiceOrder", where)
-        shuffled, last = self._shuffled(payload, choices, where)
-        question = Ranking(
-            id=name, text=text, options=tuple(choices.values()), random_order=shuffled, last=last
-        )
-        return Imported(question=question, choices=choices)
-
-    def _budget(self, name: str, text: str, payload: Payload, where: str) -> Imported:
-        choices = self._labels(payload, "Choices", "ChoiceOrder", where)
-        shuffled, last = self._shuffled(payload, choices, where)
-        rules = _mapping(_mapping(payload.get("Validation")).get("Settings"))
-        total = _number(rules.get("ChoiceTotal"))
-        if total is None or total <= 0:
-            self._notes.add(where, f"no total, got {rules.get('ChoiceTotal')!r}", "100 taken")
-            total = 100.0
-        question = Budget(
-            id=name, text=text, options=tuple(choices.values()), total=total,
-            integer=total.is_integer(), random_order=shuffled, last=last,
-        )  # fmt: skip
-        return Imported(question=question, choices=choices)
-
-    def _slider(self, name: str, text: str, payload: Payload, where: str) -> Imported:
-        rows = self._labels(payload, "Choices", "ChoiceOrder", where)
-        if len(rows) != 1:
-            raise _UnusableError(f"a slider with {len(rows)} rows; ours has one")
-        setup = _mapping(payload.get("Configuration"))
-        low, high = _number(setup.get("CSSliderMin")), _number(setup.get("CSSliderMax"))
-        whole = str(setup.get("NumDecimals", "0")) == "0"
-        label = next(iter(rows.values()))
-        question = NumberQuestion(
-            id=name, text=f"{text}\n{label}", low=low, high=high, integer=whole
-        )
-        return Imported(question=question, choices=rows)
-
-    def _labels(self, payload: Payload, field: str, order: str, where: str) -> dict[str, str]:
-        """Return plain labels by number, in the instrument's order."""
-        raw = payload.get(field)
-        entries = (
-            {str(key): value for key, value in enumerate(cast("list[object]", raw), start=1)}
-            if isinstance(raw, list)
-            else {str(key): value for key, value in _mapping(raw).items()}
-        )
-        wanted = [str(key) for key in _listed(payload, order)] or list(entries)
-        found: dict[str, str] = {}
-        for key in dict.fromkeys(wanted):
-            entry = _mapping(entries.get(key))
-            if key not in entries:
-                self._notes.add(where, f"{order} names {key!r}", "passed over: no such choice")
-                continue
-            label = plain_text(entry.get("Display")).replace("\n", " ")
-            found[key] = re.sub(r"\$\{[^}]*\}", "[...]", label)
-            if "${" in label:
-                self._notes.add(where, f"piped text in the option {label!r}", "replaced by [...]")
-            if str(entry.get("TextEntry", "")).lower() == "true":
-                self._notes.add(where, f"text entry of the option {label!r}", "option kept alone")
-        return found
-
-    def _apart(self, choices: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        labels = list(choices.values())
-        refused = [label for label in labels if label.casefold() in self._refusals]
-        return tuple(label for label in labels if label not in refused), tuple(refused)
-
-    def _shuffled(
-        self, payload: Payload, choices: Mapping[str, str], where: str
-    ) -> tuple[bool, tuple[str, ...]]:
-        """Return whether options are shuffled, and which stay last."""
-        rules = _mapping(payload.get("Randomization"))
-        kind = str(rules.get("Type", "None"))
-        if kind in {"All", "ScaleReversal"}:
-            return True, ()
-        if kind != "Advanced":
-            return False, ()
-        advanced = _mapping(rules.get("Advanced"))
-        fixed = [str(one) for one in _listed(advanced, "FixedOrder")]
-        moves = [place for place, one in enumerate(fixed) if one == "{~Randomized~}"]
-        if not moves or moves != list(range(len(moves))):
-            self._notes.add(where, f"order of options {fixed!r}", "shown in the fixed order")
-            return False, ()
-        return True, tuple(choices[one] for one in fixed[len(moves) :] if one in choices)
-
-
-class _UnusableError(ValueError):
-    """A question that ours cannot be; made a note."""
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-
-
-def _listed(payload: Payload, field: str) -> list[object]:
-    value = payload.get(field)
-    return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(str(value))
-    except ValueError:
+    kind = str(asked.payload.get("QuestionType"))
+    make = _maker(kind, asked, scales)
+    if make is None:
+        what = f"type {kind} with selector {asked.selector}"
+        asked.note(what, "left out: no question type of ours says the same")
         return None
+    try:
+        return make(asked)
+    except (ValidationError, UnusableError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        asked.note(reason.removeprefix("Value error, "), "left out")
+        return None
+
+
+def _maker(kind: str, asked: Asked, scales: frozenset[str]) -> Maker | None:
+    scale = asked.tag in scales
+    several = asked.selector in _MULTIPLE
+    makers: dict[str, tuple[bool, Maker]] = {
+        "MC": (
+            several or asked.selector in _SINGLE,
+            _several if several else lambda one: _single(one, scale=scale),
+        ),
+        "TE": (asked.selector in {"SL", "ML", "ESTB", "PW"}, _entry),
+        "RO": (asked.selector != "None", _ranking),
+        "CS": (asked.selector != "None", _budget),
+    }
+    if kind == "MC" and asked.selector == "NPS":
+        return _nps
+    fits, make = makers.get(kind, (False, _entry))
+    return make if fits else GRIDS.get((kind, asked.selector))
+
+
+def _apart(asked: Asked, choices: Choices) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return options and refusals."""
+    refused = [label for label in choices.all if label.casefold() in asked.refusals]
+    return tuple(label for label in choices.all if label not in refused), tuple(refused)
+
+
+def _excluded(asked: Asked, labels: Mapping[str, str]) -> None:
+    """Note choices that Qualtrics leaves out of its own reports."""
+    told = dict(map_in(asked.payload, "AnalyzeChoices"))
+    out = [labels[key] for key, value in told.items() if value == "No" and key in labels]
+    if out := [label for label in out if label.casefold() not in asked.refusals]:
+        asked.note(
+            f"AnalyzeChoices leaves {', '.join(map(repr, out))} out of analyses",
+            "kept as options; import with them as refusals if they are none",
+        )
+
+
+def _single(asked: Asked, *, scale: bool) -> Imported:
+    choices = rows_of(asked)
+    labels = choices.labels
+    if len(labels) == 1:
+        return _several(asked)
+    _excluded(asked, labels)
+    options, refusal = _apart(asked, choices)
+    order = order_of(asked, labels)
+    codes = codes_for(asked, labels)
+    name = asked.names.take(asked.tag)
+    question: SurveyQuestion
+    if scale:
+        if choices.conditions:
+            asked.note("display logic of points of a scale", "shown to everybody")
+        numbers = recoded(codes, options)
+        numbers = numbers if _in_order([numbers[one] for one in options if one in numbers]) else {}
+        question = LikertScale(
+            id=name, text=asked.text, refusal=refusal, points=options,
+            random_order=order.shuffled, codes=numbers,
+        )  # fmt: skip
+    else:
+        question = SingleChoice(
+            id=name, text=asked.text, refusal=refusal, options=options,
+            random_order=order.shuffled, last=tuple(one for one in order.last if one in options),
+            options_if={k: v for k, v in choices.conditions.items() if k in options},
+            codes=recoded(codes, options),
+        )  # fmt: skip
+    column = Column(question=name, names=variable_names(asked, labels), codes=codes)
+    return Imported(
+        questions=(question,),
+        labels=labels,
+        picked=picks(question, labels),
+        values={"": value_of(question)},
+        pipe=name,
+        columns={"": column},
+    )
+
+
+def _in_order(numbers: list[float]) -> bool:
+    return numbers in (sorted(numbers), sorted(numbers, reverse=True))
+
+
+def _several(asked: Asked) -> Imported:
+    choices = rows_of(asked)
+    labels, options = choices.labels, choices.all
+    _excluded(asked, labels)
+    order = order_of(asked, labels)
+    # A refusal among several answers is an option that excludes the others.
+    refused = [label for label in options if label.casefold() in asked.refusals]
+    least, most = _limits(asked, len(options))
+    name = asked.names.take(asked.tag, len(options))
+    question = MultipleChoice(
+        id=name, text=asked.text, options=options, random_order=order.shuffled, last=order.last,
+        exclusive=tuple(dict.fromkeys([*choices.exclusive, *refused])) if len(options) > 1 else (),
+        options_if=choices.conditions, least=least, most=most,
+    )  # fmt: skip
+    names, codes = variable_names(asked, labels), codes_for(asked, labels)
+    return Imported(
+        questions=(question,),
+        labels=labels,
+        picked=picks(question, labels),
+        pipe=name,
+        columns={
+            "": Column(question=name, names=names, codes=codes),
+            **{
+                f"_{key}": Column(question=name, item=label, names=names, codes=codes)
+                for key, label in labels.items()
+            },
+        },
+    )
+
+
+def _limits(asked: Asked, size: int) -> tuple[int, int | None]:
+    """Return how many options must and may be chosen."""
+    rule = asked.setting("Type")
+    low, high = number_of(asked.setting("MinChoices")), number_of(asked.setting("MaxChoices"))
+    if not is_set(rule):
+        return 0, None
+    known = {"MinChoices": (low, None), "MaxChoices": (None, high), "ChoiceRange": (low, high),
+             "MinMaxChoices": (low, high)}  # fmt: skip
+    if str(rule) not in known:
+        asked.note(f"validation {rule!r}", "not taken over")
+        return 0, None
+    least, most = known[str(rule)]
+    return min(int(least or 0), size), None if most is None else max(1, min(int(most), size))
+
+
+def _nps(asked: Asked) -> Imported:
+    columns = list_in(asked.payload, "ColumnLabels")
+    ends = [plain_label(as_map(one).get("Display", one)) for one in columns]
+    low, high = (ends[0], ends[-1]) if len(ends) > 1 else ("not at all", "extremely")
+    name = asked.names.take(asked.tag)
+    scale = LikertScale(id=name, text=asked.text, points=_NPS_POINTS, start=0, low=low, high=high)
+    numbers = {str(place): label for place, label in enumerate(scale.options)}
+    dict(map_in(asked.payload, "Choices"))
+    return Imported(
+        questions=(scale,),
+        labels=numbers,
+        picked=picks(scale, numbers),
+        values={"": value_of(scale)},
+        pipe=name,
+        columns={"": Column(question=name, codes=numbers)},
+    )
+
+
+def _entry(asked: Asked) -> Imported:
+    question = _text_or_number(asked, asked.names.take(asked.tag), asked.text)
+    columns = {rest: Column(question=question.id) for rest in ("", "_TEXT")}
+    return Imported(
+        questions=(question,),
+        values={"": value_of(question)},
+        pipe=question.id,
+        columns=columns,
+    )
+
+
+def _text_or_number(asked: Asked, name: str, text: str) -> OpenText | NumberQuestion:
+    """Return a text entry as the validation that is switched on says it."""
+    rule, content = asked.setting("Type"), asked.setting("ContentType")
+    if rule == "ContentType" and content == "ValidNumber":
+        limits = map_in(map_in(map_in(asked.payload, "Validation"), "Settings"), "ValidNumber")
+        low, high = number_of(limits.get("Min")), number_of(limits.get("Max"))
+        whole = str(limits.get("NumDecimals", "")) == "0"
+        return NumberQuestion(id=name, text=text, low=low, high=high, integer=whole)
+    settings = map_in(map_in(asked.payload, "Validation"), "Settings")
+    limits_ = {one: settings.get(one) for one in ("MinChars", "TotalChars", "CustomValidation")}
+    dict(map_in(settings, "ValidNumber"))  # off: whatever was set once does not count
+    if rule == "ContentType":
+        asked.note(f"content must be {content}", "taken over as free text, unchecked")
+    elif is_set(rule):
+        told = {one: value for one, value in limits_.items() if is_set(value)}
+        what = f"validation {rule!r} {told or ''}".strip()
+        asked.note(what, "taken over as free text, unchecked")
+    return OpenText(id=name, text=text)
+
+
+def _ranking(asked: Asked) -> Imported:
+    choices = rows_of(asked)
+    order = order_of(asked, choices.labels)
+    name = asked.names.take(asked.tag, len(choices.labels))
+    question = Ranking(
+        id=name, text=asked.text, options=choices.all, random_order=order.shuffled,
+        last=order.last, options_if=choices.conditions,
+    )  # fmt: skip
+    return _listed(asked, question, choices)
+
+
+def _budget(asked: Asked) -> Imported:
+    choices = rows_of(asked)
+    order = order_of(asked, choices.labels)
+    total = number_of(asked.setting("ChoiceTotal"))
+    if total is None or total <= 0:
+        asked.note(f"no total, got {asked.setting('ChoiceTotal')!r}", "100 taken")
+        total = 100.0
+    name = asked.names.take(asked.tag, len(choices.labels))
+    question = Budget(
+        id=name, text=asked.text, options=choices.all, total=total, integer=total.is_integer(),
+        random_order=order.shuffled, last=order.last, options_if=choices.conditions,
+    )  # fmt: skip
+    asked.setting("Type")
+    return _listed(asked, question, choices)
+
+
+def _listed(asked: Asked, question: Ranking | Budget, choices: Choices) -> Imported:
+    codes_for(asked, choices.labels)
+    variable_names(asked, choices.labels)
+    return Imported(
+        questions=(question,),
+        labels=choices.labels,
+        values={
+            key: Value(term=f"item({question.id}, {quoted(label)})", kind="number")
+            for key, label in choices.labels.items()
+            if "\\" not in label
+        },
+        pipe=question.id,
+        columns={
+            f"_{key}": Column(question=question.id, item=label)
+            for key, label in choices.labels.items()
+        },
+    )

@@ -5,13 +5,14 @@ Refusals are user-missing values. Knows results and pyreadstat; knows nothing of
 
 from __future__ import annotations
 
+import errno
 import importlib
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from usersim.errors import MissingDependencyError, SurveyFileError, boundary
+from usersim.files import replacing
 from usersim.simulation.survey import (
     Budget,
     LikertScale,
@@ -34,6 +35,18 @@ _LONGEST_VALUE_LABEL = 115
 _MOST_MISSING = 3
 """Missing values of a variable that SPSS takes."""
 _MARK = "All answers are simulated by a model; none was given by a person (usersim)."
+
+
+class _Meta(Protocol):
+    column_names: list[str]
+
+
+class _ReadSav(Protocol):
+    """`pyreadstat.read_sav`, typed."""
+
+    def __call__(
+        self, path: str, *, metadataonly: bool = False, usecols: list[str] | None = None
+    ) -> tuple[Sized, _Meta]: ...
 
 
 def to_spss(
@@ -75,11 +88,17 @@ def to_spss(
         else:
             frame[column] = frame[column].astype("float64")
     frame["simulated"] = 1.0
-    partial = target.with_name(target.name + ".partial")
-    with boundary(SurveyFileError, f"writing {str(path)!r} as an SPSS file"):
+
+    def check(half: Path) -> None:
+        _read_back(half, len(frame), list(frame.columns))
+
+    with (
+        boundary(SurveyFileError, f"writing {str(path)!r} as an SPSS file"),
+        replacing(path, what="the answers", error=SurveyFileError, check=check) as half,
+    ):
         write(
             frame,
-            str(partial),
+            str(half),
             file_label=_cut(f"SIMULATED: {results.survey.title}", 60),
             column_labels={name: marks[name] for name in marks if name in frame}
             | {column: _label(question, item) for column, question, item in columns},
@@ -91,8 +110,21 @@ def to_spss(
             },
             note=_MARK,
         )
-        os.replace(partial, target)  # noqa: PTH105 - the atomic call, by its own name
     return target
+
+
+def _read_back(half: Path, rows: int, columns: list[str]) -> None:
+    """Check that a file holds what was written: pyreadstat does not say when a disk is full.
+
+    Raises:
+        OSError: If it does not.
+    """
+    read = cast("_ReadSav", importlib.import_module("pyreadstat").read_sav)
+    _, about = read(str(half), metadataonly=True)
+    # One column is enough: the rows are read through to the end.
+    found, _ = read(str(half), usecols=columns[:1])
+    if len(found) != rows or about.column_names != columns:
+        raise OSError(errno.EIO, f"{len(found)} rows can be read back of {rows} written")
 
 
 def _label(question: SurveyQuestion, item: str) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Container
 from html.parser import HTMLParser
 
 from usersim.simulation.survey.base import RESERVED
 
-__all__ = ["identifier", "plain_text"]
+__all__ = ["identifier", "media_in", "plain_label", "plain_text"]
 
-_BREAKS = {"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4"}
+_BREAKS = {"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "hr"}
+_CELLS = {"td", "th"}
 _HIDDEN = {"script", "style"}
+_MEDIA = {"img": "picture", "video": "video", "audio": "sound", "iframe": "frame",
+          "object": "object", "embed": "object", "svg": "picture"}  # fmt: skip
+_JOINERS = "\u200c\u200d"  # they shape letters and emoji
 _LONGEST_ID = 60
 
 
@@ -21,6 +26,7 @@ class _Words(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
+        self.media: list[str] = []
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's signature
@@ -28,10 +34,16 @@ class _Words(HTMLParser):
         self._hidden += tag in _HIDDEN
         if tag in _BREAKS:
             self.parts.append("\n")
+        elif tag in _CELLS:
+            self.parts.append(" ")
+        elif tag in _MEDIA:
+            self.media.append(_MEDIA[tag])
 
     def handle_endtag(self, tag: str) -> None:
-        """End what was hidden."""
+        """End what was hidden, and the line of a block."""
         self._hidden -= tag in _HIDDEN and self._hidden > 0
+        if tag in _BREAKS:
+            self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
         """Keep text."""
@@ -39,20 +51,52 @@ class _Words(HTMLParser):
             self.parts.append(data)
 
 
+def _read(source: object) -> _Words:
+    words, text = _Words(), str(source or "")
+    if "<" in text or "&" in text:
+        words.feed(text)
+        words.close()
+    else:
+        words.parts.append(text)
+    return words
+
+
 def plain_text(source: object) -> str:
     r"""Return HTML as plain text; double braces are pulled apart, since they are placeholders.
+
+    Invisible characters (zero width, direction marks) are removed.
 
     Example:
         >>> plain_text("<b>How</b>&nbsp;old<br>are you?")
         'How old\nare you?'
     """
-    words = _Words()
-    words.feed(str(source or ""))
-    words.close()
-    text = "".join(words.parts).replace("\xa0", " ")
+    text = "".join(_read(source).parts).replace("\xa0", " ")
+    if not text.isascii():
+        text = "".join(c for c in text if c in _JOINERS or unicodedata.category(c) != "Cf")
+    text = "".join(" " if unicodedata.category(c) == "Cc" and c != "\n" else c for c in text)
     lines = [" ".join(line.split()) for line in text.split("\n")]
     joined = re.sub(r"\n{2,}", "\n", "\n".join(lines)).strip()
     return re.sub(r"\{(?=\{)|\}(?=\})", lambda m: f"{m[0]} ", joined)
+
+
+def plain_label(source: object) -> str:
+    """Return HTML as plain text on one line.
+
+    Example:
+        >>> plain_label("Bachelor<br>degree")
+        'Bachelor degree'
+    """
+    return " ".join(plain_text(source).split())
+
+
+def media_in(source: object) -> list[str]:
+    """Return what a text shows beside words: pictures, videos, sounds, frames.
+
+    Example:
+        >>> media_in('<p>Look: <img src="a.png"></p>')
+        ['picture']
+    """
+    return _read(source).media
 
 
 def identifier(wanted: str, taken: Container[str], *, prefix: str = "q") -> str:
