@@ -88,21 +88,6 @@ def test_rare_questions_can_be_left_out() -> None:
         assert "Only me?" not in {q.text for q in corpus.panel(shared_by=2).questions}
 
 
-def test_the_state_changes_with_the_rows() -> None:
-    """Adding and forgetting change it, reading and adding the same again do not."""
-    with Corpus.open(":memory:") as corpus:
-        states = [corpus.panel_state()]
-        corpus.add(rows(2))
-        states.append(corpus.panel_state())
-        corpus.add(rows(2))
-        assert corpus.panel_state() == states[-1]
-        corpus.forget("p0")
-        states.append(corpus.panel_state())
-        corpus.add(rows(1))
-        states.append(corpus.panel_state())
-    assert len(set(states)) == len(states)
-
-
 def test_nobody_has_an_empty_panel() -> None:
     """An empty store gives a panel without people, and no error."""
     with Corpus.open(":memory:") as corpus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from usersim.config.base import Config
+from usersim.config.prediction import PredictionConfig
 from usersim.config.stages import (
     CorpusConfig,
     GuardConfig,
@@ -34,6 +35,7 @@ class PipelineConfig(Config):
     synthesiser: SynthesiserConfig = SynthesiserConfig()
     training: TrainingConfig = TrainingConfig()
     simulation: SimulationConfig = SimulationConfig()
+    prediction: PredictionConfig = PredictionConfig()
 
     def with_seed(self, seed: int) -> PipelineConfig:
         """Return the same settings with another seed in every stage that draws.
@@ -42,7 +44,7 @@ class PipelineConfig(Config):
             >>> PipelineConfig().with_seed(3).training.seed
             3
         """
-        stages = ("synthesis", "synthesiser", "training", "simulation")
+        stages = ("synthesis", "synthesiser", "training", "simulation", "prediction")
         own: dict[str, Config] = {name: getattr(self, name) for name in stages}
         return self.model_copy(
             update={name: one.model_copy(update={"seed": seed}) for name, one in own.items()}

@@ -6,9 +6,9 @@ Docstrings below a field give its unit, its effect and where the default comes f
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from usersim.config.base import Config
 
@@ -57,6 +57,15 @@ class HistoryConfig(Config):
     """Longest form of one past context or action in the prompt; the rest is cut and marked."""
     max_context_chars: Annotated[int, Field(ge=100)] = 3_000
     """Longest form of the context in question; the oldest text goes first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, data: object) -> object:
+        """Read settings that were saved while `evidence` was called `similar`."""
+        if isinstance(data, dict) and "similar" in data:
+            old = cast("dict[str, object]", data)
+            return {("evidence" if name == "similar" else name): old[name] for name in old}
+        return cast("object", data)
 
 
 class SynthesisConfig(Config):

@@ -13,31 +13,19 @@ from typing import Any, cast
 
 import numpy as np
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from usersim.corpus.database import Database
 from usersim.corpus.spaces import space_from_json
 from usersim.corpus.tables import interactions, users
 from usersim.errors import CorpusError
-from usersim.types import FreeText, Message, Panel, PanelQuestion, PanelSpace, Question, cell_value
+from usersim.types import FreeText, Message, Panel, PanelQuestion, Question, cell_value
 
-__all__ = ["panel_state", "read_panel"]
+__all__ = ["read_panel"]
 
 _PAGE = 20_000
 _TEXT_CHARS = 1_000
 _Row = tuple[Any, ...]
-
-
-def panel_state(database: Database) -> str:
-    """Return what tells the rows of a store apart: it changes when rows come or go.
-
-    Row ids are never given twice, and rows go only with their person, so the newest ids and the
-    number of people tell.
-    """
-    with database.read() as connection:
-        newest = connection.scalar(select(func.max(interactions.c.id)))
-        people, last = connection.execute(select(func.count(), func.max(users.c.id))).one()
-    return f"{newest or 0}-{people}-{last or 0}"
 
 
 @dataclass
@@ -82,9 +70,7 @@ class _Table:
         if asked.key not in self.places:
             self.places[asked.key] = len(self.questions)
             text = items[-1]["content"] if items else ""
-            self.questions.append(
-                PanelQuestion(asked.key, cast("PanelSpace", made), text[-_TEXT_CHARS:])
-            )
+            self.questions.append(PanelQuestion(asked.key, made, text[-_TEXT_CHARS:]))
         return self.places[asked.key]
 
     def done(self) -> Panel:

@@ -19,11 +19,12 @@ from usersim.config import CorpusConfig, HistoryConfig
 from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
+from usersim.corpus.fits import Fits
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
 from usersim.corpus.owners import user_row_id
-from usersim.corpus.panel import panel_state, read_panel
+from usersim.corpus.panel import read_panel
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
 from usersim.corpus.readers.frames import is_frame
 from usersim.corpus.reading import InteractionReader
@@ -85,6 +86,7 @@ class Corpus:
         self._settled = False
         self.ledger = Ledger(database, adapter_folders)
         self.runs = Runs(database)
+        self.fits = Fits(database)
         self.trainings = Trainings(database)
         self.browse = Browser(database)
 
@@ -330,10 +332,6 @@ class Corpus:
         """
         self._settle()
         return read_panel(self._database, weight=weight, shared_by=shared_by)
-
-    def panel_state(self) -> str:
-        """Return what changes when rows come or go: equal states have equal panels."""
-        return panel_state(self._database)
 
     def digest(self, user_ids: Sequence[str] | None = None) -> str:
         """Return a hash of the content: equal digests mean the same interactions.

@@ -22,6 +22,8 @@ PROFILE_FIELDS = 8
 """Facts of a profile at the most."""
 PROFILE_CHARS = 60
 """Longest value of a profile; longer ones are texts, not facts."""
+EXPECTATION = Expectation()
+"""What likeness of meaning lets expect, before a panel says better."""
 MOST_PAST = 2_000
 """Past interactions of a person that are ranked as evidence: the newest ones."""
 
@@ -71,7 +73,7 @@ class Histories:
         *,
         panel: Callable[[], PanelModel | None] = lambda: None,
         similarity: Similarity = lexical_similarity,
-        expectation: Expectation = Expectation(),
+        expectation: Expectation = EXPECTATION,
         retriever: Retriever | None = None,
     ) -> None:
         self._corpus = corpus

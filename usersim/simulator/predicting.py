@@ -38,6 +38,8 @@ __all__ = ["Foreseen", "Predictions"]
 
 logger = logging.getLogger(__name__)
 
+PRIOR_POOL = Pool()
+"""Weights before anything was fitted."""
 FEWEST_PEOPLE = 2
 """A panel is other people: one person is none."""
 SHORT = 120
@@ -77,7 +79,7 @@ class Predictions:
         config: PipelineConfig,
         *,
         similarity: Similarity = lexical_similarity,
-        pool: Pool = Pool(),
+        pool: Pool = PRIOR_POOL,
     ) -> None:
         self._corpus = corpus
         self._config = config
@@ -96,7 +98,7 @@ class Predictions:
 
         Fitted once for the same rows, and kept in the store.
         """
-        state = self._corpus.panel_state()
+        state = self._corpus.fits.state()
         if self._loaded is None or self._loaded[0] != state:
             self._loaded = (state, self._stored(state))
         return self._loaded[1]
@@ -104,7 +106,7 @@ class Predictions:
     def _stored(self, state: str) -> PanelModel | None:
         settings = self._config.prediction
         key = content_key("panel", settings.weight, settings.seed, PanelModel.SCHEMA)
-        data = self._corpus.ledger.panel(key, state)
+        data = self._corpus.fits.get("panel", key, state=state)
         if data is not None:
             return PanelModel.from_bytes(data)
         panel = self._corpus.panel(weight=settings.weight, shared_by=FEWEST_PEOPLE)
@@ -116,7 +118,7 @@ class Predictions:
             len(panel.questions),
         )
         model = PanelModel.fit(panel, seed=settings.seed)
-        self._corpus.ledger.put_panel(key, state, model.to_bytes())
+        self._corpus.fits.put("panel", key, state=state, data=model.to_bytes())
         return model
 
     def foresee(self, user_id: str, question: Question, *, before: int | None) -> Foreseen:
