@@ -18,7 +18,6 @@ from usersim.corpus.ledger_records import (
     ResponseRecord,
     TraceRecord,
 )
-from usersim.corpus.memory import EmbeddingMemory, SearchMemory
 from usersim.corpus.readers import Codebook
 from usersim.corpus.removal import LeftFolder, Remains, Removal
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
@@ -35,7 +34,6 @@ __all__ = [
     "Browser",
     "Codebook",
     "Corpus",
-    "EmbeddingMemory",
     "FailureRow",
     "ItemRow",
     "Ledger",
@@ -52,7 +50,6 @@ __all__ = [
     "ResponseRecord",
     "RunRecord",
     "Runs",
-    "SearchMemory",
     "StoreCounts",
     "StoredAnswer",
     "TraceRecord",

@@ -15,14 +15,13 @@ from typing import Self, cast
 
 from sqlalchemy import func, select
 
-from usersim.config import CorpusConfig, HistoryConfig
+from usersim.config import CorpusConfig
 from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
 from usersim.corpus.fits import Fits
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress
-from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
 from usersim.corpus.owners import user_row_id
 from usersim.corpus.panel import read_panel
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
@@ -33,12 +32,13 @@ from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
+from usersim.corpus.search import find_similar, index_user, query_words, search_text
 from usersim.corpus.tables import interactions, users
 from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import CorpusError
 from usersim.files import write_rows
-from usersim.types import DateOrder, Interaction, Panel, Retriever, Split
+from usersim.types import DateOrder, Interaction, Panel, Question, Split
 
 __all__ = ["Corpus", "UserSummary"]
 
@@ -304,20 +304,33 @@ class Corpus:
         self._settle()
         return self._reader.history(user_id, before=before, limit=limit)
 
-    def memory(
-        self, config: HistoryConfig = HistoryConfig(), *, embed: Embed | None = None
-    ) -> Retriever:
-        """Return what finds past interactions that bear on a question.
+    def search(
+        self, user_id: str, question: Question, *, before: int | None = None, limit: int
+    ) -> list[Interaction]:
+        """Return the interactions of the train split that share most words with a question.
+
+        By full-text search in the store (BM25 in SQLite, PostgreSQL's own ranking).
 
         Args:
-            config: How many recent and how many similar ones.
-            embed: Texts to vectors, for similarity by embeddings; full-text search (BM25) if
-                not given.
+            user_id: Whose.
+            question: What is asked.
+            before: Only interactions whose `position` is smaller.
+            limit: How many at the most.
+
+        Returns:
+            Interactions, oldest first.
+
+        Raises:
+            UserNotFoundError: If there is no such user.
         """
         self._settle()
-        if embed is not None:
-            return EmbeddingMemory(self._database, config, embed)
-        return SearchMemory(self._database, config)
+        with self._database.read() as connection:
+            owner = user_row_id(connection, user_id)
+        index_user(self._database, owner)
+        words = query_words(search_text(question.context))
+        with self._database.read() as connection:
+            ids = find_similar(connection, self._database, owner, words, before=before, limit=limit)
+        return self._reader.by_row_id(ids)
 
     def panel(self, *, weight: str | None = None, shared_by: int = 1) -> Panel:
         """Return everybody's answers of the train split to closed questions and numbers.

@@ -26,6 +26,8 @@ EXPECTATION = Expectation()
 """What likeness of meaning lets expect, before a panel says better."""
 MOST_PAST = 2_000
 """Past interactions of a person that are ranked as evidence: the newest ones."""
+FOUND_BY_WORDS = 200
+"""Older ones that are ranked besides, where there are more: those that share most words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Histories:
             limit = self._config.recent + self._config.evidence
             found = self._retriever.retrieve(user_id, question, before=before, limit=limit)
             return Shown(evidence=tuple(found), past=tuple(found), past_weights=(1.0,) * len(found))
-        past = self._corpus.history(user_id, before=before, limit=MOST_PAST)
+        past = self._past(user_id, question, before)
         weights = self._weights(user_id, question, past)
         recent = self._anchored(past[max(len(past) - self._config.recent, 0) :], before)
         older = range(len(past) - len(recent)) if self._config.recent else range(len(past))
@@ -115,6 +117,16 @@ class Histories:
             past=tuple(past),
             past_weights=tuple(weights),
         )
+
+    def _past(self, user_id: str, question: Question, before: int | None) -> list[Interaction]:
+        """Return the newest interactions, and of a long history also those that share words."""
+        past = self._corpus.history(user_id, before=before, limit=MOST_PAST)
+        if len(past) < MOST_PAST:
+            return past
+        found = self._corpus.search(
+            user_id, question, before=past[0].position, limit=FOUND_BY_WORDS
+        )
+        return [*found, *past]
 
     def _weights(
         self, user_id: str, question: Question, past: Sequence[Interaction]
