@@ -13,17 +13,26 @@ from usersim.types.actions import (
     Number,
     Scale,
     action_space,
+    as_options,
+    asked_space,
     is_closed,
 )
 from usersim.types.interactions import (
     Interaction,
-    Message,
     Question,
     Retriever,
-    Role,
     Split,
     content_key,
     question_key,
+)
+from usersim.types.messages import (
+    ROLES,
+    ContextLike,
+    Message,
+    MessageLike,
+    Role,
+    as_message,
+    as_messages,
 )
 from usersim.types.moments import DateOrder, Moment, read_moment
 from usersim.types.results import Batch, Failure, Prediction, TrainingExample
@@ -51,12 +60,14 @@ from usersim.types.values import (
 )
 
 __all__ = [
+    "ROLES",
     "ActionKind",
     "ActionSpace",
     "ActionValue",
     "Batch",
     "Candidate",
     "Choice",
+    "ContextLike",
     "DateOrder",
     "Direction",
     "Failure",
@@ -64,6 +75,7 @@ __all__ = [
     "Interaction",
     "Leakage",
     "Message",
+    "MessageLike",
     "Moment",
     "MultiChoice",
     "Number",
@@ -87,6 +99,10 @@ __all__ = [
     "TrainingExample",
     "ValueReader",
     "action_space",
+    "as_message",
+    "as_messages",
+    "as_options",
+    "asked_space",
     "content_key",
     "implied_codes",
     "is_closed",
