@@ -153,7 +153,7 @@ def _text(content: object) -> str:
         if all(text is not None for text in texts):
             return "\n".join(text for text in texts if text is not None)
     raise ConfigError(
-        f"a message has the content {_shown(content)}",
+        f"a message has the content {_shown(cast('object', content))}",
         hint="content is a text, or a list of parts {'type': 'text', 'text': …}",
     )
 

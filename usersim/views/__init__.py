@@ -4,7 +4,7 @@ Knows texts and counts; knows nothing of people, models or storage.
 """
 
 from usersim.views.progress import ShowProgress, StageProgress, staged, told
-from usersim.views.tables import Cell, Sheet, facts, printed, shortened
+from usersim.views.tables import Cell, Sheet, facts, in_words, printed, shortened
 
 __all__ = [
     "Cell",
@@ -12,6 +12,7 @@ __all__ = [
     "ShowProgress",
     "StageProgress",
     "facts",
+    "in_words",
     "printed",
     "shortened",
     "staged",

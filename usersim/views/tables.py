@@ -16,7 +16,7 @@ from usersim.terminal import visible
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Cell", "Sheet", "facts", "printed", "shortened"]
+__all__ = ["Cell", "Sheet", "facts", "in_words", "printed", "shortened"]
 
 Cell: TypeAlias = str | int | float | None
 """A text, a number, or None where there is nothing to tell."""
@@ -160,6 +160,16 @@ def printed(make: Callable[[Any], Sheet]) -> Callable[[C], C]:
         return cls
 
     return dress
+
+
+def in_words(value: object) -> Sheet:
+    r"""Return a value that says itself in lines as a sheet, for a terminal and a notebook.
+
+    Example:
+        >>> in_words("one\ntwo").notes
+        ('one', 'two')
+    """
+    return Sheet(notes=tuple(str(value).splitlines()))
 
 
 def facts(title: str, values: Mapping[str, Cell], *notes: str) -> Sheet:
