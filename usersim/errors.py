@@ -2,6 +2,7 @@
 
     UsersimError                     retryable = False; `hint` says the next step
     ├─ ConfigError(ValueError)       a setting is wrong
+    │  └─ ArgumentError(TypeError)   an argument is unknown, missing or of a wrong type
     ├─ MissingDependencyError(ImportError)
     │                                an optional package is not installed; names the extra
     ├─ ActionError(ValueError)       a value does not belong to its action space
@@ -61,6 +62,7 @@ from typing import ClassVar
 __all__ = [
     "ActionError",
     "AdapterLoadError",
+    "ArgumentError",
     "ArtifactError",
     "AssistantError",
     "CapabilityError",
@@ -137,6 +139,10 @@ def _rebuild(
 
 class ConfigError(UsersimError, ValueError):
     """A setting is wrong; every problem found is listed at once."""
+
+
+class ArgumentError(ConfigError, TypeError):
+    """A call has an argument that it does not take, lacks one, or has one of a wrong type."""
 
 
 class MissingDependencyError(UsersimError, ImportError):

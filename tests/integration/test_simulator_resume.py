@@ -45,7 +45,7 @@ with Corpus.open(store) as corpus:
 
 COMMAND = """
 import os, signal, sys
-import usersim.simulator.lifecycle as lifecycle
+import usersim.simulator.face as face
 from tests.integration.test_simulator_resume import THOUGHT
 from tests.fixtures.people import engine, is_reasoning
 
@@ -58,7 +58,7 @@ def thought(request, index):
         os.kill(os.getpid(), signal.SIGINT)
     return THOUGHT + "\\n</think>"
 
-lifecycle.load_engine = lambda *a, **k: engine(reasoning=thought)
+face.load_engine = lambda *a, **k: engine(reasoning=thought)
 from usersim.cli import main
 main()
 """

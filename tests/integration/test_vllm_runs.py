@@ -76,7 +76,7 @@ def test_a_killed_server_costs_no_answer(tiny_model: Path, tmp_path: Path) -> No
     running = start(server, tmp_path / "first")
     done: list[int] = []
 
-    def killing(finished: int, total: int) -> None:
+    def killing(_stage: str, finished: int, _total: int) -> None:
         done.append(finished)
         if finished >= 20:
             end(running)
@@ -89,7 +89,10 @@ def test_a_killed_server_costs_no_answer(tiny_model: Path, tmp_path: Path) -> No
         resumed: list[int] = []
         with simulator(store, server) as sim:
             run = sim.run(
-                requests(), name="wave", chunk=4, progress=lambda n, total: resumed.append(n)
+                requests(),
+                name="wave",
+                chunk=4,
+                progress=lambda _stage, n, _total: resumed.append(n),
             )
             answers = [(item.place, answer.action) for item, answer in run.answers()]
     finally:

@@ -17,7 +17,7 @@ import usersim
 from tests.fixtures.people import engine, person
 from usersim import Corpus, UserSimulator
 from usersim.cli.app import app, main
-from usersim.simulator import lifecycle
+from usersim.simulator import face
 
 THOUGHT = "It says fine to me on such a day."
 
@@ -49,7 +49,7 @@ def store(source: Path) -> str:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command runs the scripted engine."""
-    monkeypatch.setattr(lifecycle, "load_engine", lambda *_, **__: engine(reasoning=THOUGHT))
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: engine(reasoning=THOUGHT))
 
 
 def run(*arguments: object) -> str:

@@ -215,7 +215,7 @@ def test_one_failure_is_data() -> None:
         who = "bob" if "You are bob" in request.prompt[0][1] else "ada"
         return f"a thought\n{REASONING_STOP}" if is_reasoning(request) else f"{who} speaks"
 
-    progress: list[tuple[int, int]] = []
+    progress: list[tuple[str, int, int]] = []
     with simulator(ScriptedEngine(reply)) as sim:
         batch = sim.dialogues(
             assistant, GOALS[:2], config=SHORT, progress=lambda *told: progress.append(told)
@@ -226,8 +226,8 @@ def test_one_failure_is_data() -> None:
     assert "user 'bob', dialogue 1" in failure.message
     assert "no such order" in failure.message
     assert failure.text == "user: bob speaks"
-    assert progress[0] == (0, 2)
-    assert progress[-1] == (2, 2)
+    assert progress[0] == ("dialogues", 0, 2)
+    assert progress[-1] == ("dialogues", 2, 2)
 
 
 def test_a_malformed_turn_is_the_failure_of_its_dialogue_alone() -> None:

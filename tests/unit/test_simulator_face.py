@@ -157,7 +157,7 @@ def test_the_only_person_need_not_be_named() -> None:
 
 def test_an_empty_corpus_has_nobody_to_ask() -> None:
     """Neither answering nor learning is possible, and both say so."""
-    with simulator([]) as made:
+    with Corpus.open(":memory:") as corpus, simulator(corpus) as made:
         with pytest.raises(ConfigError, match="holds 0 people"):
             made.respond("Tea?")
         with pytest.raises(EmptySplitError, match="nothing to learn from"):
@@ -196,7 +196,7 @@ def test_questions_that_make_no_sense_are_refused() -> None:
     """Each mistake is named with its value."""
     with pytest.raises(ConfigError, match="the context is empty: '  '"):
         as_question("  ")
-    with pytest.raises(ConfigError, match="which is no Message"):
+    with pytest.raises(ConfigError, match="got 'Tea\\?'"):
         as_question(["Tea?"])
     with pytest.raises(ActionError, match="already says what an answer may be"):
         as_question(question("Tea?", DRINKS), options=["a", "b"])

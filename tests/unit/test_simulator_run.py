@@ -283,7 +283,7 @@ def test_a_person_forgotten_in_the_middle_takes_their_items_along(store: Path) -
     """The run goes on with the others and ends; nothing of the person is left in it."""
     with simulator(store) as sim:
 
-        def forget(done: int, total: int) -> None:
+        def forget(_stage: str, done: int, _total: int) -> None:
             if done == 8 and "dee" in sim.users:
                 removal = sim.corpus.forget("dee")
                 assert removal.run_items == 10
@@ -318,8 +318,8 @@ def test_the_progress_counts_from_what_is_done(store: Path) -> None:
     told = []
     with simulator(store) as sim:
         sim.run(requests(40), name="r", chunk=8, progress=lambda *at: told.append(at))
-    assert told[0] == (16, 40)
-    assert told[-1] == (40, 40)
+    assert told[0] == ("answer", 16, 40)
+    assert told[-1] == ("answer", 40, 40)
 
 
 # ---------------------------------------------------------------------- claims

@@ -36,7 +36,7 @@ from usersim.simulation.survey import (
     YesNo,
 )
 from usersim.simulation.survey.files import write_answers
-from usersim.simulator import compare_elicitation, lifecycle
+from usersim.simulator import compare_elicitation, face
 
 CHUNK = 8
 SHORT = CONFIG.model_copy(
@@ -399,7 +399,7 @@ def test_answers_are_written_marked_and_without_formulas(tmp_path: Path, store: 
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Run a command on the scripted engine and return what it printed."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(lifecycle, "load_engine", lambda *_, **__: model())
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: model())
 
     def run(*arguments: object) -> str:
         given = [str(one) for one in arguments]
@@ -441,7 +441,7 @@ def test_survey_run_writes_what_the_ending_names(
     rows = pandas.read_parquet(tmp_path / "a.parquet")
     assert set(rows["respondent"]) == {"ada"}
     assert rows["simulated"].all()
-    monkeypatch.setattr(lifecycle, "load_engine", lambda *_, **__: pytest.fail("it asked"))
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: pytest.fail("it asked"))
     with pytest.raises(SurveyFileError, match=r"a\.xlsx' ends with none of \.jsonl, \.csv"):
         command(*how, "--out", tmp_path / "a.xlsx")
 

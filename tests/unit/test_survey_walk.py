@@ -24,13 +24,13 @@ from usersim.simulation.survey import (
     Survey,
     SurveyResponse,
     SurveyResults,
-    WaveProgress,
     YesNo,
     itinerary,
 )
 from usersim.simulation.survey.elicitation import GIVES_AN_ANSWER
 from usersim.simulation.survey.reduction import Decision
 from usersim.types import Choice, Failure, FreeText, Number, Scale
+from usersim.views import StageProgress
 
 Answerer = Callable[[Ask], object]
 """What is answered to an elementary question: a value, or an exception's message as a Failure."""
@@ -52,7 +52,7 @@ class Panel:
         return [f"{survey}-{wave}" for wave in range(1, waves + 1)]
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: WaveProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
     ) -> list[Heard | Failure]:
         """Answer by the rule."""
         self.waves.append(list(asks))

@@ -11,7 +11,19 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from usersim.cli import corpus, demo, endpoint, explore, mcp, runs, serving, simulate, study, survey
+from usersim.cli import (
+    adapters,
+    corpus,
+    demo,
+    endpoint,
+    explore,
+    mcp,
+    runs,
+    serving,
+    simulate,
+    study,
+    survey,
+)
 from usersim.cli.console import console, notes
 from usersim.errors import UsersimError
 
@@ -26,6 +38,7 @@ app = typer.Typer(
 )
 corpus.register(app)
 simulate.register(app)
+adapters.register(app)
 runs.register(app)
 survey.register(app)
 endpoint.register(app)

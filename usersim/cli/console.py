@@ -22,6 +22,7 @@ from rich.text import Text
 
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError
+from usersim.views import StageProgress
 
 __all__ = ["console", "figures_table", "notes", "open_corpus", "rows_progress", "stages"]
 
@@ -73,7 +74,7 @@ def _bars() -> Progress:
 
 
 @contextmanager
-def stages() -> Generator[Callable[[str, int, int], None]]:
+def stages() -> Generator[StageProgress]:
     """Show one bar per stage, with time passed and time left.
 
     Yields:
@@ -82,7 +83,7 @@ def stages() -> Generator[Callable[[str, int, int], None]]:
     with _bars() as bars:
         tasks: dict[str, TaskID] = {}
 
-        def report(stage: str, done: int, total: int) -> None:
+        def report(stage: str, done: int, total: int | None) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total)
             # Also for a stage that begins as done: only an update ends its clock.

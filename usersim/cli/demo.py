@@ -80,6 +80,7 @@ def demo(
                 title="usersim demo: held-out answers",
                 progress=progress,
             )
+        sim.use_adapter(measured.adapters["recon_select"])
         _results(sim, measured, out)
     minutes = (time.perf_counter() - started) / 60
     console.print(Text(f"done in {minutes:.1f} minutes"))

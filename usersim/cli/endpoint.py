@@ -12,13 +12,15 @@ from rich.text import Text
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
+    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
+    tell_adapter,
 )
-from usersim.config import Roles, ServerConfig, Shown
+from usersim.config import DEFAULT_PRESET, Roles, ServerConfig, Shown
 from usersim.errors import ConfigError
 from usersim.simulator import UserSimulator
 from usersim.simulator.exploring import Explorer
@@ -41,11 +43,11 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="Serve this person alone.")
     ] = None,
-    adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
+    adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     base_url: BaseUrlOption = None,
-    preset: PresetOption = "small",
+    preset: PresetOption = DEFAULT_PRESET,
     host: Annotated[
         str, typer.Option(help="Any but loopback needs a key in USERSIM_API_KEY, or --key-file.")
     ] = _DEFAULTS.host,
@@ -100,9 +102,8 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     key = _read_key(key_file) if key_file is not None else key_from_environment()
     check_key(config, key)
     _log_requests()
-    with open_simulator(corpus, user, model, engine, preset, base_url) as sim:
-        if adapter is not None:
-            sim.use_adapter(adapter)
+    with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
+        tell_adapter(sim)
         with notes.status("loading the model"):
             # The first request is not to wait for it, nor to be the one that it fails.
             warm_up(sim.engine)

@@ -13,12 +13,14 @@ from rich.text import Text
 from usersim.cli.console import console, notes, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
+    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
 )
+from usersim.config import DEFAULT_PRESET
 from usersim.errors import ConfigError
 from usersim.simulator.exploring import Explorer
 
@@ -41,7 +43,8 @@ def explore(  # noqa: PLR0913, PLR0917 - options of a command
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     base_url: BaseUrlOption = None,
-    preset: PresetOption = "small",
+    preset: PresetOption = DEFAULT_PRESET,
+    adapter: AdapterOption = "default",
     export: Annotated[
         Path | None, typer.Option(help="Write one run as a folder of pages instead.")
     ] = None,
@@ -60,7 +63,7 @@ def explore(  # noqa: PLR0913, PLR0917 - options of a command
     The engine is loaded when a trace or an answer is first measured.
     """
     _check(export, run, measure=measure, no_engine=no_engine)
-    with open_simulator(corpus, None, model, engine, preset, base_url) as sim:
+    with open_simulator(corpus, None, model, engine, preset, base_url, adapter=adapter) as sim:
         explorer = Explorer.of(sim, measures=not no_engine)
         if export is not None:
             _export(explorer, export, run, measure)

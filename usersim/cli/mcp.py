@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,12 +10,15 @@ from rich.text import Text
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
+    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
+    tell_adapter,
 )
+from usersim.config import DEFAULT_PRESET
 
 __all__ = ["register"]
 
@@ -31,11 +33,11 @@ def mcp(
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="Only this person can be asked.")
     ] = None,
-    adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
+    adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     base_url: BaseUrlOption = None,
-    preset: PresetOption = "small",
+    preset: PresetOption = DEFAULT_PRESET,
     *,
     traces: Annotated[bool, typer.Option(help="Whether the reasoning can be read.")] = True,
 ) -> None:
@@ -45,9 +47,8 @@ def mcp(
     """
     from usersim.integrations.mcp_server import build_server
 
-    with open_simulator(corpus, user, model, engine, preset, base_url) as sim:
-        if adapter is not None:
-            sim.use_adapter(adapter)
+    with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
+        tell_adapter(sim)
         server = build_server(sim, traces=traces)
         notes.print(Text(f"serving {len(sim.users)} people over standard input and output"))
         server.run("stdio")

@@ -12,12 +12,15 @@ from rich.text import Text
 from usersim.cli.console import console, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
+    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
+    telling,
 )
+from usersim.config import DEFAULT_PRESET
 from usersim.corpus import RefusedRows, RunRecord
 from usersim.errors import ConfigError
 from usersim.simulator.running import CHUNK
@@ -57,11 +60,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
     refused: Annotated[
         Path | None, typer.Option(help="Write rows that cannot be asked here, to be mended.")
     ] = None,
-    adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
+    adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     base_url: BaseUrlOption = None,
-    preset: PresetOption = "small",
+    preset: PresetOption = DEFAULT_PRESET,
     seed: Annotated[int | None, typer.Option(help="Reproduces the answers.")] = None,
     chunk: Annotated[
         int, typer.Option(help="Requests asked at once, between two commits.", min=1)
@@ -72,9 +75,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a long list of requests; the same command goes on where it was interrupted."""
-    with open_simulator(corpus, user, model, engine, preset, base_url) as sim:
-        if adapter is not None:
-            sim.use_adapter(adapter)
+    with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
         if dry_run:
             cost = sim.dry_run(_needed(requests))
             _tell_refused(cost.refused, refused)
@@ -86,7 +87,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
                 name=name,
                 seed=seed,
                 chunk=chunk,
-                progress=lambda done, total: progress("simulate", done, total),
+                progress=telling(sim, progress),
             )
         _tell_refused(run.refused, refused)
         if run.other_users:

@@ -13,6 +13,7 @@ from usersim.cli.console import console, notes, open_corpus
 from usersim.cli.simulate import ModelOption
 from usersim.config import VllmConfig
 from usersim.engines import AdapterRef
+from usersim.simulator.adapter_list import ref_of
 
 __all__ = ["register"]
 
@@ -99,12 +100,4 @@ def _adapters(corpus: str | None) -> list[AdapterRef]:
     if corpus is None:
         return []
     with open_corpus(corpus) as opened:
-        return [
-            AdapterRef(
-                name=record.name,
-                path=record.path,
-                digest=record.digest,
-                base_model=record.base_model,
-            )
-            for record in opened.ledger.adapters()
-        ]
+        return [ref_of(record) for record in opened.ledger.adapters()]

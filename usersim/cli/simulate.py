@@ -15,7 +15,7 @@ from rich.text import Text
 
 from usersim.cli.console import console, figures_table, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
-from usersim.config import Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
+from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ConfigError, EvaluationError
@@ -30,9 +30,11 @@ from usersim.simulator import (
     check_arms,
     naming_rates,
 )
+from usersim.simulator.face import LOADING
 from usersim.training import Board, StepNote, TrainedAdapter
+from usersim.views import StageProgress
 
-__all__ = ["open_simulator", "print_measurement", "register"]
+__all__ = ["open_simulator", "print_measurement", "register", "tell_adapter", "telling"]
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
@@ -52,6 +54,14 @@ BaseUrlOption = Annotated[
 ]
 PresetOption = Annotated[
     Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU; or the paper's.")
+]
+AdapterOption = Annotated[
+    str,
+    typer.Option(
+        help="Which trained adapter answers. default: the newest of the store that fits the model, "
+        "a person's own before a shared one; none: the base model; or a name of `usersim "
+        "adapters`, or a folder.",
+    ),
 ]
 SecondOption = Annotated[
     str | None,
@@ -81,21 +91,48 @@ def open_simulator(
     preset: Preset,
     base_url: str | None = None,
     dtype: Dtype = "auto",
+    adapter: str = "default",
 ) -> UserSimulator:
     """Return a simulator over an existing corpus.
 
     Raises:
-        ConfigError: If engine and address do not fit each other.
+        ArtifactError: If the adapter is missing, incomplete or altered.
+        AdapterLoadError: If it was trained on another model.
+        ConfigError: If engine and address do not fit each other, or there is no such adapter.
     """
-    return UserSimulator(
-        open_corpus(corpus),
-        user_id=user,
-        model=model,
-        engine=_named(model, engine, dtype)
-        if base_url is None and engine != "remote"
-        else _remote(model, engine, base_url, dtype),
-        config=PipelineConfig.preset(preset),
-    )
+    opened = open_corpus(corpus)
+    try:
+        return UserSimulator(
+            opened,
+            user_id=user,
+            model=model,
+            engine=_named(model, engine, dtype)
+            if base_url is None and engine != "remote"
+            else _remote(model, engine, base_url, dtype),
+            config=preset,
+            adapter=adapter,
+        )
+    except BaseException:
+        opened.close()
+        raise
+
+
+def tell_adapter(sim: UserSimulator) -> None:
+    """Print which adapter answers, once it is verified."""
+    notes.print(Text(f"adapter: {sim.describe_adapter()}"))
+
+
+def telling(sim: UserSimulator, progress: StageProgress) -> StageProgress:
+    """Return `progress`; with the first answers it also prints which adapter gives them."""
+    told: list[str] = []
+
+    def report(stage: str, done: int, total: int | None) -> None:
+        if not told and stage != LOADING:
+            told.append(stage)
+            tell_adapter(sim)
+        progress(stage, done, total)
+
+    return report
 
 
 def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
@@ -123,12 +160,12 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     kind: Annotated[
         str | None, typer.Option(help="choice, scale, number, multi_choice or free_text.")
     ] = None,
-    adapter: Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")] = None,
+    adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     dtype: DtypeOption = "auto",
     base_url: BaseUrlOption = None,
-    preset: PresetOption = "small",
+    preset: PresetOption = DEFAULT_PRESET,
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
     *,
     explain: Annotated[bool, typer.Option(help="Measure how far the trace moves it.")] = False,
@@ -137,10 +174,10 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with open_simulator(corpus, user, model, engine, preset, base_url, dtype) as sim:
-        if adapter is not None:
-            sim.use_adapter(adapter)
+    with open_simulator(corpus, user, model, engine, preset, base_url, dtype, adapter) as sim:
         answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
+        if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
+            tell_adapter(sim)
     if as_json:
         console.print_json(answer.to_json())
     else:
@@ -178,7 +215,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
         Path | None,
         typer.Option(help="Folder for a TensorBoard log of the synthesiser's training."),
     ] = None,
-    preset: PresetOption = "small",
+    preset: PresetOption = DEFAULT_PRESET,
 ) -> None:
     """Reconstruct, select and train; the same command goes on where it was interrupted."""
     with (
@@ -201,6 +238,15 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     console.print(Text(f"adapter: {adapter.folder}"))
     fitted = adapter.manifest.reasoning_weight
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
+    who = ["--user", user] if user else []
+    asked = ["usersim", "respond", "Tea or coffee?", "--corpus", corpus, *who]
+    console.print(Text(f"it answers from now on: {shlex.join(asked + _beside(model, preset))}"))
+
+
+def _beside(model: str, preset: Preset) -> list[str]:
+    """Return the options that a command needs beside its defaults."""
+    options = {"--model": (model, "embedded"), "--preset": (preset, DEFAULT_PRESET)}
+    return [part for name, (own, usual) in options.items() if own != usual for part in (name, own)]
 
 
 def other_engine(
@@ -269,7 +315,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         str | None,
         typer.Option(help="Model of another family that compares the drawn answers."),
     ] = None,
-    preset: PresetOption = "tiny",
+    preset: PresetOption = DEFAULT_PRESET,
     *,
     texts: Annotated[
         bool, typer.Option("--texts", help="Also draw open answers, and measure their text.")

@@ -13,12 +13,15 @@ from usersim.cli import survey_estimates, survey_files
 from usersim.cli.console import console, notes, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
+    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
+    telling,
 )
+from usersim.config import DEFAULT_PRESET
 from usersim.simulation.survey import Mode, Survey, SurveyResults
 from usersim.simulation.survey.files import write_answers
 from usersim.simulation.survey_files import TABLES, check_ending, write_table
@@ -33,7 +36,6 @@ SHOWN = 5
 InstrumentArgument = Annotated[
     Path, typer.Argument(help="The instrument: a YAML or JSON file.", show_default=False)
 ]
-AdapterOption = Annotated[Path | None, typer.Option(help="Folder of a trained adapter.")]
 SeedOption = Annotated[int | None, typer.Option(help="Reproduces answers and orders.")]
 ChunkOption = Annotated[
     int, typer.Option(help="Questions asked at once, between two commits.", min=1)
@@ -70,11 +72,11 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     name: Annotated[
         str | None, typer.Option(help="Name of the runs; default: made of what they ask.")
     ] = None,
-    adapter: AdapterOption = None,
+    adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     base_url: BaseUrlOption = None,
-    preset: PresetOption = "small",
+    preset: PresetOption = DEFAULT_PRESET,
     seed: SeedOption = None,
     chunk: ChunkOption = CHUNK,
     *,
@@ -89,15 +91,13 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     survey = Survey.load(instrument)
     if out is not None:
         check_ending(out, (".jsonl", *TABLES))
-    with open_simulator(corpus, None, model, engine, preset, base_url) as sim:
-        if adapter is not None:
-            sim.use_adapter(adapter)
+    with open_simulator(corpus, None, model, engine, preset, base_url, adapter=adapter) as sim:
         people = sim.respondents(user, name=name, seed=seed, chunk=chunk)
         if dry_run:
             console.print(Text(str(people.dry_run(survey, mode=mode, memory=memory))))
             return
         with stages() as progress:
-            results = survey.run(people, mode=mode, memory=memory, progress=progress)
+            results = survey.run(people, mode=mode, memory=memory, progress=telling(sim, progress))
         _tell(results)
         if out is not None:
             console.print(Text(_written(results, out)))
@@ -150,19 +150,17 @@ def elicitation(  # noqa: PLR0913, PLR0917 - options of a command
     limit: Annotated[
         int | None, typer.Option(help="Held-out answers in all, spread over the people.")
     ] = None,
-    adapter: AdapterOption = None,
+    adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     base_url: BaseUrlOption = None,
-    preset: PresetOption = "small",
+    preset: PresetOption = DEFAULT_PRESET,
     seed: SeedOption = None,
     chunk: ChunkOption = CHUNK,
 ) -> None:
     """Measure both ways of eliciting an answer on held-out closed answers of a store."""
-    with open_simulator(corpus, None, model, engine, preset, base_url) as sim:
-        if adapter is not None:
-            sim.use_adapter(adapter)
+    with open_simulator(corpus, None, model, engine, preset, base_url, adapter=adapter) as sim:
         people = sim.respondents(seed=seed, chunk=chunk)
         with stages() as progress:
-            measured = compare_elicitation(people, limit=limit, progress=progress)
+            measured = compare_elicitation(people, limit=limit, progress=telling(sim, progress))
     console.print(Text(str(measured)))

@@ -3,7 +3,7 @@
 from usersim.config.cache import cache_dir
 from usersim.config.dialogue import AssistantEndpoint, DialogueConfig
 from usersim.config.engines import Dtype, EngineConfig, RemoteConfig, VllmConfig
-from usersim.config.pipeline import PipelineConfig, Preset
+from usersim.config.pipeline import DEFAULT_PRESET, PipelineConfig, Preset
 from usersim.config.prediction import PredictionConfig, PredictorName
 from usersim.config.server import Roles, ServerConfig, Shown
 from usersim.config.stages import (
@@ -18,6 +18,7 @@ from usersim.config.stages import (
 from usersim.config.synthesiser import Recipe, RewardConfig, SynthesiserConfig
 
 __all__ = [
+    "DEFAULT_PRESET",
     "AssistantEndpoint",
     "CorpusConfig",
     "DialogueConfig",

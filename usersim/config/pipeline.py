@@ -18,9 +18,11 @@ from usersim.config.stages import (
 from usersim.config.synthesiser import RewardConfig, SynthesiserConfig
 from usersim.errors import ConfigError
 
-__all__ = ["PipelineConfig", "Preset"]
+__all__ = ["DEFAULT_PRESET", "PipelineConfig", "Preset"]
 
 Preset = Literal["tiny", "small", "standard", "paper"]
+DEFAULT_PRESET: Preset = "small"
+"""What everything takes where nobody names another one: constructor, commands, server."""
 
 
 class PipelineConfig(Config):

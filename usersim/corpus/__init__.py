@@ -9,8 +9,10 @@
 Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 """
 
+from usersim.corpus.adapter_removal import RemovedAdapter
 from usersim.corpus.browsing import Browser
 from usersim.corpus.browsing_rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
+from usersim.corpus.database import is_store
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.ledger_records import (
     AdapterRecord,
@@ -45,6 +47,7 @@ __all__ = [
     "RefusedRows",
     "Remains",
     "Removal",
+    "RemovedAdapter",
     "Requests",
     "Response",
     "ResponseRecord",
@@ -57,4 +60,5 @@ __all__ = [
     "Trainings",
     "UserSummary",
     "Worker",
+    "is_store",
 ]

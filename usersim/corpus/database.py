@@ -22,7 +22,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from usersim.errors import CorpusError, MissingDependencyError
 
-__all__ = ["IN_CHUNK", "Database", "in_pieces"]
+__all__ = ["IN_CHUNK", "Database", "in_pieces", "is_store"]
 
 IN_CHUNK = 500
 """Most values in one IN list: far below the limit of every driver."""
@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 
 _BUSY_SECONDS = 60
 _LOG_SECONDS = 5
+_SCHEMES = frozenset({"sqlite", "postgresql", "postgres"})
+_SQLITE = b"SQLite format 3\x00"
 _SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
     "PRAGMA foreign_keys = ON",
@@ -282,6 +284,25 @@ def in_pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
     """Yield pieces of `items` that fit one IN list."""
     for start in range(0, len(items), IN_CHUNK):
         yield items[start : start + IN_CHUNK]
+
+
+def is_store(source: object) -> bool:
+    """Return whether `source` names a database, and not a file of rows.
+
+    Example:
+        >>> is_store("postgresql://ada@localhost/people"), is_store("people.jsonl")
+        (True, False)
+    """
+    if not isinstance(source, str | Path):
+        return False
+    scheme, there, _ = str(source).partition("://")
+    if isinstance(source, str) and there:
+        return scheme.partition("+")[0] in _SCHEMES
+    try:
+        with Path(source).open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError:  # whoever opens it says why it cannot be read
+        return False
 
 
 def _url(url_or_path: str | Path) -> URL:

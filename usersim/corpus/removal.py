@@ -38,6 +38,7 @@ from usersim.corpus.tables import (
 )
 from usersim.corpus.trainings import Worker, stop_trainings, stopping
 from usersim.errors import CorpusError
+from usersim.views import in_words, printed
 
 __all__ = ["LeftFolder", "Remains", "Removal", "finish_forgetting", "forget"]
 
@@ -82,6 +83,7 @@ class Remains:
         return "\n".join(lines)
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
     """What was removed of one person.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from usersim.corpus.prepared_rows import UnreadField
 from usersim.errors import CorpusError
 from usersim.files import replacing
+from usersim.views import in_words, printed
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -140,6 +141,7 @@ class RefusedRows:
         return self._count
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
     """What a load did. `rows_read` is the sum of the five counts below it.

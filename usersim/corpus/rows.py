@@ -28,6 +28,7 @@ from usersim.corpus.values import (
 )
 from usersim.errors import ActionError
 from usersim.types import (
+    ROLES,
     ActionSpace,
     Choice,
     DateOrder,
@@ -72,19 +73,6 @@ _CONVERSATION_FIELDS = (
     "thread_id",
 )
 _CONVERSATION_SET = frozenset(_CONVERSATION_FIELDS)
-_ROLES = {
-    "system": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "human": "user",
-    "gpt": "assistant",
-    "ai": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "developer": "system",
-    "tool": "system",
-    "function": "system",
-}
 _MESSAGE_FIELDS = frozenset({"role", "name", "content"})
 _CANONICAL_ROLES = frozenset({"system", "user", "assistant"})
 _ONE_OF = (Choice, Scale)
@@ -339,9 +327,9 @@ class RowChecker:
         if name is not None and not isinstance(name, str):
             name = self._speaker(name, index, odd)
         given = message.get("role") or "user"
-        role = _ROLES.get(given) if isinstance(given, str) else None
+        role = ROLES.get(given) if isinstance(given, str) else None
         if role is None:
-            raise RowError(f"context[{index}].role", given, f"is not one of {list(_ROLES)}")
+            raise RowError(f"context[{index}].role", given, f"is not one of {list(ROLES)}")
         if len(content) > self._max_message:
             content = shortened(content, self._max_message)
             self._tally.truncated_messages += 1

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import NoReturn, Self, cast
 
 from sqlalchemy import func, select
 
 from usersim.config import CorpusConfig
 from usersim.corpus.adapter_folders import AdapterFolders
+from usersim.corpus.adapter_removal import RemovedAdapter, remove_adapter
 from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
 from usersim.corpus.fits import Fits
@@ -36,7 +37,7 @@ from usersim.corpus.search import find_similar, index_user, query_words, search_
 from usersim.corpus.tables import interactions, users
 from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
-from usersim.errors import CorpusError
+from usersim.errors import ConfigError, CorpusError
 from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Panel, Question, Split
 
@@ -121,6 +122,10 @@ class Corpus:
             database.close()
             raise
         return corpus
+
+    def __repr__(self) -> str:
+        """Say which store it is."""
+        return f"Corpus({self.name!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -424,6 +429,29 @@ class Corpus:
             CorpusError: If the store still holds the user, or the disk refuses.
         """
         return finish_forgetting(self._database, self._adapter_folders, user_id)
+
+    def remove_adapter(self, name: str) -> RemovedAdapter:
+        """Remove an adapter from the store, and its folder where that is the store's own.
+
+        Args:
+            name: The adapter, or a beginning of its name.
+
+        Returns:
+            What was removed, and what was left.
+        """
+        return remove_adapter(self.ledger, name, self._adapter_folders)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied.
+
+        Raises:
+            ConfigError: Saying what to hand to a worker instead.
+        """
+        raise ConfigError(
+            f"a Corpus is connected to the store {self.name!r} and cannot be pickled or copied",
+            hint="hand the path or URL of the store to the worker, and open it there: "
+            "Corpus.open(path)",
+        )
 
     def _settle(self) -> None:
         """Place the users that a load, perhaps one that was killed, left unplaced."""

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from usersim.engines.base import AdapterRef
+from usersim.engines.embedded import model_digest
 from usersim.errors import AdapterLoadError, MissingDependencyError, boundary
 
 __all__ = ["adapter_digest", "adapter_rank", "adapter_ref", "check_adapter"]
@@ -94,18 +95,21 @@ def adapter_rank(ref: AdapterRef) -> int:
     return max(config.r, *config.rank_pattern.values(), 1)
 
 
-def check_adapter(ref: AdapterRef, base: str | Path) -> None:
+def check_adapter(ref: AdapterRef, base: str | Path, *, same_model: bool = True) -> None:
     """Raise unless the folder still holds what `ref` names, and fits the base model.
 
-    Shapes are compared where `base` is a folder with safetensors; a hub name is left to the
-    loader.
+    The digest of the base model is compared where `ref` tells it, shapes where `base` is a folder
+    with safetensors.
 
     Args:
         ref: What `adapter_ref` returned.
         base: Folder or hub name of the base model.
+        same_model: Whether `base` is the model that computes. A server's client has it for its
+            tokenizer alone: its copy says nothing of the weights that are served.
 
     Raises:
-        AdapterLoadError: If the content changed, or a shape or the rank does not fit.
+        AdapterLoadError: If the content changed, if it was trained on another model, or if a
+            shape or the rank does not fit.
 
     Example:
         ```python
@@ -126,6 +130,17 @@ def check_adapter(ref: AdapterRef, base: str | Path) -> None:
     base_folder = Path(base)
     if base_folder.is_dir():
         _check_shapes(ref, config, shapes, base_folder)
+    if same_model:
+        _check_base(ref, base)
+
+
+def _check_base(ref: AdapterRef, base: str | Path) -> None:
+    if ref.base_digest and model_digest(base) != ref.base_digest:
+        raise AdapterLoadError(
+            f"adapter {ref.name!r} was trained on another model than {str(base)!r}, though its "
+            "shapes fit",
+            hint=f"load it with its own base model, {ref.base_model!r}, or train it again",
+        )
 
 
 def _read_config(folder: Path) -> _AdapterConfig:

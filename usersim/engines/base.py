@@ -47,12 +47,15 @@ class AdapterRef:
         path: The folder (PEFT format).
         digest: SHA-256 over the folder's weights and configuration.
         base_model: What it was trained on.
+        base_digest: Digest of that model, which the model that it is used with must have; empty
+            for an adapter that does not say, as a plain PEFT folder.
     """
 
     name: str
     path: str
     digest: str
     base_model: str = ""
+    base_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +172,8 @@ class Engine(Protocol):
     """Runs a model: generates text, scores given text.
 
     Results come in the order of the requests. Both calls are safe to repeat; an engine holds
-    no state that changes an answer. All engines pass one contract suite.
+    no state that changes an answer. All engines pass one contract suite. One that has the model's
+    files also has `model_digest`, which adapters are compared with.
     """
 
     @property

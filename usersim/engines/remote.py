@@ -340,7 +340,7 @@ class RemoteEngine:
             # A server elsewhere may serve what is not on this machine.
             checked = self._base is not None or self._config.load_adapters
             if checked and not (served and not Path(ref.path).is_dir()):
-                check_adapter(ref, self._base or self._model)
+                check_adapter(ref, self._base or self._model, same_model=False)
             if not served:
                 self._http.run(self._load(ref))
             self._loaded.add(ref.name)

@@ -89,7 +89,8 @@ class TransformersEngine:
         self._counter = 0
         self._lock = threading.RLock()
         dtype = str(self._model.dtype).removeprefix("torch.")
-        self._identity = f"{self._name}@{model_digest(folder)[:12]}/{dtype}/transformers"
+        self._digest = model_digest(folder)
+        self._identity = f"{self._name}@{self._digest[:12]}/{dtype}/transformers"
 
     # ------------------------------------------------------------------ what it is
 
@@ -102,6 +103,11 @@ class TransformersEngine:
     def identity(self) -> str:
         """Model, digest of its files, arithmetic and engine."""
         return self._identity
+
+    @property
+    def model_digest(self) -> str:
+        """Digest of the model's files; what an adapter's base model is compared with."""
+        return self._digest
 
     @property
     def capabilities(self) -> Capabilities:

@@ -79,8 +79,8 @@ class VllmEngine:
         self._plan = Plan()
         self._closed = False
         self._lock = threading.RLock()
-        digest = model_digest(self._folder)[:12]
-        self._identity = f"{self._name}@{digest}/{dtype_of(config)}/vllm"
+        self._digest = model_digest(self._folder)
+        self._identity = f"{self._name}@{self._digest[:12]}/{dtype_of(config)}/vllm"
 
     # ------------------------------------------------------------------ what it is
 
@@ -93,6 +93,11 @@ class VllmEngine:
     def identity(self) -> str:
         """Model, digest of its files, arithmetic and engine."""
         return self._identity
+
+    @property
+    def model_digest(self) -> str:
+        """Digest of the model's files; what an adapter's base model is compared with."""
+        return self._digest
 
     @property
     def capabilities(self) -> Capabilities:

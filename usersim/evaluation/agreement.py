@@ -18,6 +18,7 @@ import numpy as np
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, divide, ratio
 from usersim.evaluation.leakage import CHOICE, diagnostic
 from usersim.types import Interaction, ScoredCandidate, Selection
+from usersim.views import in_words, printed
 
 __all__ = ["Agreement", "agreement"]
 
@@ -25,6 +26,7 @@ _LEAST = 2
 """Eligible candidates without which there is nothing to choose."""
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """Two reconstructors on the same candidates; the first one chose.

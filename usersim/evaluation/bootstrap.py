@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usersim.errors import EvaluationError
+from usersim.views import in_words, printed
 
 __all__ = [
     "FloatArray",
@@ -34,6 +35,7 @@ Finish = Callable[[FloatArray], FloatArray]
 _LEVEL = 0.95
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A value with its 95 % percentile interval; all three are NaN where nothing was measured."""

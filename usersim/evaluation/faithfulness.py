@@ -12,12 +12,14 @@ import numpy as np
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, ratio
+from usersim.views import in_words, printed
 
 __all__ = ["Faithfulness", "faithfulness_index"]
 
 _NOTHING = Interval(float("nan"), float("nan"), float("nan"))
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faithfulness:
     """How much of what the own trace gives is lost with another trace in its place.

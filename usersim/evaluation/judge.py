@@ -19,6 +19,7 @@ from usersim.evaluation.bootstrap import FloatArray, Interval, WinRate, ratio, w
 from usersim.evaluation.results import Evaluation
 from usersim.prompts import judge_pair_prompt
 from usersim.types import FreeText, Interaction, Prediction
+from usersim.views import in_words, printed
 
 __all__ = ["Judgement", "PairJudge", "check_judge", "read_choice"]
 
@@ -72,6 +73,7 @@ def read_choice(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
     """What a judge said of two arms, and how far it can be trusted.

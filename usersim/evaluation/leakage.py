@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 
 from usersim.types import Direction, ScoredCandidate, Selection
+from usersim.views import Sheet, printed
 
 __all__ = [
     "CHOICE",
@@ -70,6 +71,28 @@ class LeakagePoint:
     valid: bool
 
 
+def _sheet(found: LeakageTable) -> Sheet:
+    columns = ("traces", "n", "rejected", "kept", "gain, passed", "gain, rejected", "trace-only")
+    return Sheet(
+        title=f"Leakage, gains in {found.unit}" if found.unit else "Leakage",
+        columns=columns,
+        rows=[
+            (
+                row.source,
+                row.n,
+                row.refused,
+                row.kept,
+                row.gain_valid,
+                row.gain_refused,
+                row.trace_only_share,
+            )
+            for row in found.rows
+        ],
+        notes=[f"{name}: {value:.3f}" for name, value in found.diagnostics.items()],
+    )
+
+
+@printed(_sheet)
 @dataclass(frozen=True, kw_only=True)
 class LeakageTable:
     """The leakage figures that every report prints.

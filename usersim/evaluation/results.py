@@ -18,6 +18,7 @@ from usersim.errors import EvaluationError, MissingDependencyError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.metrics import Metric
 from usersim.types import Failure, Interaction, Prediction
+from usersim.views import Sheet, printed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +77,7 @@ class Comparison:
     n_items: int
 
 
+@printed(lambda found: found.sheet())
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
     """The outcome of `evaluate`.
@@ -267,6 +269,32 @@ class Evaluation:
         from usersim.evaluation.tables import headline
 
         return headline(self)
+
+    def sheet(self) -> Sheet:
+        """Return the headline metrics as a sheet: print it, or let a notebook show it."""
+        from usersim.evaluation.tables import headline_metrics
+
+        metrics = headline_metrics(self)
+        rows: list[list[str]] = []
+        for arm in self.arms:
+            told = [self.estimate(arm, metric.name) for metric in metrics]
+            cells = ["–" if one is None else str(one.interval) for one in told]
+            rows.append([arm, *cells, str(len(self.failures[arm]))])
+        heads = [f"{one.label} ({better_word(one)} is better)" for one in metrics]
+        note = "95 % intervals, cluster bootstrap over users and conversations; baseline: "
+        return Sheet(
+            title=f"{len(self.interactions)} held-out items of {self.n_users} people",
+            columns=("arm", *heads, "failed"),
+            rows=rows,
+            notes=(note + self.baseline,),
+        )
+
+    def __repr__(self) -> str:
+        """Say what was measured on how much."""
+        return (
+            f"Evaluation({len(self.arms)} arms, {len(self.interactions)} held-out items of "
+            f"{self.n_users} people)"
+        )
 
 
 def better_word(metric: Metric) -> str:

@@ -20,7 +20,6 @@ from usersim.simulation import Answer
 from usersim.simulation.survey import Survey
 from usersim.simulation.survey.loading import of_data
 from usersim.simulator import UserSimulator
-from usersim.simulator.asking import narrowed
 from usersim.types import Message, content_key
 
 if TYPE_CHECKING:
@@ -199,8 +198,9 @@ class PeopleTools:
             ]
             context = [*before, Message(message, role="assistant")]
         with self._lock:
-            asked = narrowed(context, options=options, kind=kind)
-            answer = self._sim.respond(asked, user_id=user_id, seed=seed)
+            answer = self._sim.respond(
+                context, user_id=user_id, options=options, kind=kind, seed=seed
+            )
             return self._given(answer)
 
     def _given(self, answer: Answer) -> AnswerGiven:

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from usersim.config import ServerConfig, SimulationConfig
 from usersim.corpus import Response
@@ -96,11 +95,15 @@ class Answering:
         """How answers are drawn where a request does not say."""
         return self._sim.config.simulation
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Identity of engine and adapter: equal ones give equal answers to equal seeds."""
-        adapter = self._sim.adapter.ref.name if self._sim.adapter else None
-        return f"usersim-{content_key(self._engine.identity, adapter)[:12]}"
+    async def fingerprint(self, user_id: str) -> str:
+        """Return the identity of engine and adapter: equal ones give equal answers to equal seeds.
+
+        Args:
+            user_id: The person, who may have an adapter of their own.
+        """
+        adapter = await asyncio.to_thread(self._sim.asker().adapters.for_person, user_id)
+        name = adapter.ref.name if adapter else None
+        return f"usersim-{content_key(self._engine.identity, name)[:12]}"
 
     @property
     def draining(self) -> bool:

@@ -169,7 +169,7 @@ class _Paths:
             simulation=self._answering.simulation,
             roles_header=x_usersim_roles,
         )
-        reply = Reply(asked, self._answering.fingerprint)
+        reply = Reply(asked, await self._answering.fingerprint(asked.user_id))
         if asked.stream and self._answering.live(asked):
             return await self._live(asked, reply)
         counted = await _unless_left(request, self._answering.answers(asked))

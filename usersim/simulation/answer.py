@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from usersim.types import ActionKind, ActionValue, Number
 from usersim.types.actions import MULTI_SEPARATOR, NOTHING_CHOSEN
+from usersim.views import shortened
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -133,6 +134,14 @@ class Answer:
     def __str__(self) -> str:
         """Return the action's text."""
         return self.action_text
+
+    def __repr__(self) -> str:
+        """Say in a line what was answered, as whom, how probable it was and by which adapter."""
+        p = self.probabilities.get(self.action_text)
+        said = [repr(shortened(self.action_text)), f"user={self.trace.user_id!r}"]
+        said += [f"p={p:.2f}"] if p is not None else []
+        said += [f"adapter={self.trace.adapter!r}", "simulated=True"]
+        return f"Answer({', '.join(said)})"
 
     @property
     def action_text(self) -> str:

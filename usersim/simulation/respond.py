@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Engine, Progress
@@ -29,7 +30,7 @@ from usersim.simulation.reasoning import (
 )
 from usersim.types import ActionValue, Batch, Failure, is_closed
 
-__all__ = ["respond"]
+__all__ = ["answer_of", "respond"]
 
 
 @dataclass(slots=True)
@@ -103,8 +104,7 @@ def _respond(
     _decide(engine, closed, config, history)
     _act(engine, opened, config, history)
     seconds = (time.perf_counter() - started) / max(len(items), 1)
-    prompt_id = load_template("respond").id
-    answers = [None if w.failure else _answer(w, engine, history, prompt_id, seconds) for w in work]
+    answers = [None if w.failure else _answer(w, engine, history, seconds) for w in work]
     if explain:
         answers = _explained(engine, items, answers, config, history)
     return Batch(tuple(answers), tuple(w.failure for w in work if w.failure))
@@ -207,21 +207,39 @@ def _settle(work: _Work, results: Sequence[ActionResult]) -> None:
     work.action = combine(space, [action for _, action in read])
 
 
-def _answer(
-    work: _Work, engine: Engine, history: HistoryConfig, prompt_id: str, seconds: float
+def answer_of(
+    item: RespondItem,
+    action: ActionValue,
+    traces: Sequence[DrawnTrace],
+    *,
+    engine: Engine,
+    history: HistoryConfig,
+    probabilities: Mapping[str, float] = MappingProxyType({}),
+    redraws: int = 0,
+    seconds: float,
 ) -> Answer:
-    item = work.item
-    assert work.action is not None, "an item without an action is a failure"
+    """Return an answer with everything behind it.
+
+    Args:
+        item: What was asked of whom.
+        action: The answer itself.
+        traces: What was drawn, the trace that is shown first.
+        engine: What drew it.
+        history: Limits of the prompt.
+        probabilities: Of the options of a closed question.
+        redraws: Malformed texts that were drawn again.
+        seconds: How long it took.
+    """
     trace = AnswerTrace(
         user_id=item.user_id,
         question="\n".join(message.content for message in item.question.context),
         history=tuple(past.key for past in item.history),
         prompt=item.prompt(history),
-        prompt_id=prompt_id,
-        drawn=tuple(work.traces),
-        probabilities=work.probabilities,
+        prompt_id=load_template("respond").id,
+        drawn=tuple(traces),
+        probabilities=dict(probabilities),
         reasoning_weight=item.reasoning_weight,
-        redraws=work.redraws,
+        redraws=redraws,
         kept_gains=item.gains,
         adapter=item.adapter.name if item.adapter else None,
         engine=engine.identity,
@@ -229,10 +247,24 @@ def _answer(
         seconds=seconds,
     )
     return Answer(
-        action=work.action,
+        action=action,
         kind=item.question.space.kind,
-        reasoning=work.traces[0].reasoning,
+        reasoning=traces[0].reasoning,
         trace=trace,
+    )
+
+
+def _answer(work: _Work, engine: Engine, history: HistoryConfig, seconds: float) -> Answer:
+    assert work.action is not None, "an item without an action is a failure"
+    return answer_of(
+        work.item,
+        work.action,
+        work.traces,
+        engine=engine,
+        history=history,
+        probabilities=work.probabilities,
+        redraws=work.redraws,
+        seconds=seconds,
     )
 
 

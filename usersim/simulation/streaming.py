@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Draw, Engine, GenerateRequest
+from usersim.simulation.answer import Answer, DrawnTrace
 from usersim.simulation.closed import distributions, mixed
 from usersim.simulation.items import RespondItem
 from usersim.simulation.opened import read_action
 from usersim.simulation.reasoning import derive_seed, read_reasoning
+from usersim.simulation.respond import answer_of
 from usersim.types import is_closed
 from usersim.types.patterns import pattern_of
 
@@ -38,8 +41,8 @@ def stream_answer(
     *,
     config: SimulationConfig = SimulationConfig(),
     history: HistoryConfig = HistoryConfig(),
-) -> Iterator[Piece]:
-    """Yield one answer piece by piece, from a single trace and without redraws.
+) -> Generator[Piece, None, Answer]:
+    """Yield one answer piece by piece, from a single trace and without redraws; return it.
 
     A closed question's action comes in one piece: the likeliest option given the trace.
 
@@ -52,13 +55,17 @@ def stream_answer(
     Yields:
         Pieces.
 
+    Returns:
+        The answer that the pieces make, with everything behind it.
+
     Raises:
         TranscriptError: If what was written cannot be read as reasoning, or as an action; the
             pieces that were yielded before are then no answer.
         ActionError: If the action is no value of the question's action space.
     """
+    started = time.perf_counter()
     prompt = item.prompt(history)
-    reasoning = ""
+    trace = DrawnTrace(reasoning="", seed=item.seed)
     if config.traces:
         request = GenerateRequest(
             prompt=prompt,
@@ -71,26 +78,46 @@ def stream_answer(
             adapter=item.adapter,
         )
         draw = yield from _pieces("reasoning", engine.stream(request))
-        reasoning, _ = read_reasoning(draw, close=config.long_reasoning == "close")
-    if is_closed(item.question.space):
+        text, closed = read_reasoning(draw, close=config.long_reasoning == "close")
+        trace = DrawnTrace(reasoning=text, seed=request.seed, closed=closed)
+    space = item.question.space
+    if is_closed(space):
         rows = distributions(
-            engine, [(item, [reasoning, ""])], history=history, orders=config.option_orders
+            engine, [(item, [trace.reasoning, ""])], history=history, orders=config.option_orders
         )[0]
-        probabilities = mixed(rows[:1], rows[1], item.reasoning_weight if reasoning else 0.0)
-        yield Piece("action", max(probabilities, key=probabilities.__getitem__))
-        return
+        probabilities = mixed(rows[:1], rows[1], item.reasoning_weight if trace.reasoning else 0.0)
+        chosen = max(probabilities, key=probabilities.__getitem__)
+        yield Piece("action", chosen)
+        trace = replace(trace, probabilities=rows[0], action=max(rows[0], key=rows[0].__getitem__))
+        return answer_of(
+            item,
+            chosen,
+            [trace],
+            engine=engine,
+            history=history,
+            probabilities=probabilities,
+            seconds=time.perf_counter() - started,
+        )
     request = GenerateRequest(
         prompt=prompt,
-        prefix=transcript.prefix(reasoning),
+        prefix=transcript.prefix(trace.reasoning),
         max_tokens=config.max_action_tokens,
         temperature=config.temperature,
         top_p=config.top_p,
-        pattern=pattern_of(item.question.space) if engine.capabilities.structured else "",
+        pattern=pattern_of(space) if engine.capabilities.structured else "",
         seed=derive_seed(derive_seed(item.seed, 0), "action", 0),
         adapter=item.adapter,
     )
     draw = yield from _pieces("action", engine.stream(request))
-    read_action(draw, item.question.space)
+    action = read_action(draw, space)
+    return answer_of(
+        item,
+        action,
+        [replace(trace, action=space.render(action))],
+        engine=engine,
+        history=history,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def _pieces(

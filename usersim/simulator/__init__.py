@@ -1,7 +1,9 @@
 """The face, and the only package that knows the order of the stages."""
 
+from usersim.simulator.adapter_list import StoredAdapter, StoredAdapters, stored_adapters
+from usersim.simulator.adapters import AdapterChoice, Base
 from usersim.simulator.arm_names import ARMS, ArmName, check_arms
-from usersim.simulator.dialogue import Alone, Holding, Voices
+from usersim.simulator.dialogue import Voices
 from usersim.simulator.dialogue_files import read_dialogues, write_chats
 from usersim.simulator.elicitation import (
     Elicitation,
@@ -16,6 +18,8 @@ from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.rectified import RectifiedItem
 from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
+from usersim.simulator.stores import open_store
+from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
 from usersim.simulator.surveys import StoreRespondents, SurveyCost
 from usersim.simulator.synthesiser import RECIPES
 
@@ -23,11 +27,13 @@ __all__ = [
     "ARMS",
     "RECIPES",
     "SOURCES",
-    "Alone",
+    "AdapterChoice",
+    "AnswerStream",
     "ArmName",
+    "AsyncAnswerStream",
+    "Base",
     "Elicitation",
     "ElicitationComparison",
-    "Holding",
     "Measurement",
     "Population",
     "Recon",
@@ -37,6 +43,8 @@ __all__ = [
     "RunCost",
     "RunFailure",
     "StoreRespondents",
+    "StoredAdapter",
+    "StoredAdapters",
     "SurveyCost",
     "TraceSource",
     "UserSimulator",
@@ -44,6 +52,8 @@ __all__ = [
     "check_arms",
     "compare_elicitation",
     "naming_rates",
+    "open_store",
     "read_dialogues",
+    "stored_adapters",
     "write_chats",
 ]

@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self, TypedDict
+from typing import TypeAlias, TypeVar, cast
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus, Response
-from usersim.engines import AdapterRef, Engine, Progress
+from usersim.engines import Engine, Progress
 from usersim.errors import (
     ActionError,
+    ArgumentError,
     ConfigError,
     UserForgottenError,
     UserNotFoundError,
     UsersimError,
 )
 from usersim.simulation import Answer, RespondItem, derive_seed, respond
+from usersim.simulator.adapters import Adapters, reasoning_weight
+from usersim.simulator.calls import in_call
 from usersim.simulator.history import Histories
-from usersim.training import TrainedAdapter
 from usersim.types import (
-    ActionSpace,
     Batch,
+    ContextLike,
     Failure,
     FreeText,
     Interaction,
     Message,
     Question,
     ScoredCandidate,
-    action_space,
+    as_options,
     question_key,
 )
 
-__all__ = ["Asked", "Asker", "Context", "as_question", "narrowed", "only", "seen_before"]
+__all__ = [
+    "Asker",
+    "Context",
+    "as_contexts",
+    "as_question",
+    "narrowed",
+    "only",
+    "response_of",
+    "seen_before",
+]
 
-Context = str | Question | Interaction | Sequence[Message]
-"""A question, an observed interaction (its context is asked again), a text, or messages."""
+T = TypeVar("T")
 
-
-class Asked(TypedDict, total=False):
-    """How a context is asked; see `UserSimulator.respond`."""
-
-    user_id: str | None
-    options: Sequence[str] | None
-    kind: str | None
-    explain: bool
-    seed: int | None
+Context: TypeAlias = ContextLike | Question | Interaction
+"""A text, messages (dicts are messages too), a question, or an observed interaction, whose context
+is asked again."""
 
 
 def as_question(
@@ -69,18 +73,17 @@ def as_question(
     Example:
         >>> as_question("Tea or coffee?", options=["tea", "coffee"]).space
         Choice(options=('tea', 'coffee'), kind='choice')
+        >>> as_question([{"role": "assistant", "content": "Tea?"}]).context[0].role
+        'assistant'
     """
-    question = _plain(context)
+    question = context.question if isinstance(context, Interaction) else Question.of(context)
     if not any(message.content.strip() for message in question.context):
         raise ConfigError(f"the context is empty: {context!r}")
     if options is None and kind is None:
         return question
     if not isinstance(question.space, FreeText):
         raise ActionError(f"the question already says what an answer may be: {question.space!r}")
-    space: ActionSpace = action_space(
-        kind or "choice", tuple(options) if options is not None else None
-    )
-    return Question(question.context, space)
+    return Question(question.context, options=options, kind=kind)
 
 
 def narrowed(
@@ -99,18 +102,75 @@ def seen_before(user_id: str, context: Context) -> int | None:
     return None
 
 
-def _plain(context: Context) -> Question:
-    if isinstance(context, Interaction):
-        return context.question
-    if isinstance(context, str | Question):
-        return Question.of(context)
-    for message in context:
-        if not isinstance(message, Message):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(
-                f"a context holds {message!r}, which is no Message",
-                hint="give a string, a Question, or a list of usersim.Message",
-            )
-    return Question(tuple(context))
+def as_contexts(
+    contexts: object,
+    *,
+    options: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
+    kind: str | Sequence[str | None] | None = None,
+) -> list[Context]:
+    """Return what is asked one by one, each with the action space that is asked for.
+
+    Args:
+        contexts: Contexts, in order.
+        options: Of all of them, or of each; None leaves them as they are.
+        kind: Of all of them, or of each; None leaves them as they are.
+
+    Raises:
+        ActionError: If kind and options of a context do not fit each other.
+        ArgumentError: If this is a single context.
+        ConfigError: If options or kinds are not as many as contexts, or one is no context.
+
+    Example:
+        >>> asked = as_contexts(["Tea?", "Sugar?"], options=["yes", "no"])
+        >>> [question.space.options for question in asked]
+        [('yes', 'no'), ('yes', 'no')]
+    """
+    if isinstance(contexts, str | Question | Interaction | Message | Mapping | bytes):
+        raise ArgumentError(
+            f"contexts must be a list of contexts; got the single one {contexts!r}",
+            hint="put it into a list, or ask it with respond()",
+        )
+    if not isinstance(contexts, Iterable):
+        raise ArgumentError(
+            f"contexts must be a list of contexts; got {contexts!r}",
+            hint='for example ["Tea or coffee?", "Early or late?"]',
+        )
+    listed = list(cast("Iterable[Context]", contexts))
+    each = zip(_options_each(options, len(listed)), _kind_each(kind, len(listed)), strict=True)
+    found: list[Context] = []
+    for place, (context, (own, name)) in enumerate(zip(listed, each, strict=True)):
+        with in_call(f"context {place}"):
+            as_question(context)
+            found.append(narrowed(context, options=own, kind=name))
+    return found
+
+
+def _options_each(options: object, n: int) -> Sequence[Sequence[str] | None]:
+    """Return the options of each context: the same for all, or those listed."""
+    if options is None:
+        return [None] * n
+    several = isinstance(options, list | tuple) and not any(
+        isinstance(one, str) for one in cast("Sequence[object]", options)
+    )
+    if several and options:
+        return _as_many("options", cast("Sequence[Sequence[str] | None]", options), n)
+    return [as_options(cast("object", options))] * n
+
+
+def _kind_each(kind: str | Sequence[str | None] | None, n: int) -> Sequence[str | None]:
+    """Return the kind of each context: the same for all, or those listed."""
+    if kind is None or isinstance(kind, str):
+        return [kind] * n
+    return _as_many("kind", kind, n)
+
+
+def _as_many(name: str, given: Sequence[T], n: int) -> Sequence[T]:
+    if len(given) != n:
+        raise ConfigError(
+            f"{name} has {len(given)} entries for {n} contexts",
+            hint="give one for all contexts, or one for each",
+        )
+    return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,31 +181,15 @@ class Asker:
         corpus: The store.
         config: Settings of every stage.
         histories: Finds what is shown.
-        adapter: Trained weights; None for the base model.
-        reasoning_weight: Fitted with the adapter; 1 where there is none.
+        adapters: Says which adapter answers for whom.
         kept: Kept traces by interaction key, shown while there is no adapter (Recon-Memory).
     """
 
     corpus: Corpus
     config: PipelineConfig
     histories: Histories
-    adapter: AdapterRef | None
-    reasoning_weight: float
+    adapters: Adapters
     kept: Mapping[str, ScoredCandidate]
-
-    @classmethod
-    def of(
-        cls,
-        corpus: Corpus,
-        config: PipelineConfig,
-        histories: Histories,
-        adapter: TrainedAdapter | None,
-        kept: Mapping[str, ScoredCandidate],
-    ) -> Self:
-        """Return an asker with an adapter and the reasoning weight fitted with it."""
-        fitted = adapter.manifest.reasoning_weight if adapter else None
-        ref, weight = adapter.ref if adapter else None, fitted.w if fitted is not None else 1.0
-        return cls(corpus, config, histories, ref, weight, kept)
 
     def item(self, user_id: str, context: Context, *, seed: int | None = None) -> RespondItem:
         """Return `context` to `user_id` with the history of the train split.
@@ -170,43 +214,22 @@ class Asker:
         history = self.histories.of(user_id, question, before=before)
         messages = [(m.role, m.name, m.content) for m in question.context]
         own = self.config.simulation.seed if seed is None else seed
-        shown = {past.key: self.kept[past.key] for past in history if past.key in self.kept}
-        if self.adapter:
-            shown = {}
+        adapter = self.adapters.for_person(user_id)
+        shown = {
+            past.key: self.kept[past.key]
+            for past in history
+            if adapter is None and past.key in self.kept
+        }
         return RespondItem(
             user_id=user_id,
             question=question,
             history=history,
             seed=derive_seed(own, user_id, messages),
-            adapter=self.adapter,
-            reasoning_weight=self.reasoning_weight,
+            adapter=adapter.ref if adapter else None,
+            reasoning_weight=reasoning_weight(adapter),
             reasonings={key: one.candidate.reasoning for key, one in shown.items()},
             gains={key: one.scores.report_gain for key, one in shown.items()},
         )
-
-    def ask(
-        self,
-        engine: Engine,
-        people: Sequence[str],
-        contexts: Sequence[Context],
-        *,
-        seed: int | None,
-        explain: bool,
-        progress: Progress | None,
-    ) -> Batch[Answer]:
-        """Answer every context as its person, and keep the answers in the store.
-
-        Raises:
-            ConfigError: If there are not as many people as contexts.
-        """
-        if len(people) != len(contexts):
-            raise ConfigError(f"{len(people)} people for {len(contexts)} contexts")
-        items = [
-            self.item(person, context, seed=seed)
-            for person, context in zip(people, contexts, strict=True)
-        ]
-        batch, answers = self.answered(engine, items, explain=explain, progress=progress)
-        return self.stored(batch, answers)
 
     def stored(self, batch: Batch[Answer], answers: Sequence[Response | None]) -> Batch[Answer]:
         """Store answers; those of people who were forgotten meanwhile become failures.
@@ -262,12 +285,13 @@ class Asker:
             progress=progress,
         )
         return batch, [
-            None if answer is None else _response(item, answer)
+            None if answer is None else response_of(item, answer)
             for item, answer in zip(items, batch.items, strict=True)
         ]
 
 
-def _response(item: RespondItem, answer: Answer) -> Response:
+def response_of(item: RespondItem, answer: Answer) -> Response:
+    """Return an answer in the form in which the store keeps it."""
     key = question_key(item.user_id, item.question.context)
     return Response(
         user_id=item.user_id,

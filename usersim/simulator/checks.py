@@ -17,7 +17,7 @@ from usersim.evaluation import (
     check_judge,
     faithfulness_index,
 )
-from usersim.simulator.recon import StageProgress, staged
+from usersim.views import StageProgress, staged
 
 __all__ = ["check_sections", "faithfulness_of", "judgements_of", "refuse_selector"]
 

@@ -5,17 +5,19 @@ Between the store and `usersim.simulation.dialogue`, which knows none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import inspect
+from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, cast
 
-from usersim.config import DialogueConfig
+from usersim.config import AssistantEndpoint, DialogueConfig
 from usersim.engines import Progress
-from usersim.errors import ConfigError, UsersimError
+from usersim.errors import ArgumentError, ConfigError, UsersimError
 from usersim.prompts.environment import templates_key
 from usersim.simulation import Answer
 from usersim.simulation.dialogue import (
@@ -25,7 +27,6 @@ from usersim.simulation.dialogue import (
     Patience,
     Reached,
     Scenario,
-    Speaker,
     Talk,
     Turn,
     hold,
@@ -40,29 +41,7 @@ from usersim.types import Batch, Failure, FreeText, Interaction, Question, conte
 if TYPE_CHECKING:
     from usersim.simulator.face import UserSimulator
 
-__all__ = ["Alone", "Holding", "Voices", "hold_dialogue", "hold_dialogues"]
-
-
-class Holding(TypedDict, total=False):
-    """How dialogues are held.
-
-    Attributes:
-        reached: Test of whether the goal is reached, called with all turns after each one.
-        config: When they end, and how many are held at once.
-        seed: Reproduces the persons' turns; None takes the configured one.
-        path: A file that finished dialogues are appended to; those that it holds already are
-            taken from it and not held again.
-        assistant_name: Tells assistants apart in records and in `path`: a callable is known by
-            its name alone, so give another one when it changes.
-        progress: Called with (dialogues ended, dialogues).
-    """
-
-    reached: Reached | None
-    config: DialogueConfig
-    seed: int | None
-    path: str | Path | None
-    assistant_name: str | None
-    progress: Progress | None
+__all__ = ["Voices", "hold_dialogue", "hold_dialogues", "in_loop"]
 
 
 @dataclass(frozen=True)
@@ -167,24 +146,24 @@ class Voices:
         found = learn_patience(conversations, "people" if user_id is None else "person")
         return found if found.conversations >= self.config.min_conversations else Patience()
 
-    @cached_property
-    def settings(self) -> dict[str, object]:
-        """What a dialogue depends on beside its scenario and the assistant."""
+    def settings(self, user_id: str) -> dict[str, object]:
+        """Return what a person's dialogue depends on beside its scenario and the assistant."""
         asker, sim = self._asker, self.sim
+        adapters = asker.adapters.settings(user_id)
         kept = {key: one.candidate.key for key, one in asker.kept.items()}
         return {
             "simulation": sim.config.simulation.model_dump(mode="json"),
             "history": sim.config.history.model_dump(mode="json"),
             "prompts": templates_key(),
             "engine": sim.engine.identity,
-            "adapter": asker.adapter.digest if asker.adapter else None,
-            "reasoning weight": asker.reasoning_weight,
-            "kept traces": kept if asker.adapter is None else {},
+            "adapter": adapters["adapter digest"],
+            "reasoning weight": adapters["reasoning weight"],
+            "kept traces": kept if adapters["adapter"] is None else {},
         }
 
     def key(self, talk: Talk, assistant: str) -> str:
         """Return the identity of a dialogue that has not begun."""
-        return content_key(talk.identity(), assistant, self.settings)
+        return content_key(talk.identity(), assistant, self.settings(talk.user_id))
 
 
 def _conversations(rows: Iterable[Interaction]) -> Iterable[list[str]]:
@@ -209,34 +188,14 @@ def hold_dialogues(  # noqa: PLR0913 - keyword-only, each a plain fact about the
     assistant_name: str | None = None,
     progress: Progress | None = None,
 ) -> Batch[Dialogue]:
-    """Hold many dialogues at once; one dialogue's failure is data.
-
-    The turns of all people are drawn in one batch, then the assistant replies to all of them.
-    Dialogues are the same whatever their number and order.
-
-    Args:
-        sim: Whose people talk.
-        assistant: A callable that takes chat messages and returns its reply, an asynchronous
-            one, or an `AssistantEndpoint`.
-        scenarios: Who talks, and what for.
-        reached: See `Holding`, as for what follows.
-        config: See `Holding`.
-        seed: See `Holding`.
-        path: See `Holding`.
-        assistant_name: See `Holding`.
-        progress: See `Holding`.
-
-    Returns:
-        The dialogues in the order of the scenarios.
+    """Hold many dialogues at once; see `UserSimulator.dialogues`.
 
     Raises:
-        ConfigError: If there is no scenario, or one names nobody where there are several people.
-        UserNotFoundError: If a scenario names somebody unknown.
-        EngineError: If the engine or the assistant's server is gone; finished dialogues stand in
-            `path`.
+        ConfigError: If there is no scenario.
     """
     voices = Voices(sim, config)
-    talks = [voices.begin(one, seed=seed, reached=reached) for one in scenarios]
+    listed = _scenarios(scenarios)
+    talks = [voices.begin(one, seed=seed, reached=reached) for one in listed]
     if not talks:
         raise ConfigError("there is no scenario to talk about", hint="give at least one Scenario")
     name = assistant_name or name_of(assistant)
@@ -304,31 +263,32 @@ class _Results:
         return Batch(tuple(self.items), tuple(failures))
 
 
-class Alone(Holding, total=False):
-    """How one dialogue is held: as many are, and the fields of its `Scenario`."""
-
-    user_id: str | None
-    begins: Speaker
-    opening: str
-
-
 def hold_dialogue(
     sim: UserSimulator,
     assistant: Assistant,
-    goal: str,
+    scenario: Scenario,
     *,
-    user_id: str | None = None,
-    begins: Speaker = "user",
-    opening: str = "",
-    **how: Unpack[Holding],
+    reached: Reached | None = None,
+    config: DialogueConfig = DialogueConfig(),
+    seed: int | None = None,
+    path: str | Path | None = None,
+    assistant_name: str | None = None,
 ) -> Dialogue:
-    """Hold one dialogue; as `hold_dialogues` otherwise.
+    """Hold one dialogue; see `UserSimulator.dialogue`.
 
     Raises:
         UsersimError: If it failed; what was said is in its notes.
     """
-    scenario = Scenario(goal=goal, user_id=user_id, begins=begins, opening=opening)
-    batch = hold_dialogues(sim, assistant, [scenario], **how)
+    batch = hold_dialogues(
+        sim,
+        assistant,
+        [scenario],
+        reached=reached,
+        config=config,
+        seed=seed,
+        path=path,
+        assistant_name=assistant_name,
+    )
     dialogue = batch.items[0]
     if dialogue is None:
         failure = batch.failures[0]
@@ -336,3 +296,57 @@ def hold_dialogue(
         error.add_note(f"what was said:\n{failure.text}")
         raise error
     return dialogue
+
+
+def _scenarios(scenarios: object) -> list[Scenario]:
+    """Return scenarios as a list.
+
+    Raises:
+        ArgumentError: If one is something else.
+    """
+    listed = (
+        list(cast("Iterable[object]", scenarios))
+        if isinstance(scenarios, Iterable) and not isinstance(scenarios, str)
+        else [scenarios]
+    )
+    for one in listed:
+        if not isinstance(one, Scenario):
+            raise ArgumentError(
+                f"dialogues() takes Scenario objects; got {one!r}",
+                hint=f"Scenario(goal={one!r})" if isinstance(one, str) else "Scenario(goal=…)",
+            )
+    if isinstance(scenarios, Scenario):
+        raise ArgumentError(
+            f"dialogues() takes a list of scenarios; got the single one {scenarios!r}",
+            hint="put it into a list, or hold it with dialogue()",
+        )
+    return cast("list[Scenario]", listed)
+
+
+def in_loop(assistant: Assistant) -> Assistant:
+    """Return an assistant that is awaited in the running event loop, called from another thread.
+
+    What an asynchronous assistant holds, as a client with its connections, belongs to the loop
+    that it was made in. Anything else is returned as it is.
+    """
+    if isinstance(assistant, AssistantEndpoint) or not callable(assistant):
+        return assistant
+    loop = asyncio.get_running_loop()
+
+    @wraps(assistant)
+    def called(messages: list[dict[str, str]]) -> str | Awaitable[str]:
+        said = assistant(messages)
+        if not inspect.isawaitable(said):
+            return said
+        return _elsewhere(said, loop)
+
+    return cast("Assistant", called)
+
+
+async def _elsewhere(pending: Awaitable[str], loop: asyncio.AbstractEventLoop) -> str:
+    """Await in another loop than the running one; cancelled here, it is cancelled there."""
+
+    async def awaited() -> str:
+        return await pending
+
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(awaited(), loop))

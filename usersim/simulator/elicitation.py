@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from usersim.evaluation import Interval, Resampling
 from usersim.evaluation.bootstrap import FloatArray, ratio
 from usersim.evaluation.metrics import ACCURACY, LOG_SCORE
-from usersim.simulation.survey import Ask, Heard, Mode, WaveProgress
+from usersim.simulation.survey import Ask, Heard, Mode
 from usersim.simulation.survey.elicitation import map_question, say_question
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.surveys import StoreRespondents
 from usersim.types import Failure, Interaction, Prediction, Question, content_key
+from usersim.views import StageProgress, in_words, printed
 
 __all__ = ["Elicitation", "ElicitationComparison", "compare_elicitation"]
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elicitation:
     """How well one mode predicts held-out closed answers.
@@ -51,6 +53,7 @@ class Elicitation:
         )
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElicitationComparison:
     """Both modes on the same answers.
@@ -92,7 +95,7 @@ def compare_elicitation(
     respondents: StoreRespondents,
     *,
     limit: int | None = None,
-    progress: WaveProgress | None = None,
+    progress: StageProgress | None = None,
 ) -> ElicitationComparison:
     """Measure both modes on held-out closed answers; goes on where it was interrupted.
 
@@ -139,7 +142,7 @@ def _mapped(
     truth: Sequence[Interaction],
     said: Sequence[Heard | Failure],
     told: str,
-    progress: WaveProgress | None,
+    progress: StageProgress | None,
 ) -> list[Heard | Failure]:
     """Map what was said onto the options; where nothing was said, the failure stays."""
     asks = [

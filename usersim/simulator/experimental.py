@@ -20,7 +20,6 @@ from usersim.errors import TranscriptError
 from usersim.prompts import respond_prompt, templates_key
 from usersim.recon.fidelity.similarity import likeness
 from usersim.simulator.history import Histories
-from usersim.simulator.recon import StageProgress
 from usersim.simulator.train import Trainer, known, register, removed_if_forgotten, watched
 from usersim.training import Hooks, RewardLesson, TrainedAdapter, train_synthesiser
 from usersim.transcript import (
@@ -34,6 +33,7 @@ from usersim.transcript import (
     prefix,
 )
 from usersim.types import Interaction, RewardedTrace, Scale, TracePrompt, content_key, is_closed
+from usersim.views import StageProgress
 
 __all__ = ["CONTROLS", "Control", "action_worth", "train_control"]
 
@@ -86,7 +86,7 @@ def train_control(
             hooks=Hooks(progress=report, stop_when=watched(trainer.corpus, training)),
         )
         with removed_if_forgotten(trainer.corpus, training, adapter):
-            register(trainer.corpus, adapter, training)
+            register(trainer.corpus, adapter, "arm", training)
     return adapter
 
 

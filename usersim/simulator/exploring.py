@@ -18,8 +18,10 @@ from usersim.errors import AdapterLoadError, CapabilityError, ConfigError
 from usersim.recon.closeup import SentenceGain, TraceGains, sentence_gains, trace_gains
 from usersim.simulation import Answer
 from usersim.simulation.closeup import SentenceInfluences, answer_gains, sentence_influences
+from usersim.simulator.adapter_list import ref_of
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.history import Histories
+from usersim.training import TrainedAdapter
 
 __all__ = ["AnswerCloseup", "Explorer", "TraceCloseup"]
 
@@ -68,6 +70,7 @@ class Explorer:
         corpus: The store.
         config: Settings under which traces are measured: those that they were made with.
         engine: Returns the engine, loaded when it is first needed; None measures nothing.
+        chosen: Returns an adapter that answers may name beside those of the store.
     """
 
     def __init__(
@@ -76,10 +79,12 @@ class Explorer:
         *,
         config: PipelineConfig,
         engine: Callable[[], Engine] | None = None,
+        chosen: Callable[[], TrainedAdapter | None] = lambda: None,
     ) -> None:
         self.corpus = corpus
         self._config = config
         self._engine = engine
+        self._chosen = chosen
         self._histories = Histories(corpus, config.history)
         self._turn = threading.Lock()
         self._found: dict[Hashable, object] = {}
@@ -93,7 +98,12 @@ class Explorer:
             measures: Whether its engine may be used.
         """
         engine = (lambda: simulator.engine) if measures else None
-        return cls(simulator.corpus, config=simulator.config, engine=engine)
+        return cls(
+            simulator.corpus,
+            config=simulator.config,
+            engine=engine,
+            chosen=lambda: simulator.asker().adapters.shared,
+        )
 
     @property
     def measures(self) -> bool:
@@ -175,14 +185,12 @@ class Explorer:
         """
         if name is None:
             return None
+        chosen = self._chosen()
+        if chosen is not None and chosen.ref.name == name:
+            return chosen.ref
         for record in self.corpus.ledger.adapters():
             if record.name == name:
-                return AdapterRef(
-                    name=name,
-                    path=record.path,
-                    digest=record.digest,
-                    base_model=record.base_model,
-                )
+                return ref_of(record)
         raise AdapterLoadError(
             f"the adapter {name!r} that answered is not in the store {self.corpus.name!r}",
             hint="without it the answer's likelihoods cannot be computed again",

@@ -3,70 +3,450 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Unpack
+from typing import NoReturn, Self
 
-from usersim.config import Recipe
-from usersim.engines import Engine, Progress
+from usersim.config import DEFAULT_PRESET, DialogueConfig, PipelineConfig, Preset, Recipe
+from usersim.corpus import Corpus, LoadReport
+from usersim.corpus.readers.formats import Format
+from usersim.engines import Engine
+from usersim.engines.select import EngineName, load_engine
+from usersim.errors import ArgumentError, ConfigError, UsersimError
 from usersim.evaluation import Arm
 from usersim.simulation import Answer, Piece, stream_answer
-from usersim.simulation.dialogue import Assistant, Dialogue, Scenario
-from usersim.simulation.survey import Survey, SurveyResults
+from usersim.simulation.dialogue import Assistant, Dialogue, Reached, Scenario, Speaker
+from usersim.simulation.survey import Mode, Survey, SurveyResults
 from usersim.simulator import saving
+from usersim.simulator.adapter_list import StoredAdapters, stored_adapters
+from usersim.simulator.adapters import AdapterChoice, Adapters, Base
 from usersim.simulator.arm_names import ArmName
-from usersim.simulator.asking import Asked, Asker, Context, as_question, narrowed, only
-from usersim.simulator.dialogue import Alone, Holding, hold_dialogue, hold_dialogues
+from usersim.simulator.asking import (
+    Asker,
+    Context,
+    as_contexts,
+    as_question,
+    narrowed,
+    only,
+    response_of,
+)
+from usersim.simulator.calls import as_pipeline, check_config, in_call, public
+from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
+from usersim.simulator.history import Histories
 from usersim.simulator.learning import Learner, Page
-from usersim.simulator.lifecycle import Lifecycle
 from usersim.simulator.measure import Measurement, Measures
-from usersim.simulator.recon import Reconstruction, StageProgress
+from usersim.simulator.people import People
+from usersim.simulator.recon import Reconstruction
 from usersim.simulator.requested import RequestSource
 from usersim.simulator.run import Run, RunCost
 from usersim.simulator.running import CHUNK, Runner
 from usersim.simulator.sources import TraceSource
-from usersim.simulator.surveys import Chosen, Kept, Manner, StoreRespondents, respondents_of
+from usersim.simulator.stores import load_into_store, open_store
+from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
+from usersim.simulator.surveys import Chosen, StoreRespondents, respondents_of
 from usersim.training import StepNote, TrainedAdapter
-from usersim.types import Batch
+from usersim.types import Batch, DateOrder, ScoredCandidate
+from usersim.views import Sheet, ShowProgress, StageProgress, facts, printed, staged, told
 
-__all__ = ["UserSimulator"]
+__all__ = ["LOADING", "UserSimulator"]
+
+LOADING = "load the model"
+"""The stage of a long call in which the engine starts."""
 
 
-class UserSimulator(Lifecycle):
+def _sheet(sim: UserSimulator) -> Sheet:
+    return facts("UserSimulator", sim.facts())
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
+
+
+@printed(_sheet)
+class UserSimulator:
     """Answers new contexts as a person would: reasoning first, action second.
 
-    Made by `from_corpus` or `load`. Before any training it answers from the person's history;
-    once traces were selected, from the history with its kept traces; after `train`, with the
-    trained adapter. The model is loaded when it is first needed.
+    Made by `from_corpus`, `open` or `load`. Each person is answered for by the newest adapter of
+    the store that fits the base model, their own before one that learned from several people.
+    Where there is none, the base model answers from the person's history, with the traces that
+    `reconstruct` kept. The model is loaded when it is first needed.
+
+    Long calls take `progress`: True, the default, shows it in a terminal and in a notebook, False
+    nowhere, and a function is called with (stage, done, total).
 
     Args:
         corpus: What the people did.
         user_id: The person; None simulates everybody in the corpus, each by their id.
         model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
         engine: Which engine, or one that is already loaded.
-        config: Settings of every stage.
+        config: Settings of every stage, or a preset's name.
+        adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
         report: What loading the corpus found.
+
+    Raises:
+        ArgumentError: If an argument is unknown or of a wrong type.
+        UserNotFoundError: If `user_id` is not in the corpus.
 
     Example:
         `UserSimulator.from_corpus("ada.jsonl", user_id="ada").respond("Tea or coffee?")`
     """
 
-    def use_adapter(self, adapter: TrainedAdapter | str | Path) -> None:
-        """Answer with a trained adapter from now on.
+    @public
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        user_id: str | None = None,
+        model: str | Path = "embedded",
+        engine: EngineName | Engine = "auto",
+        config: PipelineConfig | Preset = DEFAULT_PRESET,
+        adapter: AdapterChoice = "default",
+        report: LoadReport | None = None,
+    ) -> None:
+        if not isinstance(corpus, Corpus):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentError(
+                f"UserSimulator() takes an open Corpus; got {corpus!r}",
+                hint="UserSimulator.open(store) opens a store, UserSimulator.from_corpus(rows) "
+                "loads rows",
+            )
+        self.corpus = corpus
+        self.config = as_pipeline(config, "UserSimulator()")
+        self.report = report
+        self.user_id = user_id
+        self.synthesiser: TrainedAdapter | None = None
+        self._model = str(model)
+        self._engine_choice: EngineName | Engine = engine
+        self._people = People(corpus, user_id)
+        self._histories = Histories(corpus, self.config.history)
+        self._kept: dict[str, ScoredCandidate] = {}
+        self._traces: str | None = None
+        self.use_adapter(adapter)
+
+    # ------------------------------------------------------------------ opening and closing
+
+    @classmethod
+    @public
+    def from_corpus(  # noqa: PLR0913 - keyword-only, each a plain fact
+        cls,
+        source: str | Path | Corpus | Iterable[Mapping[str, object]] | object,
+        *,
+        user_id: str | None = None,
+        store: str | Path | None = None,
+        model: str | Path = "embedded",
+        engine: EngineName | Engine = "auto",
+        config: PipelineConfig | Preset = DEFAULT_PRESET,
+        adapter: AdapterChoice = "default",
+        format: Format = "auto",  # noqa: A002 - the word of every reader
+        person: str | None = None,
+        codebook: Mapping[str, object] | Sequence[object] | str | Path | None = None,
+        encoding: str | None = None,
+        date_order: DateOrder | None = None,
+        strict: bool = False,
+        progress: ShowProgress = True,
+    ) -> Self:
+        """Load a corpus into its store and return a simulator over it.
+
+        Args:
+            source: A JSONL, CSV or Parquet file, an iterable of dicts, a pandas or polars
+                frame, or a store as `open` takes it.
+            user_id: The person; None simulates everybody in the corpus.
+            store: SQLite file or URL; None takes one beside a file, memory for anything else.
+            model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
+            engine: Which engine, or one that is already loaded.
+            config: Settings of every stage, or a preset's name.
+            adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
+            format: `auto` recognises the format by content.
+            person: In chats, the role or name of the person.
+            codebook: In wide surveys, question texts and options by column.
+            encoding: Of a table; None recognises it.
+            date_order: How dates such as 03/04/2024 are meant; None recognises it.
+            strict: Raise if any row is refused, and keep nothing.
+            progress: Whether, or to whom, progress is shown.
 
         Raises:
-            ArtifactError: If the folder is incomplete or altered, or holds a synthesiser.
+            CorpusError: If the source cannot be read or stored, or holds no usable row.
+            UserNotFoundError: If `user_id` is not in the corpus.
         """
-        self.adapter = saving.as_user_model(adapter)
+        settings = as_pipeline(config, "from_corpus()")
+        with told(progress, "from_corpus()") as report:
+            corpus, found = load_into_store(
+                source,
+                store,
+                settings.corpus,
+                user_id=user_id,
+                format=format,
+                person=person,
+                codebook=codebook,
+                encoding=encoding,
+                date_order=date_order,
+                strict=strict,
+                progress=report,
+            )
+        return cls(
+            corpus,
+            user_id=user_id,
+            model=model,
+            engine=engine,
+            config=settings,
+            adapter=adapter,
+            report=found,
+        )
 
+    @classmethod
+    @public
+    def open(
+        cls,
+        store: str | Path,
+        *,
+        user_id: str | None = None,
+        model: str | Path = "embedded",
+        engine: EngineName | Engine = "auto",
+        config: PipelineConfig | Preset = DEFAULT_PRESET,
+        adapter: AdapterChoice = "default",
+    ) -> Self:
+        """Open a store into which people were loaded before.
+
+        Args:
+            store: SQLite file, or URL of a database.
+            user_id: The person; None simulates everybody in the store.
+            model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
+            engine: Which engine, or one that is already loaded.
+            config: Settings of every stage, or a preset's name.
+            adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
+
+        Raises:
+            ConfigError: If there is no such store.
+            CorpusError: If it cannot be opened.
+            UserNotFoundError: If `user_id` is not in it.
+        """
+        settings = as_pipeline(config, "open()")
+        corpus = open_store(store, settings.corpus)
+        try:
+            return cls(
+                corpus,
+                user_id=user_id,
+                model=model,
+                engine=engine,
+                config=settings,
+                adapter=adapter,
+            )
+        except BaseException:
+            corpus.close()
+            raise
+
+    @public
+    def save(self, folder: str | Path) -> Path:
+        """Write what is needed to bring this simulator back; the corpus stays in its store.
+
+        The adapters that answer now are the ones that come back, whatever is trained later.
+
+        Raises:
+            ArtifactError: If the folder cannot be written.
+            ConfigError: If the corpus is kept in memory only.
+        """
+        saved = saving.SavedSimulator(
+            store=self.corpus.name,
+            user_id=self.user_id,
+            model=self._model,
+            config=self.config,
+            traces=self._traces,
+            own_adapters={
+                user: saving.Pinned.of(one)
+                for user, one in self._adapters.own_of(self.users).items()
+            }
+            if self.user_id is None
+            else {},
+            **saving.named("adapter", self.adapter),
+            **saving.named("synthesiser", self.synthesiser),
+        )
+        return saving.write_simulator(folder, saved)
+
+    @classmethod
+    @public
+    def load(cls, folder: str | Path, *, engine: EngineName | Engine = "auto") -> Self:
+        """Bring a saved simulator back.
+
+        Raises:
+            ArtifactError: If the folder, or an adapter that it names, is incomplete or altered.
+            CorpusError: If the store cannot be opened.
+        """
+        saved = saving.read_simulator(folder)
+        corpus = Corpus.open(saved.store, config=saved.config.corpus)
+        try:
+            sim = cls(
+                corpus,
+                user_id=saved.user_id,
+                model=saved.model,
+                engine=engine,
+                config=saved.config,
+                adapter="none",
+            )
+            sim._bring_back(saved)
+        except BaseException:
+            corpus.close()
+            raise
+        return sim
+
+    def _bring_back(self, saved: saving.SavedSimulator) -> None:
+        """Take over the adapters and the traces that a saved simulator had."""
+        self._adapters.shared = saved.load("adapter")
+        self._adapters.own = {user: one.load() for user, one in saved.own_adapters.items()}
+        self.synthesiser = saved.load("synthesiser")
+        if saved.traces:
+            rows = list(self.corpus.interactions(self.users, split="train"))
+            self._remember(Reconstruction.stored(self.corpus, saved.traces, rows))
+
+    def close(self) -> None:
+        """Close the store and give the model's memory back."""
+        if "engine" in self.__dict__:
+            self.engine.close()
+        self.corpus.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied.
+
+        Raises:
+            ConfigError: Saying how workers get a simulator instead.
+        """
+        memory = ":memory:" in self.corpus.name
+        store = "a store in a file" if memory else f"the store {self.corpus.name!r}"
+        raise ConfigError(
+            "a UserSimulator holds an open store and a model, and cannot be pickled or copied",
+            hint=f"hand {store} to the worker and open it there: UserSimulator.open(store, "
+            "user_id=…); or save(folder), and UserSimulator.load(folder) in the worker",
+        )
+
+    # ------------------------------------------------------------------ what it holds
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine; loaded when it is first needed."""
+        if isinstance(self._engine_choice, str):
+            return load_engine(self._model, engine=self._engine_choice)
+        return self._engine_choice
+
+    def _ready(self, report: StageProgress | None) -> Engine:
+        """Return the engine, and tell that it is being loaded."""
+        if (
+            report is not None
+            and "engine" not in self.__dict__
+            and isinstance(self._engine_choice, str)
+        ):
+            report(LOADING, 0, 1)
+            engine = self.engine
+            report(LOADING, 1, 1)
+            return engine
+        return self.engine
+
+    @property
+    def model(self) -> str:
+        """The base model, as it was named."""
+        choice = self._engine_choice
+        if isinstance(choice, str):
+            return choice if choice == "scripted" else self._model
+        return choice.model
+
+    @property
+    def users(self) -> list[str]:
+        """The people that this simulator answers for."""
+        return self._people.users
+
+    @property
+    def adapter(self) -> TrainedAdapter | None:
+        """The adapter that answers; None for the base model.
+
+        Where there are several people, the one of those without an own adapter; see `adapter_of`.
+
+        Raises:
+            ArtifactError: If it is missing, incomplete or altered.
+            AdapterLoadError: If it was trained on another base model.
+        """
+        if self.user_id is not None:
+            return self._adapters.for_person(self.user_id)
+        return self._adapters.for_rest()
+
+    @public
+    def adapter_of(self, user_id: str) -> TrainedAdapter | None:
+        """Return the adapter that answers for a person; None for the base model.
+
+        Raises:
+            ArtifactError: If it is missing, incomplete or altered.
+            AdapterLoadError: If it was trained on another base model.
+            UserNotFoundError: If there is no such user.
+        """
+        return self._adapters.for_person(self._people.one(user_id))
+
+    @public
+    def adapters(self) -> StoredAdapters:
+        """Return the adapters of the store: for whom, when, how good, and which is the default."""
+        return stored_adapters(self.corpus, self._adapters.base)
+
+    @public
+    def use_adapter(self, adapter: AdapterChoice) -> None:
+        """Answer with another adapter from now on.
+
+        Args:
+            adapter: `"default"` for the newest fitting one of the store for each person, `"none"`
+                or None for the base model, the name of an adapter of the store, a folder, or what
+                `train` returned.
+
+        Raises:
+            ArtifactError: If it is incomplete or altered, or holds a synthesiser.
+            AdapterLoadError: If it was trained on another base model.
+            ConfigError: If there is no such adapter, or it learned from another person alone.
+        """
+        base = Base(self.model, self._engine_choice)
+        adapters = Adapters.of(self.corpus, base, adapter)
+        if adapters.choice == "fixed" and self.user_id is not None:
+            adapters.for_person(self.user_id)  # learned from another person alone: said at once
+        self._adapters = adapters
+
+    def describe_adapter(self) -> str:
+        """Say in a line which adapter answers; verifies it.
+
+        Raises:
+            ArtifactError: If it is missing, incomplete or altered.
+            AdapterLoadError: If it was trained on another base model.
+        """
+        return self._adapters.describe(self.user_id)
+
+    def facts(self) -> dict[str, str]:
+        """Return what this simulator is made of, by name; loads and verifies nothing."""
+        try:
+            people = self.user_id or _counted(len(self.users), "person", "people")
+            adapter = self._adapters.label(self.user_id)
+        except UsersimError:  # a closed store in memory
+            people, adapter = "closed", "unknown"
+        return {
+            "person" if self.user_id else "people": people,
+            "model": self.model,
+            "adapter": adapter,
+            "store": self.corpus.name,
+        }
+
+    def __repr__(self) -> str:
+        """Say whom it simulates, with which model and adapter, from which store."""
+        said = ", ".join(f"{name}={value!r}" for name, value in self.facts().items())
+        return f"UserSimulator({said})"
+
+    # ------------------------------------------------------------------ learning
+
+    @public
     def reconstruct(
         self,
         *,
         limit: int | None = None,
         recon_engine: Engine | None = None,
-        progress: StageProgress | None = None,
+        progress: ShowProgress = True,
     ) -> Reconstruction:
-        """Synthesise, score and select traces; goes on where it was left.
+        """Synthesise, score and select traces; resumes where it was interrupted.
 
         The kept traces stand in an untrained simulator's prompts from then on (Recon-Memory).
 
@@ -74,28 +454,20 @@ class UserSimulator(Lifecycle):
             limit: Interactions of each person, the newest; None takes all.
             recon_engine: Another, larger model that writes and scores the traces; None takes
                 the simulator's own.
-            progress: Called with (stage, done, total).
+            progress: Whether, or to whom, progress is shown.
+
+        Raises:
+            EmptySplitError: If there is nothing to learn from.
         """
         rows = self._people.train(limit)
-        found = self._learner(recon_engine or self.engine).reconstruct(
-            rows, synthesiser=self.synthesiser, progress=progress
-        )
+        with told(progress, "reconstruct()") as report:
+            found = self._learner(recon_engine or self._ready(report)).reconstruct(
+                rows, synthesiser=self.synthesiser, progress=report
+            )
         self._remember(found)
         return found
 
-    def _learner(
-        self, engine: Engine, recon_engine: Engine | None = None, second: Engine | None = None
-    ) -> Learner:
-        return Learner(
-            corpus=self.corpus,
-            engine=engine,
-            recon_engine=recon_engine or engine,
-            config=self.config,
-            histories=self._histories,
-            people=self._people,
-            second=second,
-        )
-
+    @public
     def train(
         self,
         *,
@@ -105,24 +477,26 @@ class UserSimulator(Lifecycle):
         max_minutes: float | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
-        progress: StageProgress | None = None,
+        progress: ShowProgress = True,
         note: StepNote | None = None,
     ) -> TrainedAdapter:
-        """Reconstruct, train the adapter (one for the person, or one shared by all) and use it.
+        """Reconstruct, train an adapter (one for the person, or one shared by all) and use it.
 
-        Interrupted at any moment and called again, it goes on and ends with the same adapter.
+        The adapter becomes the default of the store for these people; an adapter that was chosen
+        before by `use_adapter` is not used any more. Rerun after an interruption, it resumes and
+        ends with the same adapter.
 
         Args:
             recipe: How the synthesiser is trained first: `select` not at all, `rft`, `dpo`
                 or `grpo`; the synthesiser stands in `self.synthesiser` afterwards.
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
-            max_minutes: Ends the training cleanly with the best state so far.
+            max_minutes: Stops the training early with the best state so far.
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from; a trained synthesiser is then one of that model.
             second: A reconstructor of another model family that stops the synthesiser's training
                 when its score no longer rises (guard L8).
-            progress: Called with (stage, done, total).
+            progress: Whether, or to whom, progress is shown.
             note: Called with (step, steps, figures) after each step of DPO or GRPO.
 
         Raises:
@@ -130,15 +504,17 @@ class UserSimulator(Lifecycle):
             EmptySplitError: If there is nothing to learn from.
             TrainingError: If training fails; the last good checkpoint is kept.
         """
-        learned = self._learner(self.engine, recon_engine, second).train(
-            recipe, traces, limit=limit, max_minutes=max_minutes, progress=progress, note=note
-        )
+        with told(progress, "train()") as report:
+            learned = self._learner(self._ready(report), recon_engine, second).train(
+                recipe, traces, limit=limit, max_minutes=max_minutes, progress=report, note=note
+            )
         self._remember(learned.found)
         self.synthesiser = learned.synthesiser
-        self.use_adapter(learned.adapter)
+        self.use_adapter("default")
         return learned.adapter
 
-    def evaluate(  # noqa: PLR0913 - keyword-only, each a plain fact about the measurement
+    @public
+    def evaluate(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         *,
         arms: Sequence[ArmName] = ("others", "few_shot", "none", "random_eligible", "recon_select"),
@@ -152,9 +528,12 @@ class UserSimulator(Lifecycle):
         out: str | Path | None = None,
         provenance: Mapping[str, object] | None = None,
         title: str = "Held-out answers",
-        progress: StageProgress | None = None,
+        progress: ShowProgress = True,
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing.
+
+        How this simulator answers does not change; `use_adapter(measured.adapters["none"])`
+        would answer with one of the arms.
 
         Args:
             arms: What to compare; see `usersim.simulator.ARMS`.
@@ -171,25 +550,49 @@ class UserSimulator(Lifecycle):
             out: Folder of the report; None writes none.
             provenance: Command and sizes, for the report.
             title: Heading of the page.
-            progress: Called with (stage, done, total).
+            progress: Whether, or to whom, progress is shown.
 
         Raises:
-            EvaluationError: If nothing is held out, or the judge also selected the traces.
+            ArgumentError: If `arms` is a single text.
+            EvaluationError: If an arm is unknown, nothing is held out, or the judge also selected
+                the traces.
         """
+        if isinstance(arms, str):
+            raise ArgumentError(
+                f"evaluate(): arms must be a list of names; got the text {arms!r}",
+                hint=f"arms=[{arms!r}]",
+            )
         page = Page(out=out, provenance=provenance, title=title)
         asked = Measures(arms=arms, more=more, texts=texts, judge=judge)
-        measured = self._learner(self.engine, recon_engine, second).evaluate(
-            asked, limit=limit, held_out=held_out, progress=progress, **page
+        with told(progress, "evaluate()") as report:
+            return self._learner(self._ready(report), recon_engine, second).evaluate(
+                asked, limit=limit, held_out=held_out, progress=report, page=page
+            )
+
+    def _learner(
+        self, engine: Engine, recon_engine: Engine | None = None, second: Engine | None = None
+    ) -> Learner:
+        return Learner(
+            corpus=self.corpus,
+            engine=engine,
+            recon_engine=recon_engine or engine,
+            config=self.config,
+            histories=self._histories,
+            people=self._people,
+            second=second,
         )
-        self._remember(measured.found)
-        if "recon_select" in measured.adapters:
-            self.use_adapter(measured.adapters["recon_select"])
-        return measured
+
+    def _remember(self, found: Reconstruction) -> None:
+        self._traces = found.stage
+        self._kept.update(found.kept_traces())
+
+    # ------------------------------------------------------------------ asking
 
     def asker(self) -> Asker:
         """Return what puts questions to the people, as they would be answered now."""
-        return Asker.of(self.corpus, self.config, self._histories, self.adapter, self._kept)
+        return Asker(self.corpus, self.config, self._histories, self._adapters, self._kept)
 
+    @public
     def respond(
         self,
         context: Context,
@@ -199,6 +602,7 @@ class UserSimulator(Lifecycle):
         kind: str | None = None,
         explain: bool = False,
         seed: int | None = None,
+        store: bool = True,
     ) -> Answer:
         """Answer one context as the person would.
 
@@ -209,97 +613,77 @@ class UserSimulator(Lifecycle):
             kind: `choice`, `scale`, `number`, `multi_choice` or `free_text`.
             explain: Also measure how far the trace moves the answer.
             seed: Reproduces the answer; None takes the configured one.
+            store: Keep the answer in the store, where the explorer shows it and `forget` finds it.
 
         Raises:
             UsersimError: If the answer stayed malformed; `respond_many` returns it as data.
             UserNotFoundError: If there is no such user.
         """
-        asked = narrowed(context, options=options, kind=kind)
-        return only(self.respond_many([asked], user_id=user_id, explain=explain, seed=seed))
+        with in_call("respond()"):
+            as_question(context)
+            asked = narrowed(context, options=options, kind=kind)
+        batch = self._answered(
+            [self._people.one(user_id)], [asked], explain=explain, seed=seed, store=store
+        )
+        return only(batch)
 
+    @public
     def respond_many(
         self,
-        contexts: Sequence[Context],
+        contexts: Iterable[Context],
         *,
         user_id: str | Sequence[str] | None = None,
+        options: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
+        kind: str | Sequence[str | None] | None = None,
         explain: bool = False,
         seed: int | None = None,
-        progress: Progress | None = None,
+        store: bool = True,
+        progress: ShowProgress = True,
     ) -> Batch[Answer]:
         """Answer many contexts in one batch; one item's failure is data.
 
         Args:
             contexts: What is asked.
             user_id: Who answers: one person for all, or one for each.
+            options: Options of closed questions, in order: the same for all, or a list for each.
+            kind: Kind of question: one for all, or one for each.
             explain: Also measure how far the traces move the answers.
             seed: Reproduces the answers; None takes the configured one.
-            progress: Called with (items done, items).
+            store: Keep the answers in the store, where the explorer shows them and `forget` finds
+                them.
+            progress: Whether, or to whom, progress is shown.
 
         Raises:
-            ConfigError: If `user_id` lists another number of people than contexts.
+            ConfigError: If `user_id`, `options` or `kind` lists another number than contexts.
+            UserNotFoundError: If there is no such user.
         """
-        people = self._people.each(user_id, len(contexts))
-        return self.asker().ask(
-            self.engine, people, contexts, seed=seed, explain=explain, progress=progress
-        )
+        with in_call("respond_many()"):
+            asked = as_contexts(contexts, options=options, kind=kind)
+            people = self._people.each(user_id, len(asked))
+        with told(progress, "respond_many()") as report:
+            return self._answered(
+                people, asked, explain=explain, seed=seed, store=store, progress=report
+            )
 
-    def run(
+    def _answered(
         self,
-        requests: RequestSource | None = None,
+        people: Sequence[str],
+        asked: Sequence[Context],
         *,
-        name: str | None = None,
-        seed: int | None = None,
-        chunk: int = CHUNK,
-        progress: Progress | None = None,
-    ) -> Run:
-        """Answer a long list of requests, each stored once, whatever interrupts it.
+        explain: bool,
+        seed: int | None,
+        store: bool,
+        progress: StageProgress | None = None,
+    ) -> Batch[Answer]:
+        asker = self.asker()
+        pairs = zip(people, asked, strict=True)
+        items = [asker.item(person, context, seed=seed) for person, context in pairs]
+        batch, answers = asker.answered(
+            self._ready(progress), items, explain=explain, progress=staged("answer", progress)
+        )
+        return asker.stored(batch, answers) if store else batch
 
-        The same call goes on where it was; several clients on one store share the work.
-
-        Args:
-            requests: A file, or an iterable of (user_id, context) pairs or of rows without an
-                action; None goes on with the run `name` as the store holds it.
-            name: Tells the run; None tells it by its settings and requests.
-            seed: Reproduces the answers; None takes the configured one.
-            chunk: Requests asked at once between two commits: what a kill can lose.
-            progress: Called with (items done, items).
-
-        Raises:
-            ConfigError: If nothing can be asked, or the run was begun with other settings.
-            EngineUnavailableError: If the engine is gone; what is done is kept.
-        """
-        return self._runner(seed, chunk).run(requests, name=name, progress=progress)
-
-    def dry_run(self, requests: RequestSource) -> RunCost:
-        """Return what `run` would take, in requests and tokens; nothing is asked or stored."""
-        return self._runner(None, CHUNK).cost(requests)
-
-    def _runner(self, seed: int | None, chunk: int) -> Runner:
-        traces, asker = self._traces, self.asker()
-        return Runner(self.corpus, self.engine, asker, self.user_id, traces, seed, chunk)
-
-    def respondents(self, people: Chosen = None, **how: Unpack[Kept]) -> StoreRespondents:
-        """Return people, all by default, as respondents: `survey.run(sim.respondents())`."""
-        return respondents_of(self._people, people, self._runner, **how)
-
-    def survey(self, survey: Survey, people: Chosen = None, **how: Unpack[Manner]) -> SurveyResults:
-        """Ask people, all by default, a survey; the same call goes on where it was."""
-        return survey.run(self.respondents(people), **how)
-
-    def dialogue(self, assistant: Assistant, goal: str = "", **how: Unpack[Alone]) -> Dialogue:
-        """Let a person talk with an assistant towards a goal; see `Alone`."""
-        return hold_dialogue(self, assistant, goal, **how)
-
-    def dialogues(
-        self, assistant: Assistant, scenarios: Iterable[Scenario], **how: Unpack[Holding]
-    ) -> Batch[Dialogue]:
-        """Hold many dialogues at once; one's failure is data. See `Holding`."""
-        return hold_dialogues(self, assistant, scenarios, **how)
-
-    async def arespond(self, context: Context, **how: Unpack[Asked]) -> Answer:
-        """Answer one context without blocking the event loop; as `respond` otherwise."""
-        return await asyncio.to_thread(self.respond, context, **how)
-
+    @public
     def stream(
         self,
         context: Context,
@@ -308,14 +692,398 @@ class UserSimulator(Lifecycle):
         options: Sequence[str] | None = None,
         kind: str | None = None,
         seed: int | None = None,
-    ) -> Iterator[Piece]:
+        store: bool = True,
+    ) -> AnswerStream:
         """Answer one context piece by piece: all of the reasoning, then the action.
 
-        Yields:
-            Pieces; see `respond` for the arguments.
+        One trace is drawn, and nothing is drawn again: a malformed text ends the stream with an
+        error. `stream.answer` is the whole answer after the last piece.
+
+        Args:
+            context: A text, messages, a `Question` or an observed `Interaction`.
+            user_id: Who answers, where the simulator holds several people.
+            options: Options of a closed question, in order.
+            kind: `choice`, `scale`, `number`, `multi_choice` or `free_text`.
+            seed: Reproduces the answer; None takes the configured one.
+            store: Keep the answer in the store once it is whole, where the explorer shows it and
+                `forget` finds it.
+
+        Raises:
+            UserNotFoundError: If there is no such user.
         """
-        question = as_question(context, options=options, kind=kind)
-        item = self.asker().item(self._people.one(user_id), question, seed=seed)
-        yield from stream_answer(
-            self.engine, item, config=self.config.simulation, history=self.config.history
+        with in_call("stream()"):
+            question = as_question(context, options=options, kind=kind)
+        asker = self.asker()
+        item = asker.item(self._people.one(user_id), question, seed=seed)
+
+        def drawing() -> Generator[Piece, None, Answer]:
+            answer = yield from stream_answer(
+                self.engine, item, config=self.config.simulation, history=self.config.history
+            )
+            if store:
+                self.corpus.ledger.put_responses([response_of(item, answer)])
+            return answer
+
+        return AnswerStream(drawing())
+
+    @public
+    def run(
+        self,
+        requests: RequestSource | None = None,
+        *,
+        name: str | None = None,
+        seed: int | None = None,
+        chunk: int = CHUNK,
+        progress: ShowProgress = True,
+    ) -> Run:
+        """Answer a long list of requests, each stored once, whatever interrupts it.
+
+        Rerun the same call to resume; several clients on one store share the work.
+
+        Args:
+            requests: A file, or an iterable of (user_id, context) pairs or of rows without an
+                action; None resumes the run `name` as the store holds it.
+            name: Identifies the run; None identifies it by its settings and requests.
+            seed: Reproduces the answers; None takes the configured one.
+            chunk: Requests asked at once between two commits: what a kill can lose.
+            progress: Whether, or to whom, progress is shown.
+
+        Raises:
+            ConfigError: If there is no valid request, or the run was started with other settings.
+            EngineUnavailableError: If the engine is gone; what is done is kept.
+        """
+        with told(progress, "run()") as report:
+            runner = self._runner(seed, chunk, report)
+            return runner.run(requests, name=name, progress=staged("answer", report))
+
+    @public
+    def dry_run(self, requests: RequestSource) -> RunCost:
+        """Return what `run` would take, in requests and tokens; nothing is asked or stored."""
+        return self._runner(None, CHUNK).cost(requests)
+
+    def _runner(self, seed: int | None, chunk: int, report: StageProgress | None = None) -> Runner:
+        return Runner(
+            corpus=self.corpus,
+            load=lambda: self._ready(report),
+            asker=self.asker(),
+            user_id=self.user_id,
+            traces=self._traces,
+            seed=seed,
+            chunk=chunk,
+        )
+
+    # ------------------------------------------------------------------ surveys and dialogues
+
+    @public
+    def respondents(
+        self,
+        people: Chosen = None,
+        *,
+        name: str | None = None,
+        seed: int | None = None,
+        chunk: int = CHUNK,
+    ) -> StoreRespondents:
+        """Return people as respondents: `survey.run(sim.respondents())`.
+
+        Args:
+            people: Their ids, or one id; None takes everybody.
+            name: Of the runs that keep the answers; None makes one of everything that they
+                depend on.
+            seed: Reproduces answers and orders; None takes the configured one.
+            chunk: Questions asked at once between two commits: what a kill can lose.
+
+        Raises:
+            ConfigError: If somebody is not among the simulator's people.
+            UserNotFoundError: If there is no such user.
+        """
+        return respondents_of(self._people, people, self._runner, name=name, seed=seed, chunk=chunk)
+
+    @public
+    def survey(
+        self,
+        survey: Survey,
+        people: Chosen = None,
+        *,
+        mode: Mode = "direct",
+        memory: bool = False,
+        name: str | None = None,
+        seed: int | None = None,
+        chunk: int = CHUNK,
+        progress: ShowProgress = True,
+    ) -> SurveyResults:
+        """Put a survey to people; rerun the same call to resume.
+
+        Args:
+            survey: The instrument.
+            people: Their ids, or one id; None takes everybody.
+            mode: `direct`, or `say_then_map`: options are scored after an answer in own words.
+            memory: Whether respondents have their earlier questions and answers before them.
+            name: Of the runs that keep the answers; None makes one of everything that they
+                depend on.
+            seed: Reproduces answers and orders; None takes the configured one.
+            chunk: Questions asked at once between two commits: what a kill can lose.
+            progress: Whether, or to whom, progress is shown.
+
+        Raises:
+            ArgumentError: If `survey` is not a `Survey`.
+            ConfigError: If somebody is not among the simulator's people.
+            UserNotFoundError: If there is no such user.
+        """
+        if not isinstance(survey, Survey):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentError(
+                f"survey() takes a Survey; got {survey!r}",
+                hint="Survey.load(path) reads one from a file",
+            )
+        with told(progress, "survey()") as report:
+            self._ready(report)
+            asked = self.respondents(people, name=name, seed=seed, chunk=chunk)
+            return survey.run(asked, mode=mode, memory=memory, progress=report)
+
+    @public
+    def dialogue(  # noqa: PLR0913 - keyword-only, each a plain fact
+        self,
+        assistant: Assistant,
+        goal: str = "",
+        *,
+        user_id: str | None = None,
+        begins: Speaker = "user",
+        opening: str = "",
+        reached: Reached | None = None,
+        config: DialogueConfig = DialogueConfig(),
+        seed: int | None = None,
+        path: str | Path | None = None,
+        assistant_name: str | None = None,
+    ) -> Dialogue:
+        """Let a person talk with an assistant towards a goal.
+
+        Args:
+            assistant: A callable that takes chat messages and returns its reply, an asynchronous
+                one, or an `AssistantEndpoint`.
+            goal: What the person wants, in a few words of theirs. The assistant never sees it.
+            user_id: Who talks, where the simulator holds several people.
+            begins: Who speaks first.
+            opening: A fixed first message of whoever begins; empty has it made.
+            reached: Test of whether the goal is reached, called with all turns after each one.
+            config: When the dialogue ends.
+            seed: Reproduces the person's turns; None takes the configured one.
+            path: A file that the finished dialogue is appended to; one that it holds already is
+                taken from it and not held again.
+            assistant_name: Identifies the assistant in records and in `path`: a callable is known
+                by its name alone, so give another one when it changes.
+
+        Raises:
+            UsersimError: If it failed; what was said is in its notes.
+            UserNotFoundError: If there is no such user.
+        """
+        scenario = Scenario(goal=goal, user_id=user_id, begins=begins, opening=opening)
+        return hold_dialogue(
+            self,
+            assistant,
+            scenario,
+            reached=reached,
+            config=check_config(config, DialogueConfig, "dialogue()"),
+            seed=seed,
+            path=path,
+            assistant_name=assistant_name,
+        )
+
+    @public
+    def dialogues(
+        self,
+        assistant: Assistant,
+        scenarios: Iterable[Scenario],
+        *,
+        reached: Reached | None = None,
+        config: DialogueConfig = DialogueConfig(),
+        seed: int | None = None,
+        path: str | Path | None = None,
+        assistant_name: str | None = None,
+        progress: ShowProgress = True,
+    ) -> Batch[Dialogue]:
+        """Hold many dialogues at once; one's failure is data.
+
+        The turns of all people are drawn in one batch, then the assistant replies to all of them.
+        Dialogues are the same whatever their number and order.
+
+        Args:
+            assistant: A callable that takes chat messages and returns its reply, an asynchronous
+                one, or an `AssistantEndpoint`.
+            scenarios: Who talks, and what for.
+            reached: Test of whether the goal is reached, called with all turns after each one.
+            config: When dialogues end, and how many are held at once.
+            seed: Reproduces the persons' turns; None takes the configured one.
+            path: A file that finished dialogues are appended to; those that it holds already are
+                taken from it and not held again.
+            assistant_name: Identifies the assistant in records and in `path`: a callable is known
+                by its name alone, so give another one when it changes.
+            progress: Whether, or to whom, progress is shown.
+
+        Returns:
+            The dialogues in the order of the scenarios.
+
+        Raises:
+            ConfigError: If there is no scenario, or one names nobody where there are several
+                people.
+            UserNotFoundError: If a scenario names somebody unknown.
+            EngineError: If the engine or the assistant's server is gone; finished dialogues stand
+                in `path`.
+        """
+        with told(progress, "dialogues()") as report:
+            return hold_dialogues(
+                self,
+                assistant,
+                scenarios,
+                reached=reached,
+                config=check_config(config, DialogueConfig, "dialogues()"),
+                seed=seed,
+                path=path,
+                assistant_name=assistant_name,
+                progress=staged("dialogues", report),
+            )
+
+    # ------------------------------------------------------------------ asynchronous twins
+
+    @public
+    async def arespond(
+        self,
+        context: Context,
+        *,
+        user_id: str | None = None,
+        options: Sequence[str] | None = None,
+        kind: str | None = None,
+        explain: bool = False,
+        seed: int | None = None,
+        store: bool = True,
+    ) -> Answer:
+        """Answer one context without blocking the event loop; see `respond`."""
+        return await asyncio.to_thread(
+            self.respond,
+            context,
+            user_id=user_id,
+            options=options,
+            kind=kind,
+            explain=explain,
+            seed=seed,
+            store=store,
+        )
+
+    @public
+    async def arespond_many(
+        self,
+        contexts: Iterable[Context],
+        *,
+        user_id: str | Sequence[str] | None = None,
+        options: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
+        kind: str | Sequence[str | None] | None = None,
+        explain: bool = False,
+        seed: int | None = None,
+        store: bool = True,
+        progress: ShowProgress = True,
+    ) -> Batch[Answer]:
+        """Answer many contexts without blocking the event loop; see `respond_many`."""
+        return await asyncio.to_thread(
+            self.respond_many,
+            contexts,
+            user_id=user_id,
+            options=options,
+            kind=kind,
+            explain=explain,
+            seed=seed,
+            store=store,
+            progress=progress,
+        )
+
+    @public
+    def astream(
+        self,
+        context: Context,
+        *,
+        user_id: str | None = None,
+        options: Sequence[str] | None = None,
+        kind: str | None = None,
+        seed: int | None = None,
+        store: bool = True,
+    ) -> AsyncAnswerStream:
+        """Answer one context piece by piece: `async for piece in sim.astream(…)`; see `stream`."""
+        return AsyncAnswerStream(
+            lambda: self.stream(
+                context, user_id=user_id, options=options, kind=kind, seed=seed, store=store
+            )
+        )
+
+    @public
+    async def arun(
+        self,
+        requests: RequestSource | None = None,
+        *,
+        name: str | None = None,
+        seed: int | None = None,
+        chunk: int = CHUNK,
+        progress: ShowProgress = True,
+    ) -> Run:
+        """Answer a long list of requests without blocking the event loop; see `run`."""
+        return await asyncio.to_thread(
+            self.run, requests, name=name, seed=seed, chunk=chunk, progress=progress
+        )
+
+    @public
+    async def adialogue(  # noqa: PLR0913 - keyword-only, each a plain fact
+        self,
+        assistant: Assistant,
+        goal: str = "",
+        *,
+        user_id: str | None = None,
+        begins: Speaker = "user",
+        opening: str = "",
+        reached: Reached | None = None,
+        config: DialogueConfig = DialogueConfig(),
+        seed: int | None = None,
+        path: str | Path | None = None,
+        assistant_name: str | None = None,
+    ) -> Dialogue:
+        """Let a person talk without blocking the event loop; see `dialogue`.
+
+        An asynchronous assistant is awaited in this event loop.
+        """
+        return await asyncio.to_thread(
+            self.dialogue,
+            in_loop(assistant),
+            goal,
+            user_id=user_id,
+            begins=begins,
+            opening=opening,
+            reached=reached,
+            config=config,
+            seed=seed,
+            path=path,
+            assistant_name=assistant_name,
+        )
+
+    @public
+    async def adialogues(
+        self,
+        assistant: Assistant,
+        scenarios: Iterable[Scenario],
+        *,
+        reached: Reached | None = None,
+        config: DialogueConfig = DialogueConfig(),
+        seed: int | None = None,
+        path: str | Path | None = None,
+        assistant_name: str | None = None,
+        progress: ShowProgress = True,
+    ) -> Batch[Dialogue]:
+        """Hold many dialogues without blocking the event loop; see `dialogues`.
+
+        An asynchronous assistant is awaited in this event loop.
+        """
+        return await asyncio.to_thread(
+            self.dialogues,
+            in_loop(assistant),
+            scenarios,
+            reached=reached,
+            config=config,
+            seed=seed,
+            path=path,
+            assistant_name=assistant_name,
+            progress=progress,
         )

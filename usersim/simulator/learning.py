@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict, Unpack
 
 from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus, Training
 from usersim.engines import Engine
 from usersim.errors import ArtifactError
+from usersim.simulator.adapters import Purpose
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick_held_out
 from usersim.simulator.people import People
-from usersim.simulator.recon import Recon, Reconstruction, StageProgress
+from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import TraceSource, check_source
 from usersim.simulator.synthesiser import SynthesiserTrainer, check_recipe
 from usersim.simulator.train import Trainer
 from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction
+from usersim.views import StageProgress
 
 __all__ = ["Learned", "Learner", "Page"]
 
@@ -30,8 +30,15 @@ SYNTHESISERS_SHARE = 2 / 3
 """Share of a time limit that training the synthesiser may take; the user model has the rest."""
 
 
-class Page(TypedDict):
-    """What the report of a measurement is told."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What the report of a measurement is told.
+
+    Attributes:
+        out: Folder of the report; None writes none.
+        provenance: Command and sizes.
+        title: Heading of the page.
+    """
 
     out: str | Path | None
     provenance: Mapping[str, object] | None
@@ -169,7 +176,7 @@ class Learner:
         left = max_minutes
         if max_minutes is not None:
             left = max_minutes - (time.monotonic() - start) / 60
-        adapter = self._trainer().train(
+        adapter = self._trainer("answers").train(
             found,
             traces,
             name=name.removesuffix("-select") if recipe == "select" else name,
@@ -185,7 +192,7 @@ class Learner:
         limit: int | None,
         held_out: int | None,
         progress: StageProgress | None,
-        **page: Unpack[Page],
+        page: Page,
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing.
 
@@ -214,7 +221,7 @@ class Learner:
             recon_engine=self.recon_engine,
             config=self.config,
             histories=self.histories,
-            trainer=self._trainer(),
+            trainer=self._trainer("arm"),
             written=self._written,
             second=self.second,
         )
@@ -222,9 +229,9 @@ class Learner:
             self.people.train(limit),
             pick_held_out(self.corpus, self.people.users, held_out),
             asked=asked,
-            out=Path(page["out"]) if page["out"] is not None else None,
-            provenance=dict(page["provenance"] or {}),
-            title=page["title"],
+            out=Path(page.out) if page.out is not None else None,
+            provenance=dict(page.provenance or {}),
+            title=page.title,
             progress=progress,
         )
 
@@ -237,13 +244,14 @@ class Learner:
             synthesiser, self.reconstruct(rows, synthesiser=synthesiser, progress=progress)
         )
 
-    def _trainer(self) -> Trainer:
+    def _trainer(self, purpose: Purpose) -> Trainer:
         return Trainer(
             self.corpus,
             self.engine,
             self.config,
             self.histories,
             self.people.folder,
+            purpose,
             self.training,
         )
 
@@ -252,13 +260,11 @@ def _check_base(synthesiser: TrainedAdapter, engine: Engine) -> None:
     """Refuse to draw with weights that were trained on top of another model.
 
     Raises:
-        ArtifactError: If the engine has another name for its model, and tells another digest:
+        ArtifactError: If the engine's model is another one, by its content where that is known:
             one model may lie in several places.
     """
-    own = re.search(r"@([0-9a-f]{12})/", engine.identity)
-    wanted = synthesiser.manifest.base_model_digest
-    named = synthesiser.ref.base_model == engine.model
-    if not named and own is not None and not wanted.startswith(own[1]):
+    own = getattr(engine, "model_digest", None)
+    if own is not None and own != synthesiser.manifest.base_model_digest:
         raise ArtifactError(
             f"the synthesiser {synthesiser.ref.name!r} is one of {synthesiser.ref.base_model!r}, "
             f"not of {engine.model!r}",

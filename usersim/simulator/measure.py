@@ -26,6 +26,7 @@ from usersim.evaluation import (
     Metric,
     default_metrics,
     evaluate,
+    verdicts,
     write_report,
 )
 from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
@@ -47,11 +48,12 @@ from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
 from usersim.simulator.pages import curves_of, examples, sizes, synthesiser_section
 from usersim.simulator.probes import diagnostics, second_opinion
-from usersim.simulator.recon import Recon, Reconstruction, StageProgress, staged
+from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import SOURCES
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, is_closed
+from usersim.views import Sheet, StageProgress, printed, staged
 
 __all__ = ["Measurement", "Measures", "Study", "Traces", "pick_held_out"]
 
@@ -84,6 +86,17 @@ Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Traces
 """Trains a synthesiser by a recipe, and returns it with what it wrote."""
 
 
+def _sheet(found: Measurement) -> Sheet:
+    table = found.evaluation.sheet()
+    said = [*verdicts(found.evaluation), *(f"warning: {one}" for one in found.leakage.warnings)]
+    said += [str(one) for one in (found.agreement, found.faithfulness) if one is not None]
+    said += [f"judge: {one}" for one in found.judgements]
+    if found.report is not None:
+        said.append(f"report: {found.report}")
+    return replace(table, notes=(*table.notes, *said))
+
+
+@printed(_sheet)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """What was measured.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usersim.corpus import Corpus
-from usersim.errors import ConfigError, EmptySplitError
+from usersim.errors import ArgumentError, ConfigError, EmptySplitError
 from usersim.types import Interaction
 
 __all__ = ["People", "attributes_of"]
@@ -45,9 +45,15 @@ class People:
         """Return `user_id`, or the only person there is.
 
         Raises:
+            ArgumentError: If `user_id` is not a text.
             ConfigError: If there are several and none is named.
             UserNotFoundError: If there is no such user.
         """
+        if user_id is not None and not isinstance(user_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentError(
+                f"user_id must be the id of one person; got {user_id!r}",
+                hint="respond_many() takes a list of people, one for each context",
+            )
         chosen = user_id or self.user_id
         if chosen is not None:
             self.corpus.require(chosen)
@@ -61,10 +67,20 @@ class People:
         return people[0]
 
     def each(self, user_id: str | Sequence[str] | None, n: int) -> list[str]:
-        """Return who answers each of `n` contexts: one person for all, or those listed."""
+        """Return who answers each of `n` contexts: one person for all, or those listed.
+
+        Raises:
+            ConfigError: If another number of people is listed.
+        """
         if user_id is None or isinstance(user_id, str):
             return [self.one(user_id)] * n
-        return [self.one(person) for person in user_id]
+        people = [self.one(person) for person in user_id]
+        if len(people) != n:
+            raise ConfigError(
+                f"user_id lists {len(people)} people for {n} contexts",
+                hint="give one person for all contexts, or one for each",
+            )
+        return people
 
     def train(self, limit: int | None) -> list[Interaction]:
         """Return the train split, the newest `limit` interactions of each person.

@@ -7,6 +7,7 @@ are and are not: docs/concepts/simulated-populations.md.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -27,7 +28,7 @@ from usersim.evaluation.surveys import (
     misfit,
     survey_fit,
 )
-from usersim.simulation.survey import Ask, Heard, Survey, SurveyResults, WaveProgress
+from usersim.simulation.survey import Ask, Heard, Survey, SurveyResults
 from usersim.simulation.survey.reduction import Decision
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.people import attributes_of
@@ -36,12 +37,26 @@ from usersim.simulator.survey_estimates import weigh
 from usersim.simulator.survey_tables import HumanSample, human_table, table_of
 from usersim.simulator.surveys import StoreRespondents
 from usersim.types import Failure
+from usersim.views import Sheet, StageProgress, facts, printed
 
 __all__ = ["Population"]
 
 Results = SurveyResults | Sequence[SurveyResults]
 
 
+def _sheet(people: Population) -> Sheet:
+    known = Counter(name for own in people.attributes.values() for name in own)
+    return facts(
+        "Population",
+        {
+            "people": len(people.people),
+            "attributes": ", ".join(f"{name} ({n})" for name, n in known.items()) or None,
+            "weights": str(people.weighting) if people.weighting is not None else "all alike",
+        },
+    )
+
+
+@printed(_sheet)
 @dataclass(frozen=True, kw_only=True)
 class Population:
     """People of one or several simulators, with weights. Frozen: every method returns a new one.
@@ -122,6 +137,11 @@ class Population:
             _askers=askers,
         )
 
+    def __repr__(self) -> str:
+        """Say how many people there are, and whether they are weighted."""
+        weighted = "weighted" if self.weighting is not None else "all alike"
+        return f"Population({len(self.people)} people, {weighted})"
+
     # what `Survey.run` needs
 
     @property
@@ -145,7 +165,7 @@ class Population:
         return [name for asker in self._chosen() for name in asker.names(survey, waves)]
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: WaveProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
     ) -> Sequence[Heard | Failure]:
         """Ask a wave, each person by their own simulator; answers in the order of `asks`."""
         found: dict[int, Heard | Failure] = {}

@@ -11,8 +11,9 @@ from usersim.recon import ScoringItem, score_candidates
 from usersim.recon.leakage.diagnostics import ProbeItem, diagnose, sample_probes
 from usersim.recon.synthesis import SynthesisItem, decoys
 from usersim.simulator.history import Histories
-from usersim.simulator.recon import Reconstruction, StageProgress, chunks
+from usersim.simulator.recon import Reconstruction, chunks
 from usersim.types import Candidate, ScoredCandidate, content_key
+from usersim.views import StageProgress
 
 __all__ = ["diagnostics", "second_opinion"]
 

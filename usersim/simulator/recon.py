@@ -6,13 +6,14 @@ the same settings, prompts and model is never done again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Self, TypeVar
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
-from usersim.engines import AdapterRef, Engine, Progress
+from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
 from usersim.recon.scoring import ScoringItem, score_candidates
@@ -28,11 +29,9 @@ from usersim.types import (
     Selection,
     content_key,
 )
+from usersim.views import Sheet, StageProgress, facts, printed
 
-__all__ = ["Recon", "Reconstruction", "StageProgress", "chunks", "staged"]
-
-StageProgress = Callable[[str, int, int], None]
-"""Called with (stage, items done, items in all)."""
+__all__ = ["Recon", "Reconstruction", "chunks"]
 
 CHUNK = 16
 """Interactions between two commits: what a kill can lose."""
@@ -42,6 +41,23 @@ STEPS = 1
 T = TypeVar("T")
 
 
+def _sheet(found: Reconstruction) -> Sheet:
+    candidates = [one for many in found.scored.values() for one in many]
+    gains = [one.scores.report_gain for one in found.kept_traces().values()]
+    return facts(
+        "Reconstruction",
+        {
+            "interactions": len(found.interactions),
+            "candidate traces": len(candidates),
+            "rejected by a guard": sum(not one.leakage.valid for one in candidates),
+            "interactions with a kept trace": found.kept,
+            "mean gain of the kept ones": f"{fmean(gains):.3f}" if gains else None,
+            "failed": len(found.failures),
+        },
+    )
+
+
+@printed(_sheet)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconstruction:
     """What Recon found for a list of interactions.
@@ -77,6 +93,10 @@ class Reconstruction:
             failures=tuple(failures),
             stage=stage,
         )
+
+    def __repr__(self) -> str:
+        """Say how many interactions have a trace."""
+        return f"Reconstruction({self.kept} of {len(self.interactions)} interactions with a trace)"
 
     @property
     def kept(self) -> int:
@@ -218,8 +238,3 @@ def chunks(
         done += len(chunk)
         if progress:
             progress(stage, done, total)
-
-
-def staged(stage: str, progress: StageProgress | None) -> Progress | None:
-    """Return `progress` of one stage, as the stage itself calls it."""
-    return (lambda done, total: progress(stage, done, total)) if progress else None

@@ -20,10 +20,32 @@ from usersim.evaluation.surveys import (
     rectify_mean,
     rectify_shares,
 )
+from usersim.views import Sheet, printed
 
 __all__ = ["RectifiedItem", "check_shared", "rectified"]
 
 
+def _sheet(one: RectifiedItem) -> Sheet:
+    names = one.item.options or ("mean",)
+    return Sheet(
+        title=one.item.key,
+        columns=("answer", "rectified", "low", "high", "humans alone", "simulated"),
+        rows=[
+            (
+                name,
+                figure.estimate.value,
+                figure.estimate.low,
+                figure.estimate.high,
+                str(figure.classical),
+                figure.simulated,
+            )
+            for name, figure in zip(names, one.figures, strict=True)
+        ],
+        notes=[f"{one.figures[0].n_human} humans, {one.figures[0].n_simulated} simulated people"],
+    )
+
+
+@printed(_sheet)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RectifiedItem:
     """One item of a survey, rectified by human answers.
@@ -35,11 +57,6 @@ class RectifiedItem:
 
     item: Item
     figures: tuple[Rectified, ...]
-
-    def __str__(self) -> str:
-        names = self.item.options or ("mean",)
-        pairs = zip(names, self.figures, strict=True)
-        return "\n".join(f"{name}: {one.estimate} (humans: {one.classical})" for name, one in pairs)
 
 
 def rectified(

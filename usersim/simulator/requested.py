@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 from usersim.corpus import AskedRow
 from usersim.corpus.readers.frames import is_frame
+from usersim.errors import ConfigError
 from usersim.simulator.asking import Context, seen_before
-from usersim.types import ActionSpace, FreeText, Interaction, Message, Number, Question
+from usersim.types import ActionSpace, FreeText, Interaction, Message, Number, Question, as_messages
 
 __all__ = ["RequestSource", "row_of", "rows_of"]
 
-RequestSource = str | Path | Iterable[tuple[str | None, Context] | Mapping[str, object]]
+RequestSource: TypeAlias = str | Path | Iterable[tuple[str | None, Context] | Mapping[str, object]]
 """A JSONL, CSV or Parquet file, or an iterable of (user_id, context) pairs or of rows without an
 action (`user_id`, `context`, `action_type`, `options`, `metadata`)."""
 
@@ -45,8 +47,9 @@ def _row(pair: tuple[str, Context]) -> AskedRow:
     if isinstance(context, Question | Interaction):
         row |= _limits(context.space)
         messages = context.context
-    if isinstance(messages, list | tuple):
-        messages = [_message(one) for one in cast("list[object]", messages)]
+    if not isinstance(messages, str):
+        with suppress(ConfigError):  # what is no message, the check of rows says
+            messages = [_message(one) for one in as_messages(messages)]
     return AskedRow({**row, "context": messages}, seen_before(user_id, context))
 
 
@@ -56,9 +59,7 @@ def row_of(user_id: str, question: Question) -> dict[str, object]:
     return {"user_id": user_id, **_limits(question.space), "context": context}
 
 
-def _message(message: object) -> object:
-    if not isinstance(message, Message):
-        return message
+def _message(message: Message) -> dict[str, object]:
     return {"role": message.role, "name": message.name, "content": message.content}
 
 

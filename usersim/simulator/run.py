@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -16,11 +17,15 @@ from usersim.errors import CorpusError
 from usersim.files import form_of, write_rows
 from usersim.simulation import Answer
 from usersim.types import RunItem, RunStatus
+from usersim.views import Sheet, in_words, printed, shortened
 
 __all__ = ["Run", "RunCost", "RunFailure"]
 
 RunFailure = FailureRow
 """An item that could not be answered: `item`, `error`, `message` and the `text` as drawn."""
+
+SHOWN = 5
+"""Answers, and failures, that a printed run shows."""
 
 _COLUMNS: tuple[str, ...] = (
     "place",
@@ -42,6 +47,7 @@ _COLUMNS: tuple[str, ...] = (
 )
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCost:
     """What a run would take.
@@ -68,6 +74,21 @@ class RunCost:
         )
 
 
+def _sheet(run: Run) -> Sheet:
+    shown = islice(run.answers(), SHOWN)
+    failed = islice(run.failures(), SHOWN)
+    rows = [(item.place, item.request.user_id, shortened(str(answer))) for item, answer in shown]
+    rows += [
+        (one.item.place, one.item.request.user_id, f"failed: {shortened(one.message)}")
+        for one in failed
+    ]
+    notes = [f"{run.status}; run.answers() and run.write(path) give all of them"]
+    if len(run.refused):
+        notes.append(f"{len(run.refused)} rows rejected; run.refused has them, with the reasons")
+    return Sheet(title=f"Run {run.name}", columns=("#", "user", "answer"), rows=rows, notes=notes)
+
+
+@printed(_sheet)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run in its store; made by `UserSimulator.run`.
@@ -98,6 +119,10 @@ class Run:
     refused: RefusedRows
     other_users: int
     _runs: Runs
+
+    def __repr__(self) -> str:
+        """Say its name and how far it is."""
+        return f"Run({self.name!r}, {self.status})"
 
     @property
     def status(self) -> RunStatus:

@@ -54,7 +54,7 @@ class Runner:
 
     Attributes:
         corpus: The store.
-        engine: Answers.
+        load: Returns the engine that answers, loaded when it is first needed.
         asker: Turns requests into items with their history.
         user_id: The simulator's person; None for everybody.
         traces: Stage whose kept traces are shown; None if there is none.
@@ -64,13 +64,18 @@ class Runner:
     """
 
     corpus: Corpus
-    engine: Engine
+    load: Callable[[], Engine]
     asker: Asker
     user_id: str | None
     traces: str | None
     seed: int | None
     chunk: int = CHUNK
     lease_seconds: float = LEASE_SECONDS
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that answers."""
+        return self.load()
 
     def cost(self, source: RequestSource) -> RunCost:
         """Return what a run of `source` would take; nothing is generated or stored."""
@@ -184,16 +189,15 @@ class Runner:
             for name, value in settings.model_dump(mode="json").items()
             if (part, name) != ("simulation", "seed")
         }
+        adapters = asker.adapters.settings(self.user_id)
         kept = {key: one.candidate.key for key, one in asker.kept.items()}
-        shown = self.traces is not None and asker.adapter is None
+        shown = self.traces is not None and adapters["adapter"] is None
         return {
             **fields,
             "prompts": templates_key(),
             "options": OPTION_RULE,
             "engine": self.engine.identity,
-            "adapter": asker.adapter.name if asker.adapter else None,
-            "adapter digest": asker.adapter.digest if asker.adapter else None,
-            "reasoning weight": asker.reasoning_weight,
+            **adapters,
             "kept traces": content_key(self.traces, kept) if shown else None,
             "seed": config.simulation.seed if self.seed is None else self.seed,
             **asked,

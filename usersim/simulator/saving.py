@@ -6,8 +6,9 @@ is to be deleted. The manifest is written last: a folder without one is no simul
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,9 +17,39 @@ from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.files import write_text
 from usersim.training import TrainedAdapter, load_artifact
 
-__all__ = ["SavedSimulator", "as_user_model", "named", "read_simulator", "write_simulator"]
+__all__ = ["Pinned", "SavedSimulator", "named", "pinned", "read_simulator", "write_simulator"]
 
 MANIFEST = "simulator.json"
+
+
+class Pinned(BaseModel):
+    """An adapter by its folder and its content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    folder: str
+    """Where it is."""
+    digest: str
+    """Digest that the folder must have."""
+
+    @classmethod
+    def of(cls, adapter: TrainedAdapter) -> Self:
+        """Return what finds an adapter again, and notices another one in its place."""
+        return cls(folder=str(adapter.folder.resolve()), digest=adapter.ref.digest)
+
+    def load(self, what: str = "adapter") -> TrainedAdapter:
+        """Return the adapter, verified on disk.
+
+        Raises:
+            ArtifactError: If its folder is incomplete, or holds other weights by now.
+        """
+        found = load_artifact(self.folder)
+        if found.ref.digest != self.digest:
+            raise ArtifactError(
+                f"the simulator was saved with another {what} than the one in {self.folder!r}",
+                hint="save the simulator again with this one, or put the old folder back",
+            )
+        return found
 
 
 class SavedSimulator(BaseModel):
@@ -40,6 +71,8 @@ class SavedSimulator(BaseModel):
     """Folder of the adapter; None before training."""
     adapter_digest: str | None = None
     """Digest that the folder must have."""
+    own_adapters: dict[str, Pinned] = {}
+    """Adapters of single people, where the simulator stands for several."""
     traces: str | None
     """Stage of the store whose kept traces are shown; None before any were selected."""
 
@@ -57,36 +90,20 @@ class SavedSimulator(BaseModel):
         folder: str | None = getattr(self, what)
         if folder is None:
             return None
-        found = load_artifact(folder)
-        if found.ref.digest != getattr(self, f"{what}_digest"):
-            raise ArtifactError(
-                f"the simulator was saved with another {what} than the one in {folder!r}",
-                hint="save the simulator again with this one, or put the old folder back",
-            )
-        return found
+        return Pinned(folder=folder, digest=getattr(self, f"{what}_digest") or "").load(what)
+
+
+def pinned(adapters: Mapping[str, TrainedAdapter]) -> dict[str, Pinned]:
+    """Return the adapters of single people as a `SavedSimulator` names them."""
+    return {user: Pinned.of(one) for user, one in adapters.items()}
 
 
 def named(what: Literal["adapter", "synthesiser"], found: TrainedAdapter | None) -> dict[str, Any]:
     """Return the fields of a `SavedSimulator` that name `found`; none of them if it is None."""
     if found is None:
         return {}
-    return {what: str(found.folder.resolve()), f"{what}_digest": found.ref.digest}
-
-
-def as_user_model(adapter: TrainedAdapter | str | Path) -> TrainedAdapter:
-    """Return a trained user model, verified on disk where a folder is given.
-
-    Raises:
-        ArtifactError: If the folder is incomplete or altered, or holds a synthesiser.
-    """
-    found = adapter if isinstance(adapter, TrainedAdapter) else load_artifact(adapter)
-    if found.manifest.synthesiser is not None:
-        raise ArtifactError(
-            f"the adapter {found.manifest.name!r} in {str(found.folder)!r} writes reasoning"
-            " traces; it does not answer as anyone",
-            hint="give the adapter that was trained on its traces",
-        )
-    return found
+    pinned = Pinned.of(found)
+    return {what: pinned.folder, f"{what}_digest": pinned.digest}
 
 
 def write_simulator(folder: str | Path, saved: SavedSimulator) -> Path:

@@ -3,48 +3,111 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict, Unpack
 
 from usersim.config import CorpusConfig
-from usersim.corpus import Corpus, LoadReport
+from usersim.corpus import Corpus, LoadReport, is_store
 from usersim.corpus.readers.formats import Format
+from usersim.errors import ConfigError, CorpusError
+from usersim.types import DateOrder
+from usersim.views import StageProgress, staged
 
-__all__ = ["Loading", "load_into_store", "store_of"]
+__all__ = ["check_source", "load_into_store", "open_store", "store_of"]
 
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".usersim.db"
 
 
-class Loading(TypedDict):
-    """How a source is read; see `Corpus.add`."""
+def open_store(store: str | Path, config: CorpusConfig = CorpusConfig()) -> Corpus:
+    """Open a store that is there; one that is only to be read must not be made.
 
-    format: Format
-    person: str | None
-    codebook: Mapping[str, object] | str | Path | None
-    strict: bool
+    Args:
+        store: SQLite file, or URL of a database.
+        config: How sources are read and split.
+
+    Raises:
+        ConfigError: If there is no such file.
+        CorpusError: If it cannot be opened, or is no store.
+    """
+    if "://" not in str(store) and not Path(store).is_file():
+        raise ConfigError(
+            f"there is no store at {str(store)!r}",
+            hint="UserSimulator.from_corpus(rows, store=…) makes one",
+        )
+    return Corpus.open(store, config=config)
 
 
-def load_into_store(
+def check_source(source: object, store: str | Path | None, reading: Mapping[str, object]) -> None:
+    """Refuse what only applies to rows where a store is opened as it is.
+
+    Args:
+        source: A store.
+        store: Where rows would be loaded into.
+        reading: How rows would be read, by argument; what is not None or False was asked for.
+
+    Raises:
+        ConfigError: Naming the argument.
+    """
+    given = {"store": store, **reading}
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise ConfigError(
+            f"{str(source)!r} is a store, opened as it is: {wrong[0]}={given[wrong[0]]!r} "
+            "applies to a source of rows",
+            hint=f"leave out {wrong[0]}=, or give a file of rows",
+        )
+
+
+def load_into_store(  # noqa: PLR0913 - each a plain fact about the source
     source: object,
     store: str | Path | None,
     config: CorpusConfig,
     *,
     user_id: str | None,
-    progress: Callable[[int, int | None], None] | None,
-    **how: Unpack[Loading],
+    format: Format,  # noqa: A002 - the word of every reader
+    person: str | None,
+    codebook: Mapping[str, object] | Sequence[object] | str | Path | None,
+    encoding: str | None,
+    date_order: DateOrder | None,
+    strict: bool,
+    progress: StageProgress,
 ) -> tuple[Corpus, LoadReport | None]:
-    """Load `source` into its store; an open corpus is taken as it is and has no report.
+    """Load `source` into its store; a store, or an open corpus, is taken as it is.
 
     Args and errors as for `Corpus.open` and `Corpus.add`; after an error the store is closed.
+
+    Returns:
+        The corpus, and what was read; None where nothing was.
+
+    Raises:
+        CorpusError: If there is nobody in the store afterwards.
     """
-    if isinstance(source, Corpus):
-        return source, None
+    if isinstance(source, Corpus) or is_store(source):
+        reading = {
+            "person": person,
+            "codebook": codebook,
+            "encoding": encoding,
+            "date_order": date_order,
+            "strict": strict,
+        }
+        check_source(getattr(source, "name", source), store, reading)
+        return source if isinstance(source, Corpus) else open_store(str(source), config), None
     corpus = Corpus.open(store_of(source, store), config=config)
     try:
-        report = corpus.add(source, user_id=user_id, progress=progress, **how)
+        report = corpus.add(
+            source,
+            format=format,
+            user_id=user_id,
+            person=person,
+            codebook=codebook,
+            encoding=encoding,
+            date_order=date_order,
+            strict=strict,
+            progress=staged("read rows", progress),
+        )
+        _check_loaded(report)
     except BaseException:
         corpus.close()
         raise
@@ -53,6 +116,26 @@ def load_into_store(
         "%d rows read, %d kept, %d refused", report.rows_read, report.kept, len(report.refused)
     )
     return corpus, report
+
+
+def _check_loaded(report: LoadReport) -> None:
+    """Refuse a source that holds nothing to simulate anybody by.
+
+    Raises:
+        CorpusError: If there was no row, or none could be used.
+    """
+    if report.kept or report.already_present or report.other_users:
+        return  # that a person is not among those who are there is said by their name
+    said = "\n".join(report.refusals())
+    raise CorpusError(
+        f"{report.source} holds no rows"
+        if not report.rows_read
+        else f"none of the {report.rows_read} rows of {report.source} could be used"
+        f"{f':{chr(10)}{said}' if said else ''}",
+        hint="a row is an object such as "
+        '{"user_id": "ada", "context": "Tea or coffee?", "action": "Tea."}; '
+        "UserSimulator.open(store) opens people who were loaded before",
+    )
 
 
 def store_of(source: object, store: str | Path | None) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from usersim.errors import EvaluationError, WeightingError
 from usersim.evaluation.bootstrap import Interval
@@ -24,6 +25,7 @@ from usersim.evaluation.surveys import (
 from usersim.simulation.survey import SurveyResults
 from usersim.simulator.rectified import RectifiedItem, check_shared, rectified
 from usersim.simulator.survey_tables import HumanSample, human_table, table_of
+from usersim.views import Sheet, printed
 
 __all__ = ["SurveyEstimates", "estimate_survey", "weigh"]
 
@@ -68,6 +70,36 @@ def weigh(
     return rake(told, margins, start=start, most=most)
 
 
+def _sheet(found: SurveyEstimates) -> Sheet:
+    rows = found.to_records()
+    columns = ["item", "answer", f"simulated (95 %, {found.items[0].covers})", "n"]
+    if found.rectified:
+        columns += ["rectified (95 %)", "humans alone (95 %)"]
+    kinds = ("simulated", "rectified", "humans")
+    cells = [
+        [str(row["item"]), str(row["figure"]), *(_figure(row, kind) for kind in kinds)]
+        for row in rows
+    ]
+    notes = ["simulated answers: a model's, not people's"]
+    if found.weighting is not None:
+        notes.append(str(found.weighting))
+    notes += [f"{item}: {reason}" for item, reason in found.left_out.items()]
+    return Sheet(
+        columns=columns,
+        rows=[
+            (*own[:3], str(row["n"]), *(own[3:] if found.rectified else ()))
+            for own, row in zip(cells, rows, strict=True)
+        ],
+        notes=notes,
+    )
+
+
+def _figure(row: Mapping[str, object], name: str) -> str:
+    value, low, high = (cast("float | None", row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return "–" if value is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+@printed(_sheet)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyEstimates:
     """What a simulated population answers to every item.

@@ -9,29 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, Unpack, cast
+from typing import TypeAlias, cast
 
 from pydantic import JsonValue
 
 from usersim.errors import ConfigError
-from usersim.simulation.survey import (
-    Ask,
-    Heard,
-    Mode,
-    Survey,
-    WaveProgress,
-    conduct,
-)
+from usersim.simulation.survey import Ask, Heard, Mode, Survey, conduct
 from usersim.simulation.survey.elicitation import GIVES_AN_ANSWER
 from usersim.simulation.survey.reduction import Decision
 from usersim.simulator.people import People
 from usersim.simulator.requested import row_of
 from usersim.simulator.running import CHUNK, Runner
 from usersim.types import Choice, Failure, Number, Scale, content_key
+from usersim.views import StageProgress, in_words, printed
 
-__all__ = ["Chosen", "Kept", "Manner", "StoreRespondents", "SurveyCost", "respondents_of"]
+__all__ = ["Chosen", "StoreRespondents", "SurveyCost", "respondents_of"]
 
-Chosen = Sequence[str] | None
+Chosen: TypeAlias = str | Sequence[str] | None
 """Ids of people, or one id; None takes everybody that a simulator answers for."""
 PLACE = "survey_place"
 """Metadata of a request: its place in the wave, which a refused row would shift."""
@@ -39,34 +33,7 @@ FILLER = "word " * 100
 """Stands for a text of unknown length in a dry run; longer answers are cut in later texts."""
 
 
-class Kept(TypedDict, total=False):
-    """How a survey's answers are drawn and kept.
-
-    Attributes:
-        name: Of its runs; None makes one of everything that the answers depend on.
-        seed: Reproduces answers and orders; None takes the configured one.
-        chunk: Questions asked at once between two commits: what a kill can lose.
-    """
-
-    name: str | None
-    seed: int | None
-    chunk: int
-
-
-class Manner(TypedDict, total=False):
-    """How a survey is conducted.
-
-    Attributes:
-        mode: `direct` or `say_then_map`.
-        memory: Whether respondents have their earlier questions and answers before them.
-        progress: Called with (name of the wave, questions done, questions).
-    """
-
-    mode: Mode
-    memory: bool
-    progress: WaveProgress | None
-
-
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyCost:
     """What a survey would take at the most.
@@ -158,7 +125,7 @@ class StoreRespondents:
         return f"survey-{survey}-{rest[:8]}-wave-{wave:02d}"
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: WaveProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
     ) -> list[Heard | Failure]:
         """Ask a wave in a run of its own, and return what came of it, in order.
 
@@ -207,7 +174,13 @@ RunnerOf = Callable[[int | None, int], Runner]
 
 
 def respondents_of(
-    people: People, chosen: Chosen, runner_of: RunnerOf, **how: Unpack[Kept]
+    people: People,
+    chosen: Chosen,
+    runner_of: RunnerOf,
+    *,
+    name: str | None = None,
+    seed: int | None = None,
+    chunk: int = CHUNK,
 ) -> StoreRespondents:
     """Return people of a simulator as respondents.
 
@@ -215,7 +188,9 @@ def respondents_of(
         people: Whom the simulator stands for.
         chosen: Some of them; None takes all.
         runner_of: Makes what asks them.
-        **how: Name, seed and chunk.
+        name: Of the runs; None makes one of everything that the answers depend on.
+        seed: Reproduces answers and orders; None takes the configured one.
+        chunk: Questions asked at once between two commits.
 
     Raises:
         ConfigError: If somebody is not among the simulator's people.
@@ -228,11 +203,10 @@ def respondents_of(
                 f"this simulator answers for {people.user_id!r} alone, not for {person!r}",
                 hint="make a simulator without user_id= to survey several people",
             )
-    # The runner loads the model, so what is wrong with the people is said first.
     return StoreRespondents(
-        runner=runner_of(how.get("seed"), how.get("chunk", CHUNK)),
+        runner=runner_of(seed, chunk),
         people=tuple(people.users if chosen is None else chosen),
-        name=how.get("name"),
+        name=name,
     )
 
 
@@ -271,7 +245,7 @@ class _Counted:
         *,
         survey: str,  # noqa: ARG002 - nothing is kept
         wave: int,
-        progress: WaveProgress | None,  # noqa: ARG002 - it takes a moment
+        progress: StageProgress | None,  # noqa: ARG002 - it takes a moment
     ) -> list[Heard | Failure]:
         cost = self.of.runner.cost(_rows(asks))
         self.waves = wave

@@ -16,7 +16,7 @@ from usersim.errors import ConfigError, NoTrainingDataError
 from usersim.prompts import templates_key
 from usersim.recon import SynthesisItem, best_in, preferences, trace_prompts
 from usersim.simulator.history import Histories
-from usersim.simulator.recon import Recon, Reconstruction, StageProgress
+from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.rewards import Rewards
 from usersim.simulator.train import known, register, removed_if_forgotten, watched
 from usersim.training import (
@@ -37,6 +37,7 @@ from usersim.types import (
     TracePrompt,
     content_key,
 )
+from usersim.views import StageProgress
 
 __all__ = ["RECIPES", "SynthesiserTrainer", "check_recipe"]
 
@@ -221,7 +222,7 @@ class _Course:
             hooks=hooks,
         )
         with removed_if_forgotten(one.corpus, self.training, adapter):
-            register(one.corpus, adapter, self.training)
+            register(one.corpus, adapter, "synthesiser", self.training)
         return adapter
 
     def _probe(self, name: str) -> Probe | None:

@@ -17,8 +17,9 @@ from usersim.engines import Engine
 from usersim.errors import CorpusError, NoTrainingDataError, UserForgottenError, UsersimError
 from usersim.prompts import respond_prompt, templates_key
 from usersim.simulation import RespondItem, derive_seed, likelihoods
+from usersim.simulator.adapters import Purpose
 from usersim.simulator.history import Histories
-from usersim.simulator.recon import Reconstruction, StageProgress
+from usersim.simulator.recon import Reconstruction
 from usersim.simulator.sources import TraceSource, reasonings
 from usersim.training import (
     TrainedAdapter,
@@ -29,6 +30,7 @@ from usersim.training import (
 )
 from usersim.training.dataset import split_validation
 from usersim.types import Interaction, TrainingExample
+from usersim.views import StageProgress
 
 __all__ = ["Trainer", "known", "register", "removed_if_forgotten", "respond_item", "watched"]
 
@@ -60,6 +62,7 @@ class Trainer:
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
         folder: Adapters are made in here.
+        purpose: What for; only those that are to answer become the default of the store.
         training: How the store knows of it; None registers each training by itself.
     """
 
@@ -68,6 +71,7 @@ class Trainer:
     config: PipelineConfig
     histories: Histories
     folder: Path
+    purpose: Purpose = "answers"
     training: Training | None = None
 
     def train(
@@ -141,7 +145,7 @@ class Trainer:
             if source != "none":
                 held = {example.key for example in validation}
                 adapter = self._weigh(adapter, [i for i in found.interactions if i.key in held])
-            register(self.corpus, adapter, training)
+            register(self.corpus, adapter, self.purpose, training)
         return adapter
 
     def _example(self, interaction: Interaction, reasoning: str) -> TrainingExample:
@@ -198,8 +202,8 @@ class Trainer:
         }
 
 
-def register(corpus: Corpus, adapter: TrainedAdapter, training: Training) -> None:
-    """Note an adapter in the store, so that deleting a user finds it.
+def register(corpus: Corpus, adapter: TrainedAdapter, purpose: Purpose, training: Training) -> None:
+    """Note an adapter in the store: deleting a user finds it, and answering, if it is for that.
 
     Raises:
         UserForgottenError: If somebody was forgotten since the training began.
@@ -210,7 +214,7 @@ def register(corpus: Corpus, adapter: TrainedAdapter, training: Training) -> Non
         digest=adapter.ref.digest,
         base_model=adapter.ref.base_model,
         user_ids=list(adapter.manifest.users),
-        manifest=adapter.manifest.model_dump(mode="json"),
+        manifest={**adapter.manifest.model_dump(mode="json"), "purpose": purpose},
         training=training,
     )
 

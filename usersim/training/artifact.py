@@ -18,6 +18,7 @@ import re
 import shutil
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -29,10 +30,11 @@ from usersim.engines.adapters import adapter_ref
 from usersim.engines.base import AdapterRef
 from usersim.errors import AdapterLoadError, ArtifactError, TrainingError
 from usersim.files import file_digest, sync, sync_tree, write_text
-from usersim.training.card import model_card
+from usersim.training.card import adapter_sheet, model_card
 from usersim.training.mixture import ReasoningWeight
 from usersim.training.schedule import FINISHED, Evaluation, StopReason, TraceEvaluation
 from usersim.types import Failure
+from usersim.views import printed
 
 __all__ = [
     "MANIFEST",
@@ -155,6 +157,7 @@ class Manifest(_Frozen):
     """What a synthesiser has to say; None for a user model."""
 
 
+@printed(adapter_sheet)
 class TrainedAdapter(_Frozen):
     """An adapter on disk, whole and verified."""
 
@@ -162,6 +165,12 @@ class TrainedAdapter(_Frozen):
     """What an engine needs."""
     manifest: Manifest
     """Where it comes from and how good it is."""
+
+    def __repr__(self) -> str:
+        """Say its name, whom it learned from and on which model."""
+        users = self.manifest.users
+        whom = repr(users[0]) if len(users) == 1 else f"{len(users)} people"
+        return f"TrainedAdapter({self.ref.name!r}, for {whom}, on {self.manifest.base_model!r})"
 
     @property
     def folder(self) -> Path:
@@ -343,7 +352,9 @@ def load_artifact(folder: str | Path) -> TrainedAdapter:
         ref = adapter_ref(path)
     except AdapterLoadError as error:
         raise ArtifactError(str(error), hint=error.hint) from error
-    return TrainedAdapter(ref=ref, manifest=manifest)
+    return TrainedAdapter(
+        ref=replace(ref, base_digest=manifest.base_model_digest), manifest=manifest
+    )
 
 
 def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:

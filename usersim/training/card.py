@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined, Template
 
-if TYPE_CHECKING:
-    from usersim.training.artifact import Manifest
+from usersim.views import Sheet, facts
 
-__all__ = ["model_card"]
+if TYPE_CHECKING:
+    from usersim.training.artifact import Manifest, TrainedAdapter
+
+__all__ = ["adapter_sheet", "model_card"]
 
 _ENDED = {
     "complete": "all steps were done",
@@ -60,3 +62,27 @@ def model_card(manifest: Manifest) -> str:
     people = shown + (f" and {more} more" if more > 0 else "")
     template = _template("model_card" if manifest.synthesiser is None else "synthesiser_card")
     return template.render(m=manifest, people=people, ended=_ENDED[manifest.stopped])
+
+
+def adapter_sheet(adapter: TrainedAdapter) -> Sheet:
+    """Return what a person wants to see of an adapter."""
+    told = adapter.manifest
+    before, after = told.before, told.after
+    better = (
+        f"{before.action_logprob:.2f} → {after.action_logprob:.2f} nats per token"
+        if before is not None and after is not None
+        else None
+    )
+    fitted = told.reasoning_weight
+    return facts(
+        f"Adapter {adapter.ref.name}",
+        {
+            "learned from": ", ".join(told.users[:5]) + (", …" if len(told.users) > 5 else ""),  # noqa: PLR2004 - a few names
+            "base model": told.base_model,
+            "examples": f"{told.counts.train}, {told.counts.with_reasoning} with reasoning",
+            "steps": f"{told.steps} of {told.planned_steps}",
+            "held-out actions, mean log p": better,
+            "reasoning": fitted.summary if fitted is not None else None,
+            "folder": str(adapter.folder),
+        },
+    )

@@ -13,17 +13,26 @@ from usersim.types.actions import (
     Number,
     Scale,
     action_space,
+    as_options,
+    asked_space,
     is_closed,
 )
 from usersim.types.interactions import (
     Interaction,
-    Message,
     Question,
     Retriever,
-    Role,
     Split,
     content_key,
     question_key,
+)
+from usersim.types.messages import (
+    ROLES,
+    ContextLike,
+    Message,
+    MessageLike,
+    Role,
+    as_message,
+    as_messages,
 )
 from usersim.types.moments import DateOrder, Moment, read_moment
 from usersim.types.panel import Panel, PanelQuestion, PanelSpace, cell_value
@@ -60,6 +69,7 @@ from usersim.types.values import (
 )
 
 __all__ = [
+    "ROLES",
     "ActionKind",
     "ActionSpace",
     "ActionValue",
@@ -67,6 +77,7 @@ __all__ = [
     "Candidate",
     "Choice",
     "Combine",
+    "ContextLike",
     "DateOrder",
     "Direction",
     "Distribution",
@@ -76,6 +87,7 @@ __all__ = [
     "Interaction",
     "Leakage",
     "Message",
+    "MessageLike",
     "Moment",
     "MultiChoice",
     "Number",
@@ -106,6 +118,10 @@ __all__ = [
     "TrainingExample",
     "ValueReader",
     "action_space",
+    "as_message",
+    "as_messages",
+    "as_options",
+    "asked_space",
     "cell_value",
     "content_key",
     "implied_codes",

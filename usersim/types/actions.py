@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
@@ -25,6 +27,8 @@ __all__ = [
     "Number",
     "Scale",
     "action_space",
+    "as_options",
+    "asked_space",
     "is_closed",
     "match_option",
 ]
@@ -33,6 +37,8 @@ ActionKind = Literal["free_text", "choice", "scale", "number", "multi_choice"]
 ActionValue = str | float | tuple[str, ...]
 """`str` for free text, choice and scale; `float` for a number; a tuple for multiple choice."""
 
+_OPEN = ("free_text", "number")
+_WITH_OPTIONS = ("choice", "scale", "multi_choice")
 MULTI_SEPARATOR = " | "
 NOTHING_CHOSEN = "(none of these)"
 _QUOTES = "\"'“”‘’«»`*"
@@ -62,6 +68,8 @@ def match_option(text: str, options: tuple[str, ...]) -> str:
 
 
 def _check_options(options: tuple[str, ...], kind: str) -> None:
+    if isinstance(options, str):  # its letters would become the options
+        as_options(options)
     if len(options) < 2:  # noqa: PLR2004 - one option is no choice
         raise ActionError(f"a {kind} needs at least two options, got {list(options)!r}")
     if any(not option.strip() for option in options):
@@ -253,6 +261,60 @@ def action_space(
         raise ActionError(
             f"not an action space: {kind!r}, options {options!r}: {first['msg']}"
         ) from None
+
+
+def as_options(options: object) -> tuple[str, ...]:
+    """Return the options of a question, in order.
+
+    Raises:
+        ActionError: If they are a lone text, have no order, or one is not a text.
+
+    Example:
+        >>> as_options(["tea", "coffee"])
+        ('tea', 'coffee')
+    """
+    if isinstance(options, str | bytes):
+        raise ActionError(
+            f"options must be a list of texts; got the text {options!r}",
+            hint=f"give every option: options=[{options!r}, …]",
+        )
+    if not isinstance(options, Iterable) or isinstance(options, Mapping | AbstractSet):
+        raise ActionError(
+            f"options must be a list of texts, in order; got {options!r}",
+            hint='for example options=["tea", "coffee"]',
+        )
+    found = tuple(cast("Iterable[object]", options))
+    wrong = [one for one in found if not isinstance(one, str)]
+    if wrong:
+        raise ActionError(
+            f"options must be texts; got {wrong[0]!r}",
+            hint=f"write it as a text: {str(wrong[0])!r}",
+        )
+    return cast("tuple[str, ...]", found)
+
+
+def asked_space(options: object, kind: str | None) -> ActionSpace:
+    """Return the action space that a caller asks for by options, kind, or both.
+
+    Args:
+        options: Options of a closed question, in order; None if it has none.
+        kind: Name of the space; None takes `choice` where options are given, else free text.
+
+    Raises:
+        ActionError: If they do not fit each other.
+
+    Example:
+        >>> asked_space(["low", "high"], "scale")
+        Scale(options=('low', 'high'), kind='scale')
+    """
+    given = None if options is None else as_options(options)
+    chosen = kind or ("free_text" if given is None else "choice")
+    if given is not None and chosen in _OPEN:
+        raise ActionError(
+            f"kind={chosen!r} has no options; got {list(given)!r}",
+            hint=f"leave out options=, or give a kind that has them: {_WITH_OPTIONS!r}",
+        )
+    return action_space(chosen, given)
 
 
 def is_closed(space: ActionSpace) -> bool:

@@ -1,56 +1,76 @@
-"""What a person did: messages, the context they stood in, and the action that followed."""
+"""What a person did: the context they stood in, and the action that followed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Literal, Protocol
 
-from usersim.types.actions import ActionSpace, ActionValue, FreeText
+from usersim.errors import ActionError
+from usersim.types.actions import ActionSpace, ActionValue, FreeText, asked_space
+from usersim.types.messages import ContextLike, Message, as_messages
 
 __all__ = [
     "Interaction",
-    "Message",
     "Question",
     "Retriever",
-    "Role",
     "Split",
     "content_key",
     "question_key",
 ]
 
-Role = Literal["system", "user", "assistant"]
 Split = Literal["train", "held_out"]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a context.
-
-    Attributes:
-        content: The text, as it was written.
-        role: The role that the source gave it.
-        name: Who wrote it, where known; equal to the `user_id` for the person's own turns.
-    """
-
-    content: str
-    role: Role = "user"
-    name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Question:
     """A context to be answered, and what an answer may be.
+
+    Args:
+        context: A text, a message, or messages, oldest first; dicts with `role` and `content`
+            are messages.
+        space: What the person can do; free text if nothing says otherwise.
+        options: Options of a closed question, in order, instead of `space`.
+        kind: `choice` (the default where options are given), `scale`, `number`,
+            `multi_choice` or `free_text`, instead of `space`.
 
     Attributes:
         context: Messages, oldest first.
         space: What the person can do.
+
+    Raises:
+        ActionError: If options and kind do not fit each other, or stand beside `space`.
+        ConfigError: If the context is not a text or messages.
+
+    Example:
+        >>> Question("Tea?", options=["yes", "no"]).space
+        Choice(options=('yes', 'no'), kind='choice')
+        >>> Question([{"role": "assistant", "content": "How many cups?"}], kind="number").context
+        (Message(content='How many cups?', role='assistant', name=None),)
     """
 
     context: tuple[Message, ...]
-    space: ActionSpace = field(default_factory=FreeText)
+    space: ActionSpace
+
+    def __init__(
+        self,
+        context: ContextLike,
+        space: ActionSpace | None = None,
+        *,
+        options: Iterable[str] | None = None,
+        kind: str | None = None,
+    ) -> None:
+        if options is not None or kind is not None:
+            if space is not None:
+                raise ActionError(
+                    f"space={space!r} already says what an answer may be",
+                    hint="leave out space=, or options= and kind=",
+                )
+            space = asked_space(options, kind)
+        object.__setattr__(self, "context", as_messages(context))
+        object.__setattr__(self, "space", FreeText() if space is None else space)
 
     @property
     def key(self) -> str:
@@ -59,22 +79,18 @@ class Question:
         By the texts of its messages, the kind of answer and the options; names and roles do not
         count.
         """
-        space = {field.name: getattr(self.space, field.name) for field in fields(self.space)}
+        space = {one.name: getattr(self.space, one.name) for one in fields(self.space)}
         return content_key([message.content for message in self.context], space)
 
     @classmethod
-    def of(cls, context: str | Question | tuple[Message, ...] | list[Message]) -> Question:
-        """Return `context` as a question; a string is one message, messages are free text.
+    def of(cls, context: ContextLike | Question) -> Question:
+        """Return `context` as a question; a question stays as it is.
 
         Example:
             >>> Question.of("Tea or coffee?").context[0].content
             'Tea or coffee?'
         """
-        if isinstance(context, Question):
-            return context
-        if isinstance(context, str):
-            return cls((Message(context),))
-        return cls(tuple(context))
+        return context if isinstance(context, Question) else cls(context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

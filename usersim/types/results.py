@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar, overload
+
+from usersim.errors import UsersimError
+from usersim.views import Sheet, printed, shortened
 
 from usersim.types.interactions import Interaction
 
 __all__ = ["Batch", "Failure", "PersonLesson", "Prediction", "TrainingExample"]
 
 T = TypeVar("T")
+
+_SHOWN = 20
+"""Items that a printed batch shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +38,47 @@ class Failure:
     text: str = ""
 
 
+def _listing(batch: Batch[object]) -> Sheet:
+    failed = {one.index: one for one in batch.failures}
+    rows = [
+        (place, _said(item) if item is not None else f"failed: {_reason(failed.get(place))}")
+        for place, item in enumerate(batch.items[:_SHOWN])
+    ]
+    more = len(batch.items) - len(rows)
+    notes = [f"{len(batch.items)} asked, {len(batch.failures)} failed"]
+    if more:
+        notes.insert(0, f"… and {more} more")
+    return Sheet(columns=("#", "item"), rows=rows, notes=notes)
+
+
+def _said(item: object) -> str:
+    return shortened(str(item))
+
+
+def _reason(failure: Failure | None) -> str:
+    return shortened(failure.message) if failure else "not done"
+
+
+@printed(_listing)
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
     """Items that were done, in the order asked, and those that were not.
 
+    Iterating yields the items that were done; `batch[3]` is the item that was asked fourth.
+
     Attributes:
         items: One entry per item asked; None where it failed.
         failures: The failed ones.
+
+    Example:
+        >>> batch = Batch(("tea", None), (Failure(index=1, item="b", error="E", message="cut"),))
+        >>> batch[0], list(batch), len(batch)
+        ('tea', ['tea'], 2)
+        >>> print(batch)
+        #  item
+        0  tea
+        1  failed: cut
+        2 asked, 1 failed
     """
 
     items: tuple[T | None, ...]
@@ -51,6 +91,45 @@ class Batch(Generic[T]):
     def __len__(self) -> int:
         """Return how many items were asked."""
         return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Batch[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Batch[T]:
+        """Return the item at a place as asked, or the batch of a slice.
+
+        Raises:
+            IndexError: If there is no such place.
+            UsersimError: If the item failed; the text that could not be used is in its notes.
+        """
+        if isinstance(index, slice):
+            places = {place: new for new, place in enumerate(range(len(self.items))[index])}
+            failures = [one for one in self.failures if one.index in places]
+            return Batch(
+                self.items[index],
+                tuple(replace(one, index=places[one.index]) for one in failures),
+            )
+        item = self.items[index]
+        if item is None:
+            place = range(len(self.items))[index]
+            error = _lost(next((one for one in self.failures if one.index == place), None))
+            raise error
+        return item
+
+    def __repr__(self) -> str:
+        """Say how many were asked and how many failed."""
+        return f"Batch({len(self.items)} items, {len(self.failures)} failed)"
+
+
+def _lost(failure: Failure | None) -> UsersimError:
+    """Return the error of an item that failed."""
+    if failure is None:
+        return UsersimError("this item was not done")
+    error = UsersimError(failure.message)
+    if failure.text:
+        error.add_note(f"what was drawn:\n{failure.text}")
+    return error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from usersim.types.interactions import Question
+from usersim.views import in_words, printed
 
 __all__ = ["RunItem", "RunRequest", "RunStatus"]
 
@@ -41,6 +42,7 @@ class RunItem:
     request: RunRequest
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
     """How far a run is.

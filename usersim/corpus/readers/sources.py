@@ -271,8 +271,9 @@ def _check_text(head: bytes, name: str) -> None:
         raise CorpusFormatError(f"{name!r} is empty", hint=_KNOWN)
     if head.startswith(b"SQLite format 3\x00"):
         raise CorpusFormatError(
-            f"{name!r} is a database, not a text",
-            hint="if it is a corpus, open it: corpus.add(Corpus.open(path))",
+            f"{name!r} is a database, not a file of rows",
+            hint="a store that usersim made is opened as it is: --corpus FILE, "
+            "UserSimulator.open(path) or Corpus.open(path)",
         )
     bom = next((mark for mark in (*_UTF32, *_UTF16) if head.startswith(mark)), None)
     if bom is not None and recognize(head) is None:

@@ -22,11 +22,17 @@ from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, divide
 from usersim.evaluation.surveys.tables import AnswerTable, CountBy, Item
 from usersim.evaluation.surveys.weights import effective_n
+from usersim.views import Sheet, printed
 
 __all__ = ["LEAST_ITEMS", "Covers", "ItemEstimate", "Misfit", "estimate", "misfit", "split_half"]
 
 Covers = Literal["draws", "people", "misfit"]
 """What an interval allows for."""
+_COVERED = {
+    "draws": "other draws of the same people",
+    "people": "other people",
+    "misfit": "other people, and a model as wrong as on other items",
+}
 LEAST_ITEMS = 5
 """Fewer items with human answers say too little of how wrong a simulation is on the next."""
 _RESAMPLES = 2000
@@ -50,6 +56,25 @@ class Misfit:
     n_scales: int
 
 
+def _sheet(one: ItemEstimate) -> Sheet:
+    figures = list(zip(one.options, one.shares, strict=True))
+    if one.mean is not None:
+        figures.append(("mean", one.mean))
+    n = f"{one.n} respondents" + (
+        "" if one.effective_n == one.n else f", as many as {one.effective_n:.1f} without weights"
+    )
+    notes = [f"95 % intervals allow for {_COVERED[one.covers]}; {n}"]
+    if one.simulated:
+        notes.append("simulated: a model's answers, not people's")
+    return Sheet(
+        title=one.item,
+        columns=("answer", "share", "low", "high"),
+        rows=[(name, figure.value, figure.low, figure.high) for name, figure in figures],
+        notes=notes,
+    )
+
+
+@printed(_sheet)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemEstimate:
     """What a population answers to one item.

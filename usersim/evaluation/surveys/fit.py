@@ -19,6 +19,7 @@ from usersim.evaluation.populations import Distances, distances
 from usersim.evaluation.surveys.correlation import CorrelationGap, correlation_gap
 from usersim.evaluation.surveys.estimates import split_half
 from usersim.evaluation.surveys.tables import AnswerTable, CountBy, Item
+from usersim.views import Sheet, printed
 
 __all__ = ["GroupGap", "ItemFit", "SurveyFit", "survey_fit"]
 
@@ -76,6 +77,30 @@ class GroupGap:
     floor: float
 
 
+def _sheet(found: SurveyFit) -> Sheet:
+    return Sheet(
+        title="Simulated answers beside human ones",
+        columns=("item", "humans", "simulated", "total variation", "between halves of the humans"),
+        rows=[
+            (
+                one.item.key,
+                one.n_human,
+                one.n_simulated,
+                one.distances.total_variation,
+                one.distances.floor,
+            )
+            for one in found.items
+        ],
+        notes=[
+            f"total variation {found.total_variation}",
+            f"between halves of the humans {found.floor:.3f}",
+            f"score {found.score} of 100",
+            f"entropy ratio {found.entropy_ratio}: below 1 the simulated are too alike",
+        ],
+    )
+
+
+@printed(_sheet)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyFit:
     """A simulated survey beside the human one.

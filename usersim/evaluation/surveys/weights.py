@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from usersim.errors import EmptyCellError, ImpossibleMarginsError, WeightingError
 from usersim.evaluation.bootstrap import FloatArray
+from usersim.views import in_words, printed
 
 __all__ = ["Margins", "Weights", "effective_n", "rake"]
 
@@ -25,6 +26,7 @@ _ROUNDING = 1e-9
 _Codes = NDArray[np.intp]
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Weights:
     """One weight per respondent, and what it costs.

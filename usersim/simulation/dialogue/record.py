@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from usersim.simulation.answer import Answer
 from usersim.simulation.dialogue.patience import Patience
+from usersim.views import in_words, printed
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -93,6 +94,7 @@ class Stop:
         return ENDINGS[self.reason] + (f" ({self.detail})" if self.detail else "")
 
 
+@printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialogue:
     """A dialogue of a simulated person with an assistant, from its first turn to its end.
@@ -135,6 +137,13 @@ class Dialogue:
             traces: Add the reasoning behind each turn of the person, as `reasoning`.
         """
         return [message(turn, traces=traces) for turn in self.turns if turn.text]
+
+    def __repr__(self) -> str:
+        """Say who talked with whom, for how long and why it ended."""
+        return (
+            f"Dialogue(user={self.user_id!r}, assistant={self.assistant!r}, "
+            f"{len(self.turns)} turns, {self.stop.reason})"
+        )
 
     def __str__(self) -> str:
         """Return what was said, line by line, and why it ended."""

@@ -1,6 +1,6 @@
 """Surveys: the instrument, the walk of a respondent through it, and what came of it."""
 
-from usersim.simulation.survey.conduct import Respondents, WaveProgress, conduct
+from usersim.simulation.survey.conduct import Respondents, conduct
 from usersim.simulation.survey.elicitation import Ask, Heard
 from usersim.simulation.survey.expressions import Expression, parse
 from usersim.simulation.survey.flow import Design, Step, Walk, itinerary
@@ -52,7 +52,6 @@ __all__ = [
     "SurveyResponse",
     "SurveyResults",
     "Walk",
-    "WaveProgress",
     "YesNo",
     "codes_of",
     "column_of",

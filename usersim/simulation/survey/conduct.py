@@ -7,7 +7,7 @@ results; whoever answers, and where answers are kept, is behind the Protocol `Re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pydantic import JsonValue
@@ -26,11 +26,9 @@ from usersim.simulation.survey.results import (
 )
 from usersim.simulation.survey.survey import Survey
 from usersim.types import Failure
+from usersim.views import StageProgress
 
-__all__ = ["Respondents", "WaveProgress", "conduct"]
-
-WaveProgress = Callable[[str, int, int], None]
-"""Called with (name of the wave, elementary questions done, questions of the wave)."""
+__all__ = ["Respondents", "conduct"]
 
 
 class Respondents(Protocol):
@@ -57,7 +55,7 @@ class Respondents(Protocol):
         ...
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: WaveProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
     ) -> Sequence[Heard | Failure]:
         """Return an answer or a failure to each question, in order.
 
@@ -81,7 +79,7 @@ def conduct(
     mode: Mode = "direct",
     memory: bool = False,
     everything: bool = False,
-    progress: WaveProgress | None = None,
+    progress: StageProgress | None = None,
 ) -> SurveyResults:
     """Ask everybody everything that their way through the survey holds.
 

@@ -6,6 +6,7 @@ here. Knows the instrument; knows no model, no file format and no store.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -14,6 +15,7 @@ from pydantic import JsonValue
 from usersim.config.base import Config
 from usersim.simulation.survey.questions import SurveyQuestion
 from usersim.simulation.survey.survey import Survey
+from usersim.views import Sheet, printed, shortened
 
 __all__ = ["Mode", "SurveyFailure", "SurveyResponse", "SurveyResults", "column_of"]
 
@@ -92,6 +94,33 @@ class SurveyFailure(Config):
     """The text that could not be used, whole."""
 
 
+def _sheet(found: SurveyResults) -> Sheet:
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for question in found.survey.all_questions:
+        for item in question.items:
+            own = found.of(question.id, item)
+            given = Counter(str(one.value) for one in own if one.answered)
+            ((most, n),) = given.most_common(1) or (("–", 0),)
+            rows.append(
+                (
+                    column_of(question, item),
+                    sum(given.values()),
+                    shortened(most, 40),
+                    n / sum(given.values()) if given else None,
+                    sum(one.refused for one in own),
+                    sum(one.skipped is not None for one in own),
+                    sum(one.failed is not None for one in own),
+                )
+            )
+    columns = ("item", "answers", "most frequent", "share", "refused", "skipped", "failed")
+    notes = (
+        f"{len(found.people)} simulated respondents",
+        "simulated: a model's answers, not people's",
+    )
+    return Sheet(title=found.survey.title, columns=columns, rows=rows, notes=notes)
+
+
+@printed(_sheet)
 class SurveyResults(Config):
     """All responses of a population to a survey.
 
@@ -124,6 +153,13 @@ class SurveyResults(Config):
     """What else the answers depend on: engine, adapter, settings."""
     simulated: Literal[True] = True
     """Always True."""
+
+    def __repr__(self) -> str:
+        """Say what was asked of how many."""
+        return (
+            f"SurveyResults({self.survey.title!r}, {len(self.people)} simulated respondents, "
+            f"{len(self.responses)} responses)"
+        )
 
     def long(self) -> Iterator[dict[str, object]]:
         """Yield one plain row per response: every field, question text and type included.

@@ -19,9 +19,10 @@ from usersim.simulation.survey.checks import problems
 from usersim.simulation.survey.expressions import Expression, parse
 from usersim.simulation.survey.questions import SurveyQuestion
 from usersim.types import content_key
+from usersim.views import StageProgress
 
 if TYPE_CHECKING:
-    from usersim.simulation.survey.conduct import Respondents, WaveProgress
+    from usersim.simulation.survey.conduct import Respondents
     from usersim.simulation.survey.results import Mode, SurveyResults
 
 __all__ = ["Passage", "Section", "Survey"]
@@ -157,7 +158,7 @@ class Survey(Config):
         *,
         mode: Mode = "direct",
         memory: bool = False,
-        progress: WaveProgress | None = None,
+        progress: StageProgress | None = None,
     ) -> SurveyResults:
         """Ask everybody everything that their way through the survey holds.
 

@@ -1,0 +1,82 @@
+"""`usersim adapters`: which adapters a store has, which one answers, and removing one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from usersim.cli.console import console, open_corpus
+from usersim.cli.simulate import EngineOption, ModelOption
+from usersim.errors import ConfigError
+from usersim.simulator import Base, stored_adapters
+
+__all__ = ["register"]
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--corpus", "-c", help="SQLite file or database URL of the corpus."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    group = typer.Typer(
+        help="List the adapters of a store, or remove one.", invoke_without_command=True
+    )
+    group.callback()(listing)
+    group.command()(remove)
+    app.add_typer(group, name="adapters")
+
+
+def listing(
+    context: typer.Context,
+    corpus: StoreOption = None,
+    model: ModelOption = "embedded",
+    engine: EngineOption = "auto",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List the adapters of a store: for whom, when, how good, how large, and which answers.
+
+    An adapter answers without being named if it is the newest of its people that fits --model.
+    """
+    if context.invoked_subcommand is not None:
+        context.obj = corpus
+        return
+    with open_corpus(_named(corpus)) as opened:
+        found = stored_adapters(opened, Base(model, engine))
+    if as_json:
+        console.print_json(json.dumps([asdict(one) for one in found]))
+    else:
+        console.print(found)
+
+
+def remove(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The adapter, or a beginning of its name.")],
+    corpus: StoreOption = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove an adapter from a store, with its folder."""
+    with open_corpus(_named(corpus or context.obj)) as opened:
+        record = opened.ledger.adapter(name)
+        if not yes:
+            typer.confirm(f"Remove the adapter {record.name!r}? This cannot be undone", abort=True)
+        removed = opened.remove_adapter(record.name)
+    console.print(Text(str(removed)))
+
+
+def _named(corpus: str | None) -> str:
+    """Return the store that a command is about.
+
+    Raises:
+        ConfigError: If none is named.
+    """
+    if corpus is None:
+        raise ConfigError("which store? None is named", hint="give --corpus people.usersim.db")
+    return corpus

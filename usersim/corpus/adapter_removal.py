@@ -1,0 +1,55 @@
+"""Removing one adapter from a store: its row, and its folder where that is the store's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from usersim.corpus.adapter_folders import AdapterFolders
+from usersim.corpus.ledger import Ledger
+from usersim.views import in_words, printed
+
+__all__ = ["RemovedAdapter", "remove_adapter"]
+
+
+@printed(in_words)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedAdapter:
+    """What became of an adapter that was removed from a store.
+
+    Attributes:
+        name: Its name.
+        folder: Where it was.
+        left: Why the folder was left alone; empty if it was deleted.
+    """
+
+    name: str
+    folder: str
+    left: str = ""
+
+    def __str__(self) -> str:
+        """Say it in lines."""
+        said = f"removed adapter {self.name!r} from the store"
+        if self.left:
+            return f"{said}\nfolder left alone: {self.folder} ({self.left})"
+        return f"{said}\nfolder deleted: {self.folder}"
+
+
+def remove_adapter(ledger: Ledger, name: str, folders: AdapterFolders) -> RemovedAdapter:
+    """Remove an adapter.
+
+    Args:
+        ledger: Of the store.
+        name: The adapter, or a beginning of its name.
+        folders: Where the store's adapters lie.
+
+    Raises:
+        CorpusError: If the folder cannot be deleted; the adapter then stays in the store.
+        NotStoredError: If the store has no such adapter, or several.
+    """
+    record = ledger.adapter(name)
+    left = folders.delete(Path(record.path), record.digest)
+    ledger.drop_adapter(record.name)
+    return RemovedAdapter(
+        name=record.name, folder=record.path, left="" if left is None else left.reason
+    )

@@ -1,0 +1,20 @@
+"""What is shown to people while something runs, and when it is printed: progress and tables.
+
+Knows texts and counts; knows nothing of people, models or storage.
+"""
+
+from usersim.views.progress import ShowProgress, StageProgress, staged, told
+from usersim.views.tables import Cell, Sheet, facts, in_words, printed, shortened
+
+__all__ = [
+    "Cell",
+    "Sheet",
+    "ShowProgress",
+    "StageProgress",
+    "facts",
+    "in_words",
+    "printed",
+    "shortened",
+    "staged",
+    "told",
+]
