@@ -11,7 +11,7 @@ from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Draw, Engine, GenerateRequest
 from usersim.simulation.answer import Answer, DrawnTrace
-from usersim.simulation.closed import distributions, mixed
+from usersim.simulation.closed import distributions, pooled
 from usersim.simulation.items import RespondItem
 from usersim.simulation.opened import read_action
 from usersim.simulation.reasoning import derive_seed, read_reasoning
@@ -66,14 +66,14 @@ def stream_answer(
     started = time.perf_counter()
     prompt = item.prompt(history)
     trace = DrawnTrace(reasoning="", seed=item.seed)
-    if config.traces:
+    if config.traces and (item.combine is None or "reasoning" in item.asked):
         request = GenerateRequest(
-            prompt=prompt,
+            prompt=item.reasoning_prompt(history),
             prefix=transcript.OPEN,
             max_tokens=config.max_reasoning_tokens,
             temperature=config.temperature,
             top_p=config.top_p,
-            stop=(transcript.REASONING_STOP,),
+            stop=(transcript.REASONING_STOP, *(["\n"] if item.drafted else [])),
             seed=derive_seed(item.seed, "reasoning", 0),
             adapter=item.adapter,
         )
@@ -85,8 +85,8 @@ def stream_answer(
         rows = distributions(
             engine, [(item, [trace.reasoning, ""])], history=history, orders=config.option_orders
         )[0]
-        probabilities = mixed(rows[:1], rows[1], item.reasoning_weight if trace.reasoning else 0.0)
-        chosen = max(probabilities, key=probabilities.__getitem__)
+        found = pooled(item, rows[:1] if trace.reasoning else [], rows[1])
+        chosen = max(found.probabilities, key=found.probabilities.__getitem__)
         yield Piece("action", chosen)
         trace = replace(trace, probabilities=rows[0], action=max(rows[0], key=rows[0].__getitem__))
         return answer_of(
@@ -95,7 +95,7 @@ def stream_answer(
             [trace],
             engine=engine,
             history=history,
-            probabilities=probabilities,
+            pooled=found,
             seconds=time.perf_counter() - started,
         )
     request = GenerateRequest(

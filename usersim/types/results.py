@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar, overload
 
 from usersim.errors import UsersimError
-from usersim.views import Sheet, printed, shortened
-
 from usersim.types.interactions import Interaction
+from usersim.views import Sheet, printed, shortened
 
 __all__ = ["Batch", "Failure", "PersonLesson", "Prediction", "TrainingExample"]
 
