@@ -14,14 +14,15 @@ stands. A predictor that is missing for a question has weight 0 there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from usersim.errors import ConfigError
+from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.prediction.solving import minimise
 from usersim.types import Choice, Distribution, Pooled, Predictor, Scale, Share
 
@@ -73,6 +74,8 @@ PRIOR_ANSWERS = 20.0
 FLOOR = 1e-6
 """Smallest probability that a predictor may claim."""
 BOOTSTRAPS = 100
+SCHEMA = 1
+"""Changes when a pool is written otherwise, or its weights mean something else."""
 
 
 def group_of(space: Choice | Scale, *, known: bool) -> Group:
@@ -136,6 +139,34 @@ class Pool:
 
     groups: Mapping[Group, PoolWeights] = field(default_factory=_prior_weights)
     fitted: bool = False
+
+    def to_bytes(self) -> bytes:
+        """Return the pool as JSON."""
+        groups = {name: asdict(one) for name, one in self.groups.items()}
+        return json.dumps({"schema": SCHEMA, "fitted": self.fitted, "groups": groups}).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Pool:
+        """Return the pool that `to_bytes` wrote.
+
+        Raises:
+            ArtifactError: If the bytes are damaged, or of another schema.
+        """
+        with boundary(ArtifactError, "reading the pool of predictors"):
+            found = json.loads(data)
+            if found["schema"] != SCHEMA:
+                raise ArtifactError(
+                    f"the pool of predictors has schema {found['schema']!r}, not {SCHEMA!r}"
+                )
+            groups: dict[Group, PoolWeights] = {
+                name: PoolWeights(
+                    weights=one["weights"],
+                    intervals={key: tuple(ends) for key, ends in one["intervals"].items()},
+                    answers=one["answers"],
+                )
+                for name, one in found["groups"].items()
+            }
+            return cls(groups, found["fitted"])
 
     def combine(self, group: Group, predictors: Mapping[Predictor, Distribution]) -> Pooled:
         """Return the pooled distribution, and each predictor's part in it.

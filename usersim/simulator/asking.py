@@ -20,7 +20,7 @@ from usersim.errors import (
 from usersim.simulation import Answer, RespondItem, derive_seed, respond
 from usersim.simulator.adapters import Adapters, reasoning_weight
 from usersim.simulator.calls import in_call
-from usersim.simulator.history import Histories
+from usersim.simulator.predicting import Predictions
 from usersim.types import (
     Batch,
     ContextLike,
@@ -28,6 +28,7 @@ from usersim.types import (
     FreeText,
     Interaction,
     Message,
+    Predictor,
     Question,
     ScoredCandidate,
     as_options,
@@ -180,16 +181,20 @@ class Asker:
     Attributes:
         corpus: The store.
         config: Settings of every stage.
-        histories: Finds what is shown.
+        predictions: Finds what is shown, and what is known before a model reads the question.
+        model: Name of the base model.
         adapters: Says which adapter answers for whom.
         kept: Kept traces by interaction key, shown while there is no adapter (Recon-Memory).
+        predictors: Whose distributions are pooled; None for those of the configuration.
     """
 
     corpus: Corpus
     config: PipelineConfig
-    histories: Histories
+    predictions: Predictions
+    model: str
     adapters: Adapters
     kept: Mapping[str, ScoredCandidate]
+    predictors: tuple[Predictor, ...] | None = None
 
     def item(self, user_id: str, context: Context, *, seed: int | None = None) -> RespondItem:
         """Return `context` to `user_id` with the history of the train split.
@@ -211,24 +216,36 @@ class Asker:
         Raises:
             UserNotFoundError: If there is no such user.
         """
-        history = self.histories.of(user_id, question, before=before)
+        adapter = self.adapters.for_person(user_id)
+        known = self.predictions.foresee(
+            user_id,
+            question,
+            before=before,
+            simulator=adapter.ref.digest if adapter else self.model,
+            predictors=self.predictors,
+        )
         messages = [(m.role, m.name, m.content) for m in question.context]
         own = self.config.simulation.seed if seed is None else seed
-        adapter = self.adapters.for_person(user_id)
         shown = {
             past.key: self.kept[past.key]
-            for past in history
+            for past in known.history
             if adapter is None and past.key in self.kept
         }
         return RespondItem(
             user_id=user_id,
             question=question,
-            history=history,
+            history=known.history,
             seed=derive_seed(own, user_id, messages),
             adapter=adapter.ref if adapter else None,
             reasoning_weight=reasoning_weight(adapter),
             reasonings={key: one.candidate.reasoning for key, one in shown.items()},
             gains={key: one.scores.report_gain for key, one in shown.items()},
+            predictors=known.predictors,
+            combine=known.combine,
+            asked=known.asked,
+            evidence=known.evidence,
+            # A base model is shown by worked examples how a person reasons; an adapter knows.
+            drafted=adapter is None and not shown,
         )
 
     def stored(self, batch: Batch[Answer], answers: Sequence[Response | None]) -> Batch[Answer]:

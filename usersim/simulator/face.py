@@ -33,7 +33,6 @@ from usersim.simulator.asking import (
 )
 from usersim.simulator.calls import as_pipeline, check_config, in_call, public
 from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
-from usersim.simulator.history import Histories
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.people import People
@@ -118,7 +117,7 @@ class UserSimulator:
         self._model = str(model)
         self._engine_choice: EngineName | Engine = engine
         self._people = People(corpus, user_id)
-        self._histories = Histories(corpus, self.config.history)
+        self._predictions = Predictions(corpus, self.config)
         self._kept: dict[str, ScoredCandidate] = {}
         self._traces: str | None = None
         self.use_adapter(adapter)
@@ -577,7 +576,7 @@ class UserSimulator:
             engine=engine,
             recon_engine=recon_engine or engine,
             config=self.config,
-            histories=self._histories,
+            histories=self._predictions.histories,
             people=self._people,
             second=second,
         )
@@ -590,7 +589,14 @@ class UserSimulator:
 
     def asker(self) -> Asker:
         """Return what puts questions to the people, as they would be answered now."""
-        return Asker(self.corpus, self.config, self._histories, self._adapters, self._kept)
+        return Asker(
+            self.corpus,
+            self.config,
+            self._predictions,
+            self._model,
+            self._adapters,
+            self._kept,
+        )
 
     @public
     def respond(

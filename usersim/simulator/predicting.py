@@ -7,13 +7,14 @@ rows come or go, and forgotten with a person.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
 from usersim.prediction import (
-    Expectation,
+    Group,
     PanelModel,
     Pool,
     Similarity,
@@ -30,6 +31,7 @@ from usersim.types import (
     Interaction,
     Predictor,
     Question,
+    Retriever,
     Scale,
     content_key,
 )
@@ -40,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 PRIOR_POOL = Pool()
 """Weights before anything was fitted."""
+SIMULATOR: frozenset[Predictor] = frozenset({"reasoning", "no_reasoning"})
+"""Predictors that need a model which reads the question."""
 FEWEST_PEOPLE = 2
 """A panel is other people: one person is none."""
 SHORT = 120
@@ -52,12 +56,16 @@ class Foreseen:
 
     Attributes:
         history: Past interactions, in the order of the prompt.
+        group: Kind of question; None for an open one.
         predictors: Distributions over the options that need no model.
+        asked: Which of the simulator's own distributions are pooled.
         combine: Pools them with the simulator's own; None for an open question.
         evidence: What stands in the prompt, and how much it bears on the question.
     """
 
     history: tuple[Interaction, ...]
+    group: Group | None = None
+    asked: frozenset[Predictor] = frozenset()
     predictors: dict[Predictor, Distribution] = field(default_factory=dict[Predictor, Distribution])
     combine: Combine | None = None
     evidence: tuple[Evidence, ...] = ()
@@ -70,7 +78,7 @@ class Predictions:
         corpus: The store.
         config: Settings of every stage.
         similarity: Likeness of meaning, for questions that the panel does not know.
-        pool: Weights of the predictors; the prior's if not given.
+        retriever: Chooses what of the past is shown, in place of evidence.
     """
 
     def __init__(
@@ -79,18 +87,18 @@ class Predictions:
         config: PipelineConfig,
         *,
         similarity: Similarity = lexical_similarity,
-        pool: Pool = PRIOR_POOL,
+        retriever: Retriever | None = None,
     ) -> None:
         self._corpus = corpus
         self._config = config
-        self.pool = pool
         self._loaded: tuple[str, PanelModel | None] | None = None
+        self._pools: dict[str, Pool] = {}
         self.histories = Histories(
             corpus,
             config.history,
             panel=self.panel,
             similarity=similarity,
-            expectation=Expectation(),
+            retriever=retriever,
         )
 
     def panel(self) -> PanelModel | None:
@@ -121,7 +129,57 @@ class Predictions:
         self._corpus.fits.put("panel", key, state=state, data=model.to_bytes())
         return model
 
-    def foresee(self, user_id: str, question: Question, *, before: int | None) -> Foreseen:
+    def pool_key(self, simulator: str, predictors: Sequence[Predictor]) -> str:
+        """Return the identity of a pool: who speaks in it, and how the simulator is asked.
+
+        Args:
+            simulator: Digest of the adapter, or name of the base model.
+            predictors: Whose distributions are pooled.
+        """
+        config = self._config
+        return content_key(
+            "pool",
+            simulator,
+            sorted(predictors),
+            config.history.key,
+            config.simulation.traces,
+            config.prediction.weight,
+        )
+
+    def pool(self, simulator: str, predictors: Sequence[Predictor]) -> Pool:
+        """Return the fitted pool of the store, or the prior where none was fitted.
+
+        Weights stay in use when rows come: what predicts well does not change with a few of them.
+
+        Args:
+            simulator: Digest of the adapter, or name of the base model.
+            predictors: Whose distributions are pooled.
+        """
+        key = self.pool_key(simulator, predictors)
+        if key not in self._pools:
+            data = self._corpus.fits.get("pool", key)
+            self._pools[key] = PRIOR_POOL if data is None else Pool.from_bytes(data)
+        return self._pools[key]
+
+    def keep_pool(self, simulator: str, predictors: Sequence[Predictor], pool: Pool) -> bool:
+        """Keep a fitted pool in the store and use it; see `pool`.
+
+        Returns:
+            False, and nothing is kept, if rows came or went since it was last looked at.
+        """
+        key, state = self.pool_key(simulator, predictors), self._corpus.fits.state()
+        self._pools[key] = pool
+        return self._corpus.fits.put("pool", key, state=state, data=pool.to_bytes())
+
+    def foresee(
+        self,
+        user_id: str,
+        question: Question,
+        *,
+        before: int | None,
+        simulator: str,
+        predictors: Sequence[Predictor] | None = None,
+    ) -> Foreseen:
         """Return what is known of an answer.
 
         Args:
@@ -129,7 +187,10 @@ class Predictions:
             question: What is asked.
             before: Only what the person did before this position counts; None for everything of
                 the train split.
+            simulator: Digest of the adapter, or name of the base model: whose pool is used.
+            predictors: Whose distributions are pooled; None for those of the configuration.
         """
+        wanted = self._config.prediction.predictors if predictors is None else tuple(predictors)
         shown = self.histories.shown(user_id, question, before=before)
         space = question.space
         if not isinstance(space, Choice | Scale):
@@ -138,17 +199,19 @@ class Predictions:
         # Of two answers to one question the later one counts.
         known = {one.question.key: one.action for one in shown.past}
         found = panel.predict(known, [question.key], person=user_id)[0] if panel else None
-        wanted = self._config.prediction.predictors
-        predictors: dict[Predictor, Distribution] = {}
+        own: dict[Predictor, Distribution] = {
+            "own_scale": own_scale(space, shown.past, shown.past_weights)
+        }
         if found is not None:
-            predictors = {"panel": found.probabilities, "others": found.others}
-        predictors["own_scale"] = own_scale(space, shown.past, shown.past_weights)
+            own |= {"panel": found.probabilities, "others": found.others}
         group = group_of(space, known=found is not None)
         moved = panel.parts(known, question.key, person=user_id) if panel else {}
         return Foreseen(
             history=shown.interactions,
-            predictors={name: p for name, p in predictors.items() if name in wanted},
-            combine=partial(self.pool.combine, group),
+            group=group,
+            predictors={name: p for name, p in own.items() if name in wanted},
+            asked=frozenset(wanted) & SIMULATOR,
+            combine=partial(self.pool(simulator, wanted).combine, group),
             evidence=_evidence(shown, moved),
         )
 
