@@ -36,6 +36,7 @@ from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.people import People
+from usersim.simulator.predicting import Predictions
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.requested import RequestSource
 from usersim.simulator.run import Run, RunCost
