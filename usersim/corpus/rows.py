@@ -168,22 +168,20 @@ class RowChecker:
         except RowError:
             order = None
             unread["order"] = row["order"]
-        source_id = self._optional_name(row, "id", unread)
-        for name, value in unread.items():
-            self._tally.unread(name, value)
+        source_id = None if row.get("id") is None else self._optional_name(row, "id", unread)
+        if unread:
+            for name, value in unread.items():
+                self._tally.unread(name, value)
         conversation = self._conversation(row)
         return (conversation, timestamp, moment, order, source_id), unread
 
     def _optional_name(
         self, row: Mapping[str, object], name: str, unread: dict[str, object]
     ) -> str | None:
-        value = row.get(name)
-        if value is None:
-            return None
         try:
-            return self._name(value, name)
+            return self._name(row[name], name)
         except RowError:
-            unread[name] = value
+            unread[name] = row[name]
             return None
 
     def _identified(
