@@ -6,13 +6,15 @@ Knows drivers, pragmas, transactions and how a driver's errors read; knows no ta
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
@@ -33,6 +35,10 @@ _BUSY_SECONDS = 60
 _LOG_SECONDS = 5
 _SCHEMES = frozenset({"sqlite", "postgresql", "postgres"})
 _SQLITE = b"SQLite format 3\x00"
+_RESERVE = 2_000_000  # bytes that loads leave free
+_SMALLEST_LOG = 65_536  # bytes that a store needs beside it to be opened for writing
+_READ_ONLY = "attempt to write a readonly database"
+_FULL = "database or disk is full"
 _SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
     "PRAGMA foreign_keys = ON",
@@ -85,6 +91,8 @@ _MEANINGS = (
 class Database:
     """One store's engine, with transactions that say what went wrong.
 
+    A SQLite file that cannot be written, or whose folder cannot, is opened read-only.
+
     Args:
         url_or_path: A path, `":memory:"`, or an SQLAlchemy URL of SQLite or PostgreSQL.
 
@@ -99,6 +107,8 @@ class Database:
         self.is_sqlite = _is_sqlite(url)
         self._memory = self.is_sqlite and url.database in {None, "", ":memory:"}
         self.file = None if self._memory or not self.is_sqlite else _file(url)
+        self._unwritable = "" if self.file is None else _why_unwritable(url, self.file)
+        self.read_only = bool(self._unwritable)
         # One shared connection holds a store in memory, so its transactions take turns.
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self._memory else nullcontext()
@@ -113,6 +123,8 @@ class Database:
                 url, poolclass=StaticPool, connect_args={"check_same_thread": False}
             )
         else:
+            if self.read_only and self.file is not None:
+                url = _read_only_url(self.file)
             engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -143,11 +155,53 @@ class Database:
 
         Yields:
             The connection.
+
+        Raises:
+            CorpusError: If the store is open read-only.
         """
+        self._check_writable()
         with self._turn, self._explained(), self.engine.connect() as raw:
             connection = raw.execution_options(usersim_write=True)
             with connection.begin():
                 yield connection
+
+    def _check_writable(self) -> None:
+        """Refuse to write into what is open read-only.
+
+        Raises:
+            CorpusError: If it is.
+        """
+        if self.read_only:
+            raise self._meaning(OSError(), self._unwritable)
+
+    def check_room(self, more: int) -> None:
+        """Refuse to add to a store while there is still room to read, place and forget what it has.
+
+        Moving the log into the file may take as much again as the log has.
+
+        Args:
+            more: Bytes of what is to be added.
+
+        Raises:
+            CorpusError: If the disk is nearly full.
+        """
+        if self.file is None:
+            return
+        free = shutil.disk_usage(self.file.resolve().parent).free
+        needed = self._log_bytes() + 3 * more + _RESERVE
+        if free < needed:
+            raise CorpusError(
+                f"the store {self.name!r} cannot grow: the disk is full but for {free:,} bytes, "
+                f"and {needed:,} are needed to go on safely",
+                hint="free some space and repeat the call; what was kept stays, nothing is added "
+                "twice",
+            )
+
+    def _log_bytes(self) -> int:
+        if self.file is None:
+            return 0
+        log = _beside(self.file, "-wal")
+        return log.stat().st_size if log.exists() else 0
 
     @contextmanager
     def remake(self) -> Generator[Connection, None, None]:
@@ -166,6 +220,7 @@ class Database:
             with self.write() as connection:
                 yield connection
             return
+        self._check_writable()
         with self._turn, self._explained(), self.engine.connect() as raw:
             connection = raw.execution_options(usersim_write=True)
             # The pragma does nothing inside a transaction, so it goes past SQLAlchemy.
@@ -194,7 +249,7 @@ class Database:
         SQLite answers "locked" at once, without its busy timeout, when two processes do this
         to a new file in the same moment; so it is tried again for a while.
         """
-        if not self.is_sqlite or self._memory:
+        if self.file is None or self.read_only:
             return
         for attempt in Retrying(
             retry=retry_if_exception(_is_locked),
@@ -224,6 +279,7 @@ class Database:
         """
         if self.file is None:
             return 0
+        self._check_writable()
         with self._explained():
             connection = self.engine.raw_connection()
             try:
@@ -233,10 +289,7 @@ class Database:
                 cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
             finally:
                 connection.close()
-        if not busy:
-            return 0
-        log = self.file.with_name(f"{self.file.name}-wal")
-        return max(log.stat().st_size, 1) if log.exists() else 0
+        return max(self._log_bytes(), 1) if busy else 0
 
     def vacuum(self, tables: Sequence[str]) -> None:
         """Write tables anew without their deleted rows, on PostgreSQL; each is locked meanwhile.
@@ -331,6 +384,37 @@ def _file(url: URL) -> Path:
     """Return the file of a SQLite store, also of one that is named by a URI."""
     name = url.database or ""
     return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
+
+
+def _beside(file: Path, ending: str) -> Path:
+    return file.with_name(f"{file.name}{ending}")
+
+
+def _why_unwritable(url: URL, file: Path) -> str:
+    """Return why a store cannot be written, in SQLite's words; empty if it can."""
+    if url.query.get("mode") == "ro":
+        return _READ_ONLY
+    if not file.exists():
+        return ""
+    # A log is kept beside the file, so the folder must be writable too, and have room for one.
+    folder = file.resolve().parent
+    if not (os.access(file, os.W_OK) and os.access(folder, os.W_OK)):
+        return _READ_ONLY
+    full = shutil.disk_usage(folder).free < _SMALLEST_LOG
+    return _FULL if full and not _beside(file, "-wal").exists() else ""
+
+
+def _read_only_url(file: Path) -> URL:
+    """Return how to open a store that may not be written.
+
+    One that nobody has open has no log beside it. Such a one is taken as it lies: SQLite could
+    not make the shared memory that its log needs.
+    """
+    more = {"mode": "ro", "uri": "true"}
+    if not any(_beside(file, ending).exists() for ending in ("-wal", "-shm")):
+        more["immutable"] = "1"
+    name = f"file:{quote(str(file.resolve()))}"
+    return URL.create("sqlite+pysqlite", database=name, query=more)
 
 
 def _is_sqlite(url: URL) -> bool:

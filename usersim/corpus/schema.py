@@ -35,8 +35,15 @@ def prepare(
         CorpusSchemaError: If the store belongs to a newer usersim, or to another program.
     """
     with database.read() as connection:
-        if _version(connection, database.name) == SCHEMA_VERSION:
-            return
+        version = _version(connection, database.name)
+    if version == SCHEMA_VERSION:
+        return
+    if database.read_only and version is not None:
+        raise CorpusSchemaError(
+            f"the store {database.name!r} has schema version {version!r}, and is read-only, so "
+            f"that it cannot be upgraded to {SCHEMA_VERSION!r}",
+            hint="copy it to a folder that you may write to, and open it there",
+        )
     with database.remake() as connection:
         # Another process may have done it since; the write lock makes this look final.
         version = _version(connection, database.name)

@@ -7,6 +7,7 @@ everything else to the modules beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +35,7 @@ from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
 from usersim.corpus.tables import interactions, users
 from usersim.corpus.trainings import Trainings
-from usersim.corpus.writer import place_users
+from usersim.corpus.writer import place_users, planned_splits
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Retriever, Split
@@ -98,6 +99,8 @@ class Corpus:
     ) -> Corpus:
         """Open a store, made new where there is none, upgraded where it is older.
 
+        A SQLite file that may not be written is opened read-only.
+
         Args:
             url_or_path: A path or `":memory:"` for SQLite, `postgresql://…` for PostgreSQL.
             config: How sources are read and split.
@@ -114,7 +117,10 @@ class Corpus:
             database.journal()
             prepare(database, adapters_root=folders.root if folders.moves else None)
             corpus = cls(database, config, folders)
-            corpus._settle()
+            # Where this fails (a full or read-only disk), what does not need it still works; what
+            # does tries again, and says why not.
+            with suppress(CorpusError):
+                corpus._settle()
         except BaseException:
             database.close()
             raise
@@ -244,7 +250,11 @@ class Corpus:
 
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""
-        self._settle()
+        planned: Mapping[str, Mapping[Split, int]] = {}
+        try:
+            self._settle()
+        except CorpusError:  # a load was cut off, and the disk is full or read-only
+            planned = planned_splits(self._database, train_share=self._config.train_share)
         table = interactions.c
         query = (
             select(users.c.user_id, table.kind, table.split, func.count())
@@ -258,6 +268,7 @@ class Corpus:
                 parts = counts.setdefault(name, {"train": 0, "held_out": 0})
                 parts[split] += count
                 kinds.setdefault(name, set()).add(kind)
+        counts |= {name: dict(parts) for name, parts in planned.items() if name in counts}
         return [
             UserSummary(
                 user_id=name,
