@@ -68,8 +68,9 @@ def load(
         )
         if refused is not None:
             report.refused.write(refused)
+        stored = opened.name
     console.print(report)
-    console.print(Text(f"stored in {store}"))
+    console.print(Text(f"stored in {stored}"))
 
 
 def users(corpus: CorpusOption) -> None:

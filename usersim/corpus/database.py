@@ -5,8 +5,6 @@ Knows drivers, pragmas, transactions and how a driver's errors read; knows no ta
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shutil
 import sqlite3
 import threading
@@ -14,17 +12,16 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote, unquote, urlsplit
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from usersim.errors import CorpusError, MissingDependencyError
+from usersim.corpus.address import Address, beside
+from usersim.errors import CorpusError
 
-__all__ = ["IN_CHUNK", "Database", "in_pieces", "is_store"]
+__all__ = ["IN_CHUNK", "Database", "in_pieces"]
 
 IN_CHUNK = 500
 """Most values in one IN list: far below the limit of every driver."""
@@ -33,16 +30,13 @@ _T = TypeVar("_T")
 
 _BUSY_SECONDS = 60
 _LOG_SECONDS = 5
-_SCHEMES = frozenset({"sqlite", "postgresql", "postgres"})
-_SQLITE = b"SQLite format 3\x00"
 _RESERVE = 2_000_000  # bytes that loads leave free
-_SMALLEST_LOG = 65_536  # bytes that a store needs beside it to be opened for writing
-_READ_ONLY = "attempt to write a readonly database"
-_FULL = "database or disk is full"
 _SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
+    "PRAGMA trusted_schema = OFF",  # nothing in a store that came from elsewhere runs functions
+    "PRAGMA cell_size_check = ON",  # damage is noticed where it is read
     "PRAGMA synchronous = NORMAL",  # with WAL: no corruption, at worst the last commit is lost
     "PRAGMA wal_autocheckpoint = 8192",  # 32 MiB: pages that a load rewrites are copied once
     "PRAGMA cache_size = -32768",  # 32 MiB: the key index of a million rows stays warm
@@ -102,33 +96,46 @@ class Database:
     """
 
     def __init__(self, url_or_path: str | Path) -> None:
-        url = _url(url_or_path)
-        self.name = url.database or ":memory:" if _is_sqlite(url) else url.render_as_string()
-        self.is_sqlite = _is_sqlite(url)
-        self._memory = self.is_sqlite and url.database in {None, "", ":memory:"}
-        self.file = None if self._memory or not self.is_sqlite else _file(url)
-        self._unwritable = "" if self.file is None else _why_unwritable(url, self.file)
-        self.read_only = bool(self._unwritable)
+        self._address = Address.of(url_or_path)
         # One shared connection holds a store in memory, so its transactions take turns.
         self._turn: AbstractContextManager[object] = (
-            threading.RLock() if self._memory else nullcontext()
+            threading.RLock() if self._address.in_memory else nullcontext()
         )
-        self.engine = self._make(url)
+        self.engine = self._make()
 
-    def _make(self, url: URL) -> Engine:
+    def _make(self) -> Engine:
+        url = self._address.url
         if not self.is_sqlite:
             return create_engine(url)
-        if self._memory:
+        if self._address.in_memory:
             engine = create_engine(
                 url, poolclass=StaticPool, connect_args={"check_same_thread": False}
             )
         else:
-            if self.read_only and self.file is not None:
-                url = _read_only_url(self.file)
             engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+
+    @property
+    def name(self) -> str:
+        """Path or URL, without a password."""
+        return self._address.name
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for SQLite, False for PostgreSQL."""
+        return self._address.is_sqlite
+
+    @property
+    def file(self) -> Path | None:
+        """File of a SQLite store; None for any other."""
+        return self._address.file
+
+    @property
+    def read_only(self) -> bool:
+        """True if it can only be read."""
+        return bool(self._address.unwritable)
 
     @property
     def mark(self) -> str:
@@ -172,7 +179,7 @@ class Database:
             CorpusError: If it is.
         """
         if self.read_only:
-            raise self._meaning(OSError(), self._unwritable)
+            raise self._meaning(OSError(), self._address.unwritable)
 
     def check_room(self, more: int) -> None:
         """Refuse to add to a store while there is still room to read, place and forget what it has.
@@ -200,7 +207,7 @@ class Database:
     def _log_bytes(self) -> int:
         if self.file is None:
             return 0
-        log = _beside(self.file, "-wal")
+        log = beside(self.file, "-wal")
         return log.stat().st_size if log.exists() else 0
 
     @contextmanager
@@ -314,7 +321,10 @@ class Database:
             yield
         except (DBAPIError, sqlite3.Error) as error:
             said = str(error.orig if isinstance(error, DBAPIError) else error)
-            raise self._meaning(error, said) from error
+            meant = self._meaning(error, self._address.without_secrets(said))
+            if self._address.without_secrets(str(error)) != str(error):
+                raise meant from None  # a traceback would show it
+            raise meant from error
 
     def _meaning(self, error: Exception, said: str) -> CorpusError:
         for words, meaning, hint in _MEANINGS:
@@ -337,88 +347,6 @@ def in_pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
     """Yield pieces of `items` that fit one IN list."""
     for start in range(0, len(items), IN_CHUNK):
         yield items[start : start + IN_CHUNK]
-
-
-def is_store(source: object) -> bool:
-    """Return whether `source` names a database, and not a file of rows.
-
-    Example:
-        >>> is_store("postgresql://ada@localhost/people"), is_store("people.jsonl")
-        (True, False)
-    """
-    if not isinstance(source, str | Path):
-        return False
-    scheme, there, _ = str(source).partition("://")
-    if isinstance(source, str) and there:
-        return scheme.partition("+")[0] in _SCHEMES
-    try:
-        with Path(source).open("rb") as file:
-            return file.read(len(_SQLITE)) == _SQLITE
-    except OSError:  # whoever opens it says why it cannot be read
-        return False
-
-
-def _url(url_or_path: str | Path) -> URL:
-    text = str(url_or_path)
-    if isinstance(url_or_path, Path) or "://" not in text:
-        return URL.create("sqlite+pysqlite", database=text)
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise CorpusError(
-            "the store's URL cannot be read", hint="write it as postgresql://user@host/database"
-        ) from None
-    if _is_sqlite(url):
-        return url.set(drivername="sqlite+pysqlite")
-    if url.get_backend_name() not in {"postgresql", "postgres"}:
-        raise CorpusError(
-            f"a store in {url.get_backend_name()!r} is not supported",
-            hint="give a path (SQLite) or a URL postgresql://user@host/database",
-        )
-    if importlib.util.find_spec("psycopg") is None:
-        raise MissingDependencyError("psycopg", extra="postgres", why="a store in PostgreSQL")
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _file(url: URL) -> Path:
-    """Return the file of a SQLite store, also of one that is named by a URI."""
-    name = url.database or ""
-    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
-
-
-def _beside(file: Path, ending: str) -> Path:
-    return file.with_name(f"{file.name}{ending}")
-
-
-def _why_unwritable(url: URL, file: Path) -> str:
-    """Return why a store cannot be written, in SQLite's words; empty if it can."""
-    if url.query.get("mode") == "ro":
-        return _READ_ONLY
-    if not file.exists():
-        return ""
-    # A log is kept beside the file, so the folder must be writable too, and have room for one.
-    folder = file.resolve().parent
-    if not (os.access(file, os.W_OK) and os.access(folder, os.W_OK)):
-        return _READ_ONLY
-    full = shutil.disk_usage(folder).free < _SMALLEST_LOG
-    return _FULL if full and not _beside(file, "-wal").exists() else ""
-
-
-def _read_only_url(file: Path) -> URL:
-    """Return how to open a store that may not be written.
-
-    One that nobody has open has no log beside it. Such a one is taken as it lies: SQLite could
-    not make the shared memory that its log needs.
-    """
-    more = {"mode": "ro", "uri": "true"}
-    if not any(_beside(file, ending).exists() for ending in ("-wal", "-shm")):
-        more["immutable"] = "1"
-    name = f"file:{quote(str(file.resolve()))}"
-    return URL.create("sqlite+pysqlite", database=name, query=more)
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
 
 
 def _is_locked(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -33,33 +33,15 @@ from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
-from usersim.corpus.tables import interactions, users
+from usersim.corpus.summaries import UserSummary, summaries
+from usersim.corpus.tables import interactions
 from usersim.corpus.trainings import Trainings
-from usersim.corpus.writer import place_users, planned_splits
+from usersim.corpus.writer import place_users
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Retriever, Split
 
 __all__ = ["Corpus", "UserSummary"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserSummary:
-    """One user of a corpus.
-
-    Attributes:
-        user_id: Who.
-        interactions: How many there are.
-        train: How many may be learned from.
-        held_out: How many are kept for measuring.
-        kinds: Kinds of action, sorted.
-    """
-
-    user_id: str
-    interactions: int
-    train: int
-    held_out: int
-    kinds: tuple[str, ...]
 
 
 class Corpus:
@@ -250,35 +232,11 @@ class Corpus:
 
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""
-        planned: Mapping[str, Mapping[Split, int]] = {}
         try:
             self._settle()
         except CorpusError:  # a load was cut off, and the disk is full or read-only
-            planned = planned_splits(self._database, train_share=self._config.train_share)
-        table = interactions.c
-        query = (
-            select(users.c.user_id, table.kind, table.split, func.count())
-            .join(users)
-            .group_by(users.c.user_id, table.kind, table.split)
-        )
-        counts: dict[str, dict[Split, int]] = {}
-        kinds: dict[str, set[str]] = {}
-        with self._database.read() as connection:
-            for name, kind, split, count in connection.execute(query):
-                parts = counts.setdefault(name, {"train": 0, "held_out": 0})
-                parts[split] += count
-                kinds.setdefault(name, set()).add(kind)
-        counts |= {name: dict(parts) for name, parts in planned.items() if name in counts}
-        return [
-            UserSummary(
-                user_id=name,
-                interactions=sum(parts.values()),
-                train=parts["train"],
-                held_out=parts["held_out"],
-                kinds=tuple(sorted(kinds[name])),
-            )
-            for name, parts in sorted(counts.items())
-        ]
+            return summaries(self._database, unplaced=self._config.train_share)
+        return summaries(self._database)
 
     def interactions(
         self, user_ids: Sequence[str] | None = None, *, split: Split | None = None
