@@ -81,8 +81,9 @@ def load(  # noqa: PLR0913, PLR0917 - the options of a command
         )
         if refused is not None:
             report.refused.write(refused)
+        stored = opened.name
     console.print(report)
-    console.print(Text(f"stored in {store}"))
+    console.print(Text(f"stored in {stored}"))
 
 
 def users(corpus: CorpusOption) -> None:
