@@ -29,6 +29,7 @@ profiles.register()
 
 pytest_plugins = [
     "tests.fixtures.skips",
+    "tests.fixtures.children",
     "tests.fixtures.postgres",
     "tests.fixtures.tiny",
     "tests.fixtures.server",
