@@ -7,8 +7,10 @@ yes/no item per option, a ranking and a budget one number per option.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
+
+import numpy as np
 
 from usersim.errors import ActionError, EvaluationError
 from usersim.evaluation.surveys import AnswerTable, Item
@@ -167,6 +169,12 @@ class HumanAnswers:
     absent: tuple[str, ...]
     unmatched: tuple[str, ...]
     missing: int
+
+    def weighted(self, weights: Mapping[str, float] | None) -> HumanAnswers:
+        """Return the same answers with other weights; None: all alike."""
+        people = self.table.respondents
+        values = np.array([(weights or {}).get(one, 1.0) for one in people], dtype=np.float64)
+        return replace(self, table=replace(self.table, weights=values))
 
     def __str__(self) -> str:
         """Say it in one line, or two where columns match nothing."""
