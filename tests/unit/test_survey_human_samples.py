@@ -188,4 +188,4 @@ def test_the_report_says_what_of_the_human_sample_was_used(
     assert "human sample: 9 people, 2 of 10 columns" in found.output
     page = Path("r.html").read_text(encoding="utf-8")
     assert "2 of 10 columns" in page
-    assert "nan" not in re.sub(r"data:image[^\"]*", "", page)
+    assert not re.search(r"\bnan\b", page)
