@@ -328,13 +328,14 @@ class _Fit:
         return float(penalty - weight @ fit), gradient.ravel()
 
 
-def fit_pool(observations: Sequence[Observation], *, seed: int = 0) -> Pool:
+def fit_pool(observations: Sequence[Observation], *, seed: int = 0, intervals: bool = True) -> Pool:
     """Fit a pool's weights.
 
     Args:
         observations: Answers that no predictor was trained on. A predictor that was trained on
             them looks better than it is and gets too much weight.
         seed: Of the bootstrap.
+        intervals: Whether to bootstrap the intervals, a hundred more fits.
 
     Returns:
         The pool; the prior for groups without observations.
@@ -350,6 +351,25 @@ def fit_pool(observations: Sequence[Observation], *, seed: int = 0) -> Pool:
         return Pool()
     fit = _Fit(observations)
     whole = fit.solve(np.ones(len(observations)))
+    low, high = _ends(fit, whole, observations, seed) if intervals else (None, None)
+    groups: dict[Group, PoolWeights] = dict(Pool().groups)
+    for row, group in enumerate(fit.groups, start=1):
+        groups[group] = PoolWeights(
+            weights={name: float(whole[row, k]) for k, name in enumerate(fit.names)},
+            intervals={
+                name: (float(low[row, k]), float(high[row, k])) for k, name in enumerate(fit.names)
+            }
+            if low is not None and high is not None
+            else {},
+            answers=int((fit.group == row - 1).sum()),
+        )
+    return Pool(groups, fitted=True)
+
+
+def _ends(
+    fit: _Fit, whole: Floats, observations: Sequence[Observation], seed: int
+) -> tuple[Floats, Floats]:
+    """Return the ends of the 95 % bootstrap intervals over people. Shapes as `whole`."""
     people = sorted({one.person for one in observations})
     place = {person: i for i, person in enumerate(people)}
     of_row = np.array([place[one.person] for one in observations])
@@ -366,13 +386,4 @@ def fit_pool(observations: Sequence[Observation], *, seed: int = 0) -> Pool:
         ]
     )
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    groups: dict[Group, PoolWeights] = dict(Pool().groups)
-    for row, group in enumerate(fit.groups, start=1):
-        groups[group] = PoolWeights(
-            weights={name: float(whole[row, k]) for k, name in enumerate(fit.names)},
-            intervals={
-                name: (float(low[row, k]), float(high[row, k])) for k, name in enumerate(fit.names)
-            },
-            answers=int((fit.group == row - 1).sum()),
-        )
-    return Pool(groups, fitted=True)
+    return low, high

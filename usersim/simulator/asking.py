@@ -196,7 +196,9 @@ class Asker:
     kept: Mapping[str, ScoredCandidate]
     predictors: tuple[Predictor, ...] | None = None
 
-    def item(self, user_id: str, context: Context, *, seed: int | None = None) -> RespondItem:
+    def item(
+        self, user_id: str, context: Context, *, seed: int | None = None, as_new: bool = False
+    ) -> RespondItem:
         """Return `context` to `user_id` with the history of the train split.
 
         An interaction of that person that was learned from is asked with what came before it:
@@ -206,10 +208,17 @@ class Asker:
             UserNotFoundError: If there is no such user.
         """
         before = seen_before(user_id, context)
-        return self.prepared(user_id, as_question(context), before=before, seed=seed)
+        question = as_question(context)
+        return self.prepared(user_id, question, before=before, seed=seed, as_new=as_new)
 
     def prepared(
-        self, user_id: str, question: Question, *, before: int | None, seed: int | None = None
+        self,
+        user_id: str,
+        question: Question,
+        *,
+        before: int | None,
+        seed: int | None = None,
+        as_new: bool = False,
     ) -> RespondItem:
         """Return `question` to `user_id` with the history before position `before`.
 
@@ -223,6 +232,7 @@ class Asker:
             before=before,
             simulator=adapter.ref.digest if adapter else self.model,
             predictors=self.predictors,
+            as_new=as_new,
         )
         messages = [(m.role, m.name, m.content) for m in question.context]
         own = self.config.simulation.seed if seed is None else seed

@@ -100,14 +100,23 @@ class Histories:
         """
         return self.shown(user_id, question, before=before).interactions
 
-    def shown(self, user_id: str, question: Question, *, before: int | None) -> Shown:
-        """Return the same with the weights behind it; see `of`."""
+    def shown(
+        self, user_id: str, question: Question, *, before: int | None, as_new: bool = False
+    ) -> Shown:
+        """Return the same with the weights behind it; see `of`.
+
+        Args:
+            user_id: Whose.
+            question: What is asked.
+            before: Position of the interaction in question; None for a new question.
+            as_new: Meet the question as one that nobody else answered.
+        """
         if self._retriever is not None:
             limit = self._config.recent + self._config.evidence
             found = self._retriever.retrieve(user_id, question, before=before, limit=limit)
             return Shown(evidence=tuple(found), past=tuple(found), past_weights=(1.0,) * len(found))
         past = self._past(user_id, question, before)
-        weights = self._weights(user_id, question, past)
+        weights = self._weights(user_id, question, past, as_new=as_new)
         recent = self._anchored(past[max(len(past) - self._config.recent, 0) :], before)
         older = range(len(past) - len(recent)) if self._config.recent else range(len(past))
         best = sorted(older, key=lambda i: (-weights[i], -i))[: self._config.evidence]
@@ -129,9 +138,9 @@ class Histories:
         return [*found, *past]
 
     def _weights(
-        self, user_id: str, question: Question, past: Sequence[Interaction]
+        self, user_id: str, question: Question, past: Sequence[Interaction], *, as_new: bool
     ) -> list[float]:
-        panel = self._panel()
+        panel = None if as_new else self._panel()
         measured = panel.associations(question.key, person=user_id) if panel else {}
         return rank_evidence(
             question,

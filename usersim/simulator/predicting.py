@@ -179,6 +179,7 @@ class Predictions:
         before: int | None,
         simulator: str,
         predictors: Sequence[Predictor] | None = None,
+        as_new: bool = False,
     ) -> Foreseen:
         """Return what is known of an answer.
 
@@ -189,13 +190,14 @@ class Predictions:
                 the train split.
             simulator: Digest of the adapter, or name of the base model: whose pool is used.
             predictors: Whose distributions are pooled; None for those of the configuration.
+            as_new: Meet the question as one that nobody else answered.
         """
         wanted = self._config.prediction.predictors if predictors is None else tuple(predictors)
-        shown = self.histories.shown(user_id, question, before=before)
+        shown = self.histories.shown(user_id, question, before=before, as_new=as_new)
         space = question.space
         if not isinstance(space, Choice | Scale):
             return Foreseen(history=shown.interactions, evidence=_evidence(shown, {}))
-        panel = self.panel()
+        panel = None if as_new else self.panel()
         # Of two answers to one question the later one counts.
         known = {one.question.key: one.action for one in shown.past}
         found = panel.predict(known, [question.key], person=user_id)[0] if panel else None
