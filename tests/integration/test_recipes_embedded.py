@@ -6,11 +6,13 @@ Everything is real and small: the texts are what the model writes, the scores ar
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.children import Nursery
+import usersim
 from tests.fixtures.people import person
 from usersim import UserSimulator
 from usersim.config import (
@@ -26,7 +28,7 @@ from usersim.config import (
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
+    history=HistoryConfig(recent=1, evidence=0, max_item_chars=60, max_context_chars=100),
     synthesis=SynthesisConfig(n_forward=3, n_backward=2, max_tokens=24),
     scoring=ScoringConfig(option_orders=1, samples=2),
     training=TrainingConfig(rank=2, epochs=1, evaluations=4, batch_tokens=256),
@@ -74,11 +76,17 @@ def simulator(store: str | Path, model: str | Path) -> UserSimulator:
 
 @pytest.mark.parametrize("recipe", ["rft", "dpo", "grpo"])
 def test_a_recipe_is_killed_and_ends_with_a_user_model(
-    embedded_model: Path, tmp_path: Path, recipe: str, learners: Nursery
+    embedded_model: Path, tmp_path: Path, recipe: str
 ) -> None:
     """Killed in its second step, it draws nothing twice, and ends with a person who answers."""
     store = tmp_path / "ada.usersim.db"
-    child = learners.run(CHILD, store, embedded_model, recipe)
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, str(store), str(embedded_model), recipe],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(usersim.__file__).parent.parent,
+    )
     assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
     first: dict[str, tuple[int, int]] = {}
 

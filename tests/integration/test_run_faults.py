@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.children import Nursery
+import usersim
 from tests.fixtures.people import engine
 from tests.fixtures.runs import asked_users, fill, outcome, simulator, work
 from usersim.corpus import Corpus
 
+ROOT = Path(usersim.__file__).parent.parent
 N = 200
 CHUNK = 16
 
@@ -86,6 +89,18 @@ with simulator(sys.argv[1]) as sim:
 """
 
 
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Run code in a process of its own, in the folder of the project."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """A store of four people."""
@@ -107,12 +122,11 @@ def whole(tmp_path_factory) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize(
     ("where", "done"), [("filling", 0), ("asking", 64), ("storing", 64), ("between", 64)]
 )
-def test_a_killed_run_goes_on_and_ends_the_same(
-    store: Path, where, done, whole, children: Nursery
-) -> None:
+def test_a_killed_run_goes_on_and_ends_the_same(store: Path, where, done, whole) -> None:
     """After kill -9 wherever it was: finished chunks stay, nothing is asked or stored twice."""
-    killed = children.run(KILLED, store, where)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed = start(KILLED, store, where)
+    _, said = killed.communicate(timeout=300)
+    assert killed.returncode == -signal.SIGKILL, said
     with Corpus.open(store) as corpus:
         record = corpus.runs.find("r")
         assert record.status.done == done
@@ -125,12 +139,11 @@ def test_a_killed_run_goes_on_and_ends_the_same(
     assert len(asked_users(model)) == N - done
 
 
-def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(
-    store: Path, children: Nursery
-) -> None:
+def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(store: Path) -> None:
     """A limit on the size of files stands for the disk; with space, the run completes."""
-    full = children.run(FULL, store)
-    assert "full" in full.stdout, full.stderr
+    full = start(FULL, store)
+    out, said = full.communicate(timeout=300)
+    assert "full" in out, said
     with Corpus.open(store) as corpus:
         record = corpus.runs.find("r")
         answers = list(corpus.runs.answers(record.id))
@@ -143,9 +156,9 @@ def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(
     assert len(asked_users(model)) == 400 - before
 
 
-def share(store: str | Path, children: Nursery) -> None:
+def share(store: str | Path) -> None:
     """Let two client processes work on one run and check that their work was disjoint."""
-    both = [children.start(CLIENT, store, 300.0, 1) for _ in range(2)]
+    both = [start(CLIENT, store, 300.0, 1) for _ in range(2)]
     for client in both:  # each holds its first items before either goes on
         assert client.stdout.readline() == "asking\n"
     for client in both:
@@ -153,7 +166,7 @@ def share(store: str | Path, children: Nursery) -> None:
         client.stdin.flush()
     counts = []
     for client in both:
-        out, said = client.communicate()
+        out, said = client.communicate(timeout=300)
         assert client.returncode == 0, said
         asked, left = out.split()
         counts.append(int(asked))
@@ -172,17 +185,18 @@ def check(store: str | Path) -> None:
         assert len(list(sim.corpus.ledger.responses(run_id=run.id))) == 400
 
 
-def take_over(store: str | Path, children: Nursery) -> None:
+def take_over(store: str | Path) -> None:
     """Kill a client in the middle of its fourth chunk; another one ends the run."""
-    killed = children.start(CLIENT, store, 1.0, 3 * 16 + 5)
+    killed = start(CLIENT, store, 1.0, 3 * 16 + 5)
     assert killed.stdout.readline() == "asking\n"
-    other = children.start(CLIENT, store, 1.0, 0)
+    other = start(CLIENT, store, 1.0, 0)
     with Corpus.open(store) as corpus:
         while corpus.runs.find("r").status.done < 100:  # two clients are at work
             time.sleep(0.01)
+            assert other.poll() is None, other.communicate()
         killed.kill()
         killed.communicate()
-    out, said = other.communicate()
+    out, said = other.communicate(timeout=300)
     assert other.returncode == 0, said
     asked, left = map(int, out.split())
     assert asked == 400 - 3 * 16
@@ -190,28 +204,28 @@ def take_over(store: str | Path, children: Nursery) -> None:
     check(store)
 
 
-def test_two_clients_share_a_run(store: Path, children: Nursery) -> None:
+def test_two_clients_share_a_run(store: Path) -> None:
     """Two processes on one SQLite file: every request is asked by one of them alone."""
-    share(store, children)
+    share(store)
 
 
-def test_a_killed_clients_work_is_taken_over(store: Path, children: Nursery) -> None:
+def test_a_killed_clients_work_is_taken_over(store: Path) -> None:
     """The claims of a client that was killed run out, and the other one asks them."""
-    take_over(store, children)
+    take_over(store)
 
 
 @pytest.mark.postgres
-def test_two_clients_share_a_run_on_postgres(postgres: str, children: Nursery) -> None:
+def test_two_clients_share_a_run_on_postgres(postgres: str) -> None:
     """Two processes on one PostgreSQL database: every request is asked by one of them alone."""
     fill(postgres)
-    share(postgres, children)
+    share(postgres)
 
 
 @pytest.mark.postgres
-def test_a_killed_clients_work_is_taken_over_on_postgres(postgres: str, children: Nursery) -> None:
+def test_a_killed_clients_work_is_taken_over_on_postgres(postgres: str) -> None:
     """The claims of a client that was killed run out, and the other one asks them."""
     fill(postgres)
-    take_over(postgres, children)
+    take_over(postgres)
 
 
 @pytest.mark.postgres

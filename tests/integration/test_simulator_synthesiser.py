@@ -6,6 +6,8 @@ are trained are those of the tiny model.
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ from usersim.training import Board
 from usersim.types import Choice, FreeText, Interaction, Message, Scale
 
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
+    history=HistoryConfig(recent=1, evidence=0, max_item_chars=60, max_context_chars=100),
     synthesis=SynthesisConfig(n_forward=3, n_backward=3, max_tokens=32),
     training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=512),
     synthesiser=SynthesiserConfig(
@@ -57,9 +59,14 @@ def scripted(model: Path) -> ThoughtEngine:
 
 
 @pytest.fixture(scope="module")
-def model(roomy_model: Path) -> Path:
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with room for the library's prompts."""
-    return roomy_model
+    folder = tmp_path_factory.mktemp("roomy") / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["max_position_embeddings"] = 8192
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
 
 
 def simulator(home: Path, model: Path) -> UserSimulator:
@@ -75,7 +82,7 @@ def simulator(home: Path, model: Path) -> UserSimulator:
 
 @pytest.mark.parametrize("recipe", ["rft", "dpo", "grpo"])
 def test_a_recipe_trains_a_synthesiser_and_then_the_user_model(model, tmp_path, recipe) -> None:
-    """It is measured on people's newest pairs, its traces are learned, and it answers as nobody."""
+    """It is measured on people's newest pairs, kept apart, and its traces are learned."""
     told: set[str] = set()
     with simulator(tmp_path, model) as sim:
         adapter = sim.train(recipe=recipe, progress=lambda stage, *_: told.add(stage))
@@ -99,14 +106,20 @@ def test_a_recipe_trains_a_synthesiser_and_then_the_user_model(model, tmp_path, 
         assert "**synthesiser** of reasoning traces" in card
         again = sim.train(recipe=recipe)
         assert again.ref == adapter.ref
-        with pytest.raises(ArtifactError, match="it does not answer as anyone"):
-            sim.use_adapter(synthesiser)
         folder = sim.save(tmp_path / "saved")
     with UserSimulator.load(folder, engine="scripted") as back:
         assert back.synthesiser is not None
         assert back.synthesiser.ref == synthesiser.ref
         assert back.adapter is not None
         assert back.adapter.ref == adapter.ref
+
+
+def test_a_synthesiser_does_not_answer_as_anyone(model, tmp_path) -> None:
+    """Taking a synthesiser for a user model is refused, with what to give instead."""
+    with simulator(tmp_path, model) as sim:
+        sim.train(recipe="rft")
+        with pytest.raises(ArtifactError, match="it does not answer as anyone"):
+            sim.use_adapter(sim.synthesiser)
 
 
 def test_an_unknown_recipe_is_refused_before_any_work(model, tmp_path) -> None:

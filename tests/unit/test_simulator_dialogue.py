@@ -32,7 +32,7 @@ CANARY = "canary-7e1"
 HANG = 60
 """Seconds after which something that never comes is given up; no test passes because of it."""
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=2, similar=0), simulation=SimulationConfig(traces=1, redraws=1)
+    history=HistoryConfig(recent=2, evidence=0), simulation=SimulationConfig(traces=1, redraws=1)
 )
 SHORT = DialogueConfig(max_turns=2, leaving="never", patience="off")
 GOALS = [Scenario(goal=f"goal {n}", user_id=who) for n in range(3) for who in ("ada", "bob")]

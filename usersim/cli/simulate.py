@@ -109,7 +109,7 @@ def open_simulator(
             engine=_named(model, engine, dtype)
             if base_url is None and engine != "remote"
             else _remote(model, engine, base_url, dtype),
-            config=preset,
+            config=_settings(preset, dtype),
             adapter=adapter,
         )
     except BaseException:
@@ -133,6 +133,15 @@ def telling(sim: UserSimulator, progress: StageProgress) -> StageProgress:
         progress(stage, done, total)
 
     return report
+
+
+def _settings(preset: Preset, dtype: Dtype) -> PipelineConfig | Preset:
+    """Return a preset; an arithmetic that was asked for holds for training too."""
+    if dtype in {"auto", "float16"}:  # float16 has no room for gradients: training measures
+        return preset
+    config = PipelineConfig.preset(preset)
+    training = config.training.model_copy(update={"dtype": dtype})
+    return config.model_copy(update={"training": training})
 
 
 def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
@@ -203,6 +212,13 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     limit: Annotated[
         int | None, typer.Option(help="Interactions of each person, the newest.")
     ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            help="Adapter whose weights are the first ones, for one person after all: none; "
+            "default: the store's newest shared one; a name of `usersim adapters`, or a folder."
+        ),
+    ] = "none",
     max_minutes: Annotated[
         float | None, typer.Option(help="End the training cleanly after so long.")
     ] = None,
@@ -228,6 +244,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             recipe=synthesizer,
             traces=traces,
             limit=limit,
+            start=start,
             max_minutes=max_minutes,
             recon_engine=recon_engine,
             second=reconstructor,
@@ -236,6 +253,8 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
         )
         print_synthesiser(sim.synthesiser)
     console.print(Text(f"adapter: {adapter.folder}"))
+    if adapter.manifest.pace:
+        console.print(Text(adapter.manifest.pace))
     fitted = adapter.manifest.reasoning_weight
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
     who = ["--user", user] if user else []

@@ -151,6 +151,9 @@ class TrainingConfig(Config):
     evaluations: Annotated[int, Field(ge=1)] = 4
     """How often the held-out actions are measured; training stops after two measurements that do
     not improve."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the frozen base model; `auto` takes bfloat16 where a short measurement says
+    that this machine gains by it. The adapter's weights and the loss are float32 in any case."""
     seed: int = 0
     """Order of the people and initial weights."""
 

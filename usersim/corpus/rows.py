@@ -9,6 +9,8 @@ is written by hand. Knows values; knows no file format and no database.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, cast
 
 import orjson
@@ -20,7 +22,6 @@ from usersim.corpus.values import (
     RowError,
     clean_text,
     dump_json,
-    interaction_key,
     moment_of,
     number_of,
     shortened,
@@ -78,6 +79,7 @@ _ONE_OF = (Choice, Scale)
 _CACHED_SPACES = 4096
 _Place = tuple[str | None, str | None, float | None, float | None, str | None]
 """Conversation, timestamp, moment, order and id of a row."""
+_KEY_CHARS = 40  # 160 bits of SHA-256: collisions are out of the question, indexes stay small
 
 
 class RowChecker:
@@ -166,20 +168,22 @@ class RowChecker:
         except RowError:
             order = None
             unread["order"] = row["order"]
-        source_id = None if row.get("id") is None else self._optional_name(row, "id", unread)
-        if unread:
-            for name, value in unread.items():
-                self._tally.unread(name, value)
+        source_id = self._optional_name(row, "id", unread)
+        for name, value in unread.items():
+            self._tally.unread(name, value)
         conversation = self._conversation(row)
         return (conversation, timestamp, moment, order, source_id), unread
 
     def _optional_name(
         self, row: Mapping[str, object], name: str, unread: dict[str, object]
     ) -> str | None:
+        value = row.get(name)
+        if value is None:
+            return None
         try:
-            return self._name(row[name], name)
+            return self._name(value, name)
         except RowError:
-            unread[name] = row[name]
+            unread[name] = value
             return None
 
     def _identified(
@@ -426,3 +430,23 @@ class RowChecker:
                 self._readers.clear()
             known = self._readers[space] = ValueReader(space)
         return known
+
+
+def interaction_key(
+    head: tuple[str, str | None, float | None, float | None, str | None, str, str | None],
+    context: bytes,
+    action: str,
+    unread: Mapping[str, object] = MappingProxyType({}),
+) -> str:
+    """Return the identity of a row: a hash over everything but its metadata.
+
+    Args:
+        head: User, conversation, moment, order, id in the source, kind and JSON of its space.
+        context: Canonical JSON.
+        action: As text.
+        unread: Optional fields that could not be read; rows are told apart by what they say, as
+            they would be if they could.
+    """
+    told = orjson.dumps(head) + (dump_json(unread) if unread else b"")
+    digest = sha256(b"%b\n%b\n%b" % (told, context, action.encode()))
+    return digest.hexdigest()[:_KEY_CHARS]

@@ -10,7 +10,6 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from usersim.corpus.database import Database
-from usersim.corpus.intact import check_intact, check_passive
 from usersim.corpus.tables import SCHEMA_VERSION
 from usersim.errors import CorpusSchemaError
 
@@ -33,30 +32,16 @@ def prepare(
         migrations: Folder of the migrations.
 
     Raises:
-        CorpusSchemaError: If the store belongs to a newer usersim, or to another program, or is
-            not as usersim makes one.
+        CorpusSchemaError: If the store belongs to a newer usersim, or to another program.
     """
     with database.read() as connection:
-        version = _version(connection, database.name)
-        if version is not None and database.is_sqlite:
-            check_passive(connection, database.name)
-            if version == SCHEMA_VERSION:
-                check_intact(connection, database.name)
-    if version == SCHEMA_VERSION:
-        return
-    if database.read_only and version is not None:
-        raise CorpusSchemaError(
-            f"the store {database.name!r} has schema version {version!r}, and is read-only, so "
-            f"that it cannot be upgraded to {SCHEMA_VERSION!r}",
-            hint="copy it to a folder that you may write to, and open it there",
-        )
+        if _version(connection, database.name) == SCHEMA_VERSION:
+            return
     with database.remake() as connection:
         # Another process may have done it since; the write lock makes this look final.
         version = _version(connection, database.name)
         if version != SCHEMA_VERSION:
             _upgrade(connection, version, database.name, migrations, adapters_root)
-            if version is not None and database.is_sqlite and migrations == MIGRATIONS:
-                check_intact(connection, database.name)
 
 
 def _version(connection: Connection, name: str) -> str | None:

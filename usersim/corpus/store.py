@@ -7,8 +7,7 @@ everything else to the modules beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -35,8 +34,7 @@ from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
 from usersim.corpus.search import find_similar, index_user, query_words, search_text
-from usersim.corpus.summaries import UserSummary, summaries
-from usersim.corpus.tables import interactions
+from usersim.corpus.tables import interactions, users
 from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import ConfigError, CorpusError
@@ -44,6 +42,25 @@ from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Panel, Question, Split
 
 __all__ = ["Corpus", "UserSummary"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSummary:
+    """One user of a corpus.
+
+    Attributes:
+        user_id: Who.
+        interactions: How many there are.
+        train: How many may be learned from.
+        held_out: How many are kept for measuring.
+        kinds: Kinds of action, sorted.
+    """
+
+    user_id: str
+    interactions: int
+    train: int
+    held_out: int
+    kinds: tuple[str, ...]
 
 
 class Corpus:
@@ -84,8 +101,6 @@ class Corpus:
     ) -> Corpus:
         """Open a store, made new where there is none, upgraded where it is older.
 
-        A SQLite file that may not be written is opened read-only.
-
         Args:
             url_or_path: A path or `":memory:"` for SQLite, `postgresql://…` for PostgreSQL.
             config: How sources are read and split.
@@ -102,10 +117,7 @@ class Corpus:
             database.journal()
             prepare(database, adapters_root=folders.root if folders.moves else None)
             corpus = cls(database, config, folders)
-            # Where this fails (a full or read-only disk), what does not need it still works; what
-            # does tries again, and says why not.
-            with suppress(CorpusError):
-                corpus._settle()
+            corpus._settle()
         except BaseException:
             database.close()
             raise
@@ -235,11 +247,30 @@ class Corpus:
 
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""
-        try:
-            self._settle()
-        except CorpusError:  # a load was cut off, and the disk is full or read-only
-            return summaries(self._database, unplaced=self._config.train_share)
-        return summaries(self._database)
+        self._settle()
+        table = interactions.c
+        query = (
+            select(users.c.user_id, table.kind, table.split, func.count())
+            .join(users)
+            .group_by(users.c.user_id, table.kind, table.split)
+        )
+        counts: dict[str, dict[Split, int]] = {}
+        kinds: dict[str, set[str]] = {}
+        with self._database.read() as connection:
+            for name, kind, split, count in connection.execute(query):
+                parts = counts.setdefault(name, {"train": 0, "held_out": 0})
+                parts[split] += count
+                kinds.setdefault(name, set()).add(kind)
+        return [
+            UserSummary(
+                user_id=name,
+                interactions=sum(parts.values()),
+                train=parts["train"],
+                held_out=parts["held_out"],
+                kinds=tuple(sorted(kinds[name])),
+            )
+            for name, parts in sorted(counts.items())
+        ]
 
     def interactions(
         self, user_ids: Sequence[str] | None = None, *, split: Split | None = None
@@ -277,6 +308,15 @@ class Corpus:
         """
         self._settle()
         return self._reader.history(user_id, before=before, limit=limit)
+
+    def ordered_users(self) -> frozenset[str]:
+        """Return the users whose interactions stand in an order that means something.
+
+        Those with different times, an order that the source gave, or a conversation of several
+        interactions. The others are in the order of the file, and `position` counts that.
+        """
+        self._settle()
+        return frozenset(self._reader.ordered())
 
     def search(
         self, user_id: str, question: Question, *, before: int | None = None, limit: int

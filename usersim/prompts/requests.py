@@ -7,12 +7,14 @@ first and what varies comes last, so that questions of one person share their be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from usersim import transcript
 from usersim.config import HistoryConfig
 from usersim.prompts.environment import PromptTemplate, load_template
 from usersim.prompts.view import (
+    QuestionView,
     cut_end,
     view_history,
     view_question,
@@ -23,11 +25,13 @@ from usersim.transcript import Transcript
 from usersim.types import Interaction, Question
 
 __all__ = [
+    "PersonChat",
     "backward_prompt",
     "forward_prompt",
     "judge_pair_prompt",
     "judge_prompt",
     "respond_prompt",
+    "turn_text",
 ]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -56,7 +60,7 @@ def respond_prompt(
         user_id: Who is to answer.
         question: What is to be answered; an empty context is shown as withheld.
         history: What they did before, shown in the order given: the recent ones first, then
-            those found by similarity.
+            the evidence.
         config: Character limits.
         reasonings: Kept reasoning by interaction key, shown with the history (Recon-Memory).
         option_order: Order in which the options are shown; None for their own.
@@ -75,15 +79,10 @@ def respond_prompt(
         ('user', 'Tea?')
     """
     if template is None and config.form == "turns":
-        return _turns(
-            user_id,
-            question,
-            history,
-            config=config,
-            reasonings=reasonings,
-            option_order=option_order,
-            profile=profile,
-        )
+        chat = PersonChat(user_id, config=config, profile=profile)
+        for past in history:
+            chat.add(past, reasonings.get(past.key, ""))
+        return chat.ask(question, option_order=option_order)
     return (template or load_template("respond")).render(
         user_id=user_id,
         profile=profile or "",
@@ -92,31 +91,90 @@ def respond_prompt(
     )
 
 
-def _turns(
+class PersonChat:
+    """One person's interactions as a chat that grows turn by turn.
+
+    `respond_prompt` renders the whole history for one question. Where every interaction of a
+    person is asked after all that came before it, this renders each of them once.
+
+    Args:
+        user_id: Who answers.
+        config: Character limits.
+        profile: What is known of the person, shown first.
+
+    Example:
+        >>> chat = PersonChat("ada", config=HistoryConfig())
+        >>> [role for role, _ in chat.ask(Question.of("Tea?"))]
+        ['system', 'user']
+    """
+
+    def __init__(self, user_id: str, *, config: HistoryConfig, profile: str | None = None) -> None:
+        self._user_id = user_id
+        self._config = config
+        self._messages: list[tuple[str, str]] = [_turns(user_id, profile or "")[0]]
+        self._shown: tuple[str, ...] = ()
+
+    def ask(self, question: Question, *, option_order: Sequence[int] | None = None) -> _ChatPrompt:
+        """Return the prompt that puts a question now; the chat stays as it is.
+
+        Args:
+            question: What is to be answered.
+            option_order: Order in which the options are shown; None for their own.
+
+        Raises:
+            PromptError: If the order is no permutation.
+        """
+        view = view_question(
+            self._user_id, question, config=self._config, option_order=option_order
+        )
+        asked, _ = without_repeated_options(view, self._shown)
+        return (*self._messages, ("user", _turn(asked)))
+
+    def add(self, past: Interaction, reasoning: str = "") -> None:
+        """Append an interaction: the question, and what the person did.
+
+        Args:
+            past: The interaction.
+            reasoning: Kept reasoning, shown before the action.
+        """
+        view = view_turn(self._user_id, past.question, config=self._config)
+        asked, self._shown = without_repeated_options(view, self._shown)
+        action = cut_end(past.action_text, self._config.max_item_chars)
+        said = transcript.render(Transcript(reasoning, action))
+        self._messages += [("user", _turn(asked)), ("assistant", said)]
+
+
+def turn_text(
     user_id: str,
     question: Question,
-    history: Sequence[Interaction],
     *,
     config: HistoryConfig,
-    reasonings: Mapping[str, str],
-    option_order: Sequence[int] | None,
-    profile: str | None,
-) -> _ChatPrompt:
-    """Return the history as turns of a chat, and the question as the last of them."""
-    template = load_template("turns")
-    shown: tuple[str, ...] = ()
-    messages: list[tuple[str, str]] = []
-    for past in history:
-        view = view_turn(user_id, past.question, config=config)
-        asked, shown = without_repeated_options(view, shown)
-        turn = template.render(user_id=user_id, profile="", question=asked)[-1]
-        action = cut_end(past.action_text, config.max_item_chars)
-        said = Transcript(reasonings.get(past.key, ""), action)
-        messages += [turn, ("assistant", transcript.render(said))]
-    view = view_question(user_id, question, config=config, option_order=option_order)
-    asked, _ = without_repeated_options(view, shown)
-    system, last = template.render(user_id=user_id, profile=profile or "", question=asked)
-    return (system, *messages, last)
+    past: bool = False,
+    options: bool = True,
+) -> str:
+    """Return a question as `PersonChat` writes it.
+
+    Args:
+        user_id: Who answers.
+        question: The question.
+        config: Character limits.
+        past: Whether it was answered already: past questions are cut earlier.
+        options: Whether its options are shown.
+    """
+    view = (view_turn if past else view_question)(user_id, question, config=config)
+    return _turn(view if options else without_repeated_options(view, view.options)[0])
+
+
+def _turns(user_id: str, profile: str, view: QuestionView | None = None) -> _ChatPrompt:
+    """Return the system message and one question of the form `turns`."""
+    asked = view or QuestionView("-", "free_text", (), "")
+    return load_template("turns").render(user_id=user_id, profile=profile, question=asked)
+
+
+@lru_cache(maxsize=4096)
+def _turn(view: QuestionView) -> str:
+    """Return a question as it stands in a turn; many people are asked the same."""
+    return _turns("", "", view)[-1][1]
 
 
 def forward_prompt(

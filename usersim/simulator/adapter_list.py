@@ -15,6 +15,7 @@ from usersim.simulator.adapters import (
     Purpose,
     check_base,
     defaults_of,
+    learned_from,
     loaded,
     purpose_of,
 )
@@ -143,7 +144,7 @@ def _listed(record: AdapterRecord, base: Base, default_for: str | None) -> Store
         problem = str(error)
     return StoredAdapter(
         name=record.name,
-        users=record.user_ids,
+        users=learned_from(record),
         created=record.created,
         base_model=record.base_model,
         purpose=purpose_of(record),

@@ -468,12 +468,13 @@ class UserSimulator:
         return found
 
     @public
-    def train(
+    def train(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         *,
         recipe: Recipe = "select",
         traces: TraceSource = "recon_select",
         limit: int | None = None,
+        start: AdapterChoice = None,
         max_minutes: float | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
@@ -491,22 +492,36 @@ class UserSimulator:
                 or `grpo`; the synthesiser stands in `self.synthesiser` afterwards.
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
+            start: Adapter whose weights are the first ones, so that one person's goes on from
+                one that many people share: an adapter, its folder or name, or `"default"` for
+                the store's newest shared one. The result then holds their data too. None begins
+                with fresh weights.
             max_minutes: Stops the training early with the best state so far.
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from; a trained synthesiser is then one of that model.
             second: A reconstructor of another model family that stops the synthesiser's training
                 when its score no longer rises (guard L8).
-            progress: Whether, or to whom, progress is shown.
+            progress: Whether, or to whom, progress is shown; the user model's training counts
+                answers.
             note: Called with (step, steps, figures) after each step of DPO or GRPO.
 
         Raises:
             ConfigError: If there is no such recipe or source of traces.
             EmptySplitError: If there is nothing to learn from.
+            ArtifactError: If `start` is damaged or writes traces.
+            AdapterLoadError: If `start` was trained on another base model.
             TrainingError: If training fails; the last good checkpoint is kept.
         """
+        first = Adapters.of(self.corpus, self._adapters.base, start).for_rest()
         with told(progress, "train()") as report:
             learned = self._learner(self._ready(report), recon_engine, second).train(
-                recipe, traces, limit=limit, max_minutes=max_minutes, progress=report, note=note
+                recipe,
+                traces,
+                limit=limit,
+                start=first,
+                max_minutes=max_minutes,
+                progress=report,
+                note=note,
             )
         self._remember(learned.found)
         self.synthesiser = learned.synthesiser

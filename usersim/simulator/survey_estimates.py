@@ -6,7 +6,7 @@ Works on the results of a survey and what is known of people; asks nobody.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from usersim.errors import EvaluationError, WeightingError
@@ -24,7 +24,7 @@ from usersim.evaluation.surveys import (
 )
 from usersim.simulation.survey import SurveyResults
 from usersim.simulator.rectified import RectifiedItem, check_shared, rectified
-from usersim.simulator.survey_tables import HumanAnswers, HumanSample, read_human, table_of
+from usersim.simulator.survey_tables import HumanSample, human_table, table_of
 from usersim.views import Sheet, printed
 
 __all__ = ["SurveyEstimates", "estimate_survey", "weigh"]
@@ -107,16 +107,12 @@ class SurveyEstimates:
     Attributes:
         items: Estimates from the simulated answers alone.
         rectified: Combined with human answers, by column; empty without them.
-        people: Estimates from the human answers alone, by column.
-        human: The human sample, and how much of it was used; None without one.
         weighting: What raking gave, and what it cost; None without margins.
         left_out: Columns without an estimate, or whose human answers could not be used, and why.
     """
 
     items: tuple[ItemEstimate, ...]
     rectified: Mapping[str, RectifiedItem]
-    people: Mapping[str, ItemEstimate]
-    human: HumanAnswers | None
     weighting: Weights | None
     left_out: Mapping[str, str]
 
@@ -129,13 +125,10 @@ class SurveyEstimates:
         if one.mean is not None:
             figures.append(("mean", one.mean))
         own = self.rectified.get(one.item)
-        real = self.people.get(one.item)
-        alone = [] if real is None else [*real.shares, *([real.mean] if real.mean else [])]
         rows: list[dict[str, object]] = []
         for place, (name, figure) in enumerate(figures):
             # The mean of a scale is not rectified, its shares are.
             better = own.figures[place] if own and place < len(own.figures) else None
-            humans = alone[place] if place < len(alone) else None
             rows.append(
                 {
                     "item": one.item,
@@ -145,8 +138,8 @@ class SurveyEstimates:
                     "effective_n": one.effective_n,
                     "covers": one.covers,
                     **_interval("rectified", better.estimate if better else None),
-                    **_interval("humans", better.classical if better else humans),
-                    "n_human": better.n_human if better else real.n if real else 0,
+                    **_interval("humans", better.classical if better else None),
+                    "n_human": better.n_human if better else 0,
                     "simulated_answers": True,
                 }
             )
@@ -164,7 +157,7 @@ def estimate_survey(
     attributes: Attributes | None = None,
     margins: Margins | None = None,
     most: float | None = None,
-    human_sample: HumanSample | HumanAnswers | None = None,
+    human_sample: HumanSample | None = None,
     covers: Covers = "people",
     by: CountBy = "answers",
     seed: int = 0,
@@ -176,10 +169,9 @@ def estimate_survey(
         attributes: What is known of respondents, for `margins`.
         margins: Known shares of the population, by attribute; None weights all alike.
         most: Largest weight, in mean weights.
-        human_sample: What some of the same people really said, by their ids (or what `read_human`
-            made of it): the estimates are then also rectified, and the misfit is measured on it.
-            Those asked must be a random part of the population, or the margins' weights make them
-            one.
+        human_sample: What some of the same people really said, by their ids: the estimates are
+            then also rectified, and the misfit is measured on it. Those asked must be a random
+            part of the population, or the margins' weights make them one.
         covers: What the intervals of the simulated estimates allow for; `misfit` needs humans.
         by: How simulated answers are counted, rectifying included.
         seed: Of the resamples.
@@ -198,58 +190,30 @@ def estimate_survey(
         weights = dict(zip(table.respondents, map(float, weighting.values), strict=True))
         table = table_of(results, weights=weights)
     survey = results.survey if isinstance(results, SurveyResults) else results[0].survey
-    told = None
-    if isinstance(human_sample, HumanAnswers):
-        told = human_sample.weighted(weights)
-    elif human_sample is not None:
-        told = read_human(survey, human_sample, weights=weights)
-    if told is not None:
-        check_shared(table, told.table)
-    made = _Items(table, None if told is None else told.table, covers, by, seed)
+    human = None
+    if human_sample is not None:
+        human = human_table(survey, human_sample, weights=weights)
+        check_shared(table, human)
+    items: list[ItemEstimate] = []
+    better: dict[str, RectifiedItem] = {}
+    left_out: dict[str, str] = {}
     for item in table.items:
-        made.add(item.key)
-    if not made.items:
-        reasons = "; ".join(dict.fromkeys(made.left_out.values()))
+        try:
+            items.append(_estimated(table, human, item.key, covers, by, seed))
+        except EvaluationError as error:
+            left_out[item.key] = _told(error)
+            continue
+        if human is not None and human.answered(item.key).any():
+            try:
+                (better[item.key],) = rectified(table, human, columns=[item.key], by=by)
+            except EvaluationError as error:
+                left_out[item.key] = f"not rectified: {_told(error)}"
+    if not items:
+        reasons = "; ".join(dict.fromkeys(left_out.values()))
         raise EvaluationError(f"none of {len(table.items)} items can be estimated: {reasons}")
     return SurveyEstimates(
-        items=tuple(made.items),
-        rectified=made.rectified,
-        people=made.people,
-        human=told,
-        weighting=weighting,
-        left_out=made.left_out,
+        items=tuple(items), rectified=better, weighting=weighting, left_out=left_out
     )
-
-
-@dataclass(slots=True)
-class _Items:
-    """Estimates in the making, item after item."""
-
-    table: AnswerTable
-    human: AnswerTable | None
-    covers: Covers
-    by: CountBy
-    seed: int
-    items: list[ItemEstimate] = field(default_factory=list[ItemEstimate])
-    rectified: dict[str, RectifiedItem] = field(default_factory=dict[str, RectifiedItem])
-    people: dict[str, ItemEstimate] = field(default_factory=dict[str, ItemEstimate])
-    left_out: dict[str, str] = field(default_factory=dict[str, str])
-
-    def add(self, key: str) -> None:
-        """Estimate an item, or say why it cannot be."""
-        try:
-            one = _estimated(self.table, self.human, key, self.covers, self.by, self.seed)
-        except EvaluationError as error:
-            self.left_out[key] = _told(error)
-            return
-        self.items.append(one)
-        if self.human is None or not self.human.answered(key).any():
-            return
-        self.people[key] = estimate(self.human, key, seed=self.seed)
-        try:
-            (self.rectified[key],) = rectified(self.table, self.human, columns=[key], by=self.by)
-        except EvaluationError as error:
-            self.left_out[key] = f"not rectified: {_told(error)}"
 
 
 def _told(error: EvaluationError) -> str:

@@ -1,4 +1,4 @@
-"""Training: from examples to an adapter that reasons and acts like a person.
+"""Training: from people to an adapter that reasons and acts like them.
 
 Importing it loads no torch; that happens when a training starts.
 """
@@ -18,7 +18,7 @@ from usersim.training.rollouts import Probe
 from usersim.training.run import Hooks, StepNote
 from usersim.training.schedule import TraceEvaluation
 from usersim.training.synthesiser import train_synthesiser
-from usersim.training.user_model import train_user_model
+from usersim.training.user_model import TrainingProgress, train_user_model
 
 __all__ = [
     "Board",
@@ -32,6 +32,7 @@ __all__ = [
     "TraceEvaluation",
     "TraceLesson",
     "TrainedAdapter",
+    "TrainingProgress",
     "check_one_process",
     "fit_reasoning_weight",
     "load_artifact",

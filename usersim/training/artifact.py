@@ -38,6 +38,7 @@ from usersim.views import printed
 
 __all__ = [
     "MANIFEST",
+    "Arithmetic",
     "Counts",
     "Manifest",
     "SynthesiserRecord",
@@ -70,13 +71,26 @@ class Counts(_Frozen):
     """How many examples went where."""
 
     train: int
-    """Trained on, those with the marker included."""
+    """Learned from."""
     with_reasoning: int
-    """Of them with their trace."""
+    """Of them with a trace, and so learned both with and without reasoning."""
     validation: int
-    """Measured, never trained on."""
+    """Measured at each evaluation, never learned from."""
     refused: int
     """Longer than the model takes."""
+
+
+class Arithmetic(_Frozen):
+    """The arithmetic of a frozen base model in training, and why it was chosen."""
+
+    dtype: str
+    """Of its weights."""
+    chosen: Literal["asked", "measured", "gpu", "given"]
+    """By the configuration; by a measurement; because a GPU has it; or the model was given."""
+    float32_ms: float | None = None
+    """One layer forward and backward, milliseconds; None where it was not measured."""
+    bfloat16_ms: float | None = None
+    """The same in bfloat16."""
 
 
 class SynthesiserRecord(_Frozen):
@@ -108,7 +122,12 @@ class Manifest(_Frozen):
     fingerprint: str
     """Identity of the run: settings, examples, base model, name."""
     users: tuple[str, ...]
-    """Whose data went in, sorted: what deleting a user looks for."""
+    """Whose data went in, sorted: what deleting a user looks for. With `start` also those whom
+    that adapter learned from."""
+    people: tuple[str, ...] = ()
+    """Who was learned from in this training, sorted; empty where `users` says it all."""
+    start: str | None = None
+    """Name of the adapter that it went on from; None for fresh weights."""
     base_model: str
     """As the caller named it."""
     base_model_digest: str
@@ -130,6 +149,12 @@ class Manifest(_Frozen):
     counts: Counts
     answers: int = 0
     """Actions that were learned from, each as often as it was; 0 where it was not counted."""
+    tokens: int = 0
+    """Tokens that were computed for them, about: what people share is computed once."""
+    seconds: float = 0.0
+    """Time that the steps took, without measuring and saving."""
+    arithmetic: Arithmetic | None = None
+    """Of the frozen base model; None where it was not noted. The adapter's weights are float32."""
     held: tuple[str, ...] = ()
     """Keys of the interactions that were held out of the training, sorted: what predictions are
     calibrated on."""
@@ -155,6 +180,21 @@ class Manifest(_Frozen):
     """Fitted after training; None if it was not."""
     synthesiser: SynthesiserRecord | None = None
     """What a synthesiser has to say; None for a user model."""
+
+    @property
+    def learned_from(self) -> tuple[str, ...]:
+        """Who was learned from in this training."""
+        return self.people or self.users
+
+    @property
+    def pace(self) -> str:
+        """What was learned and how fast, in a sentence; empty where it was not counted."""
+        if not self.answers or not self.seconds:
+            return ""
+        return (
+            f"{self.answers:,} answers learned in {self.seconds / 60:.1f} minutes"
+            f" ({self.tokens:,} tokens): {60 * self.answers / self.seconds:,.0f} answers a minute"
+        )
 
 
 @printed(adapter_sheet)

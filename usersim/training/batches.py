@@ -14,7 +14,7 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from usersim.engines.packing import PackedRow, pack
+from usersim.engines.packing import PackedRow, common_length, pack
 from usersim.training.dataset import EncodedExample, Term, TermKind
 
 __all__ = ["KINDS", "MicroBatch", "Step", "make_batch", "plan_steps"]
@@ -70,6 +70,8 @@ class MicroBatch:
 def make_batch(examples: Sequence[EncodedExample]) -> MicroBatch:
     """Pack all terms of `examples` into one tree.
 
+    The last token of a term is predicted and predicts nothing, so it is no node.
+
     Args:
         examples: At least one.
 
@@ -77,19 +79,19 @@ def make_batch(examples: Sequence[EncodedExample]) -> MicroBatch:
         The micro-batch.
     """
     terms: list[Term] = [term for example in examples for term in example.terms]
-    sequences = [term.tokens for term in terms]
+    sequences = [term.tokens[:-1] for term in terms]
     (row,) = pack(sequences, row_tokens=sum(len(sequence) for sequence in sequences))
     paths = {member: path for path, member in zip(row.paths, row.members, strict=True)}
     sizes = np.array([len(term.targets) for term in terms], dtype=np.int64)
     # Each token is predicted by the node before it.
-    before = [paths[i][term.start - 1 : -1] for i, term in enumerate(terms)]
+    before = [paths[i][term.start - 1 :] for i, term in enumerate(terms)]
     nodes, source = np.unique(np.concatenate(before), return_inverse=True)
     options, truth, reasoned = _decisions(examples)
     return MicroBatch(
         row=row,
         nodes=nodes,
         source=source.astype(np.int64),
-        target=np.concatenate([row.tokens[paths[i][t.start :]] for i, t in enumerate(terms)]),
+        target=np.array([token for term in terms for token in term.targets], dtype=np.int64),
         term=np.repeat(np.arange(len(terms)), sizes),
         sizes=sizes,
         kind=np.array([KINDS.index(term.kind) for term in terms], dtype=np.int64),
@@ -120,18 +122,10 @@ def _decisions(
     return options, np.array(truth, dtype=np.int64), np.array(reasoned, dtype=np.bool_)
 
 
-def _shared(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the longest common beginning."""
-    for place, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return place
-    return min(len(first), len(second))
-
-
 def _own_tokens(example: EncodedExample) -> int:
     """Return how many nodes the example takes by itself."""
     first, *others = (term.tokens for term in example.terms)
-    return len(first) + sum(len(tokens) - _shared(first, tokens) for tokens in others)
+    return len(first) + sum(len(tokens) - common_length(first, tokens) for tokens in others)
 
 
 def _epoch_order(examples: Sequence[EncodedExample], random: np.random.Generator) -> list[int]:
@@ -167,7 +161,7 @@ def _cut(examples: Sequence[EncodedExample], order: Sequence[int], batch_tokens:
         example = examples[index]
         own = _own_tokens(example)
         tokens = example.terms[0].tokens
-        new = own - (_shared(examples[row[-1]].terms[0].tokens, tokens) if row else 0)
+        new = own - (common_length(examples[row[-1]].terms[0].tokens, tokens) if row else 0)
         roomy = 2 * max(longest, own) if new <= own / 2 else 0
         if row and used + new > max(batch_tokens, roomy):
             steps.append(tuple(row))

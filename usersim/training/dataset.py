@@ -186,7 +186,7 @@ def encode_examples(
         encoded = encode_example(example, encoder)
         longest = max(len(term.tokens) for term in encoded.terms)
         if max_tokens is not None and longest > max_tokens:
-            what = f"example {example.key!r} of user {example.user_id!r}"
+            what = f"interaction {example.key!r} of user {example.user_id!r}"
             error = ContextLengthError(longest, max_tokens, what=what)
             refused.append(
                 Failure(

@@ -62,22 +62,23 @@ def own_randomness(seed: int) -> Generator[None]:
 
 
 @contextmanager
-def adapted(model: Any, *, rank: int, alpha: int) -> Generator[Any]:
-    """Give a model a fresh adapter on all its linear layers, and take it off afterwards.
+def adapted(model: Any, *, rank: int, alpha: int, start: Path | None = None) -> Generator[Any]:
+    """Give a model an adapter on all its linear layers, and take it off afterwards.
 
     The model's own weights are never changed; what peft changes in it (layers, gradients,
-    mode) is put back.
+    mode) is put back. The adapter's weights are float32, whatever the model's are.
 
     Args:
         model: A causal language model without adapters.
         rank: LoRA rank.
         alpha: Scaling numerator.
+        start: Folder of an adapter whose weights are the first ones; None begins with fresh ones.
 
     Yields:
         The peft model, whose adapter alone is trainable.
 
     Raises:
-        TrainingError: If the model carries an adapter already.
+        TrainingError: If the model carries an adapter already, or `start` is one of another form.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -97,6 +98,8 @@ def adapted(model: Any, *, rank: int, alpha: int) -> Generator[Any]:
     )
     peft_model = get_peft_model(model, peft_config, adapter_name=ADAPTER)
     try:
+        if start is not None:
+            _take_weights(peft_model, start)
         yield peft_model
     finally:
         peft_model.unload()
@@ -105,6 +108,30 @@ def adapted(model: Any, *, rank: int, alpha: int) -> Generator[Any]:
         for parameter, needed in zip(parameters, gradients, strict=True):
             parameter.requires_grad_(needed)
         model.train(training)
+
+
+def _take_weights(peft_model: Any, folder: Path) -> None:
+    """Put the weights of an adapter folder into a fresh adapter.
+
+    Raises:
+        TrainingError: If the two differ in rank, scaling or layers.
+    """
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    given = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    own = peft_model.peft_config[ADAPTER]
+    form, wanted = (given["r"], given["lora_alpha"]), (own.r, own.lora_alpha)
+    found = load_file(folder / WEIGHTS_FILE)
+    expected = {name: tensor.shape for name, tensor in _tensors(peft_model).items()}
+    if form != wanted or expected != {name: tensor.shape for name, tensor in found.items()}:
+        raise TrainingError(
+            f"the adapter in {str(folder)!r} has rank {form[0]} and alpha {form[1]} on"
+            f" {len(found)} matrices; this training has rank {wanted[0]} and alpha {wanted[1]} on"
+            f" {len(expected)}",
+            hint="train with the rank and alpha of the adapter that it starts from",
+        )
+    set_peft_model_state_dict(peft_model, found, adapter_name=ADAPTER)
 
 
 def max_tokens(model: Any) -> int | None:
@@ -164,7 +191,10 @@ def batch_loss(model: Any, batch: MicroBatch, reasoning_weight: float) -> torch.
 
 
 def evaluate(model: Any, batches: Sequence[MicroBatch], step: int) -> Evaluation:
-    """Return the mean log-likelihood of the actions in `batches`, with and without traces."""
+    """Return the mean log-likelihood of the actions in `batches`, with and without traces.
+
+    Both figures are of the same actions: one that has no trace counts in both as it is.
+    """
     import torch
 
     given: list[float] = []
@@ -174,12 +204,14 @@ def evaluate(model: Any, batches: Sequence[MicroBatch], step: int) -> Evaluation
     with torch.inference_mode():
         for batch in batches:
             found = decision_logprobs(batch, term_logprobs(model, batch)).double().cpu().numpy()
-            given += found[batch.reasoned].tolist()
+            # An example's decision after its trace follows the one without.
+            last = np.append(~batch.reasoned[1:], True)
+            given += found[last].tolist()
             alone += found[~batch.reasoned].tolist()
     model.train(training)
     return Evaluation(
         step=step,
-        action_logprob=float(np.mean(given)) if given else float(np.mean(alone)),
+        action_logprob=float(np.mean(given)),
         action_logprob_alone=float(np.mean(alone)),
         n=len(alone),
     )

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 
 from usersim.config import HistoryConfig, TrainingConfig
 from usersim.engines.embedded import model_digest, model_folder
-from usersim.engines.loading import load_model, load_tokenizer
+from usersim.engines.loading import load_tokenizer
 from usersim.errors import NoTrainingDataError, TrainingError, boundary
 from usersim.prompts import templates_key
+from usersim.training.arithmetic import arithmetic_of, load_base
 from usersim.training.artifact import (
+    Arithmetic,
     Counts,
     Manifest,
     TrainedAdapter,
@@ -35,12 +38,39 @@ from usersim.training.trainer import train
 from usersim.training.windows import Step, Windows, lessons_digest
 from usersim.types import Failure, PersonLesson, content_key
 
-__all__ = ["train_user_model"]
+__all__ = ["TrainingProgress", "UserModelProgress", "train_user_model"]
 
 logger = logging.getLogger(__name__)
 
 RECIPE = 3
 """Changes when the same settings and examples would no longer give the same adapter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingProgress:
+    """How far a training is.
+
+    Attributes:
+        step: Optimizer steps done.
+        steps: Steps of the whole run.
+        answers: Answers learned so far, each as often as it was.
+        planned_answers: Those of the whole run.
+        tokens: Tokens computed for them so far, about.
+        seconds: Time that the steps took, those before an interruption included.
+        loss: Of the last step, nats.
+    """
+
+    step: int
+    steps: int
+    answers: int
+    planned_answers: int
+    tokens: int
+    seconds: float
+    loss: float
+
+
+UserModelProgress = Callable[[TrainingProgress], None]
+"""Called after each step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +84,19 @@ class _Task:
     config: TrainingConfig
     history: HistoryConfig
     lessons: Sequence[PersonLesson]
+    start: TrainedAdapter | None
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Who is learned from, sorted."""
+        learned = {one.user_id for one in self.lessons if len(one.interactions) > len(one.held)}
+        return tuple(sorted(learned))
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Whose data is in the weights: also those whom the first weights were trained on."""
+        before = self.start.manifest.users if self.start is not None else ()
+        return tuple(sorted({*self.people, *before}))
 
     @property
     def fingerprint(self) -> str:
@@ -63,9 +106,10 @@ class _Task:
             self.name,
             self.digest,
             self.config.key,
-            self.history.key,
+            (self.history.form, self.history.max_item_chars, self.history.max_context_chars),
             templates_key(),
             lessons_digest(self.lessons),
+            self.start.ref.digest if self.start is not None else None,
         )
 
 
@@ -79,6 +123,11 @@ class _Data:
     counts: Counts
     refused: tuple[Failure, ...]
 
+    def done(self, steps: int) -> tuple[int, int]:
+        """Return the answers and the tokens of the first `steps` steps."""
+        first = self.plan[:steps]
+        return sum(step.answers for step in first), sum(step.tokens for step in first)
+
 
 def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the run
     lessons: Sequence[PersonLesson],
@@ -88,8 +137,9 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     config: TrainingConfig = TrainingConfig(),
     history: HistoryConfig = HistoryConfig(),
     name: str = "user",
+    start: TrainedAdapter | None = None,
     provenance: Mapping[str, object] | None = None,
-    progress: StepProgress | None = None,
+    progress: UserModelProgress | None = None,
     stop_when: Callable[[], bool] | None = None,
     max_minutes: float | None = None,
     model: object | None = None,
@@ -114,8 +164,11 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         config: The settings.
         history: Form and limits of the prompts; those of the run time.
         name: Beginning of the artifact's name, often the user's.
+        start: Adapter of the same base model whose weights are the first ones, as one that many
+            people share is for one person; None begins with fresh ones. Rank and alpha have to
+            be those of `config`.
         provenance: Facts for the manifest: corpus digest, prompt digests, other settings.
-        progress: Called with (steps done, steps in all, loss) after each step.
+        progress: Called after each step.
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes of training after which the run ends with the best so far.
         model: The base model, already loaded and without adapters; left as it was.
@@ -127,8 +180,8 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         NoTrainingDataError: If there is nothing to learn from, or nothing fits the model.
         DivergedError: If the loss is not finite or has exploded; the last good checkpoint is
             kept, and named in the message.
-        TrainingError: If the trainer fails, another process trains the same, or a provenance
-            value is not JSON.
+        TrainingError: If the trainer fails, another process trains the same, a provenance value
+            is not JSON, or `start` is an adapter of another model or form.
         ArtifactError: If the adapter cannot be written.
 
     Example:
@@ -138,24 +191,40 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         ```
     """
     facts = checked_provenance(provenance or {})
-    task = _task(lessons, name=name, base_model=base_model, config=config, history=history)
+    task = _task(
+        lessons, name=name, base_model=base_model, config=config, history=history, start=start
+    )
     out = Path(out_dir).expanduser()
     fingerprint = task.fingerprint
     done = find_artifact(out, fingerprint)
     if done is not None:
         logger.info("%s is trained already: %s", name, done.folder)
         return done
-    hooks = Hooks(progress=progress, stop_when=stop_when, max_minutes=max_minutes)
     what = f"training the user model {name!r}"
-    users = {lesson.user_id for lesson in lessons}
+    users = {lesson.user_id for lesson in lessons} | set(task.users)
     with boundary(TrainingError, what), run_folder(out, fingerprint, users) as checkpoints:
-        base = load_model(task.folder, dtype="auto", device="auto") if model is None else model
+        base, arithmetic = _base(task, model, checkpoints)
         data = _encode(task, base)
-        run, before = _train(task, data, base, checkpoints, hooks)
+        hooks = Hooks(stop_when=stop_when, max_minutes=max_minutes)
+        run, before = _train(task, data, base, checkpoints, hooks, progress)
         manifest = _manifest(task, data, run, fingerprint).model_copy(
-            update={"before": before, "provenance": facts}
+            update={"before": before, "provenance": facts, "arithmetic": arithmetic}
         )
         return keep_result(run, out, manifest)
+
+
+def _base(task: _Task, model: object | None, checkpoints: Checkpoints) -> tuple[object, Arithmetic]:
+    """Return the base model; a run that was cut off goes on in the arithmetic that it began in."""
+    if model is not None:
+        found: tuple[object, Arithmetic] = (model, arithmetic_of(model))
+    elif checkpoints.note:
+        begun = Arithmetic.model_validate_json(checkpoints.note)
+        loaded, _ = load_base(task.folder, task.digest, begun.dtype)
+        found = (loaded, begun)
+    else:
+        found = load_base(task.folder, task.digest, task.config.dtype)
+    checkpoints.begin(found[1].model_dump_json().encode())
+    return found
 
 
 def _task(
@@ -165,23 +234,48 @@ def _task(
     base_model: str,
     config: TrainingConfig,
     history: HistoryConfig,
+    start: TrainedAdapter | None,
 ) -> _Task:
-    learned = sum(len(one.interactions) - len(one.held) for one in lessons)
+    learned = sum(one.key not in lesson.held for lesson in lessons for one in lesson.interactions)
     if not learned:
         raise NoTrainingDataError(
             f"there is nothing to train {name!r} on: no interactions were given",
             hint="load a corpus with at least two interactions of the person",
         )
     folder = model_folder(base_model)
+    digest = model_digest(folder)
+    if start is not None:
+        _check_start(start, str(base_model), digest)
     return _Task(
         name=name,
         base_model=str(base_model),
         folder=folder,
-        digest=model_digest(folder),
+        digest=digest,
         config=config,
         history=history,
         lessons=lessons,
+        start=start,
     )
+
+
+def _check_start(start: TrainedAdapter, base_model: str, digest: str) -> None:
+    """Refuse to go on from weights that belong to another model.
+
+    Raises:
+        TrainingError: If they do, or write traces instead of answers.
+    """
+    own = start.manifest
+    if own.synthesiser is not None:
+        raise TrainingError(
+            f"the adapter {start.ref.name!r} writes reasoning traces and is no user model",
+            hint="start from an adapter that answers, or from none",
+        )
+    if own.base_model_digest != digest:
+        raise TrainingError(
+            f"the adapter {start.ref.name!r} was trained on {own.base_model!r}, this training is"
+            f" one of {base_model!r}",
+            hint="start from an adapter of the same base model, or from none",
+        )
 
 
 def _encode(task: _Task, model: object) -> _Data:
@@ -222,7 +316,12 @@ def _encode(task: _Task, model: object) -> _Data:
 
 
 def _train(
-    task: _Task, data: _Data, base: object, checkpoints: Checkpoints, hooks: Hooks
+    task: _Task,
+    data: _Data,
+    base: object,
+    checkpoints: Checkpoints,
+    hooks: Hooks,
+    progress: UserModelProgress | None,
 ) -> tuple[Run, Evaluation | None]:
     """Run what remains; return the run and the base model's own validation figures."""
     config = task.config
@@ -239,10 +338,13 @@ def _train(
         n_evaluations=config.evaluations,
         hooks=hooks,
     )
+    if progress is not None:
+        run.hooks = replace(hooks, progress=_telling(progress, data, run))
     before = measure(base, 0) if data.validation else None
+    start = task.start.folder if task.start is not None else None
     with (
         own_randomness(config.seed),
-        adapted(base, rank=config.rank, alpha=config.alpha) as peft_model,
+        adapted(base, rank=config.rank, alpha=config.alpha, start=start) as peft_model,
     ):
         train(
             peft_model,
@@ -254,15 +356,37 @@ def _train(
     return run, before
 
 
+def _telling(progress: UserModelProgress, data: _Data, run: Run) -> StepProgress:
+    """Return what tells the progress of a run in answers."""
+    answers = [0, *accumulate(step.answers for step in data.plan)]
+    tokens = [0, *accumulate(step.tokens for step in data.plan)]
+
+    def tell(step: int, steps: int, loss: float) -> None:
+        progress(
+            TrainingProgress(
+                step=step,
+                steps=steps,
+                answers=answers[step],
+                planned_answers=answers[-1],
+                tokens=tokens[step],
+                seconds=run.history.seconds,
+                loss=loss,
+            )
+        )
+
+    return tell
+
+
 def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
-    users = {one.user_id for one in task.lessons if len(one.interactions) > len(one.held)}
     found = [one for one in run.history.evaluations if isinstance(one, Evaluation)]
-    done = data.plan[: len(run.history.losses)]
+    answers, tokens = data.done(len(run.history.losses))
     return Manifest(
         name=task.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=fingerprint,
-        users=tuple(sorted(users)),
+        users=task.users,
+        people=task.people,
+        start=task.start.ref.name if task.start is not None else None,
         base_model=task.base_model,
         base_model_digest=task.digest,
         config=task.config,
@@ -270,7 +394,9 @@ def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
         examples_digest=lessons_digest(task.lessons),
         versions=library_versions(),
         counts=data.counts,
-        answers=sum(len(window.learned) for step in done for window in step),
+        answers=answers,
+        tokens=tokens,
+        seconds=round(run.history.seconds, 3),
         held=tuple(sorted(key for one in task.lessons for key in one.held)),
         form=task.history.form,
         steps=len(run.history.losses),

@@ -1,7 +1,7 @@
 """One person, one sequence: interactions of a person as turns of one chat, every action learned.
 
-A *window* is as much of a person as one optimiser step holds. Each of its interactions is asked
-with all that stand before it, so that the prompts begin alike and form one token tree: a single
+A *window* is as much of a person as one optimizer step holds. Each of its interactions is asked
+with all that stand before it, so the prompts begin alike and form one token tree: a single
 forward pass teaches every action in it. Knows people, prompts and tokens; knows no model and no
 loss.
 """
@@ -9,7 +9,6 @@ loss.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil
 from typing import NamedTuple
@@ -17,15 +16,16 @@ from typing import NamedTuple
 import numpy as np
 
 from usersim.config import HistoryConfig
-from usersim.prompts import respond_prompt
+from usersim.prompts import PersonChat, respond_prompt
 from usersim.training.batches import MicroBatch, make_batch
-from usersim.training.dataset import EncodedExample, Encoder, encode_examples
-from usersim.transcript import OPEN, action_text, prefix
+from usersim.training.dataset import EncodedExample, Encoder, encode_example, encode_examples
+from usersim.training.sizes import Sizes
 from usersim.types import (
     Choice,
     Failure,
     Interaction,
     PersonLesson,
+    Question,
     Scale,
     TrainingExample,
     content_key,
@@ -33,30 +33,48 @@ from usersim.types import (
 
 __all__ = ["Checked", "Step", "Window", "Windows", "lessons_digest"]
 
-FRAME_TOKENS = 12
-"""Tokens that a chat template puts around a turn and its answer, generously."""
-SYSTEM_TOKENS = 64
-"""Tokens of the system message, generously."""
+SLACK = 16
+"""Tokens by which an estimated length may be wrong: a template may join texts as it likes."""
 ANSWERS_EACH = 4
-"""Held-out answers of one person, where there are people enough: their prompt is computed once."""
+"""Held-out answers asked of one person, where there are people enough: what they did before is
+computed once for all of them."""
+SHORTEST_FIRST = 0.25
+"""Least share of a window that the first one of an ordered person fills."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """Some interactions of one person, in the order in which they are shown.
 
     Attributes:
         lesson: Index of the person's lesson.
         members: Indices of the interactions.
-        learned: Those of them whose action is predicted; the others are only shown.
-        apart: Whether those that are predicted stand in nobody else's prompt, as held-out ones
-            must not.
+        first: Place in `members` of the first whose action is predicted; those before it are
+            only shown.
+        apart: Whether each prediction sees what stands before `first` alone, and no other
+            predicted one.
     """
 
     lesson: int
     members: tuple[int, ...]
-    learned: frozenset[int]
+    first: int = 0
     apart: bool = False
+
+
+class Step(NamedTuple):
+    """What one optimizer step learns from.
+
+    Attributes:
+        windows: Of one person or of several.
+        tokens: Nodes of their token tree, about.
+    """
+
+    windows: tuple[Window, ...]
+    tokens: int
+
+    @property
+    def answers(self) -> int:
+        """Interactions whose action is predicted."""
+        return sum(len(window.members) - window.first for window in self.windows)
 
 
 class Checked(NamedTuple):
@@ -65,7 +83,7 @@ class Checked(NamedTuple):
     Attributes:
         learned: Interactions that are learned from.
         with_reasoning: Of them those with a trace.
-        refused: Interactions that do not fit the model.
+        refused: Interactions, held-out ones too, that do not fit the model.
     """
 
     learned: int
@@ -73,8 +91,9 @@ class Checked(NamedTuple):
     refused: tuple[Failure, ...]
 
 
-Step = tuple[Window, ...]
-"""Windows of one optimiser step."""
+class _Sized(NamedTuple):
+    window: Window
+    tokens: int
 
 
 def lessons_digest(lessons: Sequence[PersonLesson]) -> str:
@@ -87,13 +106,13 @@ def lessons_digest(lessons: Sequence[PersonLesson]) -> str:
 
 
 class Windows:
-    """Cuts people into windows, and turns windows into examples.
+    """Cuts people into windows, and turns windows into token trees.
 
     Args:
         lessons: The people.
         encoder: The engine's encoding.
         history: Form and limits of the prompt.
-        window_tokens: Tokens of a window, about.
+        window_tokens: Tokens of a window; an interaction that is longer is one by itself.
         max_tokens: Tokens that the model takes; None if it has no limit.
     """
 
@@ -110,12 +129,31 @@ class Windows:
         self._encoder = encoder
         self._history = history
         self._max_tokens = max_tokens
-        self._window_tokens = min(window_tokens, max_tokens or window_tokens)
+        most = window_tokens if max_tokens is None else max_tokens - SLACK
+        self._limit = min(window_tokens, most)
+        sizes = Sizes(encoder, history)
+        self._sizes = [sizes.of(lesson) for lesson in lessons]
+        refused = [self._too_long(index) for index in range(len(lessons))]
+        self._refused = tuple(one for own in refused for one in own.values())
+        self._places = [
+            [place for place in range(len(lesson.interactions)) if place not in own]
+            for lesson, own in zip(lessons, refused, strict=True)
+        ]
+
+    def check(self) -> Checked:
+        """Return what can be learned, and what does not fit the model even by itself."""
+        learned = with_reasoning = 0
+        for lesson, places in zip(self._lessons, self._places, strict=True):
+            keys = [lesson.interactions[place].key for place in places]
+            own = [key for key in keys if key not in lesson.held]
+            learned += len(own)
+            with_reasoning += sum(bool(lesson.reasonings.get(key)) for key in own)
+        return Checked(learned, with_reasoning, self._refused)
 
     def plan(self, *, epochs: float, seed: int) -> list[Step]:
-        """Return the windows of every optimiser step of a run, laid out beforehand.
+        """Return every optimizer step of a run, laid out beforehand.
 
-        People come in another order in each epoch. Where a person's order means nothing it is
+        Windows come in another order in each epoch. Where a person's order means nothing it is
         another one too; where it does, the windows are cut at other places.
 
         Args:
@@ -125,159 +163,182 @@ class Windows:
         steps: list[Step] = []
         for epoch in range(ceil(epochs)):
             random = np.random.default_rng([seed, epoch])
-            windows: list[Window] = []
-            for index in random.permutation(len(self._lessons)):
-                windows += self._of_person(int(index), random)
-            rows = self._filled([windows[int(i)] for i in random.permutation(len(windows))])
+            windows = [w for index in range(len(self._lessons)) for w in self._cut(index, random)]
+            rows = self._joined([windows[int(i)] for i in random.permutation(len(windows))])
             part = min(1.0, epochs - epoch)
             steps += rows[: max(1, round(part * len(rows)))]
         return steps
 
     def validation(self, *, most: int) -> list[Step]:
-        """Return windows that predict what was held out, at most about `most` answers.
+        """Return steps that predict what was held out, about `most` answers.
 
-        Of someone who is learned from: the newest of the held-out interactions, after as much of
-        what came before as half a window holds. Of someone who is not: the same, the earlier ones
-        shown.
+        Half of them are later answers of people who are learned from, half are answers of people
+        who are not, where there are both. Each is asked after as much of what the person did
+        before as half a window holds.
 
         Args:
             most: Answers at the most, of as many people as give `ANSWERS_EACH` of them.
         """
-        measured = [i for i, one in enumerate(self._lessons) if one.held]
-        people = max(most // ANSWERS_EACH, 1)
-        chosen = measured[:: ceil(len(measured) / people)] if measured else []
-        each = max(most // max(len(chosen), 1), 1)
-        return self._filled([self._measuring(index, each) for index in chosen])
-
-    def check(self) -> Checked:
-        """Return what can be learned, and what does not fit the model even by itself."""
-        learned = with_reasoning = 0
-        refused: list[Failure] = []
-        for lesson in self._lessons:
-            for one in lesson.interactions:
-                if one.key in lesson.held:
-                    continue
-                found = encode_examples(
-                    [self._example(lesson, one, ())], self._encoder, max_tokens=self._max_tokens
-                )
-                refused += found.refused
-                learned += len(found.examples)
-                with_reasoning += sum(len(e.decisions) > 1 for e in found.examples)
-        return Checked(learned, with_reasoning, tuple(refused))
+        held = [i for i, lesson in enumerate(self._lessons) if self._held(i)]
+        groups = [
+            [i for i in held if not self._learned(i)],
+            [i for i in held if self._learned(i)],
+        ]
+        groups = [group for group in groups if group]
+        windows: list[_Sized] = []
+        for group in groups:
+            answers = max(most // len(groups), 1)
+            people = max(answers // ANSWERS_EACH, 1)
+            chosen = group[:: ceil(len(group) / people)]
+            for index in chosen:
+                windows += self._measuring(index, max(answers // len(chosen), 1))
+        return self._joined(windows)
 
     def batch(self, step: Step) -> MicroBatch:
-        """Return the windows of a step as one token tree.
+        """Return a step as one token tree."""
+        return make_batch([one for window in step.windows for one in self._encoded(window)])
 
-        What does not fit the model after all that stands before it is asked by itself; what does
-        not fit even so was refused.
+    def _encoded(self, window: Window) -> Iterator[EncodedExample]:
+        lesson = self._lessons[window.lesson]
+        chat = self._chat(lesson)
+        for place, member in enumerate(window.members):
+            one = lesson.interactions[member]
+            predicted = place >= window.first
+            if predicted:
+                yield encode_example(_example(lesson, one, chat.ask(one.question)), self._encoder)
+            if not (predicted and window.apart):
+                chat.add(one)
+
+    def _cut(self, index: int, random: np.random.Generator) -> Iterator[_Sized]:
+        """Cut one person into windows.
+
+        Yields:
+            Windows, in order.
         """
-        return make_batch(self._encode(step))
-
-    def _encode(self, step: Step) -> list[EncodedExample]:
-        encoded: list[EncodedExample] = []
-        for window in step:
-            lesson = self._lessons[window.lesson]
-            shown: list[Interaction] = []
-            for place in window.members:
-                one = lesson.interactions[place]
-                if place in window.learned:
-                    encoded += self._fitting(lesson, one, shown)
-                if not (window.apart and place in window.learned):
-                    shown.append(one)
-        return encoded
-
-    def _fitting(
-        self, lesson: PersonLesson, one: Interaction, shown: Sequence[Interaction]
-    ) -> tuple[EncodedExample, ...]:
-        """Encode one interaction after the newest of `shown` with which it fits the model."""
-        for start in (0, len(shown) // 2, len(shown)):
-            example = self._example(lesson, one, shown[start:])
-            found = encode_examples([example], self._encoder, max_tokens=self._max_tokens)
-            if found.examples:
-                return found.examples
-        return ()
-
-    def _of_person(self, index: int, random: np.random.Generator) -> Iterator[Window]:
-        lesson = self._lessons[index]
-        members = [i for i, one in enumerate(lesson.interactions) if one.key not in lesson.held]
+        lesson, sizes = self._lessons[index], self._sizes[index]
+        members = self._learned(index)
         if not members:
             return
+        limit = float(self._limit)
         if lesson.ordered:
-            # The first window is a part of one, so that the others begin elsewhere.
-            first = float(random.uniform(0.25, 1.0))
+            # A first window that is a part of one lets the others begin elsewhere.
+            limit *= random.uniform(SHORTEST_FIRST, 1.0)
         else:
-            members, first = [members[int(i)] for i in random.permutation(len(members))], 1.0
-        own: list[int] = []
-        used, limit = 0, first * (self._window_tokens - SYSTEM_TOKENS)
-        for place in members:
-            cost = self._cost(lesson, place, own[-1] if own else None)
-            if own and used + cost > limit:
-                yield Window(index, tuple(own), frozenset(own))
-                own, used, limit = [], 0, self._window_tokens - SYSTEM_TOKENS
-                cost = self._cost(lesson, place, None)
-            own.append(place)
-            used += cost
-        yield Window(index, tuple(own), frozenset(own))
+            members = [members[int(i)] for i in random.permutation(len(members))]
+        row = sizes.row()
+        for member in members:
+            if row.members and row.tokens + row.cost(member) > limit:
+                yield _Sized(Window(index, tuple(row.members)), row.tokens)
+                row, limit = sizes.row(), self._limit
+            row.add(member)
+        yield _Sized(Window(index, tuple(row.members)), row.tokens)
 
-    def _measuring(self, index: int, most: int) -> Window:
-        """Return a window that shows what came before, and predicts what was held out."""
-        lesson = self._lessons[index]
-        held = [i for i, one in enumerate(lesson.interactions) if one.key in lesson.held]
-        alone = len(held) == len(lesson.interactions)
-        wanted = held[max(len(held) - most, len(held) // 2 if alone else 0) :]
+    def _measuring(self, index: int, most: int) -> Iterator[_Sized]:
+        """Ask what was held out of one person, the newest, after what came before.
+
+        Yields:
+            Windows with one context.
+        """
+        sizes, held = self._sizes[index], self._held(index)
+        least = 0 if self._learned(index) else len(held) // 2
+        wanted = held[max(len(held) - most, least) :]
+        room = self._limit // 2
+        if self._max_tokens is not None:
+            longest = max(sizes.alone[place] for place in wanted)
+            room = min(room, self._max_tokens - longest - SLACK)
         context: list[int] = []
-        used = 0
-        for place in reversed([i for i in range(len(lesson.interactions)) if i not in set(wanted)]):
-            used += self._cost(lesson, place, None)
-            if context and used > (self._window_tokens - SYSTEM_TOKENS) // 2:
+        used = sizes.base
+        for place in reversed([p for p in self._places[index] if p not in set(wanted)]):
+            used += int(sizes.whole[place])
+            if used > room:
                 break
             context.insert(0, place)
-        return Window(index, (*context, *wanted), frozenset(wanted), apart=True)
+        begin = sizes.row()
+        for place in context:
+            begin.add(place)
+        asked: list[int] = []
+        used = begin.tokens
+        for place in wanted:
+            cost = begin.cost(place)
+            if asked and used + cost > self._limit:
+                members = (*context, *asked)
+                yield _Sized(Window(index, members, len(context), apart=True), used)
+                asked, used = [], begin.tokens
+            asked.append(place)
+            used += cost
+        yield _Sized(Window(index, (*context, *asked), len(context), apart=True), used)
 
-    def _filled(self, windows: Sequence[Window]) -> list[Step]:
+    def _joined(self, windows: Sequence[_Sized]) -> list[Step]:
         """Join windows into steps of about the tokens of one window."""
         steps: list[Step] = []
         row: list[Window] = []
         used = 0
-        for window in windows:
-            cost = SYSTEM_TOKENS + self._size(window)
-            if row and used + cost > self._window_tokens:
-                steps.append(tuple(row))
+        for window, tokens in windows:
+            if row and used + tokens > self._limit:
+                steps.append(Step(tuple(row), used))
                 row, used = [], 0
             row.append(window)
-            used += cost
-        return [*steps, tuple(row)] if row else steps
+            used += tokens
+        return [*steps, Step(tuple(row), used)] if row else steps
 
-    def _size(self, window: Window) -> int:
-        lesson = self._lessons[window.lesson]
-        previous: list[int | None] = [None, *window.members]
-        return sum(
-            self._cost(lesson, place, last)
-            for place, last in zip(window.members, previous, strict=False)
+    def _learned(self, index: int) -> list[int]:
+        lesson = self._lessons[index]
+        return [p for p in self._places[index] if lesson.interactions[p].key not in lesson.held]
+
+    def _held(self, index: int) -> list[int]:
+        lesson = self._lessons[index]
+        return [p for p in self._places[index] if lesson.interactions[p].key in lesson.held]
+
+    def _too_long(self, index: int) -> dict[int, Failure]:
+        """Return the interactions of one person that do not fit the model, by their places."""
+        if self._max_tokens is None:
+            return {}
+        lesson, found = self._lessons[index], dict[int, Failure]()
+        for place, length in enumerate(self._sizes[index].alone):
+            if length + SLACK <= self._max_tokens:
+                continue
+            one = lesson.interactions[place]
+            example = _example(lesson, one, self._chat(lesson).ask(one.question))
+            for failure in encode_examples(
+                [example], self._encoder, max_tokens=self._max_tokens
+            ).refused:
+                found[place] = failure
+        return found
+
+    def _chat(self, lesson: PersonLesson) -> PersonChat | _Page:
+        if self._history.form == "turns":
+            return PersonChat(lesson.user_id, config=self._history, profile=lesson.profile)
+        return _Page(lesson, self._history)
+
+
+class _Page:
+    """A chat of the form `page`: one text that is written anew for each question."""
+
+    def __init__(self, lesson: PersonLesson, history: HistoryConfig) -> None:
+        self._lesson = lesson
+        self._history = history
+        self._shown: list[Interaction] = []
+
+    def ask(self, question: Question) -> tuple[tuple[str, str], ...]:
+        """Return the prompt that puts a question now."""
+        lesson = self._lesson
+        return respond_prompt(
+            lesson.user_id, question, self._shown, config=self._history, profile=lesson.profile
         )
 
-    def _cost(self, lesson: PersonLesson, place: int, previous: int | None) -> int:
-        """Return about how many nodes an interaction adds to a tree."""
-        one = lesson.interactions[place]
-        shown = () if previous is None else (lesson.interactions[previous],)
-        example = self._example(lesson, one, shown)
-        texts = (example.messages[-1][1], *(action_text(o) for o in example.options))
-        if example.reasoning:
-            texts = (*texts, prefix(example.reasoning).removeprefix(OPEN), *texts[1:])
-        written = (*texts, action_text(example.action))
-        return FRAME_TOKENS + sum(len(self._encoder.continuation(t, end=False)) for t in written)
+    def add(self, past: Interaction) -> None:
+        """Append an interaction."""
+        self._shown.append(past)
 
-    def _example(
-        self, lesson: PersonLesson, one: Interaction, shown: Sequence[Interaction]
-    ) -> TrainingExample:
-        space = one.space
-        return TrainingExample(
-            key=one.key,
-            user_id=one.user_id,
-            messages=respond_prompt(
-                one.user_id, one.question, shown, config=self._history, profile=lesson.profile
-            ),
-            reasoning=lesson.reasonings.get(one.key, ""),
-            action=one.action_text,
-            options=space.options if isinstance(space, Choice | Scale) else (),
-        )
+
+def _example(
+    lesson: PersonLesson, one: Interaction, messages: tuple[tuple[str, str], ...]
+) -> TrainingExample:
+    return TrainingExample(
+        key=one.key,
+        user_id=one.user_id,
+        messages=messages,
+        reasoning=lesson.reasonings.get(one.key, ""),
+        action=one.action_text,
+        options=one.space.options if isinstance(one.space, Choice | Scale) else (),
+    )

@@ -17,7 +17,6 @@ from usersim.simulation.survey.questions import (
     SurveyQuestion,
     YesNo,
     codes_of,
-    space_of,
 )
 from usersim.simulation.survey.results import (
     Mode,
@@ -59,5 +58,4 @@ __all__ = [
     "conduct",
     "itinerary",
     "parse",
-    "space_of",
 ]
