@@ -17,6 +17,7 @@ from usersim.prediction.evidence import (
 )
 from usersim.prediction.panel import PanelAnswer, PanelFit, PanelModel
 from usersim.prediction.pool import (
+    GROUPS,
     PREDICTORS,
     Group,
     Observation,
@@ -27,6 +28,7 @@ from usersim.prediction.pool import (
 )
 
 __all__ = [
+    "GROUPS",
     "PREDICTORS",
     "Embed",
     "EmbeddingSimilarity",
