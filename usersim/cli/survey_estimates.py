@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -27,8 +26,8 @@ from usersim.evaluation.surveys import CountBy, Covers
 from usersim.files import write_rows
 from usersim.simulation.survey import Survey
 from usersim.simulation.survey_files import check_ending, read_answers
-from usersim.simulator.survey_estimates import SurveyEstimates, estimate_survey
-from usersim.simulator.survey_tables import items_of, read_human
+from usersim.simulator.survey_estimates import SurveyEstimates, estimate_survey, sheet_of
+from usersim.simulator.survey_tables import read_human
 
 __all__ = ["register"]
 
@@ -78,57 +77,28 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
         covers=covers,
         by=by,
     )
-    _print(found, survey)
+    _print(found)
     if out is not None:
         _write(found, out)
         console.print(Text(f"written to {out}"))
 
 
-def _print(found: SurveyEstimates, survey: Survey) -> None:
+def _print(found: SurveyEstimates) -> None:
     """Print a row per figure, and what has none."""
-    console.print(_table(found, survey))
-    console.print(Text("simulated answers: a model's, not people's"))
-    for said in (found.human, found.weighting):
-        if said is not None:
-            console.print(Text(str(said)))
-    for item, reason in found.left_out.items():
-        notes.print(Text(f"{item}: {reason}", style="yellow"))
-
-
-def _table(found: SurveyEstimates, survey: Survey) -> Table:
-    """Return a row per figure; a text stands beside the first figure of its item."""
-    texts = {column: item.text for column, (_, _, item) in items_of(survey).items()}
+    sheet = sheet_of(found)
     table = Table()
-    table.add_column("item", overflow="fold", ratio=3)
-    table.add_column("answer", overflow="fold", ratio=2)
-    table.add_column(f"simulated (95 %, {found.items[0].covers})", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    if found.human is not None:
-        table.add_column("humans (95 %)", no_wrap=True)
-        table.add_column("n", justify="right", no_wrap=True)
-    if found.rectified:
-        table.add_column("rectified (95 %)", no_wrap=True)
-    last = ""
-    for row in found.to_records():
-        name = str(row["item"])
-        first, last = name != last, name
-        if first and table.row_count:
+    for place, heading in enumerate(sheet.columns):
+        words = place < 2  # noqa: PLR2004 - item and answer, which wrap; figures do not
+        table.add_column(heading, overflow="fold", no_wrap=not words)
+    for row in sheet.rows:
+        if row[0] and table.row_count:
             table.add_section()
-        cells = [f"{name}: {texts[name]}" if first else "", row["figure"]]
-        cells += [_figure(row, "simulated"), row["n"]]
-        if found.human is not None:
-            cells += [_figure(row, "humans"), row["n_human"]]
-        if found.rectified:
-            cells.append(_figure(row, "rectified"))
-        table.add_row(*(Text(str(cell)) for cell in cells))
-    return table
-
-
-def _figure(row: Mapping[str, object], name: str) -> str:
-    value, low, high = (cast("float | None", row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    if value is None or low is None or high is None:
-        return "–"
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console.print(table)
+    for note in sheet.notes:
+        item = note.partition(":")[0]
+        where = notes if item in found.left_out else console
+        where.print(Text(note, style="yellow" if item in found.left_out else ""))
 
 
 def _write(found: SurveyEstimates, out: Path) -> None:

@@ -27,7 +27,7 @@ from usersim.simulator.rectified import RectifiedItem, check_shared, rectified
 from usersim.simulator.survey_tables import HumanAnswers, HumanSample, read_human, table_of
 from usersim.views import Sheet, printed
 
-__all__ = ["SurveyEstimates", "estimate_survey", "weigh"]
+__all__ = ["SurveyEstimates", "estimate_survey", "sheet_of", "weigh"]
 
 Attributes = Mapping[str, Mapping[str, str]]
 
@@ -70,36 +70,42 @@ def weigh(
     return rake(told, margins, start=start, most=most)
 
 
-def _sheet(found: SurveyEstimates) -> Sheet:
-    rows = found.to_records()
+def sheet_of(found: SurveyEstimates) -> Sheet:
+    """Return a row per figure, the item's text beside its first one, and what has no figure."""
     columns = ["item", "answer", f"simulated (95 %, {found.items[0].covers})", "n"]
-    if found.rectified:
-        columns += ["rectified (95 %)", "humans alone (95 %)"]
-    kinds = ("simulated", "rectified", "humans")
-    cells = [
-        [str(row["item"]), str(row["figure"]), *(_figure(row, kind) for kind in kinds)]
-        for row in rows
-    ]
-    notes = ["simulated answers: a model's, not people's"]
-    if found.weighting is not None:
-        notes.append(str(found.weighting))
-    notes += [f"{item}: {reason}" for item, reason in found.left_out.items()]
+    columns += ["humans (95 %)", "n of humans"] if found.human is not None else []
+    columns += ["rectified (95 %)"] if found.rectified else []
+    rows: list[tuple[str, ...]] = []
+    last = ""
+    for row in found.to_records():
+        name = str(row["item"])
+        first, last = name != last, name
+        text = found.texts.get(name, "")
+        cells = [f"{name}: {text}" if first and text else name if first else ""]
+        cells += [str(row["figure"]), _figure(row, "simulated"), str(row["n"])]
+        if found.human is not None:
+            cells += [_figure(row, "humans"), str(row["n_human"])]
+        rows.append((*cells, *((_figure(row, "rectified"),) if found.rectified else ())))
+    told = [str(one) for one in (found.human, found.weighting) if one is not None]
     return Sheet(
         columns=columns,
-        rows=[
-            (*own[:3], str(row["n"]), *(own[3:] if found.rectified else ()))
-            for own, row in zip(cells, rows, strict=True)
+        rows=rows,
+        notes=[
+            "simulated answers: a model's, not people's",
+            *told,
+            *(f"{item}: {reason}" for item, reason in found.left_out.items()),
         ],
-        notes=notes,
     )
 
 
 def _figure(row: Mapping[str, object], name: str) -> str:
     value, low, high = (cast("float | None", row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return "–" if value is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    if value is None or low is None or high is None:
+        return "–"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-@printed(_sheet)
+@printed(sheet_of)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyEstimates:
     """What a simulated population answers to every item.
@@ -108,6 +114,7 @@ class SurveyEstimates:
         items: Estimates from the simulated answers alone.
         rectified: Combined with human answers, by column; empty without them.
         people: Estimates from the human answers alone, by column.
+        texts: What was asked, by column.
         human: The human sample, and how much of it was used; None without one.
         weighting: What raking gave, and what it cost; None without margins.
         left_out: Columns without an estimate, or whose human answers could not be used, and why.
@@ -116,6 +123,7 @@ class SurveyEstimates:
     items: tuple[ItemEstimate, ...]
     rectified: Mapping[str, RectifiedItem]
     people: Mapping[str, ItemEstimate]
+    texts: Mapping[str, str]
     human: HumanAnswers | None
     weighting: Weights | None
     left_out: Mapping[str, str]
@@ -215,6 +223,7 @@ def estimate_survey(
         items=tuple(made.items),
         rectified=made.rectified,
         people=made.people,
+        texts={item.key: item.text for item in table.items},
         human=told,
         weighting=weighting,
         left_out=made.left_out,
