@@ -27,7 +27,8 @@ from usersim.corpus.rows import RowChecker
 from usersim.corpus.values import RowError
 from usersim.errors import UsersimError
 
-CALM = settings(max_examples=60, deadline=None, derandomize=True)
+MANY = settings(max_examples=4 * settings().max_examples)
+"""For examples that are cheap and of many kinds, in either profile."""
 
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), max_size=40
@@ -70,7 +71,6 @@ def plain(text: str) -> bool:
     return bool(bare) and not phone and not attached and not bare.endswith(">")
 
 
-@CALM
 @given(
     st.lists(st.tuples(TIMES, NAMES, LINES.filter(plain)), min_size=1, max_size=8),
     st.sampled_from(sorted(STYLES)),
@@ -98,7 +98,6 @@ def test_a_whatsapp_chat_is_read_back(
     assert [text.split() for *_, text in found] == [text.split() for *_, text in expected]
 
 
-@CALM
 @given(
     st.lists(TIMES, min_size=3, max_size=12).map(sorted),
     st.sampled_from(["android uk", "android us", "android de", "iphone us"]),
@@ -114,7 +113,6 @@ def test_day_and_month_are_told_apart_wherever_the_file_settles_it(
     assert chat.notes() == []
 
 
-@CALM
 @given(
     st.lists(
         st.one_of(LINES, st.sampled_from([make(DAY) for make in STYLES.values()])),
@@ -143,7 +141,6 @@ def own(text: str) -> bool:
     return own_words(text) == (text.strip(), "") and not text.startswith(">")
 
 
-@CALM
 @given(BODY.filter(own), QUOTED)
 def test_own_words_end_where_a_quotation_begins(text: str, quoted: list[str]) -> None:
     """Each usual way to quote leaves the person's own words as they are."""
@@ -159,7 +156,6 @@ def test_own_words_end_where_a_quotation_begins(text: str, quoted: list[str]) ->
         assert quoted[0].strip().lstrip("> ") in rest
 
 
-@CALM
 @given(st.lists(BODY.filter(lambda body: own(body) and body.strip()), min_size=1, max_size=5))
 def test_a_mailbox_that_python_wrote_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, bodies: list[str]
@@ -220,7 +216,7 @@ def drain(source: object) -> Counter[str]:
     return counts
 
 
-@settings(CALM, max_examples=200)
+@MANY
 @given(st.sampled_from(HEADS), st.binary(max_size=200) | LINES.map(str.encode))
 def test_any_bytes_end_in_rows_or_in_our_error(
     tmp_path_factory: pytest.TempPathFactory, head: bytes, rest: bytes
@@ -257,7 +253,7 @@ SHAPES = [
 ]  # fmt: skip
 
 
-@settings(CALM, max_examples=150)
+@MANY
 @given(st.sampled_from(SHAPES), st.lists(JSON, min_size=4, max_size=4), JSON)
 def test_any_record_of_a_chat_is_refused_or_read(
     shape: tuple[str, ...], values: list[object], more: object

@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usersim.delimited import BrokenRecord, Dialect, read_records, recognize
@@ -109,7 +109,6 @@ def test_text_behind_a_closing_quote_breaks_one_record() -> None:
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.lists(st.lists(CELL, min_size=3, max_size=3), min_size=1, max_size=6),
     st.sampled_from([",", ";", "\t", "|"]),

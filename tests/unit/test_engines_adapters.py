@@ -11,7 +11,9 @@ import pytest
 
 from tests.fixtures.tiny import MakeAdapter, make_model
 from usersim.engines.adapters import adapter_ref, check_adapter
-from usersim.engines.base import AdapterRef
+from usersim.engines.base import AdapterRef, GenerateRequest
+from usersim.engines.embedded import model_digest
+from usersim.engines.transformers import TransformersEngine
 from usersim.errors import AdapterLoadError
 
 
@@ -123,6 +125,24 @@ def test_another_base_model_is_refused(tiny_adapter_ref: AdapterRef, tmp_path: P
     other = make_model(tmp_path / "other", width=48)
     with pytest.raises(AdapterLoadError, match=r"takes 64 and gives 32 .*'s 96 and 48"):
         check_adapter(tiny_adapter_ref, other)
+
+
+def test_a_base_of_equal_shape_is_refused(
+    tiny_adapter_ref: AdapterRef, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Another model whose shapes fit is told by its digest; a client's tokenizer copy is not."""
+    known = replace(tiny_adapter_ref, base_digest=model_digest(tiny_model))
+    check_adapter(known, tiny_model)
+    twin = make_model(tmp_path / "twin", seed=1)
+    check_adapter(tiny_adapter_ref, twin)  # a plain PEFT folder does not say
+    with pytest.raises(AdapterLoadError, match="was trained on another model than") as caught:
+        check_adapter(known, twin)
+    assert repr(known.name) in str(caught.value)
+    check_adapter(known, twin, same_model=False)
+    with pytest.raises(AdapterLoadError, match="was trained on another model than"):
+        TransformersEngine(twin).generate(
+            [GenerateRequest(prompt=(("user", "Tea?"),), max_tokens=1, adapter=known)]
+        )
 
 
 def test_a_base_without_the_modules_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Literal
 
 import pytest
@@ -187,8 +188,56 @@ def test_a_reference_is_followed() -> None:
     """An enumeration that stands in `$defs` is found; one that does not is told."""
     defined = {"$defs": {"D": {"enum": ["a", "b"]}}, "$ref": "#/$defs/D"}
     assert form_of_schema(defined).space == Choice(("a", "b"))
-    with pytest.raises(RefusedRequestError, match="None is no schema"):
+    with pytest.raises(RefusedRequestError, match="'#/\\$defs/E' names nothing in it"):
         form_of_schema({"$ref": "#/$defs/E"})
+
+
+def test_references_are_resolved_against_the_whole_schema_from_wherever_they_stand() -> None:
+    """A list of an enumeration, as pydantic writes it; chains are followed, circles are not."""
+
+    class Drink(StrEnum):
+        tea = "tea"
+        milk = "milk"
+
+    class Drinks(BaseModel):
+        drinks: list[Drink]
+
+    form = form_of_schema(Drinks.model_json_schema())
+    assert form.space == MultiChoice(("tea", "milk"))
+    assert Drinks.model_validate_json(form.write(("milk",))).drinks == [Drink.milk]
+    chain = {"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"enum": [1, 2]}}, "$ref": "#/$defs/A"}
+    assert form_of_schema(chain).write("2") == "2"
+    numbers = form_of_schema({"type": "array", "items": {"enum": [1, 2]}})
+    assert numbers.write(("1", "2")) == "[1, 2]"
+    circle = {"$defs": {"A": {"$ref": "#/$defs/A"}}, "$ref": "#/$defs/A"}
+    with pytest.raises(RefusedRequestError, match="lead to each other"):
+        form_of_schema(circle)
+    with pytest.raises(RefusedRequestError, match="'maxLength'"):
+        form_of_schema({**defined_drink(), "$ref": "#/$defs/D", "maxLength": 3})
+
+
+def defined_drink() -> dict[str, object]:
+    """A schema with one definition."""
+    return {"$defs": {"D": {"enum": ["a", "b"]}}}
+
+
+def test_a_range_that_no_number_is_in_is_refused_before_anybody_is_asked() -> None:
+    """From a schema and from the extension."""
+    for schema in (
+        {"type": "number", "minimum": 5, "maximum": 1},
+        {"type": "integer", "minimum": 0.2, "maximum": 0.8},
+    ):
+        with pytest.raises(RefusedRequestError, match=r"above|no whole number"):
+            form_of_schema(schema)
+    with pytest.raises(RefusedRequestError, match=r"low=5.0 is above high=1.0"):
+        read(x_usersim={"low": 5.0, "high": 1.0})
+
+
+def test_an_unknown_field_that_is_null_is_absent_and_any_other_is_refused() -> None:
+    """Clients send what they leave unset as null."""
+    read(verbosity=None, x_usersim={"later": None}, stream_options=None)
+    with pytest.raises(ValidationError, match="verbosity"):
+        read(verbosity="low")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +253,7 @@ def test_a_reference_is_followed() -> None:
         ({"enum": "tea"}, "'tea'"),
         ({"const": "tea"}, "'const'"),
         ({"type": "array", "items": {"type": "string"}}, "not enumerated"),
-        ({"type": "array"}, "None is no schema"),
+        ({"type": "array"}, "None is not a schema"),
         ({"type": "array", "items": {"enum": ["a|b", "c"]}}, r"a\|b"),
     ],
 )

@@ -27,7 +27,7 @@ from usersim.errors import (
     UserNotFoundError,
     UsersimError,
 )
-from usersim.simulator import lifecycle
+from usersim.simulator import face
 from usersim.simulator.asking import as_question
 from usersim.simulator.history import Histories, profile_of
 from usersim.simulator.measure import pick_held_out
@@ -574,7 +574,7 @@ def edit(folder: Path, **fields: object) -> None:
 def test_closing_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulator that never needed its model closes without loading it, also twice."""
     loaded: list[object] = []
-    monkeypatch.setattr(lifecycle, "load_engine", lambda *names, **_: loaded.append(names))
+    monkeypatch.setattr(face, "load_engine", lambda *names, **_: loaded.append(names))
     made = UserSimulator.from_corpus(person("ada", 4), config=CONFIG)
     made.close()
     made.close()

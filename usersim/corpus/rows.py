@@ -9,19 +9,18 @@ is written by hand. Knows values; knows no file format and no database.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
-from types import MappingProxyType
 from typing import Any, cast
 
 import orjson
 
 from usersim.config import CorpusConfig
 from usersim.corpus.prepared_rows import PreparedQuestion, PreparedRow, Tally
-from usersim.corpus.spaces import LIMITS, implied_kind, new_space
+from usersim.corpus.spaces import RowSpaces
 from usersim.corpus.values import (
     RowError,
     clean_text,
     dump_json,
+    interaction_key,
     moment_of,
     number_of,
     shortened,
@@ -34,7 +33,6 @@ from usersim.types import (
     DateOrder,
     FreeText,
     Scale,
-    ValueReader,
     plain_value,
 )
 
@@ -76,10 +74,8 @@ _CONVERSATION_SET = frozenset(_CONVERSATION_FIELDS)
 _MESSAGE_FIELDS = frozenset({"role", "name", "content"})
 _CANONICAL_ROLES = frozenset({"system", "user", "assistant"})
 _ONE_OF = (Choice, Scale)
-_CACHED_SPACES = 4096
 _Place = tuple[str | None, str | None, float | None, float | None, str | None]
 """Conversation, timestamp, moment, order and id of a row."""
-_KEY_CHARS = 40  # 160 bits of SHA-256: collisions are out of the question, indexes stay small
 
 
 class RowChecker:
@@ -106,8 +102,7 @@ class RowChecker:
         self._tally = tally
         # Rows mostly come user by user: the last checked id need not be checked again.
         self._last_user: str | None = None
-        self._spaces: dict[tuple[object, ...], tuple[ActionSpace, str | None]] = {}
-        self._readers: dict[ActionSpace, ValueReader] = {}
+        self._spaces = RowSpaces(self._clean)
         self._date_order: DateOrder | None = date_order
 
     def check(self, row: Mapping[str, object]) -> PreparedRow | None:
@@ -127,7 +122,7 @@ class RowChecker:
         context = self._context(row.get("context"), odd)
         if odd:
             extra = {**extra, "context_fields": odd}
-        space, space_json = self._space(row)
+        space, space_json = self._spaces.of(row)
         action = self._action(row.get("action"), space)
         place, unread = self._place(row)
         if unread:
@@ -150,7 +145,7 @@ class RowChecker:
         context = self._context(row.get("context"), odd).decode()
         extra = {**self._metadata(row), **({"context_fields": odd} if odd else {})}
         asked = {name: value for name, value in row.items() if name != "action"}
-        space, space_json = self._space(asked)
+        space, space_json = self._spaces.of(asked)
         metadata = self._json(extra).decode() if extra else None
         return PreparedQuestion(user_id, space.kind, space_json, context, metadata)
 
@@ -168,22 +163,20 @@ class RowChecker:
         except RowError:
             order = None
             unread["order"] = row["order"]
-        source_id = self._optional_name(row, "id", unread)
-        for name, value in unread.items():
-            self._tally.unread(name, value)
+        source_id = None if row.get("id") is None else self._optional_name(row, "id", unread)
+        if unread:
+            for name, value in unread.items():
+                self._tally.unread(name, value)
         conversation = self._conversation(row)
         return (conversation, timestamp, moment, order, source_id), unread
 
     def _optional_name(
         self, row: Mapping[str, object], name: str, unread: dict[str, object]
     ) -> str | None:
-        value = row.get(name)
-        if value is None:
-            return None
         try:
-            return self._name(value, name)
+            return self._name(row[name], name)
         except RowError:
-            unread[name] = value
+            unread[name] = row[name]
             return None
 
     def _identified(
@@ -348,53 +341,6 @@ class RowChecker:
             odd[f"{index}.name"] = name
             return None
 
-    def _space(self, row: Mapping[str, object]) -> tuple[ActionSpace, str | None]:
-        kind, options = row.get("action_type"), row.get("options")
-        if options is None or options.__class__ is list:
-            try:
-                known = self._spaces.get((kind, tuple(cast("list[object]", options or ()))))
-            except TypeError:  # an option that is a list or an object: refused below
-                known = None
-            if known is not None:
-                return known
-        return self._settled_space(kind, options, row)
-
-    def _settled_space(
-        self, kind: object, options: object, row: Mapping[str, object]
-    ) -> tuple[ActionSpace, str | None]:
-        if isinstance(options, str):  # a cell of a table
-            options = [part.strip() for part in options.split("|") if part.strip()]
-        if options is not None and not isinstance(options, list | tuple):
-            raise RowError("options", options, "is not a list of texts")
-        names = tuple(cast("list[object]", options)) if options else ()
-        if kind is None or kind == "":
-            kind = implied_kind(names, plain_value(row.get("action")))
-        if not isinstance(kind, str):
-            raise RowError("action_type", kind, "is not a text")
-        return self._known_space(kind, names, tuple(row.get(name) for name in LIMITS))
-
-    def _known_space(
-        self, kind: str, names: tuple[object, ...], limits: tuple[object, ...]
-    ) -> tuple[ActionSpace, str | None]:
-        # A space by what the row says, as `_space` looks it up; a number's bounds are fields apart.
-        given = (kind, names, *limits) if kind == "number" else (kind, names)
-        try:
-            known = self._spaces.get(given)
-        except TypeError:  # an option that is a list or an object
-            raise RowError("options", list(names), "holds something that is not a text") from None
-        if known is None:
-            if len(self._spaces) >= _CACHED_SPACES:
-                self._spaces.clear()
-            options = tuple(self._option(name) for name in names)
-            known = self._spaces[given] = new_space(kind, options, limits)
-        return known
-
-    def _option(self, value: object) -> str:
-        value = plain_value(value)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise RowError("options", value, "is not a text")
-        return self._clean(str(value))
-
     def _action(self, value: object, space: ActionSpace) -> str:
         if value is None or value == "":
             raise RowError("action", value, "is missing" if value is None else "is empty")
@@ -414,7 +360,7 @@ class RowChecker:
 
     def _action_text(self, value: object, space: ActionSpace) -> str:
         text = self._clean(value) if isinstance(value, str) else value
-        action = self._reader(space)(text)
+        action = self._spaces.reader(space)(text)
         if action is None:  # NaN, or white space
             number = isinstance(value, float)
             raise RowError("action", value, "is not a finite number" if number else "is empty")
@@ -422,31 +368,3 @@ class RowChecker:
         if len(rendered) > self._max_action:
             raise RowError("action", text, f"is longer than {self._max_action} characters")
         return rendered
-
-    def _reader(self, space: ActionSpace) -> ValueReader:
-        known = self._readers.get(space)
-        if known is None:
-            if len(self._readers) >= _CACHED_SPACES:
-                self._readers.clear()
-            known = self._readers[space] = ValueReader(space)
-        return known
-
-
-def interaction_key(
-    head: tuple[str, str | None, float | None, float | None, str | None, str, str | None],
-    context: bytes,
-    action: str,
-    unread: Mapping[str, object] = MappingProxyType({}),
-) -> str:
-    """Return the identity of a row: a hash over everything but its metadata.
-
-    Args:
-        head: User, conversation, moment, order, id in the source, kind and JSON of its space.
-        context: Canonical JSON.
-        action: As text.
-        unread: Optional fields that could not be read; rows are told apart by what they say, as
-            they would be if they could.
-    """
-    told = orjson.dumps(head) + (dump_json(unread) if unread else b"")
-    digest = sha256(b"%b\n%b\n%b" % (told, context, action.encode()))
-    return digest.hexdigest()[:_KEY_CHARS]

@@ -5,6 +5,9 @@ Knows revisions; the tables themselves stand in `tables`, the steps in `migratio
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -14,6 +17,8 @@ from usersim.corpus.tables import SCHEMA_VERSION
 from usersim.errors import CorpusSchemaError
 
 __all__ = ["MIGRATIONS", "prepare"]
+
+logger = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -72,9 +77,10 @@ def _upgrade(
     migrations: Path,
     adapters_root: Path | None,
 ) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
+    with _quiet():
+        from alembic import command
+        from alembic.config import Config
+        from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
@@ -88,4 +94,26 @@ def _upgrade(
         )
     config.attributes["connection"] = connection
     config.attributes["adapters_root"] = adapters_root
-    command.upgrade(config, "head")
+    with _quiet():
+        command.upgrade(config, "head")
+    if version is None:
+        logger.info("made the store %s", name)
+    else:
+        logger.info("upgraded the store %s from schema %s to %s", name, version, SCHEMA_VERSION)
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep alembic's steps out of a log of ours; a level that the application set stays.
+
+    Yields:
+        Nothing.
+    """
+    theirs = logging.getLogger("alembic")
+    level = theirs.level
+    if level == logging.NOTSET:
+        theirs.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        theirs.setLevel(level)

@@ -18,6 +18,8 @@ __all__ = ["Form", "form_of_schema", "form_of_space"]
 
 _NOTES = {"title", "description", "examples", "default", "$schema", "$defs", "$id", "$comment"}
 """Keywords that say nothing about which values are allowed."""
+_MOST_STEPS = 20
+"""References in a row that are followed."""
 _YES_NO = {"yes": True, "no": False}
 
 
@@ -60,14 +62,14 @@ def form_of_schema(schema: Mapping[str, object], *, kind: str | None = None) -> 
     """
     root = _resolved(schema, schema)
     if root.get("type") != "object":
-        space, value = _value(root, kind)
+        space, value = _value(root, schema, kind)
         return Form(space, lambda action: _json(value(action)))
     _only(root, {"type", "properties", "required", "additionalProperties"})
     properties = root.get("properties")
     if not isinstance(properties, dict) or len(properties) != 1:  # pyright: ignore[reportUnknownArgumentType]
         _refuse(f"it has the properties {properties!r}, and one answer has one")
     ((name, inner),) = cast("dict[str, object]", properties).items()
-    space, value = _value(_resolved(inner, schema), kind)
+    space, value = _value(_resolved(inner, schema), schema, kind)
     return Form(space, lambda action: _json({name: value(action)}))
 
 
@@ -102,28 +104,50 @@ def _only(schema: Mapping[str, object], known: set[str]) -> None:
 
 
 def _resolved(part: object, whole: Mapping[str, object]) -> Mapping[str, object]:
-    """Follow a reference to `$defs`, one step.
+    """Follow references, from wherever they stand, to the definitions of the whole schema.
 
     Raises:
         RefusedRequestError: If there is no such definition, or `part` is no schema.
     """
-    if isinstance(part, dict) and isinstance(part.get("$ref"), str):  # pyright: ignore[reportUnknownMemberType]
-        name = str(part["$ref"]).removeprefix("#/$defs/")  # pyright: ignore[reportUnknownArgumentType]
-        definitions = whole.get("$defs")
-        part = (
-            cast("dict[str, object]", definitions).get(name)
-            if isinstance(definitions, dict)
-            else None
-        )
-    if not isinstance(part, dict):
-        _refuse(f"{part!r} is no schema")
-    return cast("dict[str, object]", part)
+    here: object = part
+    for _ in range(_MOST_STEPS):
+        if not isinstance(here, Mapping):
+            _refuse(f"{here!r} is not a schema")
+        told = cast("Mapping[str, object]", here)
+        if "$ref" not in told:
+            return told
+        _only(told, {"$ref"})
+        here = _defined(told["$ref"], whole)
+    _refuse("its references lead to each other")
+
+
+def _defined(reference: object, whole: Mapping[str, object]) -> object:
+    """Return what a reference such as `#/$defs/Drink` names.
+
+    Raises:
+        RefusedRequestError: If it names nothing in the schema.
+    """
+    found: object = whole
+    path = str(reference)
+    for step in path.removeprefix("#/").split("/") if path.startswith("#/") else ["#"]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        held = _object(found)
+        if name not in held:
+            _refuse(f"its reference {path!r} names nothing in it")
+        found = held[name]
+    return found
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
 
 
 _Write = Callable[[ActionValue], object]
 
 
-def _value(schema: Mapping[str, object], kind: str | None) -> tuple[ActionSpace, _Write]:
+def _value(
+    schema: Mapping[str, object], whole: Mapping[str, object], kind: str | None
+) -> tuple[ActionSpace, _Write]:
     """Return the action space of one value, and how an action becomes that value.
 
     Raises:
@@ -132,13 +156,9 @@ def _value(schema: Mapping[str, object], kind: str | None) -> tuple[ActionSpace,
     try:
         if "enum" in schema or "const" in schema:
             return _enumerated(schema, kind)
-        readers = {
-            "boolean": _boolean,
-            "integer": _number,
-            "number": _number,
-            "array": _several,
-            "string": _string,
-        }
+        if schema.get("type") == "array":
+            return _several(schema, whole)
+        readers = {"boolean": _boolean, "integer": _number, "number": _number, "string": _string}
         reader = readers.get(str(schema.get("type")))
         if reader is None:
             _refuse(f"of type {schema.get('type')!r}")
@@ -149,14 +169,24 @@ def _value(schema: Mapping[str, object], kind: str | None) -> tuple[ActionSpace,
 
 def _enumerated(schema: Mapping[str, object], kind: str | None) -> tuple[ActionSpace, _Write]:
     _only(schema, {"enum", "type"})
-    values = schema.get("enum")
-    if not isinstance(values, list):
-        _refuse(f"its enum is {values!r}")
-    by_text = {_text(value): value for value in cast("list[object]", values)}
-    if len(by_text) < len(values):  # pyright: ignore[reportUnknownArgumentType]
-        _refuse("two values of its enum read the same")
+    by_text = _options(schema.get("enum"), f"its enum is {schema.get('enum')!r}")
     space = action_space(kind or "choice", tuple(by_text))
     return space, lambda action: by_text[str(action)]
+
+
+def _options(values: object, otherwise: str) -> dict[str, object]:
+    """Return the values of an enumeration by the text that stands for each.
+
+    Raises:
+        RefusedRequestError: If they are none, or two of them read the same.
+    """
+    if not isinstance(values, list):
+        _refuse(otherwise)
+    listed = cast("list[object]", values)
+    by_text = {_text(value): value for value in listed}
+    if len(by_text) < len(listed):
+        _refuse("two values of its enum read the same")
+    return by_text
 
 
 def _text(value: object) -> str:
@@ -183,17 +213,17 @@ def _number(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
     return space, lambda action: int(float(str(action))) if whole else float(str(action))
 
 
-def _several(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
+def _several(
+    schema: Mapping[str, object], whole: Mapping[str, object]
+) -> tuple[ActionSpace, _Write]:
     _only(schema, {"type", "items", "uniqueItems"})
-    items = _resolved(schema.get("items"), schema)
+    items = _resolved(schema.get("items"), whole)
     _only(items, {"type", "enum"})
-    values = items.get("enum")
-    if not isinstance(values, list):
-        _refuse("the items of its array are not enumerated")
-    space = action_space(
-        "multi_choice", tuple(_text(value) for value in cast("list[object]", values))
-    )
-    return space, lambda action: list(action) if isinstance(action, tuple) else [str(action)]
+    by_text = _options(items.get("enum"), "the items of its array are not enumerated")
+    space = action_space("multi_choice", tuple(by_text))
+    return space, lambda action: [
+        by_text[one] for one in (action if isinstance(action, tuple) else (str(action),))
+    ]
 
 
 def _string(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:

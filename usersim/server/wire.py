@@ -1,14 +1,15 @@
 """What goes over the wire: requests and replies in the shapes of OpenAI's chat API.
 
 Knows JSON shapes and their bounds; knows nothing of people, engines or HTTP. A field that is not
-listed here is refused: nothing that a caller asks for is dropped in silence.
+listed here is refused, unless it is null, which asks for nothing: nothing that a caller asks for is
+dropped in silence.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from usersim.config import Roles
 
@@ -43,7 +44,18 @@ IGNORED = (
 
 
 class _Strict(BaseModel):
+    """What is not known is refused, unless it is null: clients send fields that way unset."""
+
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        told = cast("dict[object, object]", data)
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {name: value for name, value in told.items() if value is not None or name in known}
 
 
 class TextPart(_Strict):

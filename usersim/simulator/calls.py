@@ -96,8 +96,9 @@ def _misfit(
             name for name in names if parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY
         ]
         given = len(args) - (len(parameters) - len(names))
+        many = "argument" if len(first) == 1 else "arguments"
         return ArgumentError(
-            f"{call} takes {len(first)} arguments without a name, got {given}",
+            f"{call} takes {len(first)} {many} without a name, got {given}",
             hint=f"name the others: {', '.join(f'{name}=' for name in names[len(first) :])}",
         )
     return ArgumentError(f"{call}: {said}", hint=takes)

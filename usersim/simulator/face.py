@@ -148,19 +148,20 @@ class UserSimulator:
         """Load a corpus into its store and return a simulator over it.
 
         Args:
-            source: A JSONL, CSV or Parquet file, an iterable of dicts, a pandas or polars
-                frame, or a store as `open` takes it.
+            source: A file, folder or zip archive of rows, survey answers, chats or mail, an
+                iterable of dicts, a pandas or polars frame, or a store as `open` takes it.
             user_id: The person; None simulates everybody in the corpus.
             store: SQLite file or URL; None takes one beside a file, memory for anything else.
             model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
             engine: Which engine, or one that is already loaded.
             config: Settings of every stage, or a preset's name.
             adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
-            format: `auto` recognises the format by content.
+            format: `auto` recognizes the format by content.
             person: In chats, the role or name of the person.
-            codebook: In wide surveys, question texts and options by column.
-            encoding: Of a table; None recognises it.
-            date_order: How dates such as 03/04/2024 are meant; None recognises it.
+            codebook: In wide surveys, question texts, options and codes by column.
+            encoding: Of a CSV file that is not UTF-8, such as `"cp1252"`.
+            date_order: `"dmy"` or `"mdy"`: how dates such as 03/04/2024 are written, which are not
+                read otherwise.
             strict: Raise if any row is refused, and keep nothing.
             progress: Whether, or to whom, progress is shown.
 

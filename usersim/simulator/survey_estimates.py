@@ -6,7 +6,7 @@ Works on the results of a survey and what is known of people; asks nobody.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from usersim.errors import EvaluationError, WeightingError
@@ -24,10 +24,10 @@ from usersim.evaluation.surveys import (
 )
 from usersim.simulation.survey import SurveyResults
 from usersim.simulator.rectified import RectifiedItem, check_shared, rectified
-from usersim.simulator.survey_tables import HumanSample, human_table, table_of
+from usersim.simulator.survey_tables import HumanAnswers, HumanSample, read_human, table_of
 from usersim.views import Sheet, printed
 
-__all__ = ["SurveyEstimates", "estimate_survey", "weigh"]
+__all__ = ["SurveyEstimates", "estimate_survey", "sheet_of", "weigh"]
 
 Attributes = Mapping[str, Mapping[str, str]]
 
@@ -70,36 +70,42 @@ def weigh(
     return rake(told, margins, start=start, most=most)
 
 
-def _sheet(found: SurveyEstimates) -> Sheet:
-    rows = found.to_records()
+def sheet_of(found: SurveyEstimates) -> Sheet:
+    """Return a row per figure, the item's text beside its first one, and what has no figure."""
     columns = ["item", "answer", f"simulated (95 %, {found.items[0].covers})", "n"]
-    if found.rectified:
-        columns += ["rectified (95 %)", "humans alone (95 %)"]
-    kinds = ("simulated", "rectified", "humans")
-    cells = [
-        [str(row["item"]), str(row["figure"]), *(_figure(row, kind) for kind in kinds)]
-        for row in rows
-    ]
-    notes = ["simulated answers: a model's, not people's"]
-    if found.weighting is not None:
-        notes.append(str(found.weighting))
-    notes += [f"{item}: {reason}" for item, reason in found.left_out.items()]
+    columns += ["humans (95 %)", "n of humans"] if found.human is not None else []
+    columns += ["rectified (95 %)"] if found.rectified else []
+    rows: list[tuple[str, ...]] = []
+    last = ""
+    for row in found.to_records():
+        name = str(row["item"])
+        first, last = name != last, name
+        text = found.texts.get(name, "")
+        cells = [f"{name}: {text}" if first and text else name if first else ""]
+        cells += [str(row["figure"]), _figure(row, "simulated"), str(row["n"])]
+        if found.human is not None:
+            cells += [_figure(row, "humans"), str(row["n_human"])]
+        rows.append((*cells, *((_figure(row, "rectified"),) if found.rectified else ())))
+    told = [str(one) for one in (found.human, found.weighting) if one is not None]
     return Sheet(
         columns=columns,
-        rows=[
-            (*own[:3], str(row["n"]), *(own[3:] if found.rectified else ()))
-            for own, row in zip(cells, rows, strict=True)
+        rows=rows,
+        notes=[
+            "simulated answers: a model's, not people's",
+            *told,
+            *(f"{item}: {reason}" for item, reason in found.left_out.items()),
         ],
-        notes=notes,
     )
 
 
 def _figure(row: Mapping[str, object], name: str) -> str:
     value, low, high = (cast("float | None", row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return "–" if value is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    if value is None or low is None or high is None:
+        return "–"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-@printed(_sheet)
+@printed(sheet_of)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyEstimates:
     """What a simulated population answers to every item.
@@ -107,12 +113,18 @@ class SurveyEstimates:
     Attributes:
         items: Estimates from the simulated answers alone.
         rectified: Combined with human answers, by column; empty without them.
+        people: Estimates from the human answers alone, by column.
+        texts: What was asked, by column.
+        human: The human sample, and how much of it was used; None without one.
         weighting: What raking gave, and what it cost; None without margins.
         left_out: Columns without an estimate, or whose human answers could not be used, and why.
     """
 
     items: tuple[ItemEstimate, ...]
     rectified: Mapping[str, RectifiedItem]
+    people: Mapping[str, ItemEstimate]
+    texts: Mapping[str, str]
+    human: HumanAnswers | None
     weighting: Weights | None
     left_out: Mapping[str, str]
 
@@ -125,10 +137,13 @@ class SurveyEstimates:
         if one.mean is not None:
             figures.append(("mean", one.mean))
         own = self.rectified.get(one.item)
+        real = self.people.get(one.item)
+        alone = [] if real is None else [*real.shares, *([real.mean] if real.mean else [])]
         rows: list[dict[str, object]] = []
         for place, (name, figure) in enumerate(figures):
             # The mean of a scale is not rectified, its shares are.
             better = own.figures[place] if own and place < len(own.figures) else None
+            humans = alone[place] if place < len(alone) else None
             rows.append(
                 {
                     "item": one.item,
@@ -138,8 +153,8 @@ class SurveyEstimates:
                     "effective_n": one.effective_n,
                     "covers": one.covers,
                     **_interval("rectified", better.estimate if better else None),
-                    **_interval("humans", better.classical if better else None),
-                    "n_human": better.n_human if better else 0,
+                    **_interval("humans", better.classical if better else humans),
+                    "n_human": better.n_human if better else real.n if real else 0,
                     "simulated_answers": True,
                 }
             )
@@ -157,7 +172,7 @@ def estimate_survey(
     attributes: Attributes | None = None,
     margins: Margins | None = None,
     most: float | None = None,
-    human_sample: HumanSample | None = None,
+    human_sample: HumanSample | HumanAnswers | None = None,
     covers: Covers = "people",
     by: CountBy = "answers",
     seed: int = 0,
@@ -169,9 +184,10 @@ def estimate_survey(
         attributes: What is known of respondents, for `margins`.
         margins: Known shares of the population, by attribute; None weights all alike.
         most: Largest weight, in mean weights.
-        human_sample: What some of the same people really said, by their ids: the estimates are
-            then also rectified, and the misfit is measured on it. Those asked must be a random
-            part of the population, or the margins' weights make them one.
+        human_sample: What some of the same people really said, by their ids (or what `read_human`
+            made of it): the estimates are then also rectified, and the misfit is measured on it.
+            Those asked must be a random part of the population, or the margins' weights make them
+            one.
         covers: What the intervals of the simulated estimates allow for; `misfit` needs humans.
         by: How simulated answers are counted, rectifying included.
         seed: Of the resamples.
@@ -190,30 +206,59 @@ def estimate_survey(
         weights = dict(zip(table.respondents, map(float, weighting.values), strict=True))
         table = table_of(results, weights=weights)
     survey = results.survey if isinstance(results, SurveyResults) else results[0].survey
-    human = None
-    if human_sample is not None:
-        human = human_table(survey, human_sample, weights=weights)
-        check_shared(table, human)
-    items: list[ItemEstimate] = []
-    better: dict[str, RectifiedItem] = {}
-    left_out: dict[str, str] = {}
+    told = None
+    if isinstance(human_sample, HumanAnswers):
+        told = human_sample.weighted(weights)
+    elif human_sample is not None:
+        told = read_human(survey, human_sample, weights=weights)
+    if told is not None:
+        check_shared(table, told.table)
+    made = _Items(table, None if told is None else told.table, covers, by, seed)
     for item in table.items:
-        try:
-            items.append(_estimated(table, human, item.key, covers, by, seed))
-        except EvaluationError as error:
-            left_out[item.key] = _told(error)
-            continue
-        if human is not None and human.answered(item.key).any():
-            try:
-                (better[item.key],) = rectified(table, human, columns=[item.key], by=by)
-            except EvaluationError as error:
-                left_out[item.key] = f"not rectified: {_told(error)}"
-    if not items:
-        reasons = "; ".join(dict.fromkeys(left_out.values()))
+        made.add(item.key)
+    if not made.items:
+        reasons = "; ".join(dict.fromkeys(made.left_out.values()))
         raise EvaluationError(f"none of {len(table.items)} items can be estimated: {reasons}")
     return SurveyEstimates(
-        items=tuple(items), rectified=better, weighting=weighting, left_out=left_out
+        items=tuple(made.items),
+        rectified=made.rectified,
+        people=made.people,
+        texts={item.key: item.text for item in table.items},
+        human=told,
+        weighting=weighting,
+        left_out=made.left_out,
     )
+
+
+@dataclass(slots=True)
+class _Items:
+    """Estimates in the making, item after item."""
+
+    table: AnswerTable
+    human: AnswerTable | None
+    covers: Covers
+    by: CountBy
+    seed: int
+    items: list[ItemEstimate] = field(default_factory=list[ItemEstimate])
+    rectified: dict[str, RectifiedItem] = field(default_factory=dict[str, RectifiedItem])
+    people: dict[str, ItemEstimate] = field(default_factory=dict[str, ItemEstimate])
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, key: str) -> None:
+        """Estimate an item, or say why it cannot be."""
+        try:
+            one = _estimated(self.table, self.human, key, self.covers, self.by, self.seed)
+        except EvaluationError as error:
+            self.left_out[key] = _told(error)
+            return
+        self.items.append(one)
+        if self.human is None or not self.human.answered(key).any():
+            return
+        self.people[key] = estimate(self.human, key, seed=self.seed)
+        try:
+            (self.rectified[key],) = rectified(self.table, self.human, columns=[key], by=self.by)
+        except EvaluationError as error:
+            self.left_out[key] = f"not rectified: {_told(error)}"
 
 
 def _told(error: EvaluationError) -> str:

@@ -159,6 +159,14 @@ class Number:
     integer: bool = False
     kind: Literal["number"] = "number"
 
+    def __post_init__(self) -> None:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if low > high:
+            raise ActionError(f"low={self.low!r} is above high={self.high!r}")
+        if self.integer and math.isfinite(low) and math.ceil(low) > high:
+            raise ActionError(f"there is no whole number from {self.low!r} to {self.high!r}")
+
     def render(self, value: ActionValue) -> str:
         """Return the shortest decimal text of `value`, without the unit."""
         number = float(value)  # type: ignore[arg-type]
