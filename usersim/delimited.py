@@ -80,7 +80,7 @@ def recognize(head: bytes, *, encoding: str | None = None) -> Dialect | None:
         ';'
     """
     codec = encoding or next((name for mark, name in _BOMS if head.startswith(mark)), "utf-8-sig")
-    text = codecs.getincrementaldecoder(codec)("surrogateescape").decode(head)
+    text = codecs.getincrementaldecoder(codec)(_on_errors(codec)).decode(head)
     first = text.partition("\n")[0]
     told = first.strip().strip('"').lower()
     if told.startswith("sep=") and len(told) == len("sep=;"):
@@ -90,6 +90,12 @@ def recognize(head: bytes, *, encoding: str | None = None) -> Dialect | None:
     ranked = [(_fit(text, mark), mark) for mark in DELIMITERS]
     (agreeing, width), best = max(ranked, key=lambda one: one[0])
     return Dialect(best, codec) if width > 1 and agreeing > 0 else None
+
+
+def _on_errors(encoding: str) -> str:
+    """Return what keeps bytes that cannot be decoded; wide encodings can only mark their place."""
+    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    return "replace" if wide else "surrogateescape"
 
 
 def _fit(text: str, delimiter: str) -> tuple[float, int]:
@@ -128,7 +134,8 @@ def read_records(handle: IO[bytes], dialect: Dialect) -> Iterator[list[str] | Br
     if csv.field_size_limit() < _LONGEST_CELL:
         csv.field_size_limit(min(_LONGEST_CELL, sys.maxsize))
     # Undecodable bytes survive as surrogates, so that only their own record is lost.
-    text = io.TextIOWrapper(handle, dialect.encoding, errors="surrogateescape", newline="")
+    errors = _on_errors(dialect.encoding)
+    text = io.TextIOWrapper(handle, dialect.encoding, errors=errors, newline="")
     try:
         yield from _records(text, dialect)
     finally:

@@ -141,7 +141,7 @@ SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], Subject]] = {
     params=[
         "scripted",
         "transformers-tiny",
-        pytest.param("transformers-embedded", marks=pytest.mark.model),
+        pytest.param("transformers-embedded", marks=[pytest.mark.model, pytest.mark.slow]),
         pytest.param("vllm-tiny", marks=pytest.mark.vllm),
         pytest.param("vllm-embedded", marks=[pytest.mark.vllm, pytest.mark.model]),
         pytest.param("remote-tiny", marks=pytest.mark.vllm),

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 import typer
 import typer.core
+from typer.testing import CliRunner
 
+from tests.fixtures import exports
 from tests.fixtures.qsf import instrument
 from usersim.cli.app import app
 
@@ -79,6 +81,9 @@ def write_files(folder: Path) -> None:
     (folder / "chats.jsonl").write_text(json.dumps({**chat, "user_id": "bo"}), encoding="utf-8")
     (folder / "answers.csv").write_text("user_id,tea\nbo,yes\n", encoding="utf-8")
     (folder / "codebook.json").write_text(json.dumps(codebook), encoding="utf-8")
+    talks = json.dumps(exports.chatgpt())
+    exports.zipped(folder / "chatgpt.zip", {"conversations.json": talks, "chat.html": "<html>"})
+    (folder / "chat.txt").write_text(exports.ANDROID, encoding="utf-8")
 
 
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
@@ -114,7 +119,7 @@ def test_python_blocks_run_on_the_embedded_model(
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
 def test_commands_are_understood(page: Path, workplace: Path) -> None:
     """Every command and option that a page shows exists."""
-    for name in re.findall(r"\w+\.jsonl", page.read_text(encoding="utf-8")):
+    for name in re.findall(r"\b(?:slack\b|\w+\.\w+)", "\n".join(commands(page))):
         (workplace / name).touch()
     group = typer.main.get_command(app)
     for line in commands(page):
@@ -130,6 +135,26 @@ def test_commands_are_understood(page: Path, workplace: Path) -> None:
                 assert command is not None, line
             with typer.Context(command, info_name=name, parent=root) as context:
                 command.parse_args(context, rest)
+
+
+def test_commands_of_the_chat_tutorial_run(
+    without_model: Callable[[], None], workplace: Path
+) -> None:
+    """A reader who types the page's commands gets from the export to an answer and back."""
+    page = ROOT / "docs/tutorial/your-chatgpt-history.md"
+    write_files(workplace)
+    without_model()
+    printed: list[str] = []
+    for line in commands(page):
+        done = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert done.exit_code == 0, (line, done.output)
+        printed.append(done.output)
+    loaded, users, shown, *_ = printed
+    assert "kept 3" in loaded
+    assert "turns of other branches 2" in " ".join(loaded.split())
+    assert "mira" in users
+    assert "Shorter, please." in shown
+    assert "already present 3" in printed[-2]
 
 
 def test_links_of_the_first_page_lead_somewhere() -> None:

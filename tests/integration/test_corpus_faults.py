@@ -2,22 +2,38 @@
 
 import json
 import signal
-import subprocess
-import sys
 import tracemalloc
 
 import pytest
 
-from usersim.corpus import Corpus
+from tests.fixtures.children import Nursery
+from usersim.corpus import Corpus, loading
 from usersim.errors import CorpusError
 
-ROWS = 20_000
-LOAD = """
+ROWS, BATCH = 4_000, 1_600
+LOAD = f"""
 import sys
-from usersim.corpus import Corpus
+from usersim.corpus import Corpus, loading
+
+loading._BATCH_ROWS = {BATCH}
+waits = True
+
+def wait(done, total):
+    global waits
+    if waits:
+        print("a batch is in", flush=True)
+        sys.stdin.readline()
+    waits = False
+
 with Corpus.open(sys.argv[2]) as corpus:
-    print(corpus.add(sys.argv[1], progress=lambda done, total: print(done, flush=True)).kept)
+    print(corpus.add(sys.argv[1], progress=wait).kept)
 """
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch):
+    """A load of several batches need not be a large one."""
+    monkeypatch.setattr(loading, "_BATCH_ROWS", BATCH)
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +52,20 @@ def source(tmp_path_factory):
     return path
 
 
-def start(source, store, **options):
-    """Load in a process of its own."""
-    command = [sys.executable, "-c", LOAD, str(source), str(store)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
-
-
-def test_a_killed_load_leaves_a_whole_store_that_a_second_load_completes(source, tmp_path):
+def test_a_killed_load_leaves_a_whole_store_that_a_second_load_completes(
+    source, tmp_path, children: Nursery
+):
     """After kill -9 in the middle every reader sees a split, and nothing is added twice."""
     store = tmp_path / "c.db"
-    process = start(source, store)
-    process.stdout.readline()
-    process.send_signal(signal.SIGKILL)
+    process = children.start(LOAD, source, store)
+    assert process.stdout.readline() == "a batch is in\n"
+    process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL
     with Corpus.open(store) as corpus, Corpus.open(":memory:") as whole:
         users = corpus.users()
         first = sum(user.interactions for user in users)
-        assert 0 < first < ROWS
+        assert first == BATCH
         assert all(user.held_out for user in users)
         report = corpus.add(source)
         assert (report.kept, report.already_present) == (ROWS - first, first)
@@ -63,13 +74,18 @@ def test_a_killed_load_leaves_a_whole_store_that_a_second_load_completes(source,
         assert list(corpus.interactions(["u7"])) == list(whole.interactions(["u7"]))
 
 
-def test_two_processes_may_load_at_once(source, tmp_path):
+def test_two_processes_may_load_at_once(source, tmp_path, children: Nursery):
     """Both end well, each row is there once, and their counts add up."""
     store = tmp_path / "c.db"
-    both = [start(source, store), start(source, store)]
+    both = [children.start(LOAD, source, store) for _ in range(2)]
+    for process in both:  # both are in the middle before either goes on
+        assert process.stdout.readline() == "a batch is in\n"
+    for process in both:
+        process.stdin.write("go on\n")
+        process.stdin.flush()
     kept = []
     for process in both:
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate()
         assert process.returncode == 0, err
         kept.append(int(out.split()[-1]))
     assert sum(kept) == ROWS
@@ -91,13 +107,15 @@ with Corpus.open(sys.argv[2]) as corpus:
 """
 
 
-def test_a_full_disk_is_a_clear_error_and_the_store_stays_whole(source, tmp_path):
+def test_a_full_disk_is_a_clear_error_and_the_store_stays_whole(
+    source, tmp_path, children: Nursery
+):
     """A limit on the size of files stands for the disk; with space, the load completes."""
     store = tmp_path / "c.db"
-    command = [sys.executable, "-c", FULL, str(source), str(store)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    done = children.run(FULL, source, store)
     assert "full" in done.stdout, done
     with Corpus.open(store) as corpus:
+        assert sum(user.interactions for user in corpus.users()) < ROWS
         report = corpus.add(source)
         assert report.kept + report.already_present == ROWS
 

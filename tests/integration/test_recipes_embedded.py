@@ -6,13 +6,11 @@ Everything is real and small: the texts are what the model writes, the scores ar
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import usersim
+from tests.fixtures.children import Nursery
 from tests.fixtures.people import person
 from usersim import UserSimulator
 from usersim.config import (
@@ -76,17 +74,11 @@ def simulator(store: str | Path, model: str | Path) -> UserSimulator:
 
 @pytest.mark.parametrize("recipe", ["rft", "dpo", "grpo"])
 def test_a_recipe_is_killed_and_ends_with_a_user_model(
-    embedded_model: Path, tmp_path: Path, recipe: str
+    embedded_model: Path, tmp_path: Path, recipe: str, learners: Nursery
 ) -> None:
     """Killed in its second step, it draws nothing twice, and ends with a person who answers."""
     store = tmp_path / "ada.usersim.db"
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(store), str(embedded_model), recipe],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(usersim.__file__).parent.parent,
-    )
+    child = learners.run(CHILD, store, embedded_model, recipe)
     assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
     first: dict[str, tuple[int, int]] = {}
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-import usersim
+from tests.fixtures.children import Nursery
 from tests.fixtures.people import engine
 from tests.fixtures.runs import asked_users, fill, outcome, simulator, work
 from usersim.corpus import Corpus
 
-ROOT = Path(usersim.__file__).parent.parent
 N = 200
 CHUNK = 16
 
@@ -89,18 +86,6 @@ with simulator(sys.argv[1]) as sim:
 """
 
 
-def start(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """Run code in a process of its own, in the folder of the project."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """A store of four people."""
@@ -122,11 +107,12 @@ def whole(tmp_path_factory) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize(
     ("where", "done"), [("filling", 0), ("asking", 64), ("storing", 64), ("between", 64)]
 )
-def test_a_killed_run_goes_on_and_ends_the_same(store: Path, where, done, whole) -> None:
+def test_a_killed_run_goes_on_and_ends_the_same(
+    store: Path, where, done, whole, children: Nursery
+) -> None:
     """After kill -9 wherever it was: finished chunks stay, nothing is asked or stored twice."""
-    killed = start(KILLED, store, where)
-    _, said = killed.communicate(timeout=300)
-    assert killed.returncode == -signal.SIGKILL, said
+    killed = children.run(KILLED, store, where)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     with Corpus.open(store) as corpus:
         record = corpus.runs.find("r")
         assert record.status.done == done
@@ -139,11 +125,12 @@ def test_a_killed_run_goes_on_and_ends_the_same(store: Path, where, done, whole)
     assert len(asked_users(model)) == N - done
 
 
-def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(store: Path) -> None:
+def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(
+    store: Path, children: Nursery
+) -> None:
     """A limit on the size of files stands for the disk; with space, the run completes."""
-    full = start(FULL, store)
-    out, said = full.communicate(timeout=300)
-    assert "full" in out, said
+    full = children.run(FULL, store)
+    assert "full" in full.stdout, full.stderr
     with Corpus.open(store) as corpus:
         record = corpus.runs.find("r")
         answers = list(corpus.runs.answers(record.id))
@@ -156,9 +143,9 @@ def test_a_full_disk_is_a_clear_error_and_nothing_is_half_written(store: Path) -
     assert len(asked_users(model)) == 400 - before
 
 
-def share(store: str | Path) -> None:
+def share(store: str | Path, children: Nursery) -> None:
     """Let two client processes work on one run and check that their work was disjoint."""
-    both = [start(CLIENT, store, 300.0, 1) for _ in range(2)]
+    both = [children.start(CLIENT, store, 300.0, 1) for _ in range(2)]
     for client in both:  # each holds its first items before either goes on
         assert client.stdout.readline() == "asking\n"
     for client in both:
@@ -166,7 +153,7 @@ def share(store: str | Path) -> None:
         client.stdin.flush()
     counts = []
     for client in both:
-        out, said = client.communicate(timeout=300)
+        out, said = client.communicate()
         assert client.returncode == 0, said
         asked, left = out.split()
         counts.append(int(asked))
@@ -185,18 +172,17 @@ def check(store: str | Path) -> None:
         assert len(list(sim.corpus.ledger.responses(run_id=run.id))) == 400
 
 
-def take_over(store: str | Path) -> None:
+def take_over(store: str | Path, children: Nursery) -> None:
     """Kill a client in the middle of its fourth chunk; another one ends the run."""
-    killed = start(CLIENT, store, 1.0, 3 * 16 + 5)
+    killed = children.start(CLIENT, store, 1.0, 3 * 16 + 5)
     assert killed.stdout.readline() == "asking\n"
-    other = start(CLIENT, store, 1.0, 0)
+    other = children.start(CLIENT, store, 1.0, 0)
     with Corpus.open(store) as corpus:
         while corpus.runs.find("r").status.done < 100:  # two clients are at work
             time.sleep(0.01)
-            assert other.poll() is None, other.communicate()
         killed.kill()
         killed.communicate()
-    out, said = other.communicate(timeout=300)
+    out, said = other.communicate()
     assert other.returncode == 0, said
     asked, left = map(int, out.split())
     assert asked == 400 - 3 * 16
@@ -204,28 +190,28 @@ def take_over(store: str | Path) -> None:
     check(store)
 
 
-def test_two_clients_share_a_run(store: Path) -> None:
+def test_two_clients_share_a_run(store: Path, children: Nursery) -> None:
     """Two processes on one SQLite file: every request is asked by one of them alone."""
-    share(store)
+    share(store, children)
 
 
-def test_a_killed_clients_work_is_taken_over(store: Path) -> None:
+def test_a_killed_clients_work_is_taken_over(store: Path, children: Nursery) -> None:
     """The claims of a client that was killed run out, and the other one asks them."""
-    take_over(store)
+    take_over(store, children)
 
 
 @pytest.mark.postgres
-def test_two_clients_share_a_run_on_postgres(postgres: str) -> None:
+def test_two_clients_share_a_run_on_postgres(postgres: str, children: Nursery) -> None:
     """Two processes on one PostgreSQL database: every request is asked by one of them alone."""
     fill(postgres)
-    share(postgres)
+    share(postgres, children)
 
 
 @pytest.mark.postgres
-def test_a_killed_clients_work_is_taken_over_on_postgres(postgres: str) -> None:
+def test_a_killed_clients_work_is_taken_over_on_postgres(postgres: str, children: Nursery) -> None:
     """The claims of a client that was killed run out, and the other one asks them."""
     fill(postgres)
-    take_over(postgres)
+    take_over(postgres, children)
 
 
 @pytest.mark.postgres

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import usersim
+from tests.fixtures.children import Nursery
 from tests.fixtures.people import engine, person
 from usersim import Corpus, UserSimulator
 from usersim.config import HistoryConfig, PipelineConfig, SynthesisConfig
@@ -65,7 +63,7 @@ main()
 
 LOAD = """
 import os, signal, sys
-from usersim.corpus import Corpus
+from usersim.corpus import loading
 import usersim.cli.corpus as commands
 from contextlib import contextmanager
 
@@ -74,21 +72,10 @@ def impatient():
     yield lambda done, total: os.kill(os.getpid(), signal.SIGINT)
 
 commands.rows_progress = impatient
+loading._BATCH_ROWS = 200
 from usersim.cli import main
 main()
 """
-
-
-def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own, in the folder of the project."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        cwd=Path(usersim.__file__).parent.parent,
-    )
 
 
 @pytest.fixture
@@ -138,10 +125,10 @@ def test_a_fault_loses_the_current_chunk_alone(store: Path, whole: Reconstructio
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
 @pytest.mark.parametrize(("stage", "done"), [("synthesise", CHUNK), ("score", CHUNK)])
 def test_a_kill_loses_nothing_that_was_finished(
-    store: Path, stage: str, done: int, whole: Reconstruction
+    store: Path, stage: str, done: int, whole: Reconstruction, children: Nursery
 ) -> None:
     """After kill -9 between two chunks a run completes the rest, and the result is the same."""
-    killed = python(CHILD, str(store), stage, str(done), "SIGKILL")
+    killed = children.run(CHILD, store, stage, done, "SIGKILL")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = engine(reasoning=THOUGHT)
     assert reconstruct(store, again) == whole
@@ -150,10 +137,10 @@ def test_a_kill_loses_nothing_that_was_finished(
 
 
 def test_ctrl_c_in_a_command_says_what_happened_and_goes_on(
-    store: Path, whole: Reconstruction
+    store: Path, whole: Reconstruction, children: Nursery
 ) -> None:
     """`usersim train` interrupted ends with status 130 and one sentence, and keeps its chunks."""
-    done = python(COMMAND, "train", "--corpus", str(store), "--preset", "tiny")
+    done = children.run(COMMAND, "train", "--corpus", str(store), "--preset", "tiny")
     assert done.returncode == 130, done.stderr
     assert "interrupted; what was finished is stored" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
@@ -163,16 +150,16 @@ def test_ctrl_c_in_a_command_says_what_happened_and_goes_on(
     assert drawn_keys(again) == 2 * CHUNK
 
 
-def test_ctrl_c_while_loading_leaves_whole_batches(tmp_path: Path) -> None:
+def test_ctrl_c_while_loading_leaves_whole_batches(tmp_path: Path, children: Nursery) -> None:
     """`usersim load` interrupted ends with status 130; the same command completes the load."""
     source = tmp_path / "ada.jsonl"
     source.write_text(
-        "".join(json.dumps(row) + "\n" for row in person("ada", 9000)), encoding="utf-8"
+        "".join(json.dumps(row) + "\n" for row in person("ada", 450)), encoding="utf-8"
     )
-    done = python(LOAD, "load", str(source))
+    done = children.run(LOAD, "load", source)
     assert done.returncode == 130, done.stderr
     assert "interrupted; what was finished is stored" in " ".join(done.stderr.split())
-    again = python("from usersim.cli import main; main()", "load", str(source))
+    again = children.run("from usersim.cli import main; main()", "load", source)
     assert again.returncode == 0, again.stderr
     with Corpus.open(tmp_path / "ada.usersim.db") as corpus:
-        assert [user.interactions for user in corpus.users()] == [9000]
+        assert [user.interactions for user in corpus.users()] == [450]

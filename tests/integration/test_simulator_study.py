@@ -62,17 +62,6 @@ class ScriptedDraws(TransformersEngine):
         return sum(isinstance(one, GenerateRequest) for one in self.script.requests)
 
 
-@pytest.fixture(scope="module")
-def long_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with room for the library's prompts."""
-    folder = tmp_path_factory.mktemp("long") / "model"
-    shutil.copytree(tiny_model, folder)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["max_position_embeddings"] = 8192
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return folder
-
-
 def simulator(home: Path, model: ScriptedDraws, user_id: str | None = None) -> UserSimulator:
     """A simulator of two people, stored in `home`."""
     return UserSimulator.from_corpus(
@@ -85,9 +74,9 @@ def simulator(home: Path, model: ScriptedDraws, user_id: str | None = None) -> U
     )
 
 
-def test_a_study_is_run_written_and_not_repeated(long_model: Path, tmp_path: Path) -> None:
+def test_a_study_is_run_written_and_not_repeated(roomy_model: Path, tmp_path: Path) -> None:
     """Every arm is measured on answers held out, the report is written, a second run is free."""
-    model = ScriptedDraws(long_model)
+    model = ScriptedDraws(roomy_model)
     with simulator(tmp_path, model) as sim:
         told: set[str] = set()
         first = sim.evaluate(
@@ -129,12 +118,12 @@ def test_a_study_is_run_written_and_not_repeated(long_model: Path, tmp_path: Pat
         assert sim.respond(question("Tea?", DRINKS), user_id="ada").trace.adapter == arm.ref.name
 
 
-def test_a_trained_simulator_answers_with_its_adapter(long_model: Path, tmp_path: Path) -> None:
+def test_a_trained_simulator_answers_with_its_adapter(roomy_model: Path, tmp_path: Path) -> None:
     """`train` makes an adapter that plain peft loads, uses it, and is not repeated."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = ScriptedDraws(long_model)
+    model = ScriptedDraws(roomy_model)
     with simulator(tmp_path, model, "ada") as sim:
         before = sim.respond(question("Tea?", DRINKS))
         adapter = sim.train(limit=4)
@@ -146,13 +135,13 @@ def test_a_trained_simulator_answers_with_its_adapter(long_model: Path, tmp_path
         scored = model.scored
         assert sim.train(limit=4).ref == adapter.ref
         assert model.scored == scored, "a finished training was repeated"
-    base = AutoModelForCausalLM.from_pretrained(long_model)
+    base = AutoModelForCausalLM.from_pretrained(roomy_model)
     assert PeftModel.from_pretrained(base, adapter.folder).peft_config
 
 
-def test_a_second_reconstructor_checks_the_choice_once(long_model: Path, tmp_path: Path) -> None:
+def test_a_second_reconstructor_checks_the_choice_once(roomy_model: Path, tmp_path: Path) -> None:
     """It scores every candidate, its figures stand in the report, a second run asks it nothing."""
-    second, first = ScriptedDraws(long_model), ScriptedDraws(long_model)
+    second, first = ScriptedDraws(roomy_model), ScriptedDraws(roomy_model)
     first.script = engine(
         reasoning=lambda _, index: f"The {('train', 'rain')[index]} was late.\n{REASONING_STOP}"
     )
@@ -171,11 +160,11 @@ def test_a_second_reconstructor_checks_the_choice_once(long_model: Path, tmp_pat
         assert sim.evaluate(**asked).agreement is None
 
 
-def test_another_model_may_write_the_traces(long_model: Path, tmp_path: Path) -> None:
+def test_another_model_may_write_the_traces(roomy_model: Path, tmp_path: Path) -> None:
     """Recon runs on the model that is named for it, the simulator's own learns and answers."""
     large = tmp_path / "large"
-    shutil.copytree(long_model, large)
-    student, other = ScriptedDraws(long_model), ScriptedDraws(large)
+    shutil.copytree(roomy_model, large)
+    student, other = ScriptedDraws(roomy_model), ScriptedDraws(large)
     with simulator(tmp_path, student, "ada") as sim:
         adapter = sim.train(limit=4, recon_engine=other)
         assert other.drawn > 0
@@ -208,14 +197,14 @@ def test_another_model_may_write_the_traces(long_model: Path, tmp_path: Path) ->
 
 
 def test_an_adapter_travels_with_its_simulator_and_dies_with_its_person(
-    long_model: Path, tmp_path: Path
+    roomy_model: Path, tmp_path: Path
 ) -> None:
     """`load` brings the very adapter back that was saved; `forget` deletes it for good."""
-    with simulator(tmp_path, ScriptedDraws(long_model), "ada") as sim:
+    with simulator(tmp_path, ScriptedDraws(roomy_model), "ada") as sim:
         adapter = sim.train(limit=4)
         after = sim.respond(question("Tea?", DRINKS))
         folder = sim.save(tmp_path / "saved")
-    with UserSimulator.load(folder, engine=ScriptedDraws(long_model)) as back:
+    with UserSimulator.load(folder, engine=ScriptedDraws(roomy_model)) as back:
         again = back.respond(question("Tea?", DRINKS))
         assert again.probabilities == pytest.approx(after.probabilities, abs=1e-5)
         manifest = folder / "simulator.json"

@@ -6,8 +6,6 @@ are trained are those of the tiny model.
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -59,14 +57,9 @@ def scripted(model: Path) -> ThoughtEngine:
 
 
 @pytest.fixture(scope="module")
-def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(roomy_model: Path) -> Path:
     """The tiny model with room for the library's prompts."""
-    folder = tmp_path_factory.mktemp("roomy") / "model"
-    shutil.copytree(tiny_model, folder)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["max_position_embeddings"] = 8192
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return folder
+    return roomy_model
 
 
 def simulator(home: Path, model: Path) -> UserSimulator:
@@ -82,7 +75,7 @@ def simulator(home: Path, model: Path) -> UserSimulator:
 
 @pytest.mark.parametrize("recipe", ["rft", "dpo", "grpo"])
 def test_a_recipe_trains_a_synthesiser_and_then_the_user_model(model, tmp_path, recipe) -> None:
-    """It is measured on people's newest pairs, kept apart, and its traces are learned."""
+    """It is measured on people's newest pairs, its traces are learned, and it answers as nobody."""
     told: set[str] = set()
     with simulator(tmp_path, model) as sim:
         adapter = sim.train(recipe=recipe, progress=lambda stage, *_: told.add(stage))
@@ -106,20 +99,14 @@ def test_a_recipe_trains_a_synthesiser_and_then_the_user_model(model, tmp_path, 
         assert "**synthesiser** of reasoning traces" in card
         again = sim.train(recipe=recipe)
         assert again.ref == adapter.ref
+        with pytest.raises(ArtifactError, match="it does not answer as anyone"):
+            sim.use_adapter(synthesiser)
         folder = sim.save(tmp_path / "saved")
     with UserSimulator.load(folder, engine="scripted") as back:
         assert back.synthesiser is not None
         assert back.synthesiser.ref == synthesiser.ref
         assert back.adapter is not None
         assert back.adapter.ref == adapter.ref
-
-
-def test_a_synthesiser_does_not_answer_as_anyone(model, tmp_path) -> None:
-    """Taking a synthesiser for a user model is refused, with what to give instead."""
-    with simulator(tmp_path, model) as sim:
-        sim.train(recipe="rft")
-        with pytest.raises(ArtifactError, match="it does not answer as anyone"):
-            sim.use_adapter(sim.synthesiser)
 
 
 def test_an_unknown_recipe_is_refused_before_any_work(model, tmp_path) -> None:

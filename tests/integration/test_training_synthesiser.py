@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.children import Nursery
 from usersim.config import SynthesiserConfig
 from usersim.engines import AdapterRef, Engine, GenerateRequest
 from usersim.engines.base import ScoreRequest
@@ -296,28 +294,14 @@ def run(recipe: str, model: str | Path, out: Path, hooks: Hooks = Hooks()) -> Tr
 
 
 @pytest.mark.parametrize("recipe", ["grpo", "dpo"])
-def test_a_killed_run_ends_as_if_nothing_had_happened(tiny_model, tmp_path, recipe):
+def test_a_killed_run_ends_as_if_nothing_had_happened(
+    tiny_model, tmp_path, recipe, learners: Nursery
+):
     """`kill -9` between two checkpoints, then the same call: the same adapter, byte for byte."""
     whole = run(recipe, tiny_model, tmp_path / "whole")
     step = 2 + whole.manifest.planned_steps // 3
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-c",
-            KILLED,
-            str(tiny_model),
-            str(tmp_path / "cut"),
-            recipe,
-            str(step),
-        ],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": "."},
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    done = learners.run(KILLED, tiny_model, tmp_path / "cut", recipe, step)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
     assert not list((tmp_path / "cut").glob("*/usersim.json"))
     steps: list[int] = []
     resumed = run(

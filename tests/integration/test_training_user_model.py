@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 
+from tests.fixtures.children import Nursery
 from tests.fixtures.lessons import LIKING, THINGS, answered, engine_encoder, lesson
 from usersim.config import HistoryConfig, TrainingConfig
 from usersim.engines.base import ScoreRequest
@@ -318,18 +317,12 @@ def test_other_settings_are_another_adapter(trained: TrainedAdapter, tiny_model:
 
 
 def test_a_run_that_was_killed_again_and_again_ends_with_the_same_adapter(
-    trained: TrainedAdapter, tiny_model: Path, tmp_path: Path
+    trained: TrainedAdapter, tiny_model: Path, tmp_path: Path, learners: Nursery
 ):
     """SIGKILL between steps, in a checkpoint, in the artifact, after it: the weights are equal."""
-    found = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tiny_model), str(tmp_path)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    found = learners.run(KILLED, tiny_model, tmp_path)
     # Killed six times; then the adapter is there, and the last call takes no step.
-    assert found.stdout.split() == ["9"] * 6 + ["0"]
+    assert found.stdout.split() == ["9"] * 6 + ["0"], found.stderr
     resumed = train_user_model(
         people(), base_model=str(tiny_model), out_dir=tmp_path, name="ada", config=FAST
     )

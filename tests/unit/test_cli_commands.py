@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import usersim
+from tests.fixtures.children import Nursery
 from tests.fixtures.people import engine, person
 from usersim import Corpus, UserSimulator
 from usersim.cli.app import app, main
@@ -429,20 +430,16 @@ def test_help_loads_no_heavy_library(argument: str) -> None:
             assert command in done.stdout
 
 
-def test_the_installed_command_answers(store: str, roomy_model: Path) -> None:
+def test_a_command_in_its_own_process_answers(
+    store: str, roomy_model: Path, learners: Nursery
+) -> None:
     """One real process, with a real model folder: it answers, and the answer is stored."""
     code = "from usersim.cli import main; main()"
     arguments = [
         "respond", "Tea or coffee?", "-c", store, "-u", "ada", "-o", "tea", "-o", "coffee",
         "--model", str(roomy_model), "--preset", "tiny", "--json",
     ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = learners.run(code, *arguments)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert all(set(draw["probabilities"]) == {"tea", "coffee"} for draw in answer["trace"]["drawn"])

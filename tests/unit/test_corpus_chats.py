@@ -273,8 +273,8 @@ def test_telegrams_whole_account_is_read_chat_by_chat(corpus, tmp_path):
     report = corpus.add(path, person="user4", user_id="mira")
     assert report.kept == 3
     chats = [item.conversation.partition("/")[0] for item in corpus.interactions()]
-    assert sorted(chats) == ["Ann", "Bo", "Bo"]
-    ann = next(item for item in corpus.interactions() if item.conversation.startswith("Ann"))
+    assert sorted(chats) == ["telegram-7", "telegram-7", "telegram-8"]
+    ann = next(item for item in corpus.interactions() if item.conversation.startswith("telegram-8"))
     assert [message.content for message in ann.context] == ["Tea?"]
 
 
@@ -321,7 +321,7 @@ def test_slack_reads_a_folder_or_a_zip(corpus, tmp_path, packed):
         "gladly",
     ]
     assert by_action["see this (https://tea.example)"].context[-1].name == "Bo B"
-    assert by_action["psst"].conversation.startswith("Mira and Bo B/")
+    assert by_action["psst"].conversation.startswith("D7/")
 
 
 # Mail -----------------------------------------------------------------------------------------
@@ -428,6 +428,23 @@ def test_a_chat_that_grew_adds_only_what_is_new(corpus, tmp_path):
     corpus.add(write(tmp_path / "chat.txt", "".join(lines[:4])), person="Mira")
     report = corpus.add(write(tmp_path / "chat.txt", exports.ANDROID), person="Mira")
     assert (report.kept, report.already_present) == (2, 1)
+
+
+def test_an_export_under_another_name_is_the_same_chat(corpus, tmp_path):
+    """The name of a file says nothing about what was said."""
+    corpus.add(write(tmp_path / "chat.txt", exports.ANDROID), person="Mira")
+    again = exports.zipped(tmp_path / "new.zip", {"_chat.txt": exports.ANDROID})
+    assert corpus.add(again, person="Mira").already_present == 3
+
+
+def test_several_chats_in_a_folder_do_not_run_into_each_other(corpus, tmp_path):
+    """What was said in one file is no context in the next; parts are read by their number."""
+    for part, text in (("2", "ho"), ("10", "hey"), ("1", "hi")):
+        write(tmp_path / f"part {part}.txt", f"{part}.05.24, 10:00 - Bo: {text}\n"
+              f"{part}.05.24, 10:01 - Mira: {text}!\n")  # fmt: skip
+    corpus.add(tmp_path, person="Mira")
+    assert said(corpus) == [("hi", "hi!"), ("ho", "ho!"), ("hey", "hey!")]
+    assert {len(item.context) for item in corpus.interactions()} == {1}
 
 
 def test_another_speaker_of_the_persons_id_is_not_the_person(corpus, tmp_path):

@@ -1,5 +1,6 @@
 """The schema over its versions: older stores are brought up to date and lose nothing."""
 
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -12,7 +13,7 @@ from usersim.config import HistoryConfig
 from usersim.corpus import Corpus, schema
 from usersim.corpus.database import Database
 from usersim.corpus.tables import SCHEMA_VERSION, metadata
-from usersim.errors import CorpusError
+from usersim.errors import CorpusError, CorpusSchemaError
 from usersim.types import Question
 
 ROW_IDS = sorted(table.name for table in metadata.tables.values() if "id" in table.c)
@@ -220,3 +221,96 @@ def test_the_version_of_the_code_is_the_newest(tmp_path):
     with Corpus.open(tmp_path / "c.db") as corpus, corpus._database.read() as connection:
         found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     assert found == SCHEMA_VERSION
+
+
+# Stores that came from elsewhere
+
+
+MEANT = {
+    "a trigger": (
+        "CREATE TRIGGER evil AFTER INSERT ON interactions BEGIN DELETE FROM users; END",
+        "trigger 'evil' on 'interactions'",
+    ),
+    "a view": ("CREATE VIEW people AS SELECT * FROM users", "view 'people'"),
+    "a foreign table": ("CREATE TABLE notes (text TEXT)", "table 'notes'"),
+    "a virtual table": ("CREATE VIRTUAL TABLE more USING fts5(text)", "virtual table 'more'"),
+    "an index that computes": (
+        "CREATE INDEX slow ON users (upper(user_id))",
+        "index 'slow' that computes",
+    ),
+    "an index over some rows": (
+        "CREATE UNIQUE INDEX one ON responses (user_id) WHERE place IS NULL",
+        "index 'one' that computes",
+    ),
+    "an index that refuses rows": (
+        "CREATE UNIQUE INDEX one ON responses (user_id)",
+        "table 'responses' with other columns",
+    ),
+    "a column more": ("ALTER TABLE users ADD COLUMN note TEXT", "table 'users' with other"),
+    "a computed column": (
+        "ALTER TABLE users ADD COLUMN loud TEXT GENERATED ALWAYS AS (upper(user_id))",
+        "table 'users' with a rule of its own",
+    ),
+    "a column less": ("ALTER TABLE runs DROP COLUMN total", "table 'runs' with other columns"),
+    "a table less": ("DROP TABLE selections", "no table 'selections'"),
+    "ids that come again": (
+        """DROP TABLE trainings;
+        CREATE TABLE trainings (id INTEGER NOT NULL PRIMARY KEY, people INTEGER NOT NULL,
+            worker TEXT NOT NULL, created TEXT NOT NULL)""",
+        "table 'trainings' with other",
+    ),
+    "rows that stay": (
+        """DROP TABLE selections;
+        CREATE TABLE selections (stage_key TEXT NOT NULL, interaction_key TEXT NOT NULL, kept TEXT,
+            reason TEXT NOT NULL, utilities TEXT NOT NULL, verdicts TEXT NOT NULL,
+            PRIMARY KEY (stage_key, interaction_key));
+        CREATE INDEX ix_s ON selections (interaction_key)""",
+        "table 'selections' with other",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A store of one person, made once."""
+    path = tmp_path_factory.mktemp("plain") / "c.db"
+    with Corpus.open(path) as corpus:
+        corpus.add([row("ada", "Tea")])
+    return path
+
+
+@pytest.mark.parametrize(("sql", "what"), MEANT.values(), ids=MEANT.keys())
+def test_a_store_that_is_not_as_we_make_one_is_refused(plain, tmp_path, sql, what):
+    """Whatever acts by itself, stands in for a table or changes one: named, and nothing is run."""
+    path = shutil.copy(plain, tmp_path / "c.db")
+    with sqlite3.connect(path) as connection:
+        connection.executescript(sql)
+    connection.close()
+    with pytest.raises(CorpusSchemaError, match=re.escape(what)) as caught:
+        Corpus.open(path)
+    assert "export" in caught.value.hint
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT user_id FROM users").fetchall() == [("ada",)]
+    connection.close()
+
+
+def test_an_older_store_with_a_trigger_is_refused_before_it_is_upgraded(tmp_path):
+    """The upgrade itself writes, and nothing of the store's own may run then."""
+    path = tmp_path / "c.db"
+    trigger = "CREATE TRIGGER evil AFTER INSERT ON users BEGIN DELETE FROM runs; END"
+    older_store(path, "0002", *FILLED, trigger)
+    with pytest.raises(CorpusSchemaError, match="trigger 'evil'"):
+        Corpus.open(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+    connection.close()
+
+
+def test_what_sqlite_itself_adds_is_no_offence(plain, tmp_path):
+    """Statistics for its planner may be there."""
+    path = shutil.copy(plain, tmp_path / "c.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("ANALYZE")
+    connection.close()
+    with Corpus.open(path) as corpus:
+        assert corpus.holds("ada")

@@ -3,7 +3,9 @@
 import json
 import os
 import sqlite3
+import traceback
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 from alembic import command
@@ -281,12 +283,37 @@ def test_a_file_that_is_no_database_is_an_error(tmp_path):
         ("/no/such/folder/c.db", "cannot be opened"),
         ("mysql://host/db", "a store in 'mysql' is not supported"),
         ("::://", "URL cannot be read"),
+        ("postgresql://ada@host:port/db", "URL cannot be read"),
     ],
 )
 def test_a_store_that_cannot_be_opened_is_an_error(url, reason):
     """The message says what is wrong with the path or URL."""
     with pytest.raises(CorpusError, match=reason):
         Corpus.open(url)
+
+
+PASSWORDS = [
+    "postgresql://ada:{}@{}/x",
+    "postgresql://ada@{1}/x?password={0}",
+    "postgresql://{1}/x?user=ada&password={0}&sslpassword={0}",
+    "postgresql://ada:{0}@{1}/x?password={0}",
+]
+
+
+@pytest.mark.parametrize("url", PASSWORDS)
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "no such host", "127.0.0.1:1,bad,more"])
+def test_a_password_is_in_no_message_and_no_traceback(url, host):
+    """Wherever it stands in the URL, plain or escaped: names, errors and their causes hide it."""
+    secret = "Op3n/Sesame now"
+    with pytest.raises(CorpusError) as caught:
+        Corpus.open(url.format(quote(secret, safe=""), quote(host, safe=":,")))
+    told = "".join(traceback.format_exception(caught.value))
+    for form in (secret, quote(secret, safe=""), quote_plus(secret)):
+        assert form not in told
+    database = Database(url.format(quote(secret, safe=""), "localhost"))
+    assert "***" in database.name
+    assert quote(secret, safe="") not in database.name
+    database.close()
 
 
 def test_postgres_without_its_driver_names_the_extra(monkeypatch):

@@ -389,14 +389,23 @@ def test_limesurvey_is_read_without_a_codebook(corpus, tmp_path):
 
 def test_limesurveys_codes_are_read_with_a_codebook(corpus, tmp_path):
     """Where the header holds codes, the codebook says what they ask and what cells mean."""
-    text = "id,submitdate,lastpage,startlanguage,Q1\n1,2024-05-01 10:00:00,3,en,A1\n"
+    text = (
+        "id,submitdate,lastpage,startlanguage,ipaddr,Q1,Q2[SQ001],Q2[SQ002]\n"
+        "1,2024-05-01 10:00:00,3,en,10.0.0.1,A1,Y,\n"
+        "2,2024-05-01 10:00:00,3,en,10.0.0.2,N/A,Y,Y\n"
+    )
+    kinds = {"SQ001": "green", "SQ002": "black"}
     book = {
         "Q1": {"text": "Tea?", "codes": {"A1": "yes", "A2": "no"}},
+        "Q2": {"text": "Which?", "kind": "multi_choice", "codes": kinds},
         "submitdate": {"kind": "timestamp"},
     }
     report = corpus.add(write(tmp_path / "results.csv", text), codebook=book)
     assert report.format == "limesurvey"
-    assert answers(corpus) == [("1", "yes")]
+    assert answers(corpus) == [("1", "yes"), ("1", ("green",)), ("2", ("green", "black"))]
+    assert report.left_out == {"questions that were not shown": 1}
+    assert "10.0.0" not in str([item.metadata for item in corpus.interactions()])
+    assert next(corpus.interactions()).timestamp == "2024-05-01 10:00:00"
 
 
 def test_surveymonkey_is_read_with_both_header_rows(corpus, tmp_path):

@@ -60,6 +60,12 @@ def test_byte_order_marks_are_no_text(encoding: str) -> None:
     assert read("id\tname\n1\tZoë\n".encode(encoding)) == [["id", "name"], ["1", "Zoë"]]
 
 
+def test_a_broken_wide_encoding_marks_the_place() -> None:
+    """Bytes that are no UTF-16 become U+FFFD; the cells around them stay."""
+    data = "id\tname\n1\t".encode("utf-16") + b"\x00\xd8" + "x\n".encode("utf-16-le")
+    assert read(data)[1] == ["1", "\ufffdx"]
+
+
 def test_an_older_encoding_is_read_when_it_is_named() -> None:
     """Without a name a record of foreign bytes is broken alone, and the reason says what to do."""
     data = "id,name\n1,Zoë\n2,Ada\n".encode("cp1252")

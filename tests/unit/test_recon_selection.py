@@ -79,6 +79,26 @@ def test_without_a_positive_gain_the_empty_trace_is_kept() -> None:
     assert verdicts[1].startswith("refused: unreadable")
 
 
+def test_a_gain_of_nothing_is_no_reason_to_keep_a_trace() -> None:
+    """A trace that makes the action exactly as probable as without it is not kept."""
+    chosen = select([_one(0, 0.0)], GUARDS)
+    assert chosen.kept is None
+
+
+def test_unknown_plausibility_is_that_of_a_forward_trace() -> None:
+    """A trace without a plausibility stands between one below and one above 0."""
+    scored = [
+        _one(0, 0.1, leakage=Leakage(plausibility=-0.5)),
+        _one(1, 0.1, leakage=Leakage(plausibility=None)),
+        _one(2, 0.1, leakage=Leakage(plausibility=0.5)),
+    ]
+    weighted = GUARDS.model_copy(update={"plausibility_weight": 1.0})
+    below, unknown, above = (
+        select(scored, weighted).utilities[one.candidate.key] for one in scored
+    )
+    assert below < unknown < above
+
+
 def test_a_trace_that_works_without_its_context_is_charged() -> None:
     """The soft leak penalty can turn a choice between near equals."""
     scored = [

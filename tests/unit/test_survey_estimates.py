@@ -19,6 +19,7 @@ from usersim.evaluation.surveys import (
     split_half,
     survey_fit,
 )
+from usersim.evaluation.surveys.proportions import share_interval
 
 SCALE = ("low", "middle", "high")
 
@@ -66,6 +67,52 @@ def test_intervals_over_draws_cover_what_these_people_say_on_average() -> None:
             over_people = estimate(table(given[:, :, None]), "q0").shares[2]
     assert np.mean(held) >= 0.95 - 3.3 * math.sqrt(0.95 * 0.05 / 100)
     assert over_people.high - over_people.low > 1.5 * np.mean(widths)
+
+
+def test_answers_that_are_all_alike_have_an_interval_with_a_width() -> None:
+    """Forty of forty: as many others are possible as Clopper and Pearson allow."""
+    alike = table(np.zeros((1, 40, 1)))
+    first, _, last = estimate(alike, "q0").shares
+    assert (first.value, first.high, last.value, last.low) == (1, 1, 0, 0)
+    assert last.high == pytest.approx(1 - 0.025 ** (1 / 40), abs=1e-6)
+    assert first.low == pytest.approx(1 - last.high)
+    mean = estimate(alike, "q0").mean
+    assert mean is not None
+    assert (mean.value, mean.low, mean.high) == pytest.approx((1, 1, 1 + 2 * last.high))
+    uneven = estimate(table(np.zeros((1, 40, 1)), weights=[9.0] * 4 + [1.0] * 36), "q0")
+    assert uneven.shares[0].low < first.low
+    twice = estimate(table(np.zeros((2, 40, 1))), "q0", covers="draws").shares[0]
+    assert first.low < twice.low < 1
+
+
+def test_rare_answers_are_covered_with_few_people_and_uneven_weights() -> None:
+    """Where resamples miss: 5 per cent of 40 people, some of whom count six times as much."""
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(200):
+        weights = np.exp(0.6 * rng.standard_normal(40))
+        values = np.where(rng.random((1, 40, 1)) < 0.05, 2, 0)
+        share = estimate(table(values, weights=weights), "q0").shares[2]
+        held += share.low <= 0.05 <= share.high
+    assert held / 200 >= 0.95 - 2.6 * math.sqrt(0.95 * 0.05 / 200)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 7), (1, 12), (5, 9), (30, 40), (12, 12)])
+def test_share_intervals_are_those_of_exact_binomial_tails(hits: int, n: int) -> None:
+    """At each end the observed count, or one farther out, has a probability of 2.5 per cent."""
+    found = share_interval(hits / n, n)
+
+    def tail(p: float, counts: range) -> float:
+        return sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in counts)
+
+    if hits:
+        assert tail(found.low, range(hits, n + 1)) == pytest.approx(0.025, abs=1e-9)
+    else:
+        assert found.low == 0
+    if hits < n:
+        assert tail(found.high, range(hits + 1)) == pytest.approx(0.025, abs=1e-9)
+    else:
+        assert found.high == 1
 
 
 def test_intervals_with_misfit_cover_real_people_and_the_others_do_not() -> None:

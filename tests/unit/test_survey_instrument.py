@@ -195,8 +195,8 @@ def test_a_yaml_file_says_all_that_is_wrong_with_it(tmp_path: Path) -> None:
         ("a.yaml", "title: [", "is no YAML"),
         ("a.yaml", "a: &x [1]\nb: *x\n", r"has an alias \(\*x\) in line 2"),
         ("a.yaml", "!!python/object/apply:os.system ['true']", "is no YAML"),
-        ("a.json", "{", "is no JSON"),
-        ("a.json", "[" * 100_000, "is no JSON"),
+        ("a.json", "{", "is not JSON"),
+        ("a.json", "[" * 100_000, "is not JSON"),
         ("a.json", "3", "'.*a.json' is no instrument"),
         ("a.txt", "x", "ends with '.txt'"),
     ],
@@ -232,3 +232,21 @@ def test_yaml_without_its_library_names_the_extra(
     assert "usersim-recon[survey]" in caught.value.hint
     saved = EVERY.save(tmp_path / "x.json")
     assert json.loads(saved.read_text(encoding="utf-8"))["title"] == "The garden"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "line"),
+    [
+        ("a.yaml", "title: T\nquestions: []\ntitle: U\n", "title", 3),
+        ("a.yaml", "title: T\nquestions:\n- {id: a, type: yes_no, text: x, id: b}\n", "id", 3),
+        ("a.json", '{"title": "T",\n "questions": [{"id": "a",\n "id": "b"}]}', "id", 3),
+        ("a.json", '{"title": "a: {\\"title\\": 1}", "title": 2}', "title", 1),
+    ],
+)
+def test_a_key_that_stands_twice_is_an_error_with_its_line(
+    tmp_path: Path, name: str, text: str, key: str, line: int
+) -> None:
+    """YAML and JSON would keep one of both values and say nothing."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(SurveyError, match=f"has the key '{key}' twice: again in line {line}"):
+        Survey.load(tmp_path / name)

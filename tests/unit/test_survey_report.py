@@ -136,7 +136,7 @@ def test_the_commands_go_from_qualtrics_to_a_page(
     """Import, export and report, each on what the one before wrote."""
     monkeypatch.chdir(tmp_path)
     Path("tea.qsf").write_bytes(instrument())
-    assert "10 questions" in run("survey", "import", "tea.qsf", "--out", "q.json")
+    assert "10 of 11 questions" in run("survey", "import", "tea.qsf", "--out", "q.json")
     assert json.loads(Path("q.json").read_text(encoding="utf-8"))["title"] == "Tea & cake"
     SURVEY.save("tea.json")
     write_answers(results(), "a.jsonl")
@@ -149,5 +149,5 @@ def test_the_commands_go_from_qualtrics_to_a_page(
     run(*told, "r.html")
     assert "20 people" in Path("r.html").read_text(encoding="utf-8")
     Path("asked.jsonl").write_text("[1]", encoding="utf-8")
-    with pytest.raises(SurveyFileError, match="no object"):
+    with pytest.raises(SurveyFileError, match="not an object"):
         run(*told, "x")

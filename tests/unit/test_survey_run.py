@@ -170,6 +170,7 @@ def test_a_seed_reproduces_and_another_one_shuffles_again(store: Path) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_the_embedded_model_answers_a_survey(embedded_model: Path, store: Path) -> None:
     """A scored and a written answer of one person, the second with the first before it."""
     survey = Survey(

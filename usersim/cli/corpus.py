@@ -16,6 +16,7 @@ from usersim.corpus.readers.formats import Format
 from usersim.errors import ConfigError
 from usersim.recon.selection import explain
 from usersim.simulator.stores import store_of
+from usersim.types import DateOrder
 
 __all__ = ["CorpusOption", "register"]
 
@@ -33,20 +34,30 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def load(
-    source: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet file.", exists=True)],
+def load(  # noqa: PLR0913, PLR0917 - the options of a command
+    source: Annotated[
+        Path, typer.Argument(help="A file, folder or zip: rows, survey or chats.", exists=True)
+    ],
     corpus: Annotated[
         str | None, typer.Option("--corpus", "-c", help="Store; default: beside the file.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Only this person's rows.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Only this person's rows; in chats, the id to store them by.")
+    ] = None,
     format: Annotated[  # noqa: A002 - the word of every reader
-        Format, typer.Option(help="Shape of the rows; auto recognises it by content.")
+        Format, typer.Option(help="What the source is; auto recognizes it by content.")
     ] = "auto",
     person: Annotated[
-        str | None, typer.Option(help="In chats: role or name of the person.")
+        str | None, typer.Option(help="In chats: who is modelled, by role, name or id.")
     ] = None,
     codebook: Annotated[
-        Path | None, typer.Option(help="In wide surveys: question texts and options.")
+        Path | None, typer.Option(help="In wide surveys: question texts, options and codes.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a CSV file that is not UTF-8, such as cp1252.")
+    ] = None,
+    date_order: Annotated[
+        DateOrder | None, typer.Option(help="How dates like 05/01/2024 are written.")
     ] = None,
     refused: Annotated[
         Path | None, typer.Option(help="Write refused rows here, to be mended and loaded again.")
@@ -63,13 +74,16 @@ def load(
             user_id=user,
             person=person,
             codebook=codebook,
+            encoding=encoding,
+            date_order=date_order,
             strict=strict,
             progress=progress,
         )
         if refused is not None:
             report.refused.write(refused)
+        stored = opened.name
     console.print(report)
-    console.print(Text(f"stored in {store}"))
+    console.print(Text(f"stored in {stored}"))
 
 
 def users(corpus: CorpusOption) -> None:

@@ -22,9 +22,10 @@ from usersim.cli.simulate import (
     telling,
 )
 from usersim.config import DEFAULT_PRESET
+from usersim.errors import SurveyFileError
 from usersim.simulation.survey import Mode, Survey, SurveyResults
 from usersim.simulation.survey.files import write_answers
-from usersim.simulation.survey_files import TABLES, check_ending, write_table
+from usersim.simulation.survey_files import TABLES, check_ending, spss_problems, write_table
 from usersim.simulator import compare_elicitation
 from usersim.simulator.running import CHUNK
 
@@ -90,7 +91,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     """Put a survey to people; the same command goes on where it was interrupted."""
     survey = Survey.load(instrument)
     if out is not None:
-        check_ending(out, (".jsonl", *TABLES))
+        check_table(survey, out)
     with open_simulator(corpus, None, model, engine, preset, base_url, adapter=adapter) as sim:
         people = sim.respondents(user, name=name, seed=seed, chunk=chunk)
         if dry_run:
@@ -101,6 +102,20 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
         _tell(results)
         if out is not None:
             console.print(Text(_written(results, out)))
+
+
+def check_table(survey: Survey, out: Path) -> None:
+    """Check that the answers can be written to a file, before anybody is asked.
+
+    Raises:
+        SurveyFileError: If its ending is unknown, or it cannot hold the survey's names.
+        MissingDependencyError: If what writes such a file is not installed.
+    """
+    if check_ending(out, (".jsonl", *TABLES)) == ".sav" and (problems := spss_problems(survey)):
+        raise SurveyFileError(
+            f"{str(out)!r} cannot be written: {'; '.join(problems)}",
+            hint="change the ids in the instrument, or write .jsonl, .csv or .parquet",
+        )
 
 
 def _written(results: SurveyResults, out: Path) -> str:
@@ -133,16 +148,22 @@ def _tell(results: SurveyResults) -> None:
 def check(instrument: InstrumentArgument) -> None:
     """Read an instrument and say what is in it, or everything that is wrong with it."""
     survey = Survey.load(instrument)
-    table = Table("section", "question", "type", "items", "asked if", title=Text(survey.title))
+    table = Table(title=Text(survey.title))
+    for heading in ("section", "question", "type", "items", "asked if"):
+        table.add_column(heading, overflow="fold")
     for section in survey.all_sections:
         for question in section.questions:
             conditions = " and ".join(one.text for one in survey.conditions[question.id])
             cells = (section.id, question.id, question.type, str(len(question.items)), conditions)
             table.add_row(*map(Text, cells))
     console.print(table)
-    console.print(
-        Text(f"{len(survey.all_questions)} questions, digest {survey.digest[:12]}: no problems")
-    )
+    said = f"{len(survey.all_questions)} questions, digest {survey.digest[:12]}"
+    if problems := spss_problems(survey):
+        listed = "; ".join(problems)
+        said += f": no problems but for SPSS, no .sav can be written: {listed}"
+    else:
+        said += ": no problems"
+    console.print(Text(said))
 
 
 def elicitation(  # noqa: PLR0913, PLR0917 - options of a command

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +10,16 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console
+from usersim.cli.survey_weights import (
+    GroupsOption,
+    HumanOption,
+    MarginsOption,
+    MissingOption,
+    MostOption,
+    Weighting,
+    human_rows,
+    missing_values,
+)
 from usersim.errors import ConfigError, SurveyFileError
 from usersim.evaluation import write_survey_report
 from usersim.files import json_line, write_bytes, write_text
@@ -22,11 +30,15 @@ from usersim.simulation.survey_files import (
     read_answers,
     read_qsf,
     read_qualtrics_csv,
+    weight_column,
     write_table,
 )
-from usersim.simulator.survey_tables import human_table, table_of
+from usersim.simulation.survey_files.frames import WEIGHT
+from usersim.simulation.survey_files.qualtrics_cells import MISSING, Unticked, ValuesAs
+from usersim.simulator.survey_tables import read_human, table_of
+from usersim.types import DateOrder
 
-__all__ = ["InstrumentOption", "human_rows", "register"]
+__all__ = ["InstrumentOption", "register"]
 
 InstrumentOption = Annotated[
     Path, typer.Option("--instrument", "-i", help="The instrument: a YAML or JSON file.")
@@ -40,7 +52,7 @@ def register(group: typer.Typer) -> None:
     group.command()(report)
 
 
-def import_(
+def import_(  # noqa: PLR0913, PLR0917 - options of a command
     source: Annotated[Path, typer.Argument(help="A Qualtrics instrument: .qsf.")],
     out: Annotated[Path, typer.Option(help="Write the instrument here: .yaml or .json.")],
     refusal: Annotated[
@@ -61,6 +73,30 @@ def import_(
     keep: Annotated[
         list[str] | None, typer.Option(help="A further column of the answers to keep.")
     ] = None,
+    values: Annotated[
+        ValuesAs,
+        typer.Option(help="Whether cells are labels or recode values; auto finds out."),
+    ] = "auto",
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A cell that means no answer; may be given more than once. Default: -99."
+        ),
+    ] = None,
+    unticked: Annotated[
+        Unticked,
+        typer.Option(help="What it means that no option of a multiple choice was ticked."),
+    ] = "unanswered",
+    date_order: Annotated[
+        DateOrder | None, typer.Option(help="How dates such as 02/01/2025 are written.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the answers, such as cp1252; default: UTF-8.")
+    ] = None,
+    *,
+    tests: Annotated[
+        bool, typer.Option(help="Keep previews, test responses and spam among the answers.")
+    ] = False,
 ) -> None:
     """Import an instrument, and people's answers to it; say what could not be taken over.
 
@@ -75,7 +111,17 @@ def import_(
     console.print(Text(f"{found}\nwritten to {out}"))
     if answers is None or records is None:
         return
-    people = read_qualtrics_csv(answers, found, keep=keep or ())
+    people = read_qualtrics_csv(
+        answers,
+        found,
+        keep=keep or (),
+        values=values,
+        missing=MISSING if missing is None else missing,
+        unticked=unticked,
+        date_order=date_order,
+        tests=tests,
+        encoding=encoding,
+    )
     lines = b"".join(map(json_line, people.records))
     write_bytes(records, lines, what="the answers", error=SurveyFileError)
     if codebook is not None:
@@ -89,57 +135,64 @@ def export(
     instrument: InstrumentOption,
     out: Annotated[Path, typer.Option(help="The file: .csv, .parquet or .sav (SPSS).")],
     shape: Annotated[Shape, typer.Option(help="A row per answer, or per respondent.")] = "wide",
+    margins: MarginsOption = None,
+    corpus: GroupsOption = None,
+    most: MostOption = None,
     *,
     codes: Annotated[
         bool, typer.Option(help="In wide tables the numbers of answers, not labels.")
     ] = False,
 ) -> None:
     """Write simulated answers as a table; every row is marked as simulated."""
+    weighting = Weighting(margins, corpus, most)
     check_ending(out)
     results = read_answers(answers, Survey.load(instrument))
-    write_table(results, out, shape, codes=codes)
+    made = weighting.weights([results])
+    write_table(results, out, shape, codes=codes, weights=None if made is None else made[1])
     console.print(Text(f"{len(results.people)} simulated respondents written to {out}"))
+    if made is not None:
+        wide = shape == "wide" or out.suffix.lower() == ".sav"
+        column = weight_column(results.survey) if wide else WEIGHT
+        console.print(Text(f"weights in column {column!r}: {made[0]}"))
 
 
-def report(
+def report(  # noqa: PLR0913, PLR0917 - options of a command
     answers: Annotated[
         list[Path], typer.Argument(help="What `survey run --out` wrote; several are draws.")
     ],
     instrument: InstrumentOption,
     out: Annotated[Path, typer.Option(help="The page: .html.")],
-    human: Annotated[
-        Path | None,
-        typer.Option(help="People's answers: .csv or .jsonl, one row each, as wide results."),
-    ] = None,
+    human: HumanOption = None,
+    missing: MissingOption = None,
+    margins: MarginsOption = None,
+    corpus: GroupsOption = None,
+    most: MostOption = None,
     title: Annotated[str | None, typer.Option(help="Heading; default: the survey's.")] = None,
 ) -> None:
     """Write a page of simulated answers, beside human ones where there are any."""
+    weighting = Weighting(margins, corpus, most)
     survey = Survey.load(instrument)
     results: list[SurveyResults] = [read_answers(path, survey) for path in answers]
+    made = weighting.weights(results)
+    weights = None if made is None else made[1]
+    people = None
+    if human is not None:
+        sample = human_rows(human)
+        people = read_human(survey, sample, weights=weights, missing=missing_values(missing))
     told = {"command": "usersim survey report", "answers": ", ".join(map(str, answers))}
     page = write_survey_report(
-        table_of(results),
+        table_of(results, weights=weights),
         out,
-        human=None if human is None else human_table(survey, human_rows(human)),
+        human=None if people is None else people.table,
         title=title or survey.title,
-        provenance={**told, "human answers": human or "none", "instrument": survey.digest[:12]},
+        weighting="" if made is None else str(made[0]),
+        provenance={
+            **told,
+            "human answers": human or "none",
+            **({"human sample": people} if people is not None else {}),
+            "instrument": survey.digest[:12],
+        },
     )
+    if people is not None:
+        console.print(Text(str(people)))
     console.print(Text(f"written to {page}"))
-
-
-def human_rows(path: Path) -> list[Mapping[str, object]]:
-    """Return the rows of a human sample.
-
-    Raises:
-        SurveyFileError: If it cannot be read.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                return list(csv.DictReader(file))
-            rows = [json.loads(line) for line in file if line.strip()]
-            if strange := [row for row in rows if not isinstance(row, Mapping)]:
-                raise SurveyFileError(f"{str(path)!r} has a row that is no object: {strange[0]!r}")
-            return rows
-    except (OSError, ValueError, csv.Error) as error:
-        raise SurveyFileError(f"{str(path)!r} cannot be read: {error}") from error

@@ -10,9 +10,9 @@ Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 """
 
 from usersim.corpus.adapter_removal import RemovedAdapter
+from usersim.corpus.address import is_store
 from usersim.corpus.browsing import Browser
 from usersim.corpus.browsing_rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
-from usersim.corpus.database import is_store
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.ledger_records import (
     AdapterRecord,
@@ -26,7 +26,8 @@ from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
 from usersim.corpus.requests import AskedRow, Requests
 from usersim.corpus.run_rows import AnswerRow, FailureRow, RunRecord
 from usersim.corpus.runs import Runs
-from usersim.corpus.store import Corpus, UserSummary
+from usersim.corpus.store import Corpus
+from usersim.corpus.summaries import UserSummary
 from usersim.corpus.trainings import Training, Trainings, Worker
 
 __all__ = [

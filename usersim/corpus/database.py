@@ -5,24 +5,23 @@ Knows drivers, pragmas, transactions and how a driver's errors read; knows no ta
 
 from __future__ import annotations
 
-import importlib.util
+import shutil
 import sqlite3
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from usersim.errors import CorpusError, MissingDependencyError
+from usersim.corpus.address import Address, beside
+from usersim.errors import CorpusError
 
-__all__ = ["IN_CHUNK", "Database", "in_pieces", "is_store"]
+__all__ = ["IN_CHUNK", "Database", "in_pieces"]
 
 IN_CHUNK = 500
 """Most values in one IN list: far below the limit of every driver."""
@@ -31,12 +30,13 @@ _T = TypeVar("_T")
 
 _BUSY_SECONDS = 60
 _LOG_SECONDS = 5
-_SCHEMES = frozenset({"sqlite", "postgresql", "postgres"})
-_SQLITE = b"SQLite format 3\x00"
+_RESERVE = 2_000_000  # bytes that loads leave free
 _SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
+    "PRAGMA trusted_schema = OFF",  # nothing in a store that came from elsewhere runs functions
+    "PRAGMA cell_size_check = ON",  # damage is noticed where it is read
     "PRAGMA synchronous = NORMAL",  # with WAL: no corruption, at worst the last commit is lost
     "PRAGMA wal_autocheckpoint = 8192",  # 32 MiB: pages that a load rewrites are copied once
     "PRAGMA cache_size = -32768",  # 32 MiB: the key index of a million rows stays warm
@@ -85,6 +85,8 @@ _MEANINGS = (
 class Database:
     """One store's engine, with transactions that say what went wrong.
 
+    A SQLite file that cannot be written, or whose folder cannot, is opened read-only.
+
     Args:
         url_or_path: A path, `":memory:"`, or an SQLAlchemy URL of SQLite or PostgreSQL.
 
@@ -94,21 +96,18 @@ class Database:
     """
 
     def __init__(self, url_or_path: str | Path) -> None:
-        url = _url(url_or_path)
-        self.name = url.database or ":memory:" if _is_sqlite(url) else url.render_as_string()
-        self.is_sqlite = _is_sqlite(url)
-        self._memory = self.is_sqlite and url.database in {None, "", ":memory:"}
-        self.file = None if self._memory or not self.is_sqlite else _file(url)
+        self._address = Address.of(url_or_path)
         # One shared connection holds a store in memory, so its transactions take turns.
         self._turn: AbstractContextManager[object] = (
-            threading.RLock() if self._memory else nullcontext()
+            threading.RLock() if self._address.in_memory else nullcontext()
         )
-        self.engine = self._make(url)
+        self.engine = self._make()
 
-    def _make(self, url: URL) -> Engine:
+    def _make(self) -> Engine:
+        url = self._address.url
         if not self.is_sqlite:
             return create_engine(url)
-        if self._memory:
+        if self._address.in_memory:
             engine = create_engine(
                 url, poolclass=StaticPool, connect_args={"check_same_thread": False}
             )
@@ -117,6 +116,26 @@ class Database:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+
+    @property
+    def name(self) -> str:
+        """Path or URL, without a password."""
+        return self._address.name
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for SQLite, False for PostgreSQL."""
+        return self._address.is_sqlite
+
+    @property
+    def file(self) -> Path | None:
+        """File of a SQLite store; None for any other."""
+        return self._address.file
+
+    @property
+    def read_only(self) -> bool:
+        """True if it can only be read."""
+        return bool(self._address.unwritable)
 
     @property
     def mark(self) -> str:
@@ -143,11 +162,53 @@ class Database:
 
         Yields:
             The connection.
+
+        Raises:
+            CorpusError: If the store is open read-only.
         """
+        self._check_writable()
         with self._turn, self._explained(), self.engine.connect() as raw:
             connection = raw.execution_options(usersim_write=True)
             with connection.begin():
                 yield connection
+
+    def _check_writable(self) -> None:
+        """Refuse to write into what is open read-only.
+
+        Raises:
+            CorpusError: If it is.
+        """
+        if self.read_only:
+            raise self._meaning(OSError(), self._address.unwritable)
+
+    def check_room(self, more: int) -> None:
+        """Refuse to add to a store while there is still room to read, place and forget what it has.
+
+        Moving the log into the file may take as much again as the log has.
+
+        Args:
+            more: Bytes of what is to be added.
+
+        Raises:
+            CorpusError: If the disk is nearly full.
+        """
+        if self.file is None:
+            return
+        free = shutil.disk_usage(self.file.resolve().parent).free
+        needed = self._log_bytes() + 3 * more + _RESERVE
+        if free < needed:
+            raise CorpusError(
+                f"the store {self.name!r} cannot grow: the disk is full but for {free:,} bytes, "
+                f"and {needed:,} are needed to go on safely",
+                hint="free some space and repeat the call; what was kept stays, nothing is added "
+                "twice",
+            )
+
+    def _log_bytes(self) -> int:
+        if self.file is None:
+            return 0
+        log = beside(self.file, "-wal")
+        return log.stat().st_size if log.exists() else 0
 
     @contextmanager
     def remake(self) -> Generator[Connection, None, None]:
@@ -166,6 +227,7 @@ class Database:
             with self.write() as connection:
                 yield connection
             return
+        self._check_writable()
         with self._turn, self._explained(), self.engine.connect() as raw:
             connection = raw.execution_options(usersim_write=True)
             # The pragma does nothing inside a transaction, so it goes past SQLAlchemy.
@@ -194,7 +256,7 @@ class Database:
         SQLite answers "locked" at once, without its busy timeout, when two processes do this
         to a new file in the same moment; so it is tried again for a while.
         """
-        if not self.is_sqlite or self._memory:
+        if self.file is None or self.read_only:
             return
         for attempt in Retrying(
             retry=retry_if_exception(_is_locked),
@@ -224,6 +286,7 @@ class Database:
         """
         if self.file is None:
             return 0
+        self._check_writable()
         with self._explained():
             connection = self.engine.raw_connection()
             try:
@@ -233,10 +296,7 @@ class Database:
                 cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
             finally:
                 connection.close()
-        if not busy:
-            return 0
-        log = self.file.with_name(f"{self.file.name}-wal")
-        return max(log.stat().st_size, 1) if log.exists() else 0
+        return max(self._log_bytes(), 1) if busy else 0
 
     def vacuum(self, tables: Sequence[str]) -> None:
         """Write tables anew without their deleted rows, on PostgreSQL; each is locked meanwhile.
@@ -261,7 +321,10 @@ class Database:
             yield
         except (DBAPIError, sqlite3.Error) as error:
             said = str(error.orig if isinstance(error, DBAPIError) else error)
-            raise self._meaning(error, said) from error
+            meant = self._meaning(error, self._address.without_secrets(said))
+            if self._address.without_secrets(str(error)) != str(error):
+                raise meant from None  # a traceback would show it
+            raise meant from error
 
     def _meaning(self, error: Exception, said: str) -> CorpusError:
         for words, meaning, hint in _MEANINGS:
@@ -284,57 +347,6 @@ def in_pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
     """Yield pieces of `items` that fit one IN list."""
     for start in range(0, len(items), IN_CHUNK):
         yield items[start : start + IN_CHUNK]
-
-
-def is_store(source: object) -> bool:
-    """Return whether `source` names a database, and not a file of rows.
-
-    Example:
-        >>> is_store("postgresql://ada@localhost/people"), is_store("people.jsonl")
-        (True, False)
-    """
-    if not isinstance(source, str | Path):
-        return False
-    scheme, there, _ = str(source).partition("://")
-    if isinstance(source, str) and there:
-        return scheme.partition("+")[0] in _SCHEMES
-    try:
-        with Path(source).open("rb") as file:
-            return file.read(len(_SQLITE)) == _SQLITE
-    except OSError:  # whoever opens it says why it cannot be read
-        return False
-
-
-def _url(url_or_path: str | Path) -> URL:
-    text = str(url_or_path)
-    if isinstance(url_or_path, Path) or "://" not in text:
-        return URL.create("sqlite+pysqlite", database=text)
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise CorpusError(
-            "the store's URL cannot be read", hint="write it as postgresql://user@host/database"
-        ) from None
-    if _is_sqlite(url):
-        return url.set(drivername="sqlite+pysqlite")
-    if url.get_backend_name() not in {"postgresql", "postgres"}:
-        raise CorpusError(
-            f"a store in {url.get_backend_name()!r} is not supported",
-            hint="give a path (SQLite) or a URL postgresql://user@host/database",
-        )
-    if importlib.util.find_spec("psycopg") is None:
-        raise MissingDependencyError("psycopg", extra="postgres", why="a store in PostgreSQL")
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _file(url: URL) -> Path:
-    """Return the file of a SQLite store, also of one that is named by a URI."""
-    name = url.database or ""
-    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name)
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
 
 
 def _is_locked(error: BaseException) -> bool:

@@ -194,8 +194,8 @@ class Ledger:
         with self._database.read() as connection:
             found = connection.execute(query).all()
             keys = list(dict.fromkeys(row.interaction_key for row in found))
-            choices = _choices(connection, keys)
-        return [_trace(row, choices) for row in found]
+            choices = rows.choices(connection, keys)
+        return [rows.trace(row, choices) for row in found]
 
     # Adapters
 
@@ -410,32 +410,3 @@ def _people(connection: Connection) -> dict[int, list[str]]:
     for adapter_id, name in connection.execute(query.order_by(users.c.user_id)):
         people.setdefault(adapter_id, []).append(name)
     return people
-
-
-def _choices(connection: Connection, keys: Sequence[str]) -> dict[str, list[tuple[str, Selection]]]:
-    """Return every stage's selections by interaction, with their stage keys."""
-    found: dict[str, list[tuple[str, Selection]]] = {}
-    for part in in_pieces(keys):
-        query = select(selections).where(selections.c.interaction_key.in_(part))
-        for row in connection.execute(query):
-            choice = rows.selection_of(row)
-            found.setdefault(choice.interaction_key, []).append((row.stage_key, choice))
-    return found
-
-
-def _trace(row: rows.AnyRow, choices: Mapping[str, list[tuple[str, Selection]]]) -> TraceRecord:
-    candidate = rows.candidate_of(row)
-    decided = choices.get(candidate.interaction_key, [])
-    # The same stage's decision first, then any that names the candidate.
-    ranked = [choice for stage, choice in decided if stage == row.stage_key] + [
-        choice
-        for _, choice in decided
-        if candidate.key in choice.verdicts or choice.kept == candidate.key
-    ]
-    return TraceRecord(
-        stage_key=row.stage_key,
-        user_id=row.user_id,
-        candidate=candidate,
-        scored=rows.scored_of(row),
-        selection=ranked[0] if ranked else None,
-    )

@@ -1,18 +1,20 @@
 """Traces, scores, selections and responses as rows of the store, and back.
 
-Pure functions; `ledger` runs the statements.
+`ledger` runs the statements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import orjson
-from sqlalchemy import Row, Table
+from sqlalchemy import Connection, Row, Table, select
 
-from usersim.corpus.ledger_records import Response
+from usersim.corpus.database import in_pieces
+from usersim.corpus.ledger_records import Response, TraceRecord
+from usersim.corpus.tables import selections
 from usersim.corpus.values import dump_json
 from usersim.types import Candidate, Leakage, ScoredCandidate, Selection, TraceScores
 
@@ -22,6 +24,7 @@ __all__ = [
     "AnyTable",
     "candidate_of",
     "candidate_row",
+    "choices",
     "dump",
     "load",
     "now",
@@ -30,6 +33,7 @@ __all__ = [
     "scored_row",
     "selection_of",
     "selection_row",
+    "trace",
 ]
 
 AnyRow = Row[Any]
@@ -181,4 +185,34 @@ def selection_of(row: AnyRow) -> Selection:
         reason=row.reason,
         utilities=cast("Mapping[str, float]", load(row.utilities)),
         verdicts=cast("Mapping[str, str]", load(row.verdicts)),
+    )
+
+
+def choices(connection: Connection, keys: Sequence[str]) -> dict[str, list[tuple[str, Selection]]]:
+    """Return every stage's selections by interaction, with their stage keys."""
+    found: dict[str, list[tuple[str, Selection]]] = {}
+    for part in in_pieces(keys):
+        query = select(selections).where(selections.c.interaction_key.in_(part))
+        for row in connection.execute(query):
+            choice = selection_of(row)
+            found.setdefault(choice.interaction_key, []).append((row.stage_key, choice))
+    return found
+
+
+def trace(row: AnyRow, choices: Mapping[str, list[tuple[str, Selection]]]) -> TraceRecord:
+    """Return what is known of a candidate, with the decision that bears on it."""
+    candidate = candidate_of(row)
+    decided = choices.get(candidate.interaction_key, [])
+    # The same stage's decision first, then any that names the candidate.
+    ranked = [choice for stage, choice in decided if stage == row.stage_key] + [
+        choice
+        for _, choice in decided
+        if candidate.key in choice.verdicts or choice.kept == candidate.key
+    ]
+    return TraceRecord(
+        stage_key=row.stage_key,
+        user_id=row.user_id,
+        candidate=candidate,
+        scored=scored_of(row),
+        selection=ranked[0] if ranked else None,
     )

@@ -201,6 +201,7 @@ class Load:
         counts = self._counts
         if not counts.batch:
             return
+        self._database.check_room(counts.chars)
         if connection is not None:
             result = self._writer.write(connection, counts.batch)
         else:

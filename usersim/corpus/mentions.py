@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from usersim.corpus.database import Database
-from usersim.corpus.rows import UNREAD, interaction_key
+from usersim.corpus.rows import UNREAD
 from usersim.corpus.search import reindex
 from usersim.corpus.tables import (
     adapter_users,
@@ -29,7 +29,7 @@ from usersim.corpus.tables import (
     selections,
     users,
 )
-from usersim.corpus.values import dump_json
+from usersim.corpus.values import dump_json, interaction_key
 
 __all__ = ["REMOVED", "Mentions", "find_mentions", "redact_mentions"]
 

@@ -198,6 +198,10 @@ def forget(
         UserNotFoundError: If there is no such user.
         CorpusError: If a folder cannot be deleted or the store not be written; repeat the call.
     """
+    with database.read() as connection:
+        user_row_id(connection, user_id)  # before anything is touched
+    # On a full disk the log has room for this once its content is in the file.
+    database.empty_log()
     with database.write() as connection:
         owner = user_row_id(connection, user_id)
         workers = stop_trainings(connection, owner)

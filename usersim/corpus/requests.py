@@ -19,7 +19,7 @@ import orjson
 
 from usersim.config import CorpusConfig
 from usersim.corpus.prepared_rows import PreparedQuestion, Tally
-from usersim.corpus.readers import Unreadable, open_source
+from usersim.corpus.readers import LeftOut, Unreadable, open_source
 from usersim.corpus.report import RefusedRow, RefusedRows
 from usersim.corpus.rows import RowChecker
 from usersim.corpus.spaces import space_from_json
@@ -130,6 +130,8 @@ def read_requests(
     checker = RowChecker(config, user_id=user_id, tally=requests.tally)
     records = open_source(source)
     for number, record in records.items:
+        if isinstance(record, LeftOut):  # a blank row of a spreadsheet
+            continue
         asked = record if isinstance(record, AskedRow) else AskedRow(record, None)
         row = asked.row
         try:

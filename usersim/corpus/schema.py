@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from usersim.corpus.database import Database
+from usersim.corpus.intact import check_intact, check_passive
 from usersim.corpus.tables import SCHEMA_VERSION
 from usersim.errors import CorpusSchemaError
 
@@ -37,16 +38,30 @@ def prepare(
         migrations: Folder of the migrations.
 
     Raises:
-        CorpusSchemaError: If the store belongs to a newer usersim, or to another program.
+        CorpusSchemaError: If the store belongs to a newer usersim, or to another program, or is
+            not as usersim makes one.
     """
     with database.read() as connection:
-        if _version(connection, database.name) == SCHEMA_VERSION:
-            return
+        version = _version(connection, database.name)
+        if version is not None and database.is_sqlite:
+            check_passive(connection, database.name)
+            if version == SCHEMA_VERSION:
+                check_intact(connection, database.name)
+    if version == SCHEMA_VERSION:
+        return
+    if database.read_only and version is not None:
+        raise CorpusSchemaError(
+            f"the store {database.name!r} has schema version {version!r}, and is read-only, so "
+            f"that it cannot be upgraded to {SCHEMA_VERSION!r}",
+            hint="copy it to a folder that you may write to, and open it there",
+        )
     with database.remake() as connection:
         # Another process may have done it since; the write lock makes this look final.
         version = _version(connection, database.name)
         if version != SCHEMA_VERSION:
             _upgrade(connection, version, database.name, migrations, adapters_root)
+            if version is not None and database.is_sqlite and migrations == MIGRATIONS:
+                check_intact(connection, database.name)
 
 
 def _version(connection: Connection, name: str) -> str | None:

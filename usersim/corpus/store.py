@@ -7,7 +7,8 @@ everything else to the modules beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +35,8 @@ from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
 from usersim.corpus.search import find_similar, index_user, query_words, search_text
-from usersim.corpus.tables import interactions, users
+from usersim.corpus.summaries import UserSummary, summaries
+from usersim.corpus.tables import interactions
 from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import ConfigError, CorpusError
@@ -42,25 +44,6 @@ from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Panel, Question, Split
 
 __all__ = ["Corpus", "UserSummary"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserSummary:
-    """One user of a corpus.
-
-    Attributes:
-        user_id: Who.
-        interactions: How many there are.
-        train: How many may be learned from.
-        held_out: How many are kept for measuring.
-        kinds: Kinds of action, sorted.
-    """
-
-    user_id: str
-    interactions: int
-    train: int
-    held_out: int
-    kinds: tuple[str, ...]
 
 
 class Corpus:
@@ -101,6 +84,8 @@ class Corpus:
     ) -> Corpus:
         """Open a store, made new where there is none, upgraded where it is older.
 
+        A SQLite file that may not be written is opened read-only.
+
         Args:
             url_or_path: A path or `":memory:"` for SQLite, `postgresql://…` for PostgreSQL.
             config: How sources are read and split.
@@ -117,7 +102,10 @@ class Corpus:
             database.journal()
             prepare(database, adapters_root=folders.root if folders.moves else None)
             corpus = cls(database, config, folders)
-            corpus._settle()
+            # Where this fails (a full or read-only disk), what does not need it still works; what
+            # does tries again, and says why not.
+            with suppress(CorpusError):
+                corpus._settle()
         except BaseException:
             database.close()
             raise
@@ -247,30 +235,11 @@ class Corpus:
 
     def users(self) -> list[UserSummary]:
         """Return every user, sorted by id."""
-        self._settle()
-        table = interactions.c
-        query = (
-            select(users.c.user_id, table.kind, table.split, func.count())
-            .join(users)
-            .group_by(users.c.user_id, table.kind, table.split)
-        )
-        counts: dict[str, dict[Split, int]] = {}
-        kinds: dict[str, set[str]] = {}
-        with self._database.read() as connection:
-            for name, kind, split, count in connection.execute(query):
-                parts = counts.setdefault(name, {"train": 0, "held_out": 0})
-                parts[split] += count
-                kinds.setdefault(name, set()).add(kind)
-        return [
-            UserSummary(
-                user_id=name,
-                interactions=sum(parts.values()),
-                train=parts["train"],
-                held_out=parts["held_out"],
-                kinds=tuple(sorted(kinds[name])),
-            )
-            for name, parts in sorted(counts.items())
-        ]
+        try:
+            self._settle()
+        except CorpusError:  # a load was cut off, and the disk is full or read-only
+            return summaries(self._database, unplaced=self._config.train_share)
+        return summaries(self._database)
 
     def interactions(
         self, user_ids: Sequence[str] | None = None, *, split: Split | None = None

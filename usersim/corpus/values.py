@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from hashlib import sha256
+from types import MappingProxyType
 from typing import cast
 
 import orjson
@@ -18,11 +20,13 @@ __all__ = [
     "RowError",
     "clean_text",
     "dump_json",
+    "interaction_key",
     "moment_of",
     "number_of",
     "shortened",
 ]
 
+_KEY_CHARS = 40  # 160 bits of SHA-256: collisions are out of the question, indexes stay small
 CUT_MARK = " […] "
 
 
@@ -166,3 +170,23 @@ def moment_of(
             return None, None
         raise RowError("timestamp", value, "does not say a time that can be read")
     return found.text, found.seconds
+
+
+def interaction_key(
+    head: tuple[str, str | None, float | None, float | None, str | None, str, str | None],
+    context: bytes,
+    action: str,
+    unread: Mapping[str, object] = MappingProxyType({}),
+) -> str:
+    """Return the identity of a row: a hash over everything but its metadata.
+
+    Args:
+        head: User, conversation, moment, order, id in the source, kind and JSON of its space.
+        context: Canonical JSON.
+        action: As text.
+        unread: Optional fields that could not be read; rows are told apart by what they say, as
+            they would be if they could.
+    """
+    told = orjson.dumps(head) + (dump_json(unread) if unread else b"")
+    digest = sha256(b"%b\n%b\n%b" % (told, context, action.encode()))
+    return digest.hexdigest()[:_KEY_CHARS]

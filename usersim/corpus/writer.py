@@ -22,11 +22,12 @@ from usersim.corpus.prepared_rows import PreparedRow
 from usersim.corpus.split import Row, place
 from usersim.corpus.tables import conversations, interactions, users
 from usersim.errors import UserForgottenError
+from usersim.types import Split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["RowWriter", "place_users"]
+__all__ = ["RowWriter", "place_users", "planned_splits"]
 
 _COLUMNS = (
     "user_id",
@@ -258,6 +259,32 @@ def place_users(database: Database, *, train_share: float) -> int:
         with database.write() as connection:
             _place(connection, database, waiting, train_share)
         placed += len(waiting)
+
+
+def planned_splits(database: Database, *, train_share: float) -> dict[str, dict[Split, int]]:
+    """Return the parts that users who wait to be placed will have; nothing is written.
+
+    Args:
+        database: The store.
+        train_share: Share of a user's rows that may be learned from.
+    """
+    table = interactions.c
+    found: dict[str, dict[Split, int]] = {}
+    with database.read() as connection:
+        waiting = connection.execute(
+            select(users.c.id, users.c.user_id).where(users.c.placed.is_(False))
+        ).all()
+        for owner, name in waiting:
+            rows = connection.execute(
+                select(table.id, table.conversation_id, table.moment, table.source_order).where(
+                    table.user_id == owner
+                )
+            )
+            parts: dict[Split, int] = {"train": 0, "held_out": 0}
+            for spot in place((Row(*row) for row in rows), train_share=train_share):
+                parts[spot.split] += 1
+            found[name] = parts
+    return found
 
 
 def _waiting(connection: Connection) -> list[int]:

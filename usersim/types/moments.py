@@ -74,9 +74,9 @@ def read_moment(value: object, *, date_order: DateOrder | None = None) -> Moment
         >>> read_moment("05/01/2024") is None, read_moment("05/01/2024", date_order="mdy").text
         (True, '2024-05-01')
     """
-    plain = plain_value(value)
+    plain = value if value.__class__ is str else plain_value(value)
     if isinstance(plain, str):
-        return _of_text(_REMARK.sub("", plain).strip(), date_order)
+        return _of_text(plain, date_order)
     number = number_in(plain)
     return None if number is None else _of_number(number)
 
@@ -96,7 +96,8 @@ def _of_number(number: float) -> Moment | None:
 
 
 @lru_cache(maxsize=4096)
-def _of_text(text: str, order: DateOrder | None) -> Moment | None:
+def _of_text(given: str, order: DateOrder | None) -> Moment | None:
+    text = _REMARK.sub("", given).strip()
     if (number := number_in(text)) is not None:
         return _compact(text) or _of_number(number)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import stat
 import zipfile
 import zlib
@@ -51,11 +52,6 @@ class Member:
     open: Callable[[], AbstractContextManager[IO[bytes]]]
     size: int | None = None
     path: Path | None = None
-
-    @property
-    def stem(self) -> str:
-        """The file's name without folders and endings."""
-        return PurePosixPath(self.name).name.split(".")[0]
 
     def head(self) -> bytes:
         """Return the beginning of the content.
@@ -130,7 +126,7 @@ class Archive:
 
     Attributes:
         path: Where it is.
-        members: Its files by name, sorted; links are left out.
+        members: Its files by name, in the order of their names and numbers; links are left out.
         links: How many links there are; they may lead anywhere, so none is followed.
     """
 
@@ -151,7 +147,7 @@ class Archive:
             archive._walk()
         else:
             archive._list()
-        archive.members = dict(sorted(archive.members.items()))
+        archive.members = dict(sorted(archive.members.items(), key=lambda one: _natural(one[0])))
         return archive
 
     def _walk(self) -> None:
@@ -209,6 +205,12 @@ class Archive:
                 f"{info.compress_size}, more than {MOST_RATIO} times as many",
                 hint="if you trust the archive, unpack it and load the folder",
             )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts "part 2" before "part 10"."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 @dataclass(slots=True)

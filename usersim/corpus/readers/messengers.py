@@ -59,9 +59,9 @@ def telegram_pieces(member: Member) -> Iterator[Piece]:
 
 
 def _telegram_messages(member: Member) -> Iterator[tuple[str, object]]:
-    """Yield each message with the name of its chat.
+    """Yield each message with what its chat is called.
 
-    The name stands before the messages; what is read of a chat is never more than one message.
+    The chat's id stands before the messages; what is read of a chat is never more than one message.
     """
     start = beginning(member.head())
     if start.get("type") in TELEGRAM_CHATS:
@@ -93,8 +93,7 @@ def _account_messages(member: Member) -> Iterator[tuple[str, object]]:
 
 
 def _telegram_chat(about: Object) -> str:
-    name, key = about.get("name"), about.get("id")
-    return str(name or key or "chat")
+    return f"telegram-{about.get('id') or about.get('name')}"
 
 
 def _telegram_piece(message: Object, chat: str, number: int) -> Piece:
@@ -112,6 +111,7 @@ def _telegram_piece(message: Object, chat: str, number: int) -> Piece:
         text,
         read_moment(message.get("date_unixtime") or message.get("date")),
         number,
+        chat,
         chat,
         id=None if message.get("id") is None else str(message["id"]),
         own=not message.get("forwarded_from") and not message.get("via_bot"),
@@ -147,7 +147,7 @@ def _discord_channel(member: Member) -> str:
             channel[prefix.removeprefix("channel.")] = value
         if prefix == "channel" and event == "end_map":
             break
-    return str(channel.get("name") or channel.get("id") or "channel")
+    return f"discord-{channel.get('id') or channel.get('name')}"
 
 
 def _discord_piece(message: Object, chat: str, number: int) -> Piece:
@@ -166,6 +166,7 @@ def _discord_piece(message: Object, chat: str, number: int) -> Piece:
         text,
         read_moment(message.get("timestamp")),
         number,
+        chat,
         chat,
         id=None if message.get("id") is None else str(message["id"]),
         own=not message.get("forwardedMessage"),

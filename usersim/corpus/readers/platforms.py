@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
-from usersim.corpus.readers.codebook import column_key
+from usersim.corpus.readers.codebook import Codebook, column_key
 from usersim.corpus.readers.records import LeftOut, Unreadable
 from usersim.corpus.readers.text import Table, unreadable
 from usersim.delimited import BrokenRecord
@@ -126,6 +126,48 @@ class PlatformTable:
                 yield number, LeftOut("blank rows")
             else:
                 yield from ((number, one) for one in self._record(cells))
+
+    def described(self, book: Codebook) -> Iterator[tuple[int, object]]:
+        """Yield one record per respondent, by the columns that a codebook names.
+
+        Columns of one question, such as `Q2[SQ001]` and `Q2[SQ002]`, are the list of its ticked
+        parts where the codebook describes `Q2`.
+
+        Args:
+            book: What the columns mean.
+        """
+        names = self.table.columns()
+        known = {column_key(name) for name in book.items}
+        parts: dict[str, tuple[str, str]] = {}
+        for name in names:
+            found = _BRACKETS.fullmatch(name)
+            if found is not None and column_key(found["question"]) in known:
+                parts[name] = found["question"], found["part"]
+        self._dropped = [n for n in names if column_key(n) in _PERSONAL - known]
+        for number, record in self.table.records():
+            if not isinstance(record, dict):
+                yield number, record
+                continue
+            fields = cast("dict[str, object]", record)
+            hidden = sum(value == "N/A" for value in fields.values())
+            if hidden:
+                yield number, LeftOut(NOT_SHOWN, hidden)
+            yield number, self._described(fields, parts)
+
+    def _described(
+        self, fields: Mapping[str, object], parts: Mapping[str, tuple[str, str]]
+    ) -> dict[str, object]:
+        chosen: dict[str, list[str]] = {}
+        record: dict[str, object] = {}
+        for name, value in fields.items():
+            if name in self._dropped:
+                continue
+            if name not in parts:
+                record[name] = None if value == "N/A" else value
+            elif str(value).casefold() in _TICKED:
+                question, part = parts[name]
+                chosen.setdefault(question, []).append(part)
+        return {**record, **chosen}
 
     def notes(self) -> list[str]:
         """Return what was inferred, and what was not read."""

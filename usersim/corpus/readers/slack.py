@@ -29,6 +29,16 @@ MEDIA = "media"
 EMPTY = "empty messages"
 DELETED = "deleted messages"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.json")
+_ABOUT = frozenset(
+    {
+        "users.json",
+        "channels.json",
+        "groups.json",
+        "dms.json",
+        "mpims.json",
+        "integration_logs.json",
+    }
+)
 _SPOKEN = frozenset(
     {"", "thread_broadcast", "me_message", "file_share", "bot_message", "reply_broadcast"}
 )
@@ -55,7 +65,6 @@ class Slack:
 
     archive: Archive
     _users: dict[str, Speaker] = field(default_factory=dict[str, Speaker])
-    _channels: dict[str, str] = field(default_factory=dict[str, str])
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the turns channel by channel, day by day, and what is no turn."""
@@ -66,7 +75,7 @@ class Slack:
             if path is None:
                 others += 1
                 continue
-            channel = self._channels.get(path.parent.name, path.parent.name)
+            channel = path.parent.name
             messages = _array(member)
             if messages is None:
                 yield Unreadable(member.name.encode(), "is not a JSON array of messages")
@@ -82,7 +91,7 @@ class Slack:
             path = PurePosixPath(name)
             if _DAY.fullmatch(path.name):
                 yield path, member
-            elif path.name not in {"users.json", "channels.json", "dms.json", "groups.json"}:
+            elif path.name not in _ABOUT:
                 yield None, member
 
     def _read_users(self) -> None:
@@ -93,13 +102,6 @@ class Slack:
                 if users is None:
                     raise CorpusFormatError(f"{name!r} is not a JSON array of users")
                 self._users.update({str(_of(u).get("id")): _speaker(_of(u)) for u in users})
-        for name, member in self.archive.members.items():
-            if PurePosixPath(name).name == "dms.json":
-                for talk in _array(member) or []:
-                    members = _of(talk).get("members")
-                    listed = cast("list[object]", members) if isinstance(members, list) else []
-                    named = " and ".join(self._name(str(one)) for one in listed)
-                    self._channels[str(_of(talk).get("id"))] = named
 
     def _name(self, key: str) -> str:
         known = self._users.get(key)
@@ -125,6 +127,7 @@ class Slack:
             text,
             _moment(stamp),
             number,
+            channel,
             channel,
             thread=thread if thread and thread != stamp else None,
             id=stamp or None,

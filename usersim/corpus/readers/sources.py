@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from usersim.corpus.readers.archive import Archive, Member, file_of, guarded, is_zip
-from usersim.corpus.readers.codebook import Codebook
+from usersim.corpus.readers.codebook import Codebook, column_key
 from usersim.corpus.readers.exports import (
     OTHER_FILES,
     ChatOptions,
@@ -232,14 +232,22 @@ def _open_table(member: Member, head: bytes, options: SourceOptions) -> Records:
         platform = platform_of([cell for row in table.header() for cell in row])
     if platform is None:
         return Records(member.name, "table", table.records())
-    if platform == "limesurvey" and options.codebook is not None:
-        # Its columns are named by the caller, one by one.
-        return Records(member.name, "table", table.records(), format="limesurvey")
     export = PlatformTable(table, platform)
+    if platform == "limesurvey" and _describes(options.codebook, table):
+        rows = export.described(cast("Codebook", options.codebook))
+        return Records(member.name, "table", rows, format=platform, notes=export.notes)
     book = _merged(export.codebook(), options.codebook)
     return Records(
         member.name, "json", export.records(), format=platform, notes=export.notes, codebook=book
     )
+
+
+def _describes(book: Codebook | None, table: Table) -> bool:
+    """Return whether a codebook speaks of a table's columns by their codes, not their questions."""
+    if book is None:
+        return False
+    codes = {column_key(name).partition("[")[0] for name in table.columns() if " " not in name}
+    return any(column_key(name).partition("[")[0] in codes for name in book.items)
 
 
 def _open_spss(path: Path, options: SourceOptions) -> Records:

@@ -47,6 +47,8 @@ class Turn:
         time: When, where known.
         number: Its place in the source, from 1.
         chat: Which chat it belongs to; turns of a chat stand together.
+        title: What conversations of the chat are named after. It stays the same from one export
+            to the next, so that what was loaded is found again.
         thread: The thread in it that it belongs to; None for the chat's main flow.
         id: Its id in the source.
         own: Whether the words are the speaker's own: not forwarded, not sent by a program.
@@ -58,6 +60,7 @@ class Turn:
     time: Moment | None
     number: int
     chat: str
+    title: str
     thread: str | None = None
     id: str | None = None
     own: bool = True
@@ -213,7 +216,7 @@ class Talk:
         if flow is None or silent:
             begun = turn.thread or (turn.time.text if turn.time else str(turn.number))
             flow = self._flows[turn.thread] = _Flow(
-                f"{turn.chat}/{begun}" if turn.chat else begun, deque(maxlen=self.most)
+                f"{turn.title}/{begun}", deque(maxlen=self.most)
             )
             if turn.thread in self._roots:
                 flow.said.append(self._roots[turn.thread])

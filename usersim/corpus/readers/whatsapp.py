@@ -139,7 +139,7 @@ class WhatsApp:
         """Yield the turns of the chat, and what is no turn."""
         if self._shape is None:
             self._settle()
-        chat = _chat_name(self.member.stem)
+        chat = self.member.name
         found: re.Match[str] | None = None
         lines: list[str] = []
         begun = 0
@@ -210,7 +210,7 @@ class WhatsApp:
         name = spoken_name(sender["name"]).removeprefix("~").strip()
         if reason:
             return LeftOut(reason)
-        return Turn(Speaker(name, name), text, self._time(found), number, chat)
+        return Turn(Speaker(name, name), text, self._time(found), number, chat, "whatsapp")
 
     def _time(self, found: re.Match[str]) -> Moment | None:
         a, b, c = found["a"], found["b"], found["c"]
@@ -253,11 +253,6 @@ class _Order:
 
 def _year(text: str) -> int:
     return int(text) if len(text) > 2 else 2000 + int(text)  # noqa: PLR2004 - two digits
-
-
-def _chat_name(stem: str) -> str:
-    """Return what the chat is called after, by the name of its file."""
-    return stem.lstrip("_")
 
 
 def _cleaned(text: str) -> tuple[str, str]:

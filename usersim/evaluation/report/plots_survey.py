@@ -1,18 +1,22 @@
 """Plots of a survey: diverging stacked bars of scales, shares of choices; simulated beside human.
 
-Knows answer tables; knows nothing of pages or files.
+Every option and every row stands there with its whole text, wrapped and never cut. Knows answer
+tables; knows nothing of pages or files.
 """
 # pyright: reportUnknownMemberType=false
 # (matplotlib's plotting methods take untyped keyword arguments)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
+from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw
 from usersim.evaluation.surveys import AnswerTable, Item, ItemEstimate, estimate
 
 if TYPE_CHECKING:
@@ -22,20 +26,30 @@ if TYPE_CHECKING:
 __all__ = ["survey_plots"]
 
 _PER_PLOT = 8
-"""Items of one picture: more do not fit on a screen."""
-_BAR = 0.34
+"""Scales of one picture: more do not fit on a screen."""
+_ROWS = 24
+"""Options of one picture."""
+_LABEL = 44
+"""Characters of a line of a label."""
+_LEGEND = 28
+"""Characters of a line of the legend."""
+_LINE = 0.165
+"""Height of a line of text, inches."""
+_WIDTH = 10.0
+"""Of a picture, inches."""
+_BAR = 0.9
+"""Height of a bar, in lines."""
 _NARROW = 0.07
 """A narrower piece of a bar has no room for its per cent."""
 
-Side = tuple[str, AnswerTable, float]
-"""Name, answers, and the offset of its bar."""
+_Group = tuple[bool, bool, tuple[str, ...], str]
 
 
 def survey_plots(human: AnswerTable | None, simulated: AnswerTable) -> list[Plot]:
     """Return pictures of every item with options that was answered.
 
     Items with the same options share a picture. Scales are drawn as diverging bars with their
-    means, other choices as shares.
+    means, other choices as the share of each option, several options as the share that chose each.
 
     Args:
         human: What people answered; None draws the simulation alone.
@@ -44,64 +58,176 @@ def survey_plots(human: AnswerTable | None, simulated: AnswerTable) -> list[Plot
     Returns:
         The pictures, in the items' order.
     """
-    groups: dict[tuple[bool, tuple[str, ...]], list[Item]] = {}
+    groups: dict[_Group, list[Item]] = {}
     for item in simulated.items:
         if item.options and simulated.answered(item.key).any():
-            groups.setdefault((item.ordered, item.options), []).append(item)
+            stem = item.stem if item.ticks else ""
+            groups.setdefault((item.ordered, item.ticks, item.options, stem), []).append(item)
     found: list[Plot] = []
-    for (ordered, _), items in groups.items():
-        for first in range(0, len(items), _PER_PLOT):
-            chosen = items[first : first + _PER_PLOT]
-            found.append(
-                _diverging(human, simulated, chosen)
-                if ordered
-                else _shares(human, simulated, chosen)
-            )
+    for (ordered, ticks, options, _), items in groups.items():
+        size = _PER_PLOT if ordered else _ROWS if ticks else max(_ROWS // len(options), 1)
+        for first in range(0, len(items), size):
+            picture = _Picture(human, simulated, items[first : first + size])
+            found.append(picture.diverging() if ordered else picture.shares())
     return found
 
 
-def _sides(human: AnswerTable | None, simulated: AnswerTable) -> list[Side]:
-    if human is None:
-        return [("simulated", simulated, 0.0)]
-    return [("people", human, _BAR / 2 + 0.02), ("simulated", simulated, -_BAR / 2 - 0.02)]
+def _wrapped(text: str, width: int = _LABEL) -> str:
+    """Return a text broken into lines, whole."""
+    return "\n".join(textwrap.wrap(" ".join(text.split()), width) or [""])
 
 
-def _estimate(table: AnswerTable, item: Item) -> ItemEstimate | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One line of a picture: a heading, or what is drawn beside a label.
+
+    Attributes:
+        label: As it stands on the axis, wrapped.
+        item: What is drawn; None for a heading.
+        option: Which of its options; None for all of them.
+    """
+
+    label: str
+    item: Item | None = None
+    option: int | None = None
+
+    def height(self, bars: int) -> float:
+        """Return how many lines of text it takes, a gap included."""
+        own = self.label.count("\n") + 1
+        return own + 0.4 if self.item is None else max(own, bars * (_BAR + 0.15)) + 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """Items that are drawn together, of people and simulated."""
+
+    human: AnswerTable | None
+    simulated: AnswerTable
+    items: Sequence[Item]
+
+    @property
+    def sides(self) -> list[tuple[str, AnswerTable, float]]:
+        """Name, answers, and the offset of its bar in lines."""
+        if self.human is None:
+            return [("simulated", self.simulated, 0.0)]
+        half = _BAR / 2 + 0.05
+        return [("people", self.human, half), ("simulated", self.simulated, -half)]
+
+    def diverging(self) -> Plot:
+        """Draw scales from their middles, with their means beside them."""
+        lines = list(self._scale_lines())
+        places, total = self._placed(lines)
+        options = self.items[0].options
+        names = [_wrapped(option, _LEGEND) for option in options]
+        columns = 3 if max(map(len, names)) > _LEGEND // 2 else 6
+        rows = math.ceil((len(names) + 2) / columns)
+        legend = rows * max(name.count("\n") + 1 for name in names)
+
+        def paint(figure: Figure) -> None:
+            bars, means = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+            for line, place in zip(lines, places, strict=True):
+                for name, found, offset in self._found(line):
+                    _bar(bars, found, place + offset, name)
+                    _mean(means, found, place + offset, name)
+            _label(bars, lines, places, total)
+            bars.axvline(0, color=GREY, linewidth=0.8)
+            bars.set_xlim(-100, 100)
+            bars.set_xticks([-100, -50, 0, 50, 100], ["100", "50", "0", "50", "100"])
+            bars.set_xlabel("per cent of answers, low side left, high side right")
+            points = self.items[0].points
+            means.set_xlabel("mean, 95 % interval")
+            means.set_xlim(points[0] - 0.2, points[-1] + 0.2)
+            means.locator_params(axis="x", integer=True)
+            means.tick_params(axis="y", length=0)
+            _grid(means)
+            _legend(figure, names, columns, both=self.human is not None)
+
+        height = 1.0 + _LINE * (total + 1.5 * legend + 1)
+        upper = "Upper bar and filled dot: people; lower, hatched bar and open dot: simulated. "
+        return self._plot(
+            draw((_WIDTH, height), paint),
+            "Bars: share of each answer, per cent, drawn from the middle of the scale. "
+            + (upper if self.human is not None else "Hatched: simulated. ")
+            + "The dots are means of the points with intervals over people.",
+        )
+
+    def shares(self) -> Plot:
+        """Draw the share of every option."""
+        lines = list(self._share_lines())
+        places, total = self._placed(lines)
+
+        def paint(figure: Figure) -> None:
+            axes = figure.subplots()
+            for line, place in zip(lines, places, strict=True):
+                for name, found, offset in self._found(line):
+                    _share(axes, found, line.option or 0, place + offset * 0.7, name)
+            _label(axes, lines, places, total)
+            axes.set_xlim(0, 100)
+            axes.set_xlabel("per cent of answers, 95 % interval")
+            _grid(axes)
+
+        both = "Filled black: people; open blue: simulated. "
+        return self._plot(
+            draw((_WIDTH, 0.8 + _LINE * total), paint),
+            (both if self.human is not None else "Simulated. ") + "Intervals over people.",
+        )
+
+    def _scale_lines(self) -> Iterator[_Line]:
+        stem = ""
+        for item in self.items:
+            if item.part and item.stem != stem:
+                yield _Line(label=_wrapped(item.stem))
+            stem = item.stem
+            label = f"{_wrapped(item.part or item.text)}\n{self._base(item)}"
+            yield _Line(label=label, item=item)
+
+    def _share_lines(self) -> Iterator[_Line]:
+        if self.items[0].ticks:
+            yield _Line(label=_wrapped(f"{self.items[0].stem} (share that chose each)"))
+            for item in self.items:
+                label = f"{_wrapped(item.part)}\n{self._base(item)}"
+                yield _Line(label=label, item=item, option=item.options.index("yes"))
+            return
+        for item in self.items:
+            yield _Line(label=f"{_wrapped(item.text or item.key)}\n{self._base(item)}")
+            for option, name in enumerate(item.options):
+                yield _Line(label=_wrapped(name), item=item, option=option)
+
+    def _base(self, item: Item) -> str:
+        """Return how many answered an item."""
+        said = f"n = {int(self.simulated.answered(item.key).sum())}"
+        if self.human is None or not _holds(self.human, item):
+            return said
+        return f"{said} simulated, {int(self.human.answered(item.key).sum())} people"
+
+    def _placed(self, lines: Sequence[_Line]) -> tuple[list[float], float]:
+        """Return the middle of each line from the top down, in lines of text, and the height."""
+        bars = len(self.sides)
+        places: list[float] = []
+        top = 0.0
+        for line in lines:
+            height = line.height(bars)
+            places.append(-(top + height / 2))
+            top += height
+        return places, top
+
+    def _found(self, line: _Line) -> Iterator[tuple[str, ItemEstimate, float]]:
+        for name, table, offset in self.sides if line.item is not None else ():
+            if line.item is not None and _holds(table, line.item):
+                yield name, estimate(table, line.item.key), offset
+
+    def _plot(self, uri: str, caption: str) -> Plot:
+        keys = ", ".join(item.key for item in self.items)
+        who = f"{len(self.simulated.respondents)} simulated respondents"
+        if self.human is not None:
+            who += f" beside {len(self.human.respondents)} people"
+        return Plot(keys, uri, f"Answers of {who} to {keys}.", caption)
+
+
+def _holds(table: AnswerTable, item: Item) -> bool:
+    """Return whether a table has answers to an item."""
     held = any(one.key == item.key for one in table.items)
-    return estimate(table, item.key) if held and table.answered(item.key).any() else None
-
-
-def _diverging(human: AnswerTable | None, simulated: AnswerTable, items: Sequence[Item]) -> Plot:
-    sides = _sides(human, simulated)
-    options = items[0].options
-
-    def paint(figure: Figure) -> None:
-        bars, means = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
-        for row, item in enumerate(items):
-            for name, table, offset in sides:
-                found = _estimate(table, item)
-                if found is not None:
-                    _bar(bars, found, -row + offset, name)
-                    _mean(means, found, -row + offset, name)
-        _dress(bars, items)
-        means.set_xlabel("mean, 95 % interval")
-        points = items[0].points
-        means.set_xlim(points[0] - 0.2, points[-1] + 0.2)
-        means.locator_params(axis="x", integer=True)
-        means.tick_params(axis="y", length=0)
-        means.grid(axis="x", color="#dddddd", linewidth=0.6)
-        means.set_axisbelow(True)
-        _legend(figure, options, human is not None)
-
-    return Plot(
-        ", ".join(item.key for item in items),
-        draw((9.2, 1.5 + 0.72 * len(items) + 0.2 * (len(options) > 4)), paint),  # noqa: PLR2004 - a second row of the legend
-        _alt(human, simulated, items),
-        "Bars: share of each answer, per cent, drawn from the middle of the scale. "
-        + ("Upper bar and filled dot: people; lower, hatched bar and open dot: simulated. "
-           if human is not None else "Hatched: simulated. ")
-        + "The dots are means of the points with intervals over people.",
-    )  # fmt: skip
+    return held and bool(table.answered(item.key).any())
 
 
 def _colours(size: int) -> list[tuple[float, float, float, float]]:
@@ -109,7 +235,7 @@ def _colours(size: int) -> list[tuple[float, float, float, float]]:
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("usersim", [ORANGE, "#e6e6e6", BLUE])
-    return [shades(place / (size - 1)) for place in range(size)]
+    return [shades(place / max(size - 1, 1)) for place in range(size)]
 
 
 def _bar(axes: Axes, found: ItemEstimate, place: float, name: str) -> None:
@@ -140,70 +266,9 @@ def _mean(axes: Axes, found: ItemEstimate, place: float, name: str) -> None:
     colour = BLUE if simulated else "black"
     axes.plot([found.mean.low, found.mean.high], [place, place], color=colour, linewidth=1.6)
     axes.plot(
-        found.mean.value, place, "o", color=colour, markersize=5,
+        found.mean.value, place, "o", color=colour, markersize=5, clip_on=False,
         markerfacecolor="white" if simulated else colour,
     )  # fmt: skip
-
-
-def _dress(axes: Axes, items: Sequence[Item]) -> None:
-    axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set_yticks([-row for row in range(len(items))], [short(item.text) for item in items])
-    axes.set_ylim(-len(items) + 0.4, 0.6)
-    axes.set_xlim(-100, 100)
-    axes.set_xticks([-100, -50, 0, 50, 100], ["100", "50", "0", "50", "100"])
-    axes.set_xlabel("per cent of answers, low side left, high side right")
-    axes.tick_params(axis="y", length=0)
-
-
-def _legend(figure: Figure, options: Sequence[str], both: bool) -> None:  # noqa: FBT001 - whether people are drawn
-    from matplotlib.patches import Patch
-
-    colours = _colours(len(options))
-    patches = [Patch(facecolor=c, label=short(o)) for o, c in zip(options, colours, strict=True)]
-    if both:
-        patches.append(Patch(facecolor="white", edgecolor=GREY, label="people"))
-    patches.append(Patch(facecolor="white", edgecolor=GREY, hatch="////", label="simulated"))
-    columns = min(len(patches), 7)
-    figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False,
-                  fontsize=8)  # fmt: skip
-
-
-def _shares(human: AnswerTable | None, simulated: AnswerTable, items: Sequence[Item]) -> Plot:
-    sides = _sides(human, simulated)
-    binary = len(items[0].options) == 2  # noqa: PLR2004 - yes or no: one row says it all
-    rows = [
-        (item, place)
-        for item in items
-        for place in ([1] if binary else range(len(item.options)))
-    ]  # fmt: skip
-
-    def paint(figure: Figure) -> None:
-        axes = figure.subplots()
-        for row, (item, place) in enumerate(rows):
-            for name, table, offset in sides:
-                found = _estimate(table, item)
-                if found is not None:
-                    _share(axes, found, place, -row + offset / 2, name)
-        labels = [short(f"{i.text}: {i.options[p]}" if binary else i.options[p]) for i, p in rows]
-        if not binary:
-            for row, (item, place) in enumerate(rows):
-                if place == 0:
-                    axes.annotate(short(item.text), (0, -row + 0.5), fontsize=8, weight="bold")
-        axes.set_yticks([-row for row in range(len(rows))], labels)
-        axes.set_ylim(-len(rows) + 0.3, 0.9)
-        axes.set_xlim(0, 100)
-        axes.set_xlabel("per cent of answers, 95 % interval")
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
-
-    return Plot(
-        ", ".join(item.key for item in items),
-        draw((8.0, 1.0 + 0.42 * len(rows)), paint),
-        _alt(human, simulated, items),
-        ("Filled black: people; open blue: simulated. " if human is not None else "Simulated. ")
-        + "Intervals over people.",
-    )
 
 
 def _share(axes: Axes, found: ItemEstimate, option: int, place: float, name: str) -> None:
@@ -215,10 +280,37 @@ def _share(axes: Axes, found: ItemEstimate, option: int, place: float, name: str
         100 * one.value, place, "o", color=colour, markersize=5,
         markerfacecolor="white" if simulated else colour, clip_on=False,
     )  # fmt: skip
+    axes.annotate(
+        f"{100 * one.value:.0f}", (1.01, place), xycoords=("axes fraction", "data"), va="center",
+        fontsize=7, color=colour,
+    )  # fmt: skip
 
 
-def _alt(human: AnswerTable | None, simulated: AnswerTable, items: Sequence[Item]) -> str:
-    who = f"{len(simulated.respondents)} simulated respondents"
-    if human is not None:
-        who += f" beside {len(human.respondents)} people"
-    return f"Answers of {who} to {', '.join(item.key for item in items)}."
+def _label(axes: Axes, lines: Sequence[_Line], places: Sequence[float], total: float) -> None:
+    """Put the labels on the left, headings bold."""
+    axes.set_yticks(list(places), [line.label for line in lines])
+    for line, text in zip(lines, axes.get_yticklabels(), strict=True):
+        text.set_fontsize(8)
+        if line.item is None:
+            text.set_fontweight("bold")
+    axes.set_ylim(-total - 0.2, 0.2)
+    axes.tick_params(axis="y", length=0)
+
+
+def _grid(axes: Axes) -> None:
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _legend(figure: Figure, names: Sequence[str], columns: int, *, both: bool) -> None:
+    from matplotlib.patches import Patch
+
+    colours = _colours(len(names))
+    patches = [Patch(facecolor=c, label=one) for one, c in zip(names, colours, strict=True)]
+    if both:
+        patches.append(Patch(facecolor="white", edgecolor=GREY, label="people"))
+    patches.append(Patch(facecolor="white", edgecolor=GREY, hatch="////", label="simulated"))
+    figure.legend(
+        handles=patches, loc="outside lower center", ncols=min(len(patches), columns),
+        frameon=False, fontsize=8,
+    )  # fmt: skip

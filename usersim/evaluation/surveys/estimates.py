@@ -13,6 +13,7 @@ the misfit was measured on. Knows answer tables; knows nothing of surveys or mod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,8 @@ import numpy as np
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, divide
+from usersim.evaluation.surveys.proportions import share_interval
+from usersim.evaluation.surveys.rectify import t_quantile
 from usersim.evaluation.surveys.tables import AnswerTable, CountBy, Item
 from usersim.evaluation.surveys.weights import effective_n
 from usersim.views import Sheet, printed
@@ -37,6 +40,8 @@ LEAST_ITEMS = 5
 """Fewer items with human answers say too little of how wrong a simulation is on the next."""
 _RESAMPLES = 2000
 _ENDS = (0.025, 0.975)
+_NOTHING = 1e-15
+"""A variance below this is rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +156,16 @@ def estimate(
         for k, v in enumerate(value)
     ]
     size = len(item.options)
+    shares = [_inside(one) for one in intervals[:size]]
+    if by == "answers":
+        reach = spread * t_quantile(gaps.n_items) if gaps else spread
+        exact = _exact(rows[:, :, :size], own, covers, shares)
+        shares = [_wider(one, float(reach[k])) for k, one in enumerate(exact)]
     return ItemEstimate(
         item=key,
         options=item.options,
-        shares=tuple(_inside(one) for one in intervals[:size]),
-        mean=intervals[-1] if item.scaled else None,
+        shares=tuple(shares),
+        mean=_mean(intervals[-1], item, shares) if item.scaled else None,
         n=int(told.sum()),
         effective_n=effective_n(own),
         covers=covers,
@@ -292,6 +302,62 @@ def _spread(item: Item, covers: Covers, gaps: Misfit | None) -> FloatArray:
             hint=f"measure it on {LEAST_ITEMS} items of the same kind",
         )
     return np.array([gaps.shares] * size + [gaps.means * item.length if item.ordered else 0.0])
+
+
+def _exact(
+    rows: FloatArray, weights: FloatArray, covers: Covers, shares: Sequence[Interval]
+) -> list[Interval]:
+    """Return the shares of counted answers, each as of the number of answers it is worth.
+
+    A share p with variance v is worth p (1 - p) / v answers. Where v is 0, since all answers are
+    alike, it is worth every draw of everybody that weights leave.
+
+    Args:
+        rows: 1 for the option chosen, else 0. Shape `(draws, n, K)`.
+        weights: Of the respondents. Shape `(n,)`.
+        covers: What the intervals allow for.
+        shares: The same shares, with other intervals.
+    """
+    draws, n, _ = rows.shape
+    own = weights / weights.sum()
+    means = rows.mean(axis=0)
+    value = np.array([one.value for one in shares])
+    if covers == "draws":
+        variance = (own**2) @ rows.var(axis=0, ddof=1) / draws
+    else:
+        variance = (own**2) @ (means - value) ** 2 * n / max(n - 1, 1)
+    all_alike = effective_n(weights) * draws
+    found: list[Interval] = []
+    for p, v in zip(value, variance, strict=True):
+        worth = float(p * (1 - p) / v) if v > _NOTHING else all_alike
+        found.append(share_interval(float(p), worth))
+    return found
+
+
+def _wider(one: Interval, reach: float) -> Interval:
+    """Return an interval that also allows for an independent error of so much, on either side.
+
+    Source: Zou and Donner, Construction of confidence limits about effect measures, 2008 (MOVER).
+    """
+    low = one.value - float(np.hypot(one.value - one.low, reach))
+    high = one.value + float(np.hypot(one.high - one.value, reach))
+    return _inside(Interval(one.value, low, high))
+
+
+def _mean(one: Interval, item: Item, shares: Sequence[Interval]) -> Interval:
+    """Return a mean's interval, with a width where all answers are the same point of a scale.
+
+    Then as many people as the share's interval allows may have answered the scale's farther ends.
+    """
+    if one.low < one.high or not item.ordered:
+        return one
+    others = 1 - min((share.low for share in shares if share.value > 0), default=1.0)
+    first, last = float(item.points[0]), float(item.points[-1])
+    return Interval(
+        one.value,
+        one.value - others * (one.value - first),
+        one.value + others * (last - one.value),
+    )
 
 
 def _inside(one: Interval) -> Interval:

@@ -33,6 +33,9 @@ class Item:
         ordered: Whether the options are a scale.
         start: Number of the first option of a scale.
         codes: Numbers of a scale's options, rising; empty: they count from `start`.
+        stem: What was asked, without the row or option that it is about.
+        part: The row or option; empty where the question has one answer.
+        ticks: Whether it says of one of several options whether it was chosen.
     """
 
     key: str
@@ -41,6 +44,9 @@ class Item:
     ordered: bool = False
     start: int = 1
     codes: tuple[float, ...] = ()
+    stem: str = ""
+    part: str = ""
+    ticks: bool = False
 
     @property
     def points(self) -> FloatArray:

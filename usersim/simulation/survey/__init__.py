@@ -17,6 +17,7 @@ from usersim.simulation.survey.questions import (
     SurveyQuestion,
     YesNo,
     codes_of,
+    space_of,
 )
 from usersim.simulation.survey.results import (
     Mode,
@@ -58,4 +59,5 @@ __all__ = [
     "conduct",
     "itinerary",
     "parse",
+    "space_of",
 ]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Places", "problems"]
 
-COLUMNS = ("respondent", "simulated")
-"""Columns of every wide table; no question's column may have their name."""
+COLUMNS = ("respondent", "simulated", "timestamp")
+"""Columns of wide tables and of codebooks; no question's column may have their name."""
 
 
 def problems(survey: Survey) -> list[str]:

@@ -6,9 +6,10 @@ YAML is read by its safe loader alone, within a bounded size; nothing in a file 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,12 +19,27 @@ from usersim.files import write_text
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["of_data", "plain", "read_file", "write_file"]
+__all__ = ["of_data", "plain", "read_file", "read_json", "write_file"]
 
 MOST_BYTES = 4_000_000
 """Largest instrument file; aliases of YAML could make a small one large, so they are refused."""
 
+
+class _Mark(Protocol):
+    line: int
+
+
+class _Node(Protocol):
+    """A node of PyYAML: scalars hold text, sequences nodes, mappings pairs of nodes."""
+
+    tag: str
+    value: object
+    start_mark: _Mark
+
+
 Model = TypeVar("Model", bound=BaseModel)
+_JSON_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:\n]')
+"""Strings whole, so that what stands in them is no mark."""
 _SUFFIXES = (".json", ".yaml", ".yml")
 
 
@@ -55,10 +71,68 @@ def _kind(file: Path) -> str:
 
 
 def _of_json(text: str, file: Path) -> object:
+    return read_json(text, str(file))
+
+
+def read_json(text: str, where: str) -> object:
+    """Return what a JSON text holds.
+
+    Args:
+        text: The whole text.
+        where: Its file, for messages.
+
+    Raises:
+        SurveyError: If it is not JSON, or an object has a key twice: the first value would be lost.
+
+    Example:
+        >>> read_json('{"title": "Tea", "title": "Milk"}', "tea.json")
+        Traceback (most recent call last):
+        ...
+        usersim.errors.SurveyError: 'tea.json' has the key 'title' twice: again in line 1
+        ...
+    """
     try:
-        return json.loads(text)
+        found: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SurveyError(f"{str(file)!r} is no JSON: {error}") from error
+        raise SurveyError(f"{where!r} is not JSON: {error}") from error
+    if (twice := _doubled_key(text)) is not None:
+        _refuse_key(where, *twice)
+    return found
+
+
+def _refuse_key(where: str, key: str, line: int) -> None:
+    """Say that a key stands twice in one object.
+
+    Raises:
+        SurveyError: Always.
+    """
+    raise SurveyError(
+        f"{where!r} has the key {key!r} twice: again in line {line}",
+        hint="only one of both values would count; keep the one that you mean",
+    )
+
+
+def _doubled_key(text: str) -> tuple[str, int] | None:
+    """Return the first key that stands twice in one object of a JSON text, and its line."""
+    open_: list[set[str] | None] = []
+    pending, line = "", 1
+    for match in _JSON_MARKS.finditer(text):
+        mark = match[0]
+        if mark == "\n":
+            line += 1
+        elif mark in "{[":
+            open_.append(set() if mark == "{" else None)
+        elif mark in "}]":
+            open_.pop()
+        elif mark == ":":
+            keys = open_[-1]
+            assert keys is not None, "a colon stands in an object"
+            if pending in keys:
+                return pending, line
+            keys.add(pending)
+        else:
+            pending = json.loads(mark)
+    return None
 
 
 def _of_yaml(text: str, file: Path) -> object:
@@ -71,9 +145,30 @@ def _of_yaml(text: str, file: Path) -> object:
                     f"{str(file)!r} has an alias (*{event.anchor}) in line {where.line + 1}",
                     hint="write the value out; aliases are not read, since a few can grow huge",
                 )
+        _check_keys(yaml.compose(text, Loader=yaml.SafeLoader), file)
         return cast("object", yaml.safe_load(text))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise SurveyError(f"{str(file)!r} is no YAML: {error}") from error
+
+
+def _check_keys(node: _Node | None, file: Path) -> None:
+    """Refuse a mapping that has a key twice: YAML would keep the last value, the others lost."""
+    held = None if node is None else node.value
+    if not isinstance(held, list):
+        return
+    seen: set[tuple[str, object]] = set()
+    for one in cast("list[_Node | tuple[_Node, _Node]]", held):
+        if not isinstance(one, tuple):
+            _check_keys(one, file)
+            continue
+        key, value = one
+        if not isinstance(key.value, list):
+            name = (key.tag, key.value)
+            if name in seen:
+                _refuse_key(str(file), str(key.value), key.start_mark.line + 1)
+            seen.add(name)
+        _check_keys(key, file)
+        _check_keys(value, file)
 
 
 def _yaml() -> ModuleType:

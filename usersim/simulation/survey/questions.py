@@ -37,6 +37,7 @@ __all__ = [
     "SurveyQuestion",
     "YesNo",
     "codes_of",
+    "space_of",
 ]
 
 YES_NO = ("yes", "no")
@@ -382,6 +383,24 @@ SurveyQuestion = Annotated[
     Discriminator("type"),
 ]
 """Any of the question types; told apart by `type`."""
+
+
+def space_of(question: SurveyQuestion) -> ActionSpace:
+    """Return what people may answer about one item of a question, as a table of answers holds it.
+
+    Example:
+        >>> space_of(Ranking(id="q", text="Rank", options=("a", "b", "c")))
+        Number(low=1, high=3, unit=None, integer=True, kind='number')
+    """
+    if isinstance(question, OpenText):
+        return FreeText()
+    if isinstance(question, NumberQuestion):
+        return Number(question.low, question.high, question.unit, question.integer)
+    if isinstance(question, Ranking):
+        return Number(1, len(question.options), integer=True)
+    if isinstance(question, Budget):
+        return Number(0, question.total)
+    return Choice((*question.labels,))
 
 
 def _in_order(codes: Mapping[str, float], options: Sequence[str]) -> None:

@@ -7,23 +7,49 @@ time where the format has room for it. Knows results and files; knows nothing of
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from usersim.errors import MissingDependencyError, SurveyFileError, boundary
 from usersim.files import write_rows
-from usersim.simulation.survey import SurveyResults
+from usersim.simulation.survey import Survey, SurveyResults, column_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Shape", "plain_rows", "to_csv", "to_frame", "to_parquet"]
+__all__ = ["Shape", "plain_rows", "to_csv", "to_frame", "to_parquet", "weight_column"]
 
 Shape = Literal["long", "wide"]
 """A row per answer, or a row per respondent."""
 
+logger = logging.getLogger(__name__)
+
+WEIGHT = "weight"
+"""Name of the column of weights, where it is free."""
 _WHAT = "the answers"
+
+
+def weight_column(survey: Survey) -> str:
+    """Return the name that the column of weights has in wide tables of a survey.
+
+    It is `weight`, unless a question has that name: the answers keep it then.
+
+    Example:
+        >>> from usersim.simulation.survey import Survey, YesNo
+        >>> weight_column(Survey(title="T", questions=(YesNo(id="Weight", text="Too heavy?"),)))
+        'survey_weight'
+    """
+    taken = {
+        column_of(question, item).casefold()
+        for question in survey.all_questions
+        for item in question.items
+    }
+    first = (WEIGHT, f"survey_{WEIGHT}")
+    names = chain(first, (f"survey_{WEIGHT}_{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def plain_rows(
@@ -39,7 +65,8 @@ def plain_rows(
         results: What was simulated.
         shape: A row per answer or per respondent.
         codes: In wide rows the numbers of answers in place of their labels.
-        weights: Of each respondent, for a column `weight`; None makes no such column.
+        weights: Of each respondent, for a column of the name that `weight_column` says; None
+            makes no such column.
 
     Yields:
         Rows, all with the same columns, `simulated` the last.
@@ -49,13 +76,17 @@ def plain_rows(
     """
     if shape not in {"long", "wide"}:
         raise SurveyFileError(f"shape {shape!r} is neither 'long' nor 'wide'")
+    column = weight_column(results.survey) if shape == "wide" else WEIGHT
     if weights is not None and (missing := set(results.people) - set(weights)):
         raise SurveyFileError(f"no weight for {sorted(missing)[:5]!r}")
+    if weights is not None and column != WEIGHT:
+        told = "survey %r has a column %r of its own: the weights are in column %r"
+        logger.warning(told, results.survey.title, WEIGHT, column)
     rows = results.long() if shape == "long" else results.wide(codes=codes)
     for row in rows:
         cells = {name: _cell(value) for name, value in row.items() if name != "simulated"}
         if weights is not None:
-            cells["weight"] = weights[str(row["respondent"])]
+            cells[column] = weights[str(row["respondent"])]
         yield {**cells, "simulated": True}
 
 
@@ -72,7 +103,7 @@ def to_frame(
         results: What was simulated.
         shape: A row per answer or per respondent.
         codes: In wide frames the numbers of answers in place of their labels.
-        weights: Of each respondent, for a column `weight`.
+        weights: Of each respondent, for a column of the name that `weight_column` says.
 
     Returns:
         The frame.
@@ -86,6 +117,8 @@ def to_frame(
         raise MissingDependencyError("pandas", extra="report", why="a frame") from None
     frame = pd.DataFrame(list(plain_rows(results, shape, codes=codes, weights=weights)))
     frame.attrs = {"simulated": True, "survey": results.survey.title}
+    if weights is not None and shape == "wide":
+        frame.attrs["weights"] = weight_column(results.survey)
     return frame
 
 
@@ -104,7 +137,7 @@ def to_csv(
         path: The file; replaced if it is there.
         shape: A row per answer or per respondent.
         codes: In wide tables the numbers of answers in place of their labels.
-        weights: Of each respondent, for a column `weight`.
+        weights: Of each respondent, for a column of the name that `weight_column` says.
 
     Returns:
         The file.
@@ -132,7 +165,7 @@ def to_parquet(
         path: The file; replaced if it is there.
         shape: A row per answer or per respondent.
         codes: In wide tables the numbers of answers in place of their labels.
-        weights: Of each respondent, for a column `weight`.
+        weights: Of each respondent, for a column of the name that `weight_column` says.
 
     Returns:
         The file.

@@ -120,6 +120,13 @@ class Asked:
         """Note something about the question."""
         self.notes.add(self.where, what, done)
 
+    def take(self, wanted: str, items: int = 0) -> str:
+        """Return an id for a question of so many items; one that is taken is changed and noted."""
+        name = self.names.take(wanted, items)
+        if name != identifier(wanted, ()):
+            self.note(f"the name {wanted!r} is that of another column", f"called {name!r}")
+        return name
+
     @property
     def selector(self) -> str:
         """How it is shown."""

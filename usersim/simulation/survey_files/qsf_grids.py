@@ -71,7 +71,7 @@ def _likert(asked: Asked) -> Imported:
     if ordered not in (sorted(ordered), sorted(ordered, reverse=True)):
         asked.note(f"recode values {dict(numbers)!r} neither rise nor fall", "not taken over")
         numbers = {}
-    name = asked.names.take(asked.tag, len(rows.labels))
+    name = asked.take(asked.tag, len(rows.labels))
     question = Matrix(
         id=name, text=asked.text, refusal=refusal, rows=rows.all, options=options,
         random_order=order.shuffled, rows_if=rows.conditions, codes=numbers,
@@ -176,7 +176,7 @@ def _texts(asked: Asked) -> Imported:
     values: dict[str, Value] = {}
     for key, row in rows.labels.items():
         for number, label in answers.labels.items():
-            name = asked.names.take(f"{asked.tag}_{key}_{number}")
+            name = asked.take(f"{asked.tag}_{key}_{number}")
             text = _row_text(asked, row) + f"\n{label}"
             questions.append(OpenText(id=name, text=text, show_if=rows.conditions.get(row, "")))
             columns |= {f"_{key}_{number}{rest}": Column(question=name) for rest in ("", "_TEXT")}
@@ -272,7 +272,7 @@ def _per_row(
     values: dict[str, Value] = {}
     for key, row in rows.labels.items():
         wanted = asked.tag if len(rows.labels) == 1 else f"{asked.tag}_{key}"
-        question = make(row, asked.names.take(wanted, items))
+        question = make(row, asked.take(wanted, items))
         only_if = rows.conditions.get(row, "")
         questions.append(question.model_copy(update={"show_if": only_if}))
         found |= columns(question, key, row)
@@ -380,7 +380,7 @@ def _drill_down(asked: Asked) -> Imported:
         if len(options) < 2:  # noqa: PLR2004 - nothing to choose
             asked.note(f"level {label!r} has {len(options)} options", "left out")
             continue
-        name = asked.names.take(f"{asked.tag}_{key}")
+        name = asked.take(f"{asked.tag}_{key}")
         above = questions[-1] if questions else None
         questions.append(
             SingleChoice(

@@ -116,7 +116,7 @@ def _single(asked: Asked, *, scale: bool) -> Imported:
     options, refusal = _apart(asked, choices)
     order = order_of(asked, labels)
     codes = codes_for(asked, labels)
-    name = asked.names.take(asked.tag)
+    name = asked.take(asked.tag)
     question: SurveyQuestion
     if scale:
         if choices.conditions:
@@ -157,7 +157,7 @@ def _several(asked: Asked) -> Imported:
     # A refusal among several answers is an option that excludes the others.
     refused = [label for label in options if label.casefold() in asked.refusals]
     least, most = _limits(asked, len(options))
-    name = asked.names.take(asked.tag, len(options))
+    name = asked.take(asked.tag, len(options))
     question = MultipleChoice(
         id=name, text=asked.text, options=options, random_order=order.shuffled, last=order.last,
         exclusive=tuple(dict.fromkeys([*choices.exclusive, *refused])) if len(options) > 1 else (),
@@ -198,7 +198,7 @@ def _nps(asked: Asked) -> Imported:
     columns = list_in(asked.payload, "ColumnLabels")
     ends = [plain_label(as_map(one).get("Display", one)) for one in columns]
     low, high = (ends[0], ends[-1]) if len(ends) > 1 else ("not at all", "extremely")
-    name = asked.names.take(asked.tag)
+    name = asked.take(asked.tag)
     scale = LikertScale(id=name, text=asked.text, points=_NPS_POINTS, start=0, low=low, high=high)
     numbers = {str(place): label for place, label in enumerate(scale.options)}
     dict(map_in(asked.payload, "Choices"))
@@ -213,7 +213,7 @@ def _nps(asked: Asked) -> Imported:
 
 
 def _entry(asked: Asked) -> Imported:
-    question = _text_or_number(asked, asked.names.take(asked.tag), asked.text)
+    question = _text_or_number(asked, asked.take(asked.tag), asked.text)
     columns = {rest: Column(question=question.id) for rest in ("", "_TEXT")}
     return Imported(
         questions=(question,),
@@ -246,7 +246,7 @@ def _text_or_number(asked: Asked, name: str, text: str) -> OpenText | NumberQues
 def _ranking(asked: Asked) -> Imported:
     choices = rows_of(asked)
     order = order_of(asked, choices.labels)
-    name = asked.names.take(asked.tag, len(choices.labels))
+    name = asked.take(asked.tag, len(choices.labels))
     question = Ranking(
         id=name, text=asked.text, options=choices.all, random_order=order.shuffled,
         last=order.last, options_if=choices.conditions,
@@ -261,7 +261,7 @@ def _budget(asked: Asked) -> Imported:
     if total is None or total <= 0:
         asked.note(f"no total, got {asked.setting('ChoiceTotal')!r}", "100 taken")
         total = 100.0
-    name = asked.names.take(asked.tag, len(choices.labels))
+    name = asked.take(asked.tag, len(choices.labels))
     question = Budget(
         id=name, text=asked.text, options=choices.all, total=total, integer=total.is_integer(),
         random_order=order.shuffled, last=order.last, options_if=choices.conditions,

@@ -29,9 +29,10 @@ from usersim.simulation.survey import (
     Survey,
     SurveyQuestion,
     column_of,
+    space_of,
 )
 from usersim.simulation.survey_files.notes import Column
-from usersim.types import ActionSpace, Choice, FreeText, Number, ValueReader, normalized, number_in
+from usersim.types import ValueReader, normalized, number_in
 
 __all__ = ["MISSING", "CellReader", "Unticked", "ValuesAs", "values_as"]
 
@@ -207,19 +208,6 @@ def split_options(cell: str, names: Mapping[str, str]) -> tuple[set[str], str]:
         chosen.add(forms[longest])
         rest = rest[len(longest) + 1 :].lstrip()
     return chosen, ""
-
-
-def space_of(question: SurveyQuestion) -> ActionSpace:
-    """Return what an answer about one column of a question may be."""
-    if isinstance(question, OpenText):
-        return FreeText()
-    if isinstance(question, NumberQuestion):
-        return Number(question.low, question.high, question.unit, question.integer)
-    if isinstance(question, Ranking):
-        return Number(1, len(question.options), integer=True)
-    if isinstance(question, Budget):
-        return Number(0, question.total)
-    return Choice(tuple(question.labels))
 
 
 def _is_open(question: SurveyQuestion) -> bool:

@@ -19,19 +19,26 @@ from usersim.simulation.survey import (
     NumberQuestion,
     OpenText,
     Ranking,
+    Survey,
     SurveyQuestion,
     SurveyResults,
     codes_of,
     column_of,
 )
-from usersim.simulation.survey_files.frames import to_frame
+from usersim.simulation.survey_files.frames import to_frame, weight_column
 
-__all__ = ["to_spss"]
+__all__ = ["spss_problems", "to_spss"]
 
 _LONGEST_LABEL = 250
 """Of a variable, in bytes; SPSS takes 255."""
 _LONGEST_VALUE_LABEL = 115
 """Of a value, in bytes; SPSS takes 120."""
+_LONGEST_NAME = 64
+"""Of a variable, in bytes."""
+_WORDS = frozenset({
+    "ALL", "AND", "BY", "EQ", "GE", "GT", "LE", "LT", "NE", "NOT", "OR", "TO", "WITH",
+})  # fmt: skip
+"""Words that no variable may be called."""
 _MOST_MISSING = 3
 """Missing values of a variable that SPSS takes."""
 _MARK = "All answers are simulated by a model; none was given by a person (usersim)."
@@ -57,16 +64,21 @@ def to_spss(
     Args:
         results: What was simulated.
         path: The file, ending with `.sav`; replaced if it is there.
-        weights: Of each respondent, for a variable `weight`.
+        weights: Of each respondent, for a variable of the name that `weight_column` says.
 
     Returns:
         The file.
 
     Raises:
         MissingDependencyError: If pandas or pyreadstat is not installed.
-        SurveyFileError: If it cannot be written.
+        SurveyFileError: If it cannot be written, or SPSS does not take a name of the survey.
     """
     target = Path(path)
+    if problems := spss_problems(results.survey):
+        raise SurveyFileError(
+            f"survey {results.survey.title!r} cannot be an SPSS file: {'; '.join(problems)}",
+            hint="change the ids in the instrument, or write .csv or .parquet",
+        )
     if target.suffix.lower() != ".sav":
         raise SurveyFileError(f"an SPSS file ends with .sav, got {str(path)!r}")
     try:
@@ -74,7 +86,9 @@ def to_spss(
     except ImportError:
         raise MissingDependencyError("pyreadstat", extra="spss", why="an SPSS file") from None
     frame = to_frame(results, "wide", codes=True, weights=weights)
-    marks = {"respondent": "Simulated person", "simulated": _MARK, "weight": "Weight"}
+    weight = weight_column(results.survey)
+    marks = {"respondent": "Simulated person", "simulated": _MARK}
+    marks |= {} if weights is None else {weight: "Weight"}
     values: dict[str, dict[float, str]] = {"simulated": {1.0: "simulated by a model"}}
     columns = [
         (column_of(question, item), question, item)
@@ -111,6 +125,26 @@ def to_spss(
             note=_MARK,
         )
     return target
+
+
+def spss_problems(survey: Survey) -> list[str]:
+    """Return what SPSS cannot take of a survey's names, in words; empty if it takes them all.
+
+    Example:
+        >>> from usersim.simulation.survey import YesNo
+        >>> spss_problems(Survey(title="T", questions=(YesNo(id="with", text="With milk?"),)))
+        ["'with' is a word of the language of SPSS"]
+    """
+    columns = [
+        column_of(question, item) for question in survey.all_questions for item in question.items
+    ]
+    long = [one for one in columns if len(one.encode()) > _LONGEST_NAME]
+    words = [one for one in columns if one.upper() in _WORDS]
+    return [
+        *(f"{one!r} has {len(one)} characters, and SPSS takes {_LONGEST_NAME}" for one in long[:5]),
+        *([f"and {len(long) - 5} further names like it"] if len(long) > 5 else []),  # noqa: PLR2004 - those above
+        *(f"{one!r} is a word of the language of SPSS" for one in words),
+    ]
 
 
 def _read_back(half: Path, rows: int, columns: list[str]) -> None:

@@ -58,7 +58,7 @@ def write_table(
         shape: A row per answer or per respondent; an SPSS file is always wide.
         codes: In wide tables the numbers of answers in place of their labels; an SPSS file
             always holds codes, with their labels.
-        weights: Of each respondent, for a column `weight`.
+        weights: Of each respondent, for a column of the name that `weight_column` says.
 
     Returns:
         The file.

@@ -1,0 +1,163 @@
+"""What several survey commands read beside the answers: known shares, and a human sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from usersim.cli.console import open_corpus
+from usersim.delimited import BrokenRecord, Dialect, read_records, recognize
+from usersim.errors import ConfigError, SurveyError, SurveyFileError
+from usersim.evaluation.surveys import Margins, Weights
+from usersim.simulation.survey import SurveyResults
+from usersim.simulation.survey.loading import read_json
+from usersim.simulator.people import attributes_of
+from usersim.simulator.survey_estimates import weigh
+
+__all__ = [
+    "GroupsOption",
+    "HumanOption",
+    "MarginsOption",
+    "MissingOption",
+    "MostOption",
+    "Weighting",
+    "human_rows",
+    "missing_values",
+]
+
+_HEAD = 200_000
+
+MarginsOption = Annotated[
+    Path | None,
+    typer.Option(help='Known shares of the population, JSON: {"sex": {"f": 0.51, "m": 0.49}}.'),
+]
+GroupsOption = Annotated[
+    str | None,
+    typer.Option("--corpus", "-c", help="The store whose metadata say who is in which group."),
+]
+MostOption = Annotated[
+    float | None, typer.Option(help="Largest weight, as a multiple of the mean weight.", min=1)
+]
+HumanOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="What people really answered: .csv or .jsonl, a row each, columns as in wide results."
+    ),
+]
+MissingOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A value that means no answer, as -99; may be given more than once."),
+]
+
+
+class Weighting:
+    """The options that weight simulated people to known shares.
+
+    Args:
+        margins: File of the shares.
+        corpus: The store whose metadata tell the groups.
+        most: Largest weight.
+
+    Raises:
+        ConfigError: If one is given without the other.
+    """
+
+    def __init__(self, margins: Path | None, corpus: str | None, most: float | None) -> None:
+        if (margins is None) != (corpus is None):
+            raise ConfigError(
+                "--margins and --corpus belong together: the shares, and who is in them"
+            )
+        if most is not None and margins is None:
+            raise ConfigError(f"--most {most:g} cuts the weights that --margins makes: give both")
+        self.margins: Margins | None = None if margins is None else _margins(margins)
+        self.corpus = corpus
+        self.most = most
+
+    def attributes(self, results: Sequence[SurveyResults]) -> dict[str, dict[str, str]] | None:
+        """Return what the store says of everybody who was asked; None without weights."""
+        if self.corpus is None:
+            return None
+        asked = {person for one in results for person in one.people}
+        with open_corpus(self.corpus) as store:
+            held = [one.user_id for one in store.users() if one.user_id in asked]
+            return attributes_of(store, held)
+
+    def weights(self, results: Sequence[SurveyResults]) -> tuple[Weights, dict[str, float]] | None:
+        """Return the weights, and that of each respondent; None if all count alike."""
+        if self.margins is None:
+            return None
+        people = list(dict.fromkeys(person for one in results for person in one.people))
+        made = weigh(people, self.attributes(results) or {}, self.margins, most=self.most)
+        return made, dict(zip(people, map(float, made.values), strict=True))
+
+
+def _margins(path: Path) -> Margins:
+    """Return the margins of a file.
+
+    Raises:
+        ConfigError: If they are none.
+    """
+    try:
+        told = read_json(path.read_text(encoding="utf-8"), str(path))
+        return {
+            str(name): {str(category): float(share) for category, share in shares.items()}
+            for name, shares in cast("dict[str, dict[str, float]]", told).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError, SurveyError) as error:
+        raise ConfigError(
+            f"--margins {str(path)!r} cannot be read: {error}",
+            hint='write it as {"sex": {"f": 0.51, "m": 0.49}}',
+        ) from error
+
+
+def human_rows(path: Path) -> list[Mapping[str, object]]:
+    """Return the rows of a human sample.
+
+    Raises:
+        SurveyFileError: If it cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".csv":
+            return _delimited(path)
+        with path.open(encoding="utf-8-sig") as file:
+            rows = [json.loads(line) for line in file if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise SurveyFileError(f"{str(path)!r} cannot be read: {error}") from error
+    if strange := [row for row in rows if not isinstance(row, Mapping)]:
+        raise SurveyFileError(f"{str(path)!r} has a row that is not an object: {strange[0]!r}")
+    return rows
+
+
+def _delimited(path: Path) -> list[Mapping[str, object]]:
+    """Return the rows of a CSV file by their header.
+
+    Raises:
+        SurveyFileError: If a row cannot be read, or a column has the name of another.
+    """
+    with path.open("rb") as file:
+        dialect = recognize(file.read(_HEAD)) or Dialect(",")
+        file.seek(0)
+        records = list(read_records(file, dialect))
+    broken = [one for one in records if isinstance(one, BrokenRecord)]
+    rows = [one for one in records if isinstance(one, list)]
+    if broken or not rows:
+        reason = broken[0].reason if broken else "it has no header"
+        raise SurveyFileError(f"{str(path)!r} cannot be read: {reason}")
+    names = [name.strip() for name in rows[0]]
+    if twice := {name for name in names if name and names.count(name) > 1}:
+        raise SurveyFileError(f"{str(path)!r} has the columns {sorted(twice)!r} more than once")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(names):
+            raise SurveyFileError(
+                f"row {number} of {str(path)!r} has {len(row)} cells, its header has {len(names)}"
+            )
+    return [dict(zip(names, row, strict=True)) for row in rows[1:]]
+
+
+def missing_values(told: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the values that mean no answer."""
+    return tuple(told or ())

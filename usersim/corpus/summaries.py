@@ -1,0 +1,71 @@
+"""The people of a store in a list: how much there is of each, and how it is split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from usersim.corpus.database import Database
+from usersim.corpus.tables import interactions, users
+from usersim.corpus.writer import planned_splits
+from usersim.types import Split
+
+__all__ = ["UserSummary", "summaries"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSummary:
+    """One user of a corpus.
+
+    Attributes:
+        user_id: Who.
+        interactions: How many there are.
+        train: How many may be learned from.
+        held_out: How many are kept for measuring.
+        kinds: Kinds of action, sorted.
+    """
+
+    user_id: str
+    interactions: int
+    train: int
+    held_out: int
+    kinds: tuple[str, ...]
+
+
+def summaries(database: Database, *, unplaced: float | None = None) -> list[UserSummary]:
+    """Return every user, sorted by id.
+
+    Args:
+        database: The store.
+        unplaced: Share of a user's rows that may be learned from, to compute the parts of users
+            who are not placed yet; None where all are.
+    """
+    planned: Mapping[str, Mapping[Split, int]] = {}
+    if unplaced is not None:
+        planned = planned_splits(database, train_share=unplaced)
+    table = interactions.c
+    query = (
+        select(users.c.user_id, table.kind, table.split, func.count())
+        .join(users)
+        .group_by(users.c.user_id, table.kind, table.split)
+    )
+    counts: dict[str, dict[Split, int]] = {}
+    kinds: dict[str, set[str]] = {}
+    with database.read() as connection:
+        for name, kind, split, count in connection.execute(query):
+            parts = counts.setdefault(name, {"train": 0, "held_out": 0})
+            parts[split] += count
+            kinds.setdefault(name, set()).add(kind)
+    counts |= {name: dict(parts) for name, parts in planned.items() if name in counts}
+    return [
+        UserSummary(
+            user_id=name,
+            interactions=sum(parts.values()),
+            train=parts["train"],
+            held_out=parts["held_out"],
+            kinds=tuple(sorted(kinds[name])),
+        )
+        for name, parts in sorted(counts.items())
+    ]
