@@ -27,8 +27,8 @@ from usersim.training import (
     train_user_model,
 )
 from usersim.training import user_model as stage
-from usersim.training.artifact import Arithmetic, SynthesiserRecord
 from usersim.training.checkpoints import Checkpoints, run_folder
+from usersim.training.manifest import Arithmetic, SynthesiserRecord
 from usersim.training.schedule import FINISHED
 from usersim.training.windows import Windows
 from usersim.transcript import action_text, prefix

@@ -14,7 +14,7 @@ from usersim import Corpus, UserSimulator
 from usersim.config import HistoryConfig, PipelineConfig, SimulationConfig
 from usersim.errors import AdapterLoadError, ArgumentError, ArtifactError, ConfigError
 from usersim.simulation.dialogue import Scenario
-from usersim.training.artifact import SynthesiserRecord
+from usersim.training.manifest import SynthesiserRecord
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=2, similar=0), simulation=SimulationConfig(traces=1, redraws=0)

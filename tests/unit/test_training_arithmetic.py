@@ -10,7 +10,7 @@ import torch
 from usersim.engines.loading import load_model
 from usersim.training import arithmetic
 from usersim.training.arithmetic import load_base
-from usersim.training.artifact import Arithmetic
+from usersim.training.manifest import Arithmetic
 
 
 @pytest.fixture(autouse=True)

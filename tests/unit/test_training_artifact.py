@@ -15,14 +15,9 @@ from usersim.engines.base import AdapterRef
 from usersim.errors import ArtifactError
 from usersim.training import ReasoningWeight, TrainedAdapter, load_artifact, set_reasoning_weight
 from usersim.training import artifact as module
-from usersim.training.artifact import (
-    Arithmetic,
-    Counts,
-    Manifest,
-    find_artifact,
-    write_artifact,
-)
+from usersim.training.artifact import find_artifact, write_artifact
 from usersim.training.card import model_card
+from usersim.training.manifest import Arithmetic, Counts, Manifest
 from usersim.training.schedule import Evaluation
 
 WEIGHT = ReasoningWeight(w=0.01, low=0.0, high=0.2, n=30, gain=0.0)
@@ -215,8 +210,8 @@ def test_a_reasoning_weight_that_cannot_be_written_is_an_error(
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(ArtifactError, match="reasoning weight cannot be written"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ArtifactError, match=r"cannot be written to .*No space left"):
         set_reasoning_weight(made, WEIGHT)
     monkeypatch.undo()
     assert load_artifact(made.folder) == made

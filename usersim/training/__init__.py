@@ -4,7 +4,6 @@ Importing it loads no torch; that happens when a training starts.
 """
 
 from usersim.training.artifact import (
-    Manifest,
     TrainedAdapter,
     load_artifact,
     remove_artifact,
@@ -13,12 +12,14 @@ from usersim.training.artifact import (
 from usersim.training.board import Board
 from usersim.training.checkpoints import check_one_process
 from usersim.training.lessons import PairLesson, RewardLesson, TraceLesson
+from usersim.training.manifest import Manifest
 from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
+from usersim.training.progress import TrainingProgress
 from usersim.training.rollouts import Probe
 from usersim.training.run import Hooks, StepNote
 from usersim.training.schedule import TraceEvaluation
 from usersim.training.synthesiser import train_synthesiser
-from usersim.training.user_model import TrainingProgress, train_user_model
+from usersim.training.user_model import train_user_model
 
 __all__ = [
     "Board",

@@ -20,10 +20,12 @@ from pydantic import ValidationError
 
 from usersim.config import cache_dir
 from usersim.engines.loading import import_torch, load_model
-from usersim.training.artifact import Arithmetic
+from usersim.errors import TrainingError
+from usersim.files import write_text
 from usersim.training.batches import MicroBatch, make_batch
 from usersim.training.dataset import EncodedExample, Term
 from usersim.training.lora import adapted, batch_loss
+from usersim.training.manifest import Arithmetic
 from usersim.types import content_key
 
 __all__ = ["arithmetic_of", "load_base"]
@@ -100,13 +102,11 @@ def _remembered(digest: str) -> Arithmetic | None:
 
 def _remember(digest: str, found: Arithmetic) -> Arithmetic:
     file = _file(digest)
-    partial = file.with_suffix(f".{time.time_ns()}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(found.model_dump_json(), encoding="utf-8")
-        partial.replace(file)
-    except OSError as error:
-        logger.info("the measured arithmetic cannot be kept in %s: %s", file.parent, error)
+        write_text(file, found.model_dump_json(), what="the arithmetic", error=TrainingError)
+    except (OSError, TrainingError) as error:
+        logger.info("measured again next time: %s", error)
     return found
 
 

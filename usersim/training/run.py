@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from usersim.errors import DivergedError
-from usersim.training.artifact import ADAPTER_FILES, Manifest, TrainedAdapter, write_artifact
+from usersim.training.artifact import ADAPTER_FILES, TrainedAdapter, write_artifact
 from usersim.training.checkpoints import Checkpoints, History
 from usersim.training.lora import save_adapter, spoilt_weight
+from usersim.training.manifest import Manifest
 from usersim.training.schedule import (
     FINISHED,
     Measured,

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import accumulate
 from pathlib import Path
 
 from usersim.config import HistoryConfig, TrainingConfig
@@ -19,58 +18,31 @@ from usersim.engines.loading import load_tokenizer
 from usersim.errors import NoTrainingDataError, TrainingError, boundary
 from usersim.prompts import templates_key
 from usersim.training.arithmetic import arithmetic_of, load_base
-from usersim.training.artifact import (
-    Arithmetic,
-    Counts,
-    Manifest,
-    TrainedAdapter,
-    checked_provenance,
-    find_artifact,
-    library_versions,
-)
+from usersim.training.artifact import TrainedAdapter, find_artifact
 from usersim.training.batches import MicroBatch
 from usersim.training.checkpoints import Checkpoints, run_folder
 from usersim.training.dataset import EngineEncoder
 from usersim.training.lora import adapted, evaluate, max_tokens, own_randomness
-from usersim.training.run import Hooks, Run, StepProgress, go_on, keep_result
+from usersim.training.manifest import (
+    Arithmetic,
+    Counts,
+    Manifest,
+    checked_provenance,
+    library_versions,
+)
+from usersim.training.progress import UserModelProgress, step_progress
+from usersim.training.run import Hooks, Run, go_on, keep_result
 from usersim.training.schedule import Evaluation, best_evaluation
 from usersim.training.trainer import train
 from usersim.training.windows import Step, Windows, lessons_digest
 from usersim.types import Failure, PersonLesson, content_key
 
-__all__ = ["TrainingProgress", "UserModelProgress", "train_user_model"]
+__all__ = ["train_user_model"]
 
 logger = logging.getLogger(__name__)
 
 RECIPE = 3
 """Changes when the same settings and examples would no longer give the same adapter."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingProgress:
-    """How far a training is.
-
-    Attributes:
-        step: Optimizer steps done.
-        steps: Steps of the whole run.
-        answers: Answers learned so far, each as often as it was.
-        planned_answers: Those of the whole run.
-        tokens: Tokens computed for them so far, about.
-        seconds: Time that the steps took, those before an interruption included.
-        loss: Of the last step, nats.
-    """
-
-    step: int
-    steps: int
-    answers: int
-    planned_answers: int
-    tokens: int
-    seconds: float
-    loss: float
-
-
-UserModelProgress = Callable[[TrainingProgress], None]
-"""Called after each step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,7 +311,7 @@ def _train(
         hooks=hooks,
     )
     if progress is not None:
-        run.hooks = replace(hooks, progress=_telling(progress, data, run))
+        run.hooks = replace(hooks, progress=step_progress(progress, data.plan, run))
     before = measure(base, 0) if data.validation else None
     start = task.start.folder if task.start is not None else None
     with (
@@ -354,27 +326,6 @@ def _train(
             reasoning_weight=config.reasoning_weight,
         )
     return run, before
-
-
-def _telling(progress: UserModelProgress, data: _Data, run: Run) -> StepProgress:
-    """Return what tells the progress of a run in answers."""
-    answers = [0, *accumulate(step.answers for step in data.plan)]
-    tokens = [0, *accumulate(step.tokens for step in data.plan)]
-
-    def tell(step: int, steps: int, loss: float) -> None:
-        progress(
-            TrainingProgress(
-                step=step,
-                steps=steps,
-                answers=answers[step],
-                planned_answers=answers[-1],
-                tokens=tokens[step],
-                seconds=run.history.seconds,
-                loss=loss,
-            )
-        )
-
-    return tell
 
 
 def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:

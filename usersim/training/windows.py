@@ -179,7 +179,7 @@ class Windows:
         Args:
             most: Answers at the most, of as many people as give `ANSWERS_EACH` of them.
         """
-        held = [i for i, lesson in enumerate(self._lessons) if self._held(i)]
+        held = [i for i in range(len(self._lessons)) if self._held(i)]
         groups = [
             [i for i in held if not self._learned(i)],
             [i for i in held if self._learned(i)],
