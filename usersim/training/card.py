@@ -75,10 +75,12 @@ def adapter_sheet(adapter: TrainedAdapter) -> Sheet:
         else None
     )
     fitted = told.reasoning_weight
+    people = told.learned_from
+    more = len(people) > _SHOWN_USERS
     return facts(
         f"Adapter {adapter.ref.name}",
         {
-            "learned from": ", ".join(told.learned_from[:5]) + (", …" if len(told.learned_from) > 5 else ""),  # noqa: PLR2004 - a few names
+            "learned from": ", ".join(people[:_SHOWN_USERS]) + (", …" if more else ""),
             "base model": told.base_model,
             "examples": f"{told.counts.train}, {told.counts.with_reasoning} with reasoning",
             "pace": told.pace or None,
