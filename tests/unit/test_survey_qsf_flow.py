@@ -159,8 +159,8 @@ def test_a_quota_is_noted_and_never_met() -> None:
     found = read_qsf(survey_of(PIPE, LAST, blocks=blocks, flow=flow, more=[quota]))
     assert asked_of(found) == ["pipe", "last"]
     assert (
-        "QO_1: quota 'players' of 40, then EndCurrentSurvey: not counted: nobody is turned away, "
-        "no quota is ever met"
+        "QO_1: quota 'players' of 40 where pipe == \"Yes\", then EndCurrentSurvey: not counted: "
+        "nobody is turned away, no quota is ever met"
     ) in notes(found)
     assert "flow FL_3: a branch that is never taken: left out" in notes(found)
 

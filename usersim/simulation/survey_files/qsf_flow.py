@@ -132,6 +132,14 @@ class Walk:
             self.notes.add(one.where, "a text after the last question", "left out")
         self._left_over()
 
+    def said(self, logic: Mapping[str, object]) -> str:
+        """Return a condition over the whole survey in our grammar; empty if it cannot be said."""
+        try:
+            found = condition(logic, self._known, self._fields)
+        except UnmappedError:
+            return ""
+        return found if isinstance(found, str) else ""
+
     # ------------------------------------------------------------------ flow
 
     def _steps(self, steps: Sequence[object], path: list[Condition], deep: int) -> None:
