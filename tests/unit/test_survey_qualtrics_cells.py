@@ -65,8 +65,15 @@ def test_columns_lead_to_choices_by_number_and_not_by_place(tmp_path: Path) -> N
                     Choices={"1": {"Display": "Rain"}, "3": {"Display": "Snow"},
                              "4": {"Display": "Fog"}}, ChoiceOrder=["4", "1", "3"],
                     Answers=choices("no", "yes"))  # fmt: skip
-    several = question("QID2", "multi", "Own?", "MC", "MAVR",
-                       Choices=choices("Kite", "Sled", "Canoe"), ChoiceOrder=["3", "1", "2"])  # fmt: skip
+    several = question(
+        "QID2",
+        "multi",
+        "Own?",
+        "MC",
+        "MAVR",
+        Choices=choices("Kite", "Sled", "Canoe"),
+        ChoiceOrder=["3", "1", "2"],
+    )
     ranks = question("QID3", "rank", "Rank", "RO", "DND", Choices=choices("Red", "Green", "Blue"),
                      ChoiceOrder=["2", "3", "1"])  # fmt: skip
     imported = read_qsf(survey_of(grid, several, ranks))
@@ -143,12 +150,34 @@ def test_where_nothing_says_whether_cells_are_codes_they_are_not_guessed(tmp_pat
 
 def test_labels_match_up_to_white_space_entities_and_invisible_signs(tmp_path: Path) -> None:
     """As a browser shows them and as the CSV holds them."""
-    school = question("QID1", "edu", "School?", "MC", "SAVR", Choices=choices(
-        "Some&nbsp;college", "High  school", "Bachelor<br>degree", "Don&#39;t know\u200e",
-        "<strong>Master</strong> &amp; more", "Less than <5 years", "<span>PhD</span>"))  # fmt: skip
+    school = question(
+        "QID1",
+        "edu",
+        "School?",
+        "MC",
+        "SAVR",
+        Choices=choices(
+            "Some&nbsp;college",
+            "High  school",
+            "Bachelor<br>degree",
+            "Don&#39;t know\u200e",
+            "<strong>Master</strong> &amp; more",
+            "Less than <5 years",
+            "<span>PhD</span>",
+        ),
+    )
     imported = read_qsf(survey_of(school))
-    cells = ["Some college", "High  school", "Bachelor\ndegree", "Don't know\u200e",
-             "Master & more", "Less than <5 years", "PhD", "Some\u00a0college", "don't know"]  # fmt: skip
+    cells = [
+        "Some college",
+        "High  school",
+        "Bachelor\ndegree",
+        "Don't know\u200e",
+        "Master & more",
+        "Less than <5 years",
+        "PhD",
+        "Some\u00a0college",
+        "don't know",
+    ]
     found = read_qualtrics_csv(
         exported(tmp_path, {"edu": "QID1"}, *([cell] for cell in cells)), imported
     )
