@@ -324,7 +324,7 @@ def test_a_training_whose_process_is_gone_is_not_waited_for(corpus) -> None:
         "with corpus.trainings.under_way(['ada']):\n"
         "    os._exit(0)\n"
     )
-    subprocess.run([sys.executable, "-c", code, corpus.name], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, corpus.name], check=True, timeout=300)
     with sqlite3.connect(corpus.name) as connection:
         assert connection.execute("SELECT count(*) FROM trainings").fetchone() == (1,)
     connection.close()

@@ -109,6 +109,7 @@ def test_trimming_caps_weights_and_says_how_far_margins_then_hold() -> None:
     told = people(2, 400)
     found = rake(told, MARGINS, most=1.8, rounds=200)
     assert found.largest <= 1.8 * (1 + 1e-6)
+    assert found.values.mean() == pytest.approx(1)
     assert found.trimmed > 0
     off = max(
         abs(share(told[a], c, found.values) - wanted)
