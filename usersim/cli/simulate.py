@@ -240,7 +240,8 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
     who = ["--user", user] if user else []
     asked = ["usersim", "respond", "Tea or coffee?", "--corpus", corpus, *who]
-    console.print(Text(f"it answers from now on: {shlex.join(asked + _beside(model, preset))}"))
+    command = shlex.join(asked + _beside(model, preset))
+    console.print(Text(f"it answers from now on: {command}"), soft_wrap=True)
 
 
 def _beside(model: str, preset: Preset) -> list[str]:
