@@ -11,6 +11,7 @@ from rich.text import Text
 
 from usersim.cli.console import console, open_corpus
 from usersim.cli.simulate import EngineOption, ModelOption
+from usersim.corpus import adapter_named
 from usersim.errors import ConfigError
 from usersim.simulator import Base, stored_adapters
 
@@ -64,7 +65,7 @@ def remove(
 ) -> None:
     """Remove an adapter from a store, with its folder."""
     with open_corpus(_named(corpus or context.obj)) as opened:
-        record = opened.ledger.adapter(name)
+        record = adapter_named(opened.ledger, name)
         if not yes:
             typer.confirm(f"Remove the adapter {record.name!r}? This cannot be undone", abort=True)
         removed = opened.remove_adapter(record.name)

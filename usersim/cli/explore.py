@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from usersim.cli.answering import AdapterOption
 from usersim.cli.console import console, notes, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,

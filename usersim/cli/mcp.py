@@ -7,16 +7,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
-    tell_adapter,
 )
 from usersim.config import DEFAULT_PRESET
 

@@ -9,16 +9,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from usersim.cli.answering import AdapterOption, telling
 from usersim.cli.console import console, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
-    telling,
 )
 from usersim.config import DEFAULT_PRESET
 from usersim.corpus import RefusedRows, RunRecord

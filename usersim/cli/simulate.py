@@ -13,6 +13,7 @@ from typing import Annotated, cast
 import typer
 from rich.text import Text
 
+from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import console, figures_table, notes, open_corpus, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
@@ -30,11 +31,9 @@ from usersim.simulator import (
     check_arms,
     naming_rates,
 )
-from usersim.simulator.face import LOADING
 from usersim.training import Board, StepNote, TrainedAdapter
-from usersim.views import StageProgress
 
-__all__ = ["open_simulator", "print_measurement", "register", "tell_adapter", "telling"]
+__all__ = ["open_simulator", "print_measurement", "register"]
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
@@ -54,14 +53,6 @@ BaseUrlOption = Annotated[
 ]
 PresetOption = Annotated[
     Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU; or the paper's.")
-]
-AdapterOption = Annotated[
-    str,
-    typer.Option(
-        help="Which trained adapter answers. default: the newest of the store that fits the model, "
-        "a person's own before a shared one; none: the base model; or a name of `usersim "
-        "adapters`, or a folder.",
-    ),
 ]
 SecondOption = Annotated[
     str | None,
@@ -115,24 +106,6 @@ def open_simulator(
     except BaseException:
         opened.close()
         raise
-
-
-def tell_adapter(sim: UserSimulator) -> None:
-    """Print which adapter answers, once it is verified."""
-    notes.print(Text(f"adapter: {sim.describe_adapter()}"))
-
-
-def telling(sim: UserSimulator, progress: StageProgress) -> StageProgress:
-    """Return `progress`; with the first answers it also prints which adapter gives them."""
-    told: list[str] = []
-
-    def report(stage: str, done: int, total: int | None) -> None:
-        if not told and stage != LOADING:
-            told.append(stage)
-            tell_adapter(sim)
-        progress(stage, done, total)
-
-    return report
 
 
 def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
@@ -240,7 +213,8 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
     who = ["--user", user] if user else []
     asked = ["usersim", "respond", "Tea or coffee?", "--corpus", corpus, *who]
-    console.print(Text(f"it answers from now on: {shlex.join(asked + _beside(model, preset))}"))
+    command = shlex.join(asked + _beside(model, preset))
+    console.print(Text(f"it answers from now on: {command}"), soft_wrap=True)
 
 
 def _beside(model: str, preset: Preset) -> list[str]:

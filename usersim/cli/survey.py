@@ -10,16 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from usersim.cli import survey_estimates, survey_files
+from usersim.cli.answering import AdapterOption, telling
 from usersim.cli.console import console, notes, stages
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
-    telling,
 )
 from usersim.config import DEFAULT_PRESET
 from usersim.errors import SurveyFileError

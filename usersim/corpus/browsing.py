@@ -22,7 +22,7 @@ from usersim.corpus.requests import request_of
 from usersim.corpus.tables import candidates, interactions, responses, run_items, runs, users
 from usersim.corpus.values import dump_json
 from usersim.errors import NotStoredError
-from usersim.types import Interaction, Message, RunItem, question_key
+from usersim.types import ContextLike, Interaction, RunItem, as_messages, question_key
 
 __all__ = ["PAGE", "Browser"]
 
@@ -225,7 +225,7 @@ class Browser:
         return StoredAnswer(response=_response(row), run=row.name, item=asked)
 
     def answers_to(
-        self, user_id: str, context: Sequence[Message], *, limit: int = PAGE
+        self, user_id: str, context: ContextLike, *, limit: int = PAGE
     ) -> list[ResponseRecord]:
         """Return the newest answers that were simulated for a person in one context.
 
@@ -239,14 +239,16 @@ class Browser:
             found = connection.execute(query.order_by(responses.c.id.desc()).limit(limit)).all()
         return [_response(row) for row in found]
 
-    def acts_in(self, user_id: str, context: Sequence[Message]) -> list[Interaction]:
+    def acts_in(self, user_id: str, context: ContextLike) -> list[Interaction]:
         """Return what a person did in one context, oldest first.
 
         Args:
             user_id: Who.
             context: The messages, names and roles included.
         """
-        messages = [{"role": m.role, "name": m.name, "content": m.content} for m in context]
+        messages = [
+            {"role": m.role, "name": m.name, "content": m.content} for m in as_messages(context)
+        ]
         table = interactions.c
         with self._database.read() as connection:
             owner = user_row_id(connection, user_id)

@@ -271,24 +271,6 @@ class Ledger:
             for row in found
         ]
 
-    def adapter(self, name: str) -> AdapterRecord:
-        """Return one adapter.
-
-        Args:
-            name: Its name, or a beginning that no other name shares.
-
-        Raises:
-            NotStoredError: If there is none, or several.
-        """
-        known = self.adapters()
-        found = [one for one in known if one.name == name]
-        found = found or [one for one in known if one.name.startswith(name)]
-        if len(found) == 1:
-            return found[0]
-        names = [one.name for one in found or known]
-        said = f"{len(found)} adapters begin with" if found else "the store has no adapter"
-        raise NotStoredError(f"{said} {name!r}; there are {names!r}")
-
     def drop_adapter(self, name: str) -> None:
         """Remove an adapter from the store; its folder stays."""
         with self._database.write() as connection:

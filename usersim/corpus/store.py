@@ -239,19 +239,19 @@ class Corpus:
         return summaries(self._database)
 
     def interactions(
-        self, user_ids: Sequence[str] | None = None, *, split: Split | None = None
+        self, user_ids: str | Sequence[str] | None = None, *, split: Split | None = None
     ) -> Iterator[Interaction]:
         """Iterate over interactions by user and position; memory stays flat.
 
         Args:
-            user_ids: Only these users'.
+            user_ids: Only these users', or this one's.
             split: Only this part.
 
         Returns:
             An iterator.
         """
         self._settle()
-        return self._reader.stream(user_ids, split=split)
+        return self._reader.stream(_ids(user_ids), split=split)
 
     def interaction(self, key: str) -> Interaction:
         """Return one interaction.
@@ -290,26 +290,26 @@ class Corpus:
             return EmbeddingMemory(self._database, config, embed)
         return SearchMemory(self._database, config)
 
-    def digest(self, user_ids: Sequence[str] | None = None) -> str:
+    def digest(self, user_ids: str | Sequence[str] | None = None) -> str:
         """Return a hash of the content: equal digests mean the same interactions.
 
         Args:
-            user_ids: Only of these users.
+            user_ids: Only of these users, or of this one.
         """
         total = sha256()
-        for keys in self._reader.keys(user_ids):
+        for keys in self._reader.keys(_ids(user_ids)):
             # The keys hash everything of a row, its user included.
             total.update("\n".join(sorted(keys)).encode() + b"\n\n")
         return total.hexdigest()
 
-    def export(self, path: str | Path, user_ids: Sequence[str] | None = None) -> int:
+    def export(self, path: str | Path, user_ids: str | Sequence[str] | None = None) -> int:
         """Write interactions as JSON Lines in the row format and return how many.
 
         Loading the file into an empty store gives the same interactions with the same keys.
 
         Args:
             path: The file; one of that name is replaced.
-            user_ids: Only of these users.
+            user_ids: Only of these users, or of this one.
 
         Raises:
             CorpusError: If the file cannot be written.
@@ -317,17 +317,17 @@ class Corpus:
         rows = self.rows(user_ids)
         return write_rows(path, rows, what="the corpus", error=CorpusError, form="jsonl")
 
-    def rows(self, user_ids: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
+    def rows(self, user_ids: str | Sequence[str] | None = None) -> Iterator[dict[str, object]]:
         """Iterate over interactions in the row format.
 
         Args:
-            user_ids: Only of these users.
+            user_ids: Only of these users, or of this one.
 
         Returns:
             An iterator.
         """
         self._settle()
-        return self._reader.rows(user_ids)
+        return self._reader.rows(_ids(user_ids))
 
     def forget(self, user_id: str, *, mentions: bool = False) -> Removal:
         """Remove everything of one user: rows, index, traces, responses, adapters.
@@ -421,6 +421,11 @@ def _scanned(source: object, how: SourceOptions) -> Codebook | None:
     if records.codebook is not None or records.format is not None:
         return book
     return book.scanned(record for _, record in records.items)
+
+
+def _ids(user_ids: str | Sequence[str] | None) -> Sequence[str] | None:
+    """Return ids as a list; a lone one is a person, and not a list of letters."""
+    return [user_ids] if isinstance(user_ids, str) else user_ids
 
 
 def _records(source: object, how: SourceOptions) -> Records:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from usersim.types import ActionKind, ActionValue, Number
 from usersim.types.actions import MULTI_SEPARATOR, NOTHING_CHOSEN
-from usersim.views import shortened
+from usersim.views import Cell, shortened
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -134,6 +134,15 @@ class Answer:
     def __str__(self) -> str:
         """Return the action's text."""
         return self.action_text
+
+    def cells(self) -> dict[str, Cell]:
+        """Return what stands of the answer in a list of answers."""
+        return {
+            "user": self.trace.user_id,
+            "asked": shortened(self.trace.question, 40),
+            "answer": shortened(self.action_text, 60),
+            "p": self.probabilities.get(self.action_text),
+        }
 
     def __repr__(self) -> str:
         """Say in a line what was answered, as whom, how probable it was and by which adapter."""

@@ -47,6 +47,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+_BRIEF = 60
+"""Characters of a context that are repeated in a hint."""
+
 Context: TypeAlias = ContextLike | Question | Interaction
 """A text, messages (dicts are messages too), a question, or an observed interaction, whose context
 is asked again."""
@@ -126,9 +129,10 @@ def as_contexts(
         [('yes', 'no'), ('yes', 'no')]
     """
     if isinstance(contexts, str | Question | Interaction | Message | Mapping | bytes):
+        one = _brief(cast("object", contexts))
         raise ArgumentError(
             f"contexts must be a list of contexts; got the single one {contexts!r}",
-            hint="put it into a list, or ask it with respond()",
+            hint=f"respond_many([{one}]) answers a list of one, respond({one}) the one alone",
         )
     if not isinstance(contexts, Iterable):
         raise ArgumentError(
@@ -143,6 +147,12 @@ def as_contexts(
             as_question(context)
             found.append(narrowed(context, options=own, kind=name))
     return found
+
+
+def _brief(context: object) -> str:
+    """Return a context as it stands in a call; a long one as an ellipsis."""
+    text = repr(context)
+    return text if len(text) <= _BRIEF else "…"
 
 
 def _options_each(options: object, n: int) -> Sequence[Sequence[str] | None]:

@@ -19,7 +19,7 @@ from usersim.simulation.survey.checks import problems
 from usersim.simulation.survey.expressions import Expression, parse
 from usersim.simulation.survey.questions import SurveyQuestion
 from usersim.types import content_key
-from usersim.views import StageProgress
+from usersim.views import ShowProgress, told
 
 if TYPE_CHECKING:
     from usersim.simulation.survey.conduct import Respondents
@@ -158,7 +158,7 @@ class Survey(Config):
         *,
         mode: Mode = "direct",
         memory: bool = False,
-        progress: StageProgress | None = None,
+        progress: ShowProgress = True,
     ) -> SurveyResults:
         """Ask everybody everything that their way through the survey holds.
 
@@ -168,14 +168,16 @@ class Survey(Config):
             respondents: Who is asked.
             mode: How answers are elicited.
             memory: Whether respondents have their earlier questions and answers before them.
-            progress: Called with (name of the wave, done, total).
+            progress: True shows the waves in a terminal and a notebook, False nowhere; a function
+                is called with (wave, done, total).
 
         Raises:
             SurveyError: If nobody is asked, or somebody twice.
         """
         from usersim.simulation.survey.conduct import conduct
 
-        return conduct(self, respondents, mode=mode, memory=memory, progress=progress)
+        with told(progress, "Survey.run()") as report:
+            return conduct(self, respondents, mode=mode, memory=memory, progress=report)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
