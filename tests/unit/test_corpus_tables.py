@@ -424,6 +424,16 @@ def test_surveymonkey_is_read_with_both_header_rows(corpus, tmp_path):
     assert any("Email Address" in note for note in report.notes)
 
 
+def test_a_row_of_a_platform_that_is_too_long_is_refused(corpus, tmp_path):
+    """Cells without a column are not dropped in silence, and "N/A" is an answer where it can be."""
+    text = MONKEY.replace("Daily", "N/A") + "15,9,,,,Never,,,,Warm,Hot,more\n"
+    report = corpus.add(write(tmp_path / "export.csv", text))
+    assert "has 12 cells and the header 11 columns" in str(report)
+    rows = {(item.user_id, item.context[0].content): item for item in corpus.interactions()}
+    assert rows["11", "Do you like tea?"].action == "N/A"
+    assert {user for user, _ in rows} == {"11", "12", "13", "14"}
+
+
 def test_a_codebook_names_all_options_of_a_platforms_question(corpus, tmp_path):
     """What the caller describes is read as described, with options that nobody chose."""
     book = {"Do you like tea?": {"text": "Tea?", "options": ["Daily", "Never", "At times"]}}

@@ -99,8 +99,8 @@ class ChatRows:
     Args:
         read: From a record to a chat; raises `RowError` where it is none.
         person: Role or name of the modelled person; the human side if not given.
-        user_id: The person's id where a record has none.
-        named: Whether records may name their person; if not and no id is given, the load ends
+        user_id: The person's id where a record has none; their name if not given.
+        named: Whether records may name their person; if not and nobody is named, the load ends
             with an error that lists who speaks.
     """
 
@@ -141,7 +141,7 @@ class ChatRows:
         if not spoken and (self._person or not self._named):
             yield LeftOut(SILENT)
             return
-        owner = chat.owner or self._user_id or _named(spoken, who)
+        owner = chat.owner or self._user_id or _named(spoken) or self._person
         if not owner and not self._named:
             return
         yield from _rows(chat, spoken, owner, who)
@@ -157,12 +157,12 @@ class ChatRows:
         """
         if self._person and self._speakers and not self._heard:
             raise SpeakerNotFoundError(self._person, self._speakers)
-        if self._heard and not self._named and not self._user_id:
+        if self._heard and not self._named and not self._user_id and not self._person:
             raise SpeakerNotFoundError(
-                self._person,
+                None,
                 self._speakers,
-                hint='say under which id the person is stored: user_id="mira" in Python, --user '
-                'mira for the command; the human side is person="user", --person user',
+                hint='say under which id the human side is stored: user_id="mira" in Python, '
+                "--user mira for the command; or name another speaker as the person",
             )
         yield from ()
 
@@ -280,9 +280,7 @@ def _is_person(turn: Said, who: str) -> bool:
     return known == turn.role and turn.label.lower() in _ROLES
 
 
-def _named(spoken: list[Said], who: str) -> str | None:
-    """Return `who` if it is a speaker's name, or the one name of the person's turns."""
-    if who.lower() not in _ROLES:
-        return who
+def _named(spoken: list[Said]) -> str | None:
+    """Return the one name of the person's turns; None if they have none, or several."""
     names = {turn.name for turn in spoken}
     return names.pop() if len(names) == 1 else None
