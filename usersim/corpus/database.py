@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from usersim.corpus.address import Address, beside
-from usersim.errors import CorpusError
+from usersim.errors import ActionError, CorpusError
 
 __all__ = ["IN_CHUNK", "Database", "in_pieces"]
 
@@ -31,6 +32,9 @@ _T = TypeVar("_T")
 _BUSY_SECONDS = 60
 _LOG_SECONDS = 5
 _RESERVE = 2_000_000  # bytes that loads leave free
+_MALFORMED = "database disk image is malformed"
+_UNREADABLE = (ActionError, AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What comes of JSON that is cut, numbers that are words, and the like."""
 _SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
     "PRAGMA foreign_keys = ON",
@@ -50,7 +54,7 @@ _MEANINGS = (
         "name another file, or delete this one",
     ),
     (
-        "database disk image is malformed",
+        _MALFORMED,
         "is damaged",
         "restore a copy, or load the sources into a new store",
     ),
@@ -115,6 +119,7 @@ class Database:
             engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", _explain_unreadable)
         return engine
 
     @property
@@ -149,9 +154,36 @@ class Database:
         Yields:
             The connection.
         """
-        with self._turn, self._explained(), self.engine.connect() as connection:
+        with (
+            self._turn,
+            self._explained(),
+            self.readable_rows(),
+            self.engine.connect() as connection,
+        ):
             yield connection
             connection.rollback()
+
+    @contextmanager
+    def readable_rows(self) -> Generator[None, None, None]:
+        """Say of rows that cannot be made into what they stand for that the store is damaged.
+
+        What the store holds was written by us, and checked before; so whatever is wrong with it
+        by now happened to the file. `read` includes this.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            CorpusError: In place of what a damaged row leads to.
+        """
+        try:
+            yield
+        except _UNREADABLE as error:
+            raise CorpusError(
+                f"the store {self.name!r} is damaged: a row cannot be read "
+                f"({type(error).__name__}: {error})",
+                hint="restore a copy, or load the sources into a new store",
+            ) from error
 
     @contextmanager
     def write(self) -> Generator[Connection, None, None]:
@@ -264,7 +296,7 @@ class Database:
             wait=wait_random_exponential(multiplier=0.01, max=0.5),
             reraise=True,
         ):
-            with attempt, self._explained():
+            with attempt, self._explained(), self.readable_rows():
                 self._set_wal()
 
     def _set_wal(self) -> None:
@@ -287,7 +319,7 @@ class Database:
         if self.file is None:
             return 0
         self._check_writable()
-        with self._explained():
+        with self._explained(), self.readable_rows():
             connection = self.engine.raw_connection()
             try:
                 cursor = connection.cursor()
@@ -358,6 +390,16 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
     connection.isolation_level = None
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(pragma)
+
+
+def _explain_unreadable(context: ExceptionContext) -> None:
+    """Name damage by its name: Python's driver fails to decode what SQLite says of it.
+
+    Raises:
+        DatabaseError: In place of the failure to decode.
+    """
+    if isinstance(context.original_exception, UnicodeDecodeError):
+        raise sqlite3.DatabaseError(_MALFORMED) from context.original_exception
 
 
 def _begin_sqlite(connection: Connection) -> None:

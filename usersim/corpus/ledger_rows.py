@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, Row, Table, select
 
 from usersim.corpus.database import in_pieces
-from usersim.corpus.ledger_records import Response, TraceRecord
+from usersim.corpus.ledger_records import Response, ResponseRecord, TraceRecord
 from usersim.corpus.tables import selections
 from usersim.corpus.values import dump_json
 from usersim.types import Candidate, Leakage, ScoredCandidate, Selection, TraceScores
@@ -28,6 +28,7 @@ __all__ = [
     "dump",
     "load",
     "now",
+    "response_of",
     "response_row",
     "scored_of",
     "scored_row",
@@ -63,8 +64,15 @@ def dump(value: object) -> str:
 
 
 def load(text: str) -> dict[str, object]:
-    """Return the object that `dump` wrote."""
-    return cast("dict[str, object]", orjson.loads(text))
+    """Return the object that `dump` wrote.
+
+    Raises:
+        TypeError: If it is no object.
+    """
+    found = orjson.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError(f"not an object but {type(found).__name__}")
+    return cast("dict[str, object]", found)
 
 
 def now() -> str:
@@ -80,6 +88,18 @@ def response_row(answer: Response, owner: int) -> dict[str, object]:
         "created": now(),
         "record": dump(answer.record),
     }
+
+
+def response_of(row: AnyRow) -> ResponseRecord:
+    """Return the answer of a row that also has its user as `owner`."""
+    return ResponseRecord(
+        id=row.id,
+        user_id=row.owner,
+        question_key=row.question_key,
+        run_id=row.run_id,
+        record=load(row.record),
+        created=row.created,
+    )
 
 
 def candidate_row(stage_key: str, candidate: Candidate) -> dict[str, object]:

@@ -129,7 +129,7 @@ def redact_mentions(database: Database, user_id: str) -> Mentions:
     traces = 0
     old_keys: set[str] = set()
     for ids in _pages(database, user_id):
-        with database.write() as connection:
+        with database.write() as connection, database.readable_rows():
             keys, deleted = _redact_rows(connection, database, ids, user_id)
         old_keys |= keys
         traces += deleted
@@ -260,7 +260,7 @@ def _each_answer(database: Database, made_from: Callable[[Any], bool]) -> int:
             return deleted
         chosen = [row for row in rows if made_from(row)]
         if chosen:
-            with database.write() as connection:
+            with database.write() as connection, database.readable_rows():
                 deleted += _drop_answers(connection, chosen)
         after = rows[-1].id
 
@@ -288,7 +288,7 @@ def _redact_items(database: Database, user_id: str) -> int:
     )
     deleted = 0
     while True:
-        with database.write() as connection:
+        with database.write() as connection, database.readable_rows():
             rows = connection.execute(query).all()
             if not rows:
                 return deleted

@@ -256,7 +256,7 @@ def place_users(database: Database, *, train_share: float) -> int:
             waiting = _waiting(connection)
         if not waiting:
             return placed
-        with database.write() as connection:
+        with database.write() as connection, database.readable_rows():
             _place(connection, database, waiting, train_share)
         placed += len(waiting)
 
