@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -315,16 +314,18 @@ def test_nobody_unknown_is_learned_from(corpus) -> None:
         pass
 
 
-def test_a_training_whose_process_is_gone_is_not_waited_for(corpus) -> None:
+KILLED = """
+import os, signal, sys
+from usersim.corpus import Corpus
+with Corpus.open(sys.argv[1]) as corpus, corpus.trainings.under_way(["ada"]):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_training_whose_process_is_gone_is_not_waited_for(corpus, children) -> None:
     """Its row stays after a kill; forgetting sees that nobody trains there."""
-    code = (
-        "import os, sys\n"
-        "from usersim.corpus import Corpus\n"
-        "corpus = Corpus.open(sys.argv[1])\n"
-        "with corpus.trainings.under_way(['ada']):\n"
-        "    os._exit(0)\n"
-    )
-    subprocess.run([sys.executable, "-c", code, corpus.name], check=True, timeout=60)
+    killed = children.run(KILLED, corpus.name)
+    assert killed.returncode == -signal.SIGKILL
     with sqlite3.connect(corpus.name) as connection:
         assert connection.execute("SELECT count(*) FROM trainings").fetchone() == (1,)
     connection.close()

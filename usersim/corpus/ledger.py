@@ -258,7 +258,7 @@ class Ledger:
                 theirs = select(adapter_users.c.adapter_id).where(adapter_users.c.user_id == owner)
                 query = query.where(adapters.c.id.in_(theirs))
             found = connection.execute(query).all()
-            people = _people(connection)
+            people = rows.people(connection)
             return [
                 AdapterRecord(
                     name=row.name,
@@ -396,11 +396,3 @@ class Ledger:
         statement = self._dialect_insert(table)
         replaced = {name: statement.excluded[name] for name in columns}
         return statement.on_conflict_do_update(index_elements=identity, set_=replaced)
-
-
-def _people(connection: Connection) -> dict[int, list[str]]:
-    query = select(adapter_users.c.adapter_id, users.c.user_id).join(users)
-    people: dict[int, list[str]] = {}
-    for adapter_id, name in connection.execute(query.order_by(users.c.user_id)):
-        people.setdefault(adapter_id, []).append(name)
-    return people

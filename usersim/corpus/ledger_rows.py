@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Table, select
 
 from usersim.corpus.database import in_pieces
 from usersim.corpus.ledger_records import Response, ResponseRecord, TraceRecord
-from usersim.corpus.tables import selections
+from usersim.corpus.tables import adapter_users, selections, users
 from usersim.corpus.values import dump_json
 from usersim.types import Candidate, Leakage, ScoredCandidate, Selection, TraceScores
 
@@ -28,6 +28,7 @@ __all__ = [
     "dump",
     "load",
     "now",
+    "people",
     "response_of",
     "response_row",
     "scored_of",
@@ -236,3 +237,12 @@ def trace(row: AnyRow, choices: Mapping[str, list[tuple[str, Selection]]]) -> Tr
         scored=scored_of(row),
         selection=ranked[0] if ranked else None,
     )
+
+
+def people(connection: Connection) -> dict[int, list[str]]:
+    """Return whom each adapter learned from, by its row id."""
+    query = select(adapter_users.c.adapter_id, users.c.user_id).join(users)
+    found: dict[int, list[str]] = {}
+    for adapter_id, name in connection.execute(query.order_by(users.c.user_id)):
+        found.setdefault(adapter_id, []).append(name)
+    return found
