@@ -211,7 +211,7 @@ def test_an_unregistered_adapter_in_a_folder_of_several_stores_is_told(
     with Corpus.open(":memory:") as corpus:
         corpus.add([row("ada", 0)])
         removal = corpus.forget("ada")
-    assert "does not know it" in str(removal)
+    assert "not registered in this store" in str(removal)
     assert (tmp_path / "usersim-adapters" / "ada-1").exists()
 
 
@@ -354,7 +354,7 @@ def test_an_open_reader_keeps_the_text_and_that_is_said(corpus, tmp_path) -> Non
     assert stands()
     assert removal.remains.log_bytes > 0
     assert not removal.complete
-    assert "not gone yet" in str(removal)
+    assert "not erased yet" in str(removal)
     assert not corpus.finish_forgetting("ada").nothing
     reader.close()
     assert corpus.finish_forgetting("ada").nothing
@@ -372,7 +372,7 @@ def test_finishing_deletes_what_names_a_forgotten_person(corpus) -> None:
     assert remains.nothing
     assert len(remains.deleted) == 3
     assert list(corpus.adapters_root.rglob("*")) == [corpus.adapters_root / "checkpoints"]
-    with pytest.raises(CorpusError, match="holds 'bob'"):
+    with pytest.raises(CorpusError, match="still contains user 'bob'"):
         corpus.finish_forgetting("bob")
 
 
@@ -406,7 +406,7 @@ def test_runs_that_name_the_person_are_told(corpus) -> None:
         corpus.runs.begin(name, name, settings)
     removal = corpus.forget("ada")
     assert removal.run_names == ("ada-2025", "study")
-    assert "still named in runs: ada-2025, study" in str(removal)
+    assert "runs that still name them: ada-2025, study" in str(removal)
 
 
 # Other people's rows
@@ -467,7 +467,7 @@ def test_other_peoples_rows_in_which_the_person_speaks_are_counted(group) -> Non
     removal = group.forget("ada")
     assert (removal.mentions.interactions, removal.mentions.run_items) == (6, 1)
     assert removal.mentions.adapters == ("bob-1",)
-    assert "6 interactions, 1 requests of runs (kept" in str(removal)
+    assert "(kept; redact them with --mentions, mentions=True): interactions: 6" in str(removal)
     assert any("secret" in str(item.context) for item in group.interactions(["bob"]))
 
 

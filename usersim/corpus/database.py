@@ -191,8 +191,8 @@ class Database:
         needed = self._log_bytes() + 3 * more + _RESERVE
         if free < needed:
             raise CorpusError(
-                f"the store {self.name!r} cannot grow: the disk is full but for {free:,} bytes, "
-                f"and {needed:,} are needed to go on safely",
+                f"the store {self.name!r} cannot grow: the disk is nearly full ({free:,} bytes "
+                f"free, {needed:,} needed)",
                 hint="free some space and repeat the call; what was kept stays, nothing is added "
                 "twice",
             )
@@ -238,8 +238,8 @@ class Database:
         lost = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if lost is not None:
             raise CorpusError(
-                f"the store {self.name!r} is damaged: a row of {lost[0]!r} refers to one of "
-                f"{lost[2]!r} that is not there",
+                f"the store {self.name!r} is damaged: a row of {lost[0]!r} refers to a missing row "
+                f"of {lost[2]!r}",
                 hint="restore a copy, or load the sources into a new store",
             )
 

@@ -316,7 +316,7 @@ class Ledger:
             gone = {one.user_id for one in answers if not missing.isdisjoint(one.shown)}
             if gone:
                 raise UserForgottenError(
-                    gone, "they were being asked", hint="what they answered was not kept"
+                    gone, "an answer was being simulated for them", hint="the answer was not stored"
                 )
             for one in answers:
                 if one.user_id not in owners:
@@ -377,8 +377,8 @@ class Ledger:
         if missing and missing <= owners.keys():
             raise UserForgottenError(
                 {owners[key] for key in missing},
-                "reasoning for what they did was being stored",
-                hint="run the same again: it resumes, without them",
+                "reasoning about their interactions was being generated",
+                hint="repeat the call to resume without them",
             )
         for key in sorted(missing - owners.keys())[:1]:
             raise NotStoredError(

@@ -66,13 +66,11 @@ class Mentions:
         """Say it in lines; empty if there are none."""
         if not (self.interactions or self.run_items):
             return ""
-        done = "redacted" if self.redacted else "kept; --mentions (mentions=True) redacts them"
-        counts = f"{self.interactions} interactions, {self.run_items} requests of runs"
-        lines = [f"other people's rows in which they speak: {counts} ({done})"]
+        done = "redacted" if self.redacted else "kept; redact them with --mentions, mentions=True"
+        counts = f"interactions: {self.interactions}, requests of runs: {self.run_items}"
+        lines = [f"rows of other people in which they speak ({done}): {counts}"]
         if self.redacted:
-            lines.append(
-                f"made from these rows and deleted: {self.traces} traces, {self.answers} answers"
-            )
+            lines.append(f"deleted with them: traces: {self.traces}, answers: {self.answers}")
         if self.adapters:
             lines.append(f"adapters that may have learned from them: {', '.join(self.adapters)}")
         return "\n".join(lines)

@@ -25,7 +25,7 @@ __all__ = ["InteractionReader"]
 
 _PAGE = 500
 _READING = "their interactions were being read"
-_READ_AGAIN = "read again, and keep nothing of what was read of them before"
+_READ_AGAIN = "discard what was read of them, and read again without them"
 _HEX_END = "g"  # sorts after every hexadecimal digit
 
 _COLUMNS = (

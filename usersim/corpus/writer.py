@@ -185,8 +185,8 @@ class RowWriter:
             raise UserForgottenError(
                 gone,
                 "their rows were being loaded",
-                hint="rows of other people that were loaded until then stay; take the person out "
-                "of the source and load it again to add the rest",
+                hint="rows of others loaded so far are kept; remove the person from the source and "
+                "load it again to add the rest",
             )
 
     def _make(self, connection: Connection, names: list[str]) -> dict[str, int]:
