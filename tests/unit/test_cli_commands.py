@@ -172,7 +172,7 @@ def test_forget_says_what_remains_by_its_status_and_finish_clears_it(
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM users").fetchone()
     first = CliRunner().invoke(app, ["forget", "bob", "-c", store, "--yes"])
-    assert (first.exit_code, "not gone yet" in first.output) == (3, True)
+    assert (first.exit_code, "not erased yet" in first.output) == (3, True)
     assert f"usersim forget bob --finish -c {store}" in first.stderr.replace("\n", "")
     again = CliRunner().invoke(app, ["forget", "--finish", "-c", store])
     assert again.exit_code == 3
@@ -188,7 +188,7 @@ def test_forget_names_the_source_beside_the_store(tmp_path: Path) -> None:
     run("load", source)
     printed = run("forget", "ada", "-c", tmp_path / "people.usersim.db", "--yes")
     assert "people.jsonl" in printed.replace("\n", "")
-    assert "brings them back" in printed.replace("\n", " ")
+    assert "brings the person back" in printed.replace("\n", " ")
 
 
 # ---------------------------------------------------------------------- answering

@@ -547,3 +547,14 @@ def test_an_item_of_nobody_fails_and_the_run_ends(store: Path) -> None:
         assert (again.status.failed, again.status.left) == (1, 0)
         (failure,) = again.failures()
         assert (failure.error, failure.item.request.user_id) == ("UserNotFoundError", "nobody")
+
+
+def test_an_answer_that_cannot_be_read_back_is_a_typed_error(store: Path) -> None:
+    """The store holds JSON that is no answer: the error says where, and quotes nothing of it."""
+    with simulator(store) as sim:
+        run = sim.run([("ada", "Tea?")], name="r")
+        with sim.corpus._database.write() as connection:
+            connection.exec_driver_sql('UPDATE responses SET record = \'{"action": "secret"}\'')
+        with pytest.raises(CorpusError, match="a stored answer cannot be read") as caught:
+            list(run.answers())
+    assert "secret" not in str(caught.value)

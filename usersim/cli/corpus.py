@@ -155,13 +155,11 @@ def forget(
     *,
     mentions: Annotated[
         bool,
-        typer.Option("--mentions", help="Also redact what they say in other people's rows."),
+        typer.Option("--mentions", help="Also redact their messages in other people's rows."),
     ] = False,
     finish: Annotated[
         bool,
-        typer.Option(
-            "--finish", help="Finish an earlier forget: log, leftovers, stopped trainings."
-        ),
+        typer.Option("--finish", help="Finish an earlier forget: erase the log, delete leftovers."),
     ] = False,
     adapters: Annotated[
         Path | None,
@@ -171,7 +169,7 @@ def forget(
 ) -> None:
     """Delete everything of a person: rows, index, traces, responses and adapters.
 
-    Exit status 3: deleted, and something remains, which the output names.
+    Exits with status 3 if something remains, which the output names.
     """
     with open_corpus(corpus, adapters=adapters) as opened:
         if finish:
@@ -188,7 +186,7 @@ def _finished(opened: Corpus, user: str | None, *, mentions: bool) -> Remains:
         ConfigError: If redacting is asked for, which belongs to forgetting.
     """
     if mentions:
-        raise ConfigError("--finish and --mentions exclude each other", hint="give one of them")
+        raise ConfigError("--finish and --mentions cannot be combined", hint="give one of them")
     remains = opened.finish_forgetting(user)
     console.print(Text(str(remains) or "nothing remains"))
     return remains
@@ -201,7 +199,9 @@ def _forgotten(opened: Corpus, user: str | None, *, mentions: bool, yes: bool) -
         ConfigError: If none is named.
     """
     if user is None:
-        raise ConfigError("forget whom?", hint="usersim forget USER; `usersim users` lists them")
+        raise ConfigError(
+            "no user was given", hint="usersim forget USER; `usersim users` lists them"
+        )
     opened.require(user)
     if not yes:
         typer.confirm(f"Delete everything of {user!r}? This cannot be undone", abort=True)

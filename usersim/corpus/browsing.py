@@ -170,7 +170,7 @@ class Browser:
         )
         with self._database.read() as connection:
             page = _page(connection, query, table.place, after, before, limit)
-        return _each(page, _item_row)
+            return _each(page, _item_row)
 
     def answers(
         self,
@@ -192,7 +192,7 @@ class Browser:
             owner = user_row_id(connection, user_id)
             query = _responses().where(responses.c.user_id == owner)
             page = _page(connection, query, responses.c.id, after, before, limit)
-        return _each(page, _response)
+            return _each(page, rows.response_of)
 
     def answer(self, answer_id: int) -> StoredAnswer:
         """Return one answer.
@@ -216,13 +216,13 @@ class Browser:
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        if row is None:
-            raise NotStoredError(
-                f"the store has no answer {answer_id!r}",
-                hint="it may have been forgotten with its person; runs list their answers",
-            )
-        asked = None if row.request is None else _run_item(row.asked, row.request)
-        return StoredAnswer(response=_response(row), run=row.name, item=asked)
+            if row is None:
+                raise NotStoredError(
+                    f"the store has no answer {answer_id!r}",
+                    hint="it may have been forgotten with its person; runs list their answers",
+                )
+            asked = None if row.request is None else _run_item(row.asked, row.request)
+            return StoredAnswer(response=rows.response_of(row), run=row.name, item=asked)
 
     def answers_to(
         self, user_id: str, context: ContextLike, *, limit: int = PAGE
@@ -237,7 +237,7 @@ class Browser:
         query = _responses().where(responses.c.question_key == question_key(user_id, context))
         with self._database.read() as connection:
             found = connection.execute(query.order_by(responses.c.id.desc()).limit(limit)).all()
-        return [_response(row) for row in found]
+            return [rows.response_of(row) for row in found]
 
     def acts_in(self, user_id: str, context: ContextLike) -> list[Interaction]:
         """Return what a person did in one context, oldest first.
@@ -302,17 +302,6 @@ def _counted(
 
 def _responses() -> Select[*tuple[Any, ...]]:
     return select(*responses.c, users.c.user_id.label("owner")).join_from(responses, users)
-
-
-def _response(row: Any) -> ResponseRecord:  # noqa: ANN401 - a row of SQLAlchemy
-    return ResponseRecord(
-        id=row.id,
-        user_id=row.owner,
-        question_key=row.question_key,
-        run_id=row.run_id,
-        record=rows.load(row.record),
-        created=row.created,
-    )
 
 
 def _run_item(place: int, request: str) -> RunItem:

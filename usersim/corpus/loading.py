@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import cast
 
 from sqlalchemy import Connection
@@ -24,10 +25,13 @@ from usersim.corpus.readers import (
     Made,
     Records,
     RowMaker,
+    SourceOptions,
     Unreadable,
     UnusableRow,
+    open_source,
     row_maker,
 )
+from usersim.corpus.readers.frames import is_frame
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
 from usersim.corpus.rows import RowChecker
 from usersim.corpus.values import RowError
@@ -35,7 +39,7 @@ from usersim.corpus.writer import RowWriter
 from usersim.errors import RefusedRowsError
 from usersim.types import DateOrder
 
-__all__ = ["Load", "LoadOptions", "LoadProgress"]
+__all__ = ["Load", "LoadOptions", "LoadProgress", "scanned"]
 
 LoadProgress = Callable[[int, int | None], None]
 """Called with (records read, records in all or None where that is not known)."""
@@ -272,3 +276,15 @@ def _peeked(
         if len(seen) >= _BATCH_ROWS:
             break
     return None, chain(seen, items)
+
+
+def scanned(source: object, how: SourceOptions) -> Codebook | None:
+    """Return the codebook, after a look over a source that can be read twice where it needs one."""
+    book = how.codebook
+    twice = isinstance(source, str | Path | Sequence) or is_frame(source)
+    if book is None or not book.needs_scan or not twice:
+        return book
+    records = open_source(cast("object", source), how)
+    if records.codebook is not None or records.format is not None:
+        return book
+    return book.scanned(record for _, record in records.items)

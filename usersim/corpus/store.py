@@ -12,9 +12,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self, cast
-
-from sqlalchemy import func, select
+from typing import NoReturn, Self
 
 from usersim.config import CorpusConfig, HistoryConfig
 from usersim.corpus.adapter_folders import AdapterFolders
@@ -22,19 +20,17 @@ from usersim.corpus.adapter_removal import RemovedAdapter, remove_adapter
 from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
 from usersim.corpus.ledger import Ledger
-from usersim.corpus.loading import Load, LoadOptions, LoadProgress
+from usersim.corpus.loading import Load, LoadOptions, LoadProgress, scanned
 from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
 from usersim.corpus.owners import user_row_id
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
-from usersim.corpus.readers.frames import is_frame
 from usersim.corpus.reading import InteractionReader
 from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
 from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
-from usersim.corpus.summaries import UserSummary, summaries
-from usersim.corpus.tables import interactions
+from usersim.corpus.summaries import UserSummary, repeated_ids, summaries
 from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import ConfigError, CorpusError
@@ -99,9 +95,7 @@ class Corpus:
             database.journal()
             prepare(database, adapters_root=folders.root if folders.moves else None)
             corpus = cls(database, config, folders)
-            # Where this fails (a full or read-only disk), what does not need it still works; what
-            # does tries again, and says why not.
-            with suppress(CorpusError):
+            with suppress(CorpusError):  # a full or read-only disk: whoever needs it tries again
                 corpus._settle()
         except BaseException:
             database.close()
@@ -195,7 +189,7 @@ class Corpus:
             format=format,
             user_id=user_id,
             person=person,
-            codebook=_scanned(source, how),
+            codebook=scanned(source, how),
             date_order=date_order,
             strict=strict,
             progress=progress,
@@ -203,7 +197,7 @@ class Corpus:
         self._settled = False
         report = Load(self._database, self._config, options).run(_records(source, how))
         self._settle()
-        return replace(report, repeated_ids=self._repeated_ids())
+        return replace(report, repeated_ids=repeated_ids(self._database))
 
     def requests(self, source: object, *, user_id: str | None = None) -> Requests:
         """Read the requests of a run; those that cannot be asked are refused one by one.
@@ -397,30 +391,6 @@ class Corpus:
         if not self._settled:
             place_users(self._database, train_share=self._config.train_share)
             self._settled = True
-
-    def _repeated_ids(self) -> int:
-        table = interactions.c
-        repeated = (
-            select(table.source_id)
-            .where(table.source_id.is_not(None))
-            .group_by(table.user_id, table.source_id)
-            .having(func.count() > 1)
-            .subquery()
-        )
-        with self._database.read() as connection:
-            return connection.scalar(select(func.count()).select_from(repeated)) or 0
-
-
-def _scanned(source: object, how: SourceOptions) -> Codebook | None:
-    """Return the codebook, after a look over a source that can be read twice where it needs one."""
-    book = how.codebook
-    twice = isinstance(source, str | Path | Sequence) or is_frame(source)
-    if book is None or not book.needs_scan or not twice:
-        return book
-    records = open_source(cast("object", source), how)
-    if records.codebook is not None or records.format is not None:
-        return book
-    return book.scanned(record for _, record in records.items)
 
 
 def _ids(user_ids: str | Sequence[str] | None) -> Sequence[str] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from usersim.errors import CorpusError
 from usersim.types import ActionKind, ActionValue, Number
 from usersim.types.actions import MULTI_SEPARATOR, NOTHING_CHOSEN
 from usersim.views import Cell, shortened
@@ -171,8 +172,22 @@ class Answer:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Answer:
-        """Return the answer that `to_dict` wrote."""
-        return _adapter().validate_python(data)
+        """Return the answer that `to_dict` wrote.
+
+        Raises:
+            CorpusError: If it wrote something else.
+        """
+        from pydantic import ValidationError
+
+        try:
+            return _adapter().validate_python(data)
+        except ValidationError as error:
+            problem = error.errors(include_input=False)[0]
+            where = ".".join(map(str, problem["loc"]))
+            raise CorpusError(
+                f"a stored answer cannot be read: {where!r}: {problem['msg']}",
+                hint="the store is damaged, or the answer is one of another version of usersim",
+            ) from None
 
     def to_json(self) -> str:
         """Return the answer as JSON."""

@@ -316,7 +316,7 @@ def _unkept(index: int, user_id: str, error: UserNotFoundError) -> Failure:
         index=index,
         item=user_id,
         error=UserForgottenError.__name__,
-        message=f"the answer was not kept: {error}",
+        message=f"the answer was not stored: {error}",
     )
 
 
@@ -331,7 +331,7 @@ def only(batch: Batch[Answer]) -> Answer:
     if answer is None:
         failure = batch.failures[0]
         if failure.error == UserForgottenError.__name__:
-            raise UserForgottenError([failure.item], "they were being asked")
+            raise UserForgottenError([failure.item], "an answer was being simulated for them")
         error = UsersimError(
             failure.message, hint="allow more tokens or redraws (SimulationConfig)"
         )

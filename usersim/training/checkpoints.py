@@ -90,8 +90,8 @@ class Checkpoints:
         """
         if not (self.folder / USERS).is_file():
             raise TrainingError(
-                f"the checkpoints in {str(self.folder)!r} were deleted while they were used: "
-                "somebody whose data they hold was forgotten",
+                f"the checkpoints in {str(self.folder)!r} were deleted during the training: "
+                "somebody in its data was forgotten",
                 hint="train again without them",
             )
 
