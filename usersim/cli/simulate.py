@@ -13,7 +13,14 @@ from typing import Annotated, cast
 import typer
 from rich.text import Text
 
-from usersim.cli.console import console, figures_table, notes, open_corpus, stages
+from usersim.cli.console import (
+    console,
+    figures_table,
+    notes,
+    open_corpus,
+    print_json,
+    stages,
+)
 from usersim.cli.corpus import CorpusOption
 from usersim.config import Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
@@ -142,7 +149,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
             sim.use_adapter(adapter)
         answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
     if as_json:
-        console.print_json(answer.to_json())
+        print_json(answer.to_json())
     else:
         console.print(answer)
 
