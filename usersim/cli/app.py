@@ -11,7 +11,19 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from usersim.cli import corpus, demo, endpoint, explore, mcp, runs, serving, simulate, study, survey
+from usersim.cli import (
+    cache,
+    corpus,
+    demo,
+    endpoint,
+    explore,
+    mcp,
+    runs,
+    serving,
+    simulate,
+    study,
+    survey,
+)
 from usersim.cli.console import console, notes
 from usersim.errors import UsersimError
 
@@ -33,6 +45,7 @@ serving.register(app)
 explore.register(app)
 study.register(app)
 mcp.register(app)
+cache.register(app)
 demo.register(app)
 
 
