@@ -12,6 +12,7 @@ from typing import TypedDict, Unpack
 from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus, Training
 from usersim.engines import Engine
+from usersim.engines.base import weights_of
 from usersim.errors import ArtifactError
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick_held_out
@@ -143,6 +144,7 @@ class Learner:
         check_one_process()
         check_recipe(recipe)
         check_source(traces)
+        weights_of(self.engine)  # before hours of reconstruction
         # Before anything is read: whoever is forgotten from here on is noticed.
         with self.corpus.trainings.under_way(self.people.users) as training:
             return replace(self, training=training)._train(  # noqa: SLF001 - a copy of this
