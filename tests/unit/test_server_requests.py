@@ -206,6 +206,16 @@ def test_a_reference_is_followed() -> None:
         ({"type": "array", "items": {"type": "string"}}, "not enumerated"),
         ({"type": "array"}, "None is no schema"),
         ({"type": "array", "items": {"enum": ["a|b", "c"]}}, r"a\|b"),
+        ({"enum": [10**4199, 1]}, "larger than any"),
+        ({"enum": [10**6000, 1]}, "larger than any"),
+        ({"enum": [[10**6000], 1]}, "list"),
+        ({"enum": 10**6000}, "int"),
+        ({"type": "array", "items": {"enum": [10**4199, 1]}}, "larger than any"),
+        ({"type": "integer", "minimum": -(10**4199)}, "larger than any"),
+        ({"type": "number", "maximum": 10**6000}, "larger than any"),
+        ({"type": "number", "minimum": [10**6000]}, "action space"),
+        ({"type": 10**6000}, "int"),
+        ({"type": "object", "properties": 10**6000}, "int"),
     ],
 )
 def test_a_schema_that_is_no_single_answer_is_refused(schema: dict[str, object], said: str) -> None:

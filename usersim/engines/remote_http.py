@@ -52,6 +52,7 @@ UNKNOWN_CALLER = frozenset({401, 403})
 NOT_FOUND = 404
 SERVER_FAILED = 500
 NOT_IMPLEMENTED = 501
+_DATA = b"data:"
 
 
 @dataclass
@@ -172,22 +173,21 @@ class Transport:
                 self._client.stream("POST", path, json=body) as answer,
             ):
                 if not answer.is_success:
-                    raise self._refused(path, answer, await answer.aread(), turn)
-                async for line in self._lines(path, answer):
-                    data = line.removeprefix("data:").strip()
-                    if line.startswith("data:") and data != "[DONE]":
-                        event = _parsed(path, data.encode())
+                    raise self._refused(path, answer, await self._content(path, answer), turn)
+                async for line in self._data(path, answer):
+                    data = line.removeprefix(_DATA).strip()
+                    if data != b"[DONE]":
+                        event = _parsed(path, data)
                         if "error" in event:
                             raise EngineUnavailableError(
-                                f"{path!r} of {self.base_url!r} broke off: "
-                                f"{self._words(data.encode())}"
+                                f"{path!r} of {self.base_url!r} broke off: {self._words(data)}"
                             )
                         yield event
         except httpx2.HTTPError as error:
             raise self._unreachable(path, error) from error
 
-    async def _lines(self, path: str, answer: httpx2.Response) -> AsyncIterator[str]:
-        """Yield a stream's lines; what keeps it alive without a word counts as silence.
+    async def _data(self, path: str, answer: httpx2.Response) -> AsyncIterator[bytes]:
+        """Yield a stream's lines of data; what keeps it alive without a word counts as silence.
 
         Yields:
             Lines with data.
@@ -195,17 +195,58 @@ class Transport:
         Raises:
             EngineTimeoutError: If no data comes for `timeout` seconds.
         """
-        lines = answer.aiter_lines()
+        lines = self._lines(path, answer)
         while True:
             try:
                 async with asyncio.timeout(self._config.timeout):
-                    while not (line := await anext(lines)).startswith("data:"):
+                    while not (line := await anext(lines)).startswith(_DATA):
                         pass
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
                 raise self._late(path, self._config.timeout) from error
             yield line
+
+    async def _lines(self, path: str, answer: httpx2.Response) -> AsyncIterator[bytes]:
+        """Yield the lines of a reply, the last one also without its end.
+
+        Yields:
+            Lines without their ends.
+        """
+        begun: list[bytes] = []
+        async for piece in self._pieces(path, answer):
+            first, *more = piece.split(b"\n")
+            begun.append(first)
+            for line in more:
+                yield b"".join(begun)
+                begun = [line]
+        yield b"".join(begun)
+
+    async def _content(self, path: str, answer: httpx2.Response) -> bytes:
+        """Return a whole reply."""
+        return b"".join([piece async for piece in self._pieces(path, answer)])
+
+    async def _pieces(self, path: str, answer: httpx2.Response) -> AsyncIterator[bytes]:
+        """Yield a reply piece by piece, unpacked.
+
+        Yields:
+            Pieces.
+
+        Raises:
+            EngineError: If they are more than `max_reply_bytes` together. Another try would meet
+                the same server, so there is none.
+        """
+        read = 0
+        async for piece in answer.aiter_bytes():
+            read += len(piece)
+            if read > self._config.max_reply_bytes:
+                raise EngineError(
+                    f"the reply of {path!r} of {self.base_url!r} is longer than "
+                    f"{self._config.max_reply_bytes} bytes",
+                    hint="check base_url; for very long contexts raise "
+                    "RemoteConfig.max_reply_bytes",
+                )
+            yield piece
 
     def close(self) -> None:
         """Take back what is under way, close the connections and end the thread."""
@@ -274,8 +315,11 @@ class Transport:
             started = self._loop.time()
             limit = max(min(self._config.timeout, patience.left), 0.001)
             try:
-                async with asyncio.timeout(limit):
-                    answer = await self._client.request(method, path, json=body)
+                async with (
+                    asyncio.timeout(limit),
+                    self._client.stream(method, path, json=body) as answer,
+                ):
+                    content = await self._content(path, answer)
             except (TimeoutError, httpx2.TimeoutException) as error:
                 self.limiter.overloaded(turn)
                 raise self._late(path, limit) from error
@@ -284,12 +328,12 @@ class Transport:
             finally:
                 patience.left -= self._loop.time() - started
             if not answer.is_success:
-                raise self._refused(path, answer, answer.content, turn)
+                raise self._refused(path, answer, content, turn)
             self.limiter.succeeded()
         if read is None:
             return cast("T", None)
         with boundary(EngineResponseError, f"reading the answer of {path!r}"):
-            return read(_parsed(path, answer.content))
+            return read(_parsed(path, content))
 
     # ------------------------------------------------------------------ errors
 
@@ -370,7 +414,7 @@ def _retry_after(header: str | None) -> float:
 def _parsed(path: str, content: bytes) -> Json:
     try:
         found = cast("object", json.loads(content))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         shown = content[:MOST_TOLD].decode("utf-8", "replace")
         raise EngineResponseError(f"the answer of {path!r} is not JSON: {shown!r}") from error
     if isinstance(found, dict):

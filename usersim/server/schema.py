@@ -16,6 +16,7 @@ from usersim.types import ActionSpace, ActionValue, FreeText, Number, action_spa
 
 __all__ = ["Form", "form_of_schema", "form_of_space"]
 
+_SHOWN = 200
 _NOTES = {"title", "description", "examples", "default", "$schema", "$defs", "$id", "$comment"}
 """Keywords that say nothing about which values are allowed."""
 _YES_NO = {"yes": True, "no": False}
@@ -65,7 +66,7 @@ def form_of_schema(schema: Mapping[str, object], *, kind: str | None = None) -> 
     _only(root, {"type", "properties", "required", "additionalProperties"})
     properties = root.get("properties")
     if not isinstance(properties, dict) or len(properties) != 1:  # pyright: ignore[reportUnknownArgumentType]
-        _refuse(f"it has the properties {properties!r}, and one answer has one")
+        _refuse(f"it has the properties {_shown(properties)}, and one answer has one")
     ((name, inner),) = cast("dict[str, object]", properties).items()
     space, value = _value(_resolved(inner, schema), kind)
     return Form(space, lambda action: _json({name: value(action)}))
@@ -88,6 +89,15 @@ def _refuse(why: str) -> NoReturn:
         hint="ask one thing at a time: an enum, a boolean, a number, an array of enum items, or "
         "a string, by itself or as the one property of an object",
     )
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message: short, and also where Python has no text for it."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes out
+        return f"a value of type {type(value).__name__} with too many digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _only(schema: Mapping[str, object], known: set[str]) -> None:
@@ -116,7 +126,7 @@ def _resolved(part: object, whole: Mapping[str, object]) -> Mapping[str, object]
             else None
         )
     if not isinstance(part, dict):
-        _refuse(f"{part!r} is no schema")
+        _refuse(f"{_shown(part)} is no schema")
     return cast("dict[str, object]", part)
 
 
@@ -139,9 +149,10 @@ def _value(schema: Mapping[str, object], kind: str | None) -> tuple[ActionSpace,
             "array": _several,
             "string": _string,
         }
-        reader = readers.get(str(schema.get("type")))
+        kind_of_value = schema.get("type")
+        reader = readers.get(kind_of_value) if isinstance(kind_of_value, str) else None
         if reader is None:
-            _refuse(f"of type {schema.get('type')!r}")
+            _refuse(f"of type {_shown(kind_of_value)}")
         return reader(schema)
     except ActionError as error:
         _refuse(str(error))
@@ -151,7 +162,7 @@ def _enumerated(schema: Mapping[str, object], kind: str | None) -> tuple[ActionS
     _only(schema, {"enum", "type"})
     values = schema.get("enum")
     if not isinstance(values, list):
-        _refuse(f"its enum is {values!r}")
+        _refuse(f"its enum is {_shown(values)}")
     by_text = {_text(value): value for value in cast("list[object]", values)}
     if len(by_text) < len(values):  # pyright: ignore[reportUnknownArgumentType]
         _refuse("two values of its enum read the same")
@@ -166,8 +177,21 @@ def _text(value: object) -> str:
         RefusedRequestError: If it is neither text nor a number.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        _refuse(f"{value!r} is no option")
-    return value if isinstance(value, str) else Number().render(value)
+        _refuse(f"{_shown(value)} is no option")
+    return value if isinstance(value, str) else Number().render(_finite(value))
+
+
+def _finite(value: float) -> float:
+    """Return a number that arithmetic can hold.
+
+    Raises:
+        RefusedRequestError: If it is larger; its digits are not repeated, since they are many.
+    """
+    try:
+        float(value)
+    except OverflowError:
+        _refuse("a number in it is larger than any that can be computed with")
+    return value
 
 
 def _boolean(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
@@ -178,7 +202,10 @@ def _boolean(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
 def _number(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
     _only(schema, {"type", "minimum", "maximum"})
     whole = schema["type"] == "integer"
-    low, high = schema.get("minimum"), schema.get("maximum")
+    low, high = (
+        _finite(bound) if isinstance(bound, int) else bound
+        for bound in (schema.get("minimum"), schema.get("maximum"))
+    )
     space = action_space("number", low=low, high=high, integer=whole)
     return space, lambda action: int(float(str(action))) if whole else float(str(action))
 
