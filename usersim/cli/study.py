@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from usersim.cli.console import console
-from usersim.errors import ConfigError, CorpusError, boundary
+from usersim.errors import ConfigError, CorpusError
 from usersim.evaluation import (
     TransferMatrix,
     comparisons_needed,
@@ -19,7 +19,7 @@ from usersim.evaluation import (
     write_transfer,
 )
 from usersim.evaluation import pool as pool_runs
-from usersim.files import DISK_HINT, json_line, write_bytes
+from usersim.files import json_line, make_folder, write_bytes
 
 __all__ = ["register"]
 
@@ -50,8 +50,7 @@ def planted(
     facts = out.with_suffix(".facts.json")
     _check_new(out, facts)
     people = planted_users(users=users, interactions=interactions, seed=seed, noise=noise)
-    with boundary(CorpusError, f"making the folder {str(out.parent)!r}", hint=DISK_HINT):
-        out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent, what="the rows", error=CorpusError)
     write_bytes(out, b"".join(map(json_line, people.rows)), what="the rows", error=CorpusError)
     told = orjson.dumps(people.facts.to_json(), option=orjson.OPT_INDENT_2)
     write_bytes(facts, told, what="the facts", error=CorpusError)
