@@ -181,7 +181,7 @@ def _weights(folder: Path) -> Iterator[str]:
     known = {} if manifest is None else manifest.files
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]
     found = ([path for path in files if path.suffix == ending] for ending in _WEIGHTS)
-    for file in next((one for one in found if one), []):
+    for file in next(filter(None, found), ()):
         yield known[file.name].sha256 if file.name in known else _kept(file)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from usersim.config import RemoteConfig
 from usersim.engines.remote_access import check_address, key_in
 from usersim.engines.remote_limiter import Limiter
+from usersim.engines.remote_reading import content, lines
 from usersim.errors import (
     EngineAccessError,
     EngineError,
@@ -173,7 +174,8 @@ class Transport:
                 self._client.stream("POST", path, json=body) as answer,
             ):
                 if not answer.is_success:
-                    raise self._refused(path, answer, await self._content(path, answer), turn)
+                    received = await content(answer, self._config.max_reply_bytes)
+                    raise self._refused(path, answer, received, turn)
                 async for line in self._data(path, answer):
                     data = line.removeprefix(_DATA).strip()
                     if data != b"[DONE]":
@@ -195,58 +197,17 @@ class Transport:
         Raises:
             EngineTimeoutError: If no data comes for `timeout` seconds.
         """
-        lines = self._lines(path, answer)
+        pieces = lines(answer, self._config.max_reply_bytes)
         while True:
             try:
                 async with asyncio.timeout(self._config.timeout):
-                    while not (line := await anext(lines)).startswith(_DATA):
+                    while not (line := await anext(pieces)).startswith(_DATA):
                         pass
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
                 raise self._late(path, self._config.timeout) from error
             yield line
-
-    async def _lines(self, path: str, answer: httpx2.Response) -> AsyncIterator[bytes]:
-        """Yield the lines of a reply, the last one also without its end.
-
-        Yields:
-            Lines without their ends.
-        """
-        begun: list[bytes] = []
-        async for piece in self._pieces(path, answer):
-            first, *more = piece.split(b"\n")
-            begun.append(first)
-            for line in more:
-                yield b"".join(begun)
-                begun = [line]
-        yield b"".join(begun)
-
-    async def _content(self, path: str, answer: httpx2.Response) -> bytes:
-        """Return a whole reply."""
-        return b"".join([piece async for piece in self._pieces(path, answer)])
-
-    async def _pieces(self, path: str, answer: httpx2.Response) -> AsyncIterator[bytes]:
-        """Yield a reply piece by piece, unpacked.
-
-        Yields:
-            Pieces.
-
-        Raises:
-            EngineError: If they are more than `max_reply_bytes` together. Another try would meet
-                the same server, so there is none.
-        """
-        read = 0
-        async for piece in answer.aiter_bytes():
-            read += len(piece)
-            if read > self._config.max_reply_bytes:
-                raise EngineError(
-                    f"the reply of {path!r} of {self.base_url!r} is longer than "
-                    f"{self._config.max_reply_bytes} bytes",
-                    hint="check base_url; for very long contexts raise "
-                    "RemoteConfig.max_reply_bytes",
-                )
-            yield piece
 
     def close(self) -> None:
         """Take back what is under way, close the connections and end the thread."""
@@ -319,7 +280,7 @@ class Transport:
                     asyncio.timeout(limit),
                     self._client.stream(method, path, json=body) as answer,
                 ):
-                    content = await self._content(path, answer)
+                    received = await content(answer, self._config.max_reply_bytes)
             except (TimeoutError, httpx2.TimeoutException) as error:
                 self.limiter.overloaded(turn)
                 raise self._late(path, limit) from error
@@ -328,12 +289,12 @@ class Transport:
             finally:
                 patience.left -= self._loop.time() - started
             if not answer.is_success:
-                raise self._refused(path, answer, content, turn)
+                raise self._refused(path, answer, received, turn)
             self.limiter.succeeded()
         if read is None:
             return cast("T", None)
         with boundary(EngineResponseError, f"reading the answer of {path!r}"):
-            return read(_parsed(path, content))
+            return read(_parsed(path, received))
 
     # ------------------------------------------------------------------ errors
 
@@ -356,12 +317,12 @@ class Transport:
         return (words.replace(self._key, "***") if self._key else words)[:MOST_TOLD]
 
     def _refused(
-        self, path: str, answer: httpx2.Response, content: bytes, turn: int
+        self, path: str, answer: httpx2.Response, received: bytes, turn: int
     ) -> EngineError:
         status = answer.status_code
         message = (
             f"{path!r} of {self.base_url!r} was refused with status {status}: "
-            f"{self._words(content)}"
+            f"{self._words(received)}"
         )
         if status in OVERLOAD:
             self.limiter.overloaded(turn)

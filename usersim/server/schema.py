@@ -64,9 +64,10 @@ def form_of_schema(schema: Mapping[str, object], *, kind: str | None = None) -> 
         space, value = _value(root, kind)
         return Form(space, lambda action: _json(value(action)))
     _only(root, {"type", "properties", "required", "additionalProperties"})
-    properties = root.get("properties")
+    given = root.get("properties")
+    properties = given
     if not isinstance(properties, dict) or len(properties) != 1:  # pyright: ignore[reportUnknownArgumentType]
-        _refuse(f"it has the properties {_shown(properties)}, and one answer has one")
+        _refuse(f"it has the properties {_shown(given)}, and one answer has one")
     ((name, inner),) = cast("dict[str, object]", properties).items()
     space, value = _value(_resolved(inner, schema), kind)
     return Form(space, lambda action: _json({name: value(action)}))

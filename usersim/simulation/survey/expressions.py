@@ -230,10 +230,10 @@ class _Reader:
         return _Literal(self._constant(node))
 
     def _constant(self, node: ast.expr) -> str | float:
-        negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
         # One sign at the most: Python's grammar allows any number of them, each a level deeper.
-        constant = node.operand if negative else node
-        value = constant.value if isinstance(constant, ast.Constant) else None
+        negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+        inner = node.operand if isinstance(node, ast.UnaryOp) and negative else node
+        value = inner.value if isinstance(inner, ast.Constant) else None
         if isinstance(value, str) and not negative:
             return value
         if isinstance(value, int | float) and not isinstance(value, bool):
