@@ -1,14 +1,16 @@
 """Instruments as files: JSON, and YAML where PyYAML is installed.
 
-YAML is read by its safe loader alone, within a bounded size; nothing in a file can name code.
+YAML is read by its safe loader alone; nothing in a file can name code. Size, depth and number of
+values are bounded before anything is made of them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,12 +20,22 @@ from usersim.files import write_text
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["of_data", "plain", "read_file", "write_file"]
+__all__ = ["listed", "of_data", "plain", "read_file", "write_file"]
 
 MOST_BYTES = 4_000_000
 """Largest instrument file; aliases of YAML could make a small one large, so they are refused."""
 
+MOST_DEEP = 20
+"""Deepest nesting of a file; an instrument has 7 levels."""
+MOST_VALUES = 200_000
+"""Most values of a file, keys included."""
+MOST_QUESTIONS = 5_000
+"""Most questions of an instrument."""
+MOST_TOLD = 50
+"""Problems that an error lists."""
+
 Model = TypeVar("Model", bound=BaseModel)
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _SUFFIXES = (".json", ".yaml", ".yml")
 
 
@@ -56,24 +68,107 @@ def _kind(file: Path) -> str:
 
 def _of_json(text: str, file: Path) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = cast("object", json.loads(text))
+    except RecursionError as error:
+        raise SurveyError(_too_deep(file)) from error
+    except ValueError as error:
         raise SurveyError(f"{str(file)!r} is no JSON: {error}") from error
+    _check_shape(data, file)
+    return data
+
+
+def _check_shape(data: object, file: Path) -> None:
+    """Check how deep data are, and how many; without recursion.
+
+    Raises:
+        SurveyError: If they are too deep or too many.
+    """
+    level, values = [data], 0
+    for _ in range(MOST_DEEP):
+        level = [inner for one in level for inner in _inside(one)]
+        values += len(level)
+        if values > MOST_VALUES:
+            raise SurveyError(_too_many(file))
+        if not level:
+            return
+    raise SurveyError(_too_deep(file))
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[object, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
+
+
+def _too_deep(file: Path) -> str:
+    return f"{str(file)!r} is nested deeper than {MOST_DEEP} levels"
+
+
+def _too_many(file: Path) -> str:
+    return f"{str(file)!r} has more than {MOST_VALUES} values"
 
 
 def _of_yaml(text: str, file: Path) -> object:
     yaml = _yaml()
+    loader = _loader(yaml)
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                where = event.start_mark
-                raise SurveyError(
-                    f"{str(file)!r} has an alias (*{event.anchor}) in line {where.line + 1}",
-                    hint="write the value out; aliases are not read, since a few can grow huge",
-                )
-        return cast("object", yaml.safe_load(text))
+        _check_events(yaml, text, file)
+        return cast("object", yaml.load(text, Loader=loader))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise SurveyError(f"{str(file)!r} is no YAML: {error}") from error
+
+
+def _check_events(yaml: ModuleType, text: str, file: Path) -> None:
+    """Check a file before values are made of it: PyYAML's own time grows with the depth.
+
+    Raises:
+        SurveyError: If it has an alias, or is too deep or too long.
+    """
+    depth = values = 0
+    for event in yaml.parse(text, Loader=_base(yaml)):
+        if isinstance(event, yaml.AliasEvent):
+            where = event.start_mark
+            raise SurveyError(
+                f"{str(file)!r} has an alias (*{event.anchor}) in line {where.line + 1}",
+                hint="write the value out; aliases are not read, since a few can grow huge",
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        values += isinstance(event, yaml.NodeEvent)
+        if depth > MOST_DEEP:
+            raise SurveyError(_too_deep(file))
+        if values > MOST_VALUES:
+            raise SurveyError(_too_many(file))
+
+
+class _Base(Protocol):
+    """A loader of PyYAML: how it tells a plain word's type by its first letter."""
+
+    yaml_implicit_resolvers: Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]
+
+
+def _base(yaml: ModuleType) -> type:
+    """Return the safe loader; where libyaml is there, the fast one."""
+    return cast("type", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _loader(yaml: ModuleType) -> type:
+    """Return the safe loader without numbers of base 60, as YAML 1.2 has it.
+
+    `10:30` is a text then, as whoever writes it means it, and `1:1:1…` takes no time.
+    """
+    base = _base(yaml)
+    kept = {
+        first: [
+            (tag, _without_colons(pattern) if tag in _NUMBERS else pattern) for tag, pattern in of
+        ]
+        for first, of in cast("_Base", base).yaml_implicit_resolvers.items()
+    }
+    return type("PlainNumbers", (base,), {"yaml_implicit_resolvers": kept})
+
+
+def _without_colons(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(f"(?!.*:)(?:{pattern.pattern})", pattern.flags)
 
 
 def _yaml() -> ModuleType:
@@ -95,19 +190,16 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
     Raises:
         SurveyError: If it is none; every problem is listed, with question and value.
     """
+    _check_count(data, where)
     try:
         return model.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False)
         # A list whose entries are all wrong is also called empty, which would mislead.
-        inner = [one["loc"] for one in found]
-        found = [
-            one
-            for one in found
-            if not any(loc != one["loc"] and loc[: len(one["loc"])] == one["loc"] for loc in inner)
-        ]
-        said = "".join(
-            f"\n- {_place(data, one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
+        outer = {one["loc"][:steps] for one in found for steps in range(len(one["loc"]))}
+        found = [one for one in found if one["loc"] not in outer]
+        said = listed(
+            f"{_place(data, one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
             f"{_given(one['input'])}"
             for one in found
         )
@@ -115,6 +207,43 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
             f"{where!r} is no instrument:{said}",
             hint="the page 'Simulate a survey' shows every question type",
         ) from None
+
+
+def listed(problems: Iterable[str]) -> str:
+    r"""Return problems as lines of an error: the first ones, and how many more there are.
+
+    Example:
+        >>> listed(["a", "b"])
+        '\n- a\n- b'
+    """
+    every = list(problems)
+    lines = every[:MOST_TOLD]
+    if len(every) > MOST_TOLD:
+        lines.append(f"… and {len(every) - MOST_TOLD} more")
+    return "".join(f"\n- {line}" for line in lines)
+
+
+def _check_count(data: object, where: str) -> None:
+    """Check how many questions there are, before any of them is looked at.
+
+    Raises:
+        SurveyError: If there are too many.
+    """
+    if not isinstance(data, Mapping):
+        return
+    told = cast("Mapping[str, object]", data)
+    sections = [told, *_inside(told.get("sections"))]
+    questions = [
+        cast("Mapping[str, object]", one).get("questions")
+        for one in sections
+        if isinstance(one, Mapping)
+    ]
+    count = sum(len(cast("list[object]", one)) for one in questions if isinstance(one, list))
+    if count > MOST_QUESTIONS:
+        raise SurveyError(
+            f"{where!r} has {count} questions, and at most {MOST_QUESTIONS} are taken",
+            hint="split it into several instruments",
+        )
 
 
 def _place(data: object, loc: Sequence[int | str]) -> str:
