@@ -69,9 +69,7 @@ def _passages(places: Places, section: Section) -> Iterator[str]:
         first = own[passage.before or section.questions[0].id]
         if section.random_order or not passage.before:
             first = None
-        yield from _references(
-            places, section, first, (where, passage.show_if, passage.text)
-        )
+        yield from _references(places, section, first, (where, passage.show_if, passage.text))
 
 
 def _names(survey: Survey) -> Iterator[str]:
