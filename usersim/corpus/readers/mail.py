@@ -15,14 +15,14 @@ from email import message_from_bytes, policy
 from email.errors import MessageError
 from email.message import EmailMessage, Message
 from email.utils import getaddresses, parsedate_to_datetime
-from html.parser import HTMLParser
 from itertools import takewhile
 from typing import cast
 
-from usersim.corpus.readers.archive import Member, guarded
+from usersim.corpus.readers.archive import MOST_LINE, Member, guarded
 from usersim.corpus.readers.records import LeftOut, Unreadable
 from usersim.corpus.readers.talk import Speaker, Speakers, spoken_name
 from usersim.errors import CorpusFormatError
+from usersim.markup import pieces
 from usersim.types import content_key, read_moment
 
 __all__ = ["Mailbox", "looks_like_mbox", "own_words"]
@@ -196,7 +196,8 @@ def _messages(member: Member) -> Iterator[bytes | LeftOut]:
         lines: list[bytes] = []
         size, blank, begun = 0, True, False
         with member.open() as file:
-            for line in file:
+            # A line that is too long comes in parts, which are as good as lines to a mail's size.
+            for line in iter(lambda: file.readline(MOST_LINE), b""):
                 if blank and line.startswith(b"From ") and _FROM.match(line.strip()):
                     if begun:
                         yield LeftOut(LARGE) if size > MOST_MAIL else b"".join(lines)
@@ -312,35 +313,20 @@ def _end_of_own(lines: list[str]) -> tuple[int, int]:
     return len(lines), len(lines)
 
 
-class _Page(HTMLParser):
-    """The text of a page; quotations and styles apart."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.texts: list[str] = []
-        self._quotes = 0
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's signature
-        self._hidden += tag in {"style", "script", "head"}
-        self._quotes += tag == "blockquote"
-        if tag in _BREAKS:
-            self.texts.append("\n" + "> " * self._quotes)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in {"style", "script", "head"} and self._hidden > 0
-        self._quotes -= tag == "blockquote" and self._quotes > 0
-        if tag in _BREAKS and tag != "br":
-            self.texts.append("\n" + "> " * self._quotes)
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.texts.append(" ".join(data.split()) + (" " if data[-1:].isspace() else ""))
-
-
 def _without_tags(page: str) -> str:
-    parser = _Page()
-    parser.feed(page)
-    parser.close()
-    lines = [line.rstrip() for line in "".join(parser.texts).split("\n")]
+    """Return the text of a page; quotations begin with `> `, the head and styles are left out."""
+    texts: list[str] = []
+    quotes = head = 0
+    for kind, value in pieces(page):
+        step = 1 if kind == "start" else -1
+        if kind == "text":
+            if not head:
+                texts.append(" ".join(value.split()) + (" " if value[-1:].isspace() else ""))
+        elif value == "head":
+            head = max(head + step, 0)
+        elif value == "blockquote":
+            quotes = max(quotes + step, 0)
+        if value in _BREAKS and (kind == "start" or (kind == "end" and value != "br")):
+            texts.append("\n" + "> " * quotes)
+    lines = [line.rstrip() for line in "".join(texts).split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line for line in lines if line != ">"))
