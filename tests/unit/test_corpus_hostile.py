@@ -116,3 +116,57 @@ def test_rows_nested_without_end_are_refused_rows(corpus: Corpus, tmp_path: Path
     assert len(report.refused) + report.kept + report.merged == 13
     assert str(report)
     report.refused.write(tmp_path / "refused.jsonl")
+
+
+def test_a_long_conversation_is_not_stored_once_for_each_of_its_turns(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    """Each turn keeps the newest hundred messages before it."""
+    spoken = [
+        {"role": "user" if n % 2 == 0 else "assistant", "content": f"W{n}"} for n in range(240)
+    ]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"messages": spoken, "user_id": "ada"}), encoding="utf-8")
+    assert corpus.add(path, person="user").kept == 120
+    last = list(corpus.interactions(["ada"]))[-1]
+    assert last.action == "W238"
+    assert [one.content for one in last.context] == [f"W{n}" for n in range(138, 238)]
+
+
+def mail(number: int, body: str, **headers: str) -> str:
+    """One mail of a mailbox."""
+    lines = {"From": "Ada <a@x.test>", "Date": "Mon, 1 Jan 2024 00:00:00 +0000",
+             "Message-ID": f"<{number}@x>", "Content-Type": "text/plain", **headers}  # fmt: skip
+    told = "\n".join(f"{name.replace('_', '-')}: {value}" for name, value in lines.items())
+    return f"From a@b Mon Jan  1 00:00:00 2024\n{told}\n\n{body}\n\n"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        mail(2, "Two.", From="(" * 30_000),
+        mail(2, "Two.", Content_Type='multipart/mixed; boundary="b"').replace(
+            "Two.", "--b\nContent-Type: multipart/mixed; boundary=c\n\n" * 800
+        ),
+        mail(2, "<a " * 20_000, Content_Type="text/html"),
+        mail(2, "\n" * 50_000),
+    ],
+    ids=["header", "parts", "page", "lines"],
+)
+def test_a_mail_that_cannot_be_read_stands_alone(corpus: Corpus, tmp_path: Path, bad: str) -> None:
+    """Nested comments, parts within parts and tags that never end cost one mail, not the box."""
+    path = tmp_path / "a.mbox"
+    path.write_text(mail(1, "One.") + bad + mail(3, "Three."), encoding="utf-8")
+    assert corpus.add(path, person="a@x.test", user_id="ada").kept == 2
+
+
+def test_a_thread_has_one_root_however_long_it_is(corpus: Corpus, tmp_path: Path) -> None:
+    """Mails of one thread share their conversation; the context is the newest twenty."""
+    box = [mail(0, "Zero.")]
+    box += [mail(n, f"Number {n}.", In_Reply_To=f"<{n - 1}@x>") for n in range(1, 300)]
+    path = tmp_path / "a.mbox"
+    path.write_text("".join(box), encoding="utf-8")
+    assert corpus.add(path, person="a@x.test", user_id="ada").kept == 300
+    rows = list(corpus.interactions(["ada"]))
+    assert len({row.conversation for row in rows}) == 1
+    assert max(len(row.context) for row in rows) == 20

@@ -31,7 +31,12 @@ MOST_TEXT = 1 << 30
 """Characters of all mails' own words that are held while a mailbox is read."""
 MOST_MAIL = 64 << 20
 """Largest mail, bytes, attachments included."""
+_UNREADABLE = (MessageError, ValueError, LookupError, TypeError, AttributeError, IndexError,
+               RecursionError)  # fmt: skip
+"""What the standard library raises at mails that mailers, or others, wrote wrongly."""
 _MOST_CONTEXT = 20
+_MOST_PARTS = 100
+"""Mails within a mail, and parts within its parts; reading one looks for the end of each."""
 """Mails of a thread that stand before one."""
 AUTOMATIC = "automatic mails"
 DRAFTS = "drafts"
@@ -95,6 +100,7 @@ class Mailbox:
     member: Member
     speakers: Speakers = field(default_factory=Speakers)
     _mails: dict[str, _Mail] = field(default_factory=dict[str, _Mail])
+    _roots: dict[str, str] = field(default_factory=dict[str, str])
     _left: list[tuple[int, LeftOut | Unreadable]] = field(
         default_factory=list[tuple[int, LeftOut | Unreadable]]
     )
@@ -163,18 +169,34 @@ class Mailbox:
         before: list[_Mail] = []
         seen = {mail.key}
         here = mail
-        while (parent := self._parent(here)) is not None and parent.key not in seen:
+        while len(before) < _MOST_CONTEXT and (parent := self._parent(here)) is not None:
+            if parent.key in seen:
+                break
             seen.add(parent.key)
             before.append(parent)
             here = parent
-        root = (here.parents or (here.key,))[0]
-        messages = [_message(one, key, owner) for one in before[:_MOST_CONTEXT][::-1]]
+        root = self._root(mail)
+        messages = [_message(one, key, owner) for one in before[::-1]]
         if messages:
             return messages, root, False
         if mail.quoted:
             return [{"role": "user", "name": None, "content": mail.quoted}], root, True
         opening = f"(A new mail. Subject: {mail.subject or 'none'})"
         return [{"role": "system", "name": "mail", "content": opening}], root, False
+
+    def _root(self, mail: _Mail) -> str:
+        """Return what a mail's thread began with; each mail's is found once."""
+        way: dict[str, None] = {}
+        here: _Mail | None = mail
+        root = ""
+        while here is not None and not root and here.key not in way:
+            way[here.key] = None
+            root = self._roots.get(here.key, "")
+            top, here = here, self._parent(here)
+            if not root and (here is None or here.key in way):
+                root = (top.parents or (top.key,))[0]
+        self._roots.update(dict.fromkeys(way, root))
+        return root
 
     def _parent(self, mail: _Mail) -> _Mail | None:
         """Return the nearest mail of the thread that is in the mailbox."""
@@ -216,10 +238,12 @@ def _messages(member: Member) -> Iterator[bytes | LeftOut]:
 def _mail(raw: bytes | LeftOut, number: int) -> _Mail | LeftOut | Unreadable:
     if isinstance(raw, LeftOut):
         return raw
+    if raw.lower().count(b"multipart/") > _MOST_PARTS:
+        return Unreadable(raw[:2_000], f"has more than {_MOST_PARTS} parts of parts")
     try:
         # The modern policy decodes headers; it fails on some that mailers wrote wrongly.
         return _read_mail(message_from_bytes(raw, policy=policy.default), number)
-    except (MessageError, ValueError, LookupError, TypeError, AttributeError, IndexError) as error:
+    except _UNREADABLE as error:
         return Unreadable(raw, f"cannot be read as a mail: {type(error).__name__}: {error}")
 
 
@@ -299,6 +323,8 @@ def _end_of_own(lines: list[str]) -> tuple[int, int]:
     """Return where own words end, and where the quotation after them begins."""
     for place, line in enumerate(lines):
         bare = line.strip()
+        if not bare:
+            continue
         if line.rstrip("\r") == "-- ":
             return place, len(lines)
         for length in (1, 2, 3):  # mailers wrap the line that introduces a quotation

@@ -10,10 +10,22 @@ from typing import TYPE_CHECKING, Literal, cast
 if TYPE_CHECKING:
     from usersim.corpus.readers.codebook import Codebook
 
-__all__ = ["MOST_DEEP", "TOO_DEEP", "LeftOut", "Records", "Unreadable", "UnusableRow", "too_deep"]
+__all__ = [
+    "MOST_CONTEXT",
+    "MOST_DEEP",
+    "TOO_DEEP",
+    "LeftOut",
+    "Records",
+    "Unreadable",
+    "UnusableRow",
+    "too_deep",
+]
 
 MOST_DEEP = 200
 """Deepest nesting of a record; what computes with it goes down level by level."""
+MOST_CONTEXT = 100
+"""Messages before a turn that are kept as its context, the newest. Each turn of a conversation
+has its own, so without a limit a long one would be stored as often as it has turns."""
 TOO_DEEP = f"is nested deeper than {MOST_DEEP} levels"
 
 
