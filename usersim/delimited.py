@@ -13,6 +13,7 @@ import io
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -135,7 +136,9 @@ def read_records(handle: IO[bytes], dialect: Dialect) -> Iterator[list[str] | Br
     try:
         yield from _records(text, dialect)
     finally:
-        text.detach()  # the caller closes the handle
+        # The caller closes the handle, and may have done so: a record was enough for them.
+        with suppress(ValueError):
+            text.detach()
 
 
 def _records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[list[str] | BrokenRecord]:

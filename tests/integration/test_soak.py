@@ -57,7 +57,7 @@ def test_a_small_disk_is_a_typed_error(seed: int, tmp_path: Path, children: Nurs
 def test_a_loss_of_power_leaves_whole_files_and_stores(
     case, tmp_path: Path, children: Nursery
 ) -> None:
-    """At some of the writes: what was synced is there, and what was forgotten does not come back."""
+    """At some of the writes: what was synced is there, what was forgotten does not come back."""
     if power.library() is None:
         pytest.skip("no C compiler, or not Linux")
     steps = power.steps_of(case)

@@ -1,4 +1,4 @@
-"""A disk that is full, small and slow to be emptied: errors are typed, old files stay, work goes on.
+"""A disk that is full: errors are typed, old files stay, and work goes on when there is room.
 
 A real small file system where this user may mount one, otherwise a limit on the size of files.
 """

@@ -1,4 +1,4 @@
-"""Files of every kind that is read, changed at random: each is read, or refused by a typed error."""
+"""Files of every kind, changed at random: each is read, or refused by a typed error."""
 
 from __future__ import annotations
 
@@ -194,8 +194,7 @@ def other(field: Field) -> None:
             _dialogues,
         ),
         "simulator.json": (
-            b'{"format": 1, "store": "a.db", "user_id": "ada", "model": "embedded", '
-            b'"config": {}, "traces": null}',
+            b'{"format": 1, "store": "a.db", "user_id": "ada", "model": "m", "traces": null}',
             lambda path: read_simulator(path.parent),
         ),
         "usersim.json": (

@@ -1,4 +1,4 @@
-"""A process is killed at any moment: what it had told is there, and doing it again ends the same."""
+"""A process is killed at any moment: what it told is there, and doing it again ends the same."""
 
 from __future__ import annotations
 

@@ -127,8 +127,8 @@ def look(chromium: Browser, files: list[Path]) -> int:
         page.goto(file.as_uri())
         for summary in page.locator("summary").all()[:20]:
             summary.click()
-        for link in page.locator("a[href^='javascript']").all():
-            wrong.append(f"link {link.get_attribute('href')}")
+        links = page.locator("a[href^='javascript']").all()
+        wrong += [f"link {link.get_attribute('href')}" for link in links]
         if not page.evaluate(FIRED):
             wrong.append(f"script in {file.name}: {page.evaluate('() => window.hit')}")
         assert page.url.startswith("file://"), page.url

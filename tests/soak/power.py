@@ -67,9 +67,9 @@ def library() -> Path | None:
 
 
 def lose(code: str, disk: Path, step: int) -> tuple[list[str], Path]:
-    """Run code in a process that ends at its `step`-th write; return what it said, and what is kept.
+    """Run code in a process that ends at its `step`-th write; return what it said and what is kept.
 
-    What is in the folder before is taken to be on the disk.
+    What is in the folder before counts as being on the disk.
     """
     kept = disk.with_name("kept")
     shutil.rmtree(kept, ignore_errors=True)

@@ -25,6 +25,10 @@ FIELDS = ("model", "messages", "n", "stream", "seed", "temperature", "top_p", "m
           "response_format", "x_usersim", "tools", "logprobs", "user", "metadata")  # fmt: skip
 
 
+HEADS = ("chunked", "100-continue", "close", "websocket", "-1", "9" * 30, "evil.test",
+         "[::1].evil.test", "null", "x" * 9_000, "\tx")  # fmt: skip
+
+
 def body(rng: random.Random) -> bytes:
     """A chat request with something wrong in it."""
     asked: dict[str, object] = chat(f"Tea, number {rng.randrange(99)}?", n=rng.choice((1, 1, 3)))
@@ -41,8 +45,7 @@ def raw(rng: random.Random, host: str) -> bytes:
     for _ in range(rng.choice((0, 1, 2))):
         name = rng.choice((*head, "expect", "transfer-encoding", "connection", "upgrade", "origin",
                            "authorization", "x-forwarded-for", "cookie"))  # fmt: skip
-        head[name] = rng.choice(("chunked", "100-continue", "close", "websocket", "-1", "9" * 30,
-                                 "evil.test", "[::1].evil.test", "null", "x" * 9_000, "\tx"))  # fmt: skip
+        head[name] = rng.choice(HEADS)
     method = rng.choice(("POST", "POST", "GET", "PUT", "HEAD", "OPTIONS", "TRACE", "P\tT"))
     lines = [f"{method} {rng.choice(PATHS)} HTTP/1.1", *(f"{k}: {v}" for k, v in head.items())]
     content = "\r\n".join(lines).encode() + b"\r\n\r\n" + sent

@@ -1,4 +1,4 @@
-"""Stores that came from elsewhere or were damaged: whatever is asked of them ends by a typed error."""
+"""Stores that came from elsewhere or were damaged: what they are asked ends by a typed error."""
 
 from __future__ import annotations
 
@@ -80,8 +80,7 @@ def _by_sql(path: Path, rng: random.Random, *, rows: bool) -> str:
                 f'DROP TABLE "{table}"',
                 f'ALTER TABLE "{table}" DROP COLUMN "{column}"',
                 f'ALTER TABLE "{table}" RENAME COLUMN "{column}" TO "{column}_x"',
-                f'CREATE TRIGGER evil AFTER INSERT ON "{table}" BEGIN '
-                f'DELETE FROM "{table}"; END',
+                f'CREATE TRIGGER evil AFTER INSERT ON "{table}" BEGIN DELETE FROM users; END',
                 f'DELETE FROM "{table}"',
                 f'INSERT INTO "{table}" DEFAULT VALUES',
             ))  # fmt: skip

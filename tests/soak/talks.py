@@ -23,6 +23,7 @@ HELLO = {
     "params": {"protocolVersion": "2025-06-18", "capabilities": {},
                "clientInfo": {"name": "soak", "version": "1"}},
 }  # fmt: skip
+TOOLS = ("ask_user", "list_people", "run_survey", "read_trace", "nothing", 3, None)
 READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
@@ -41,9 +42,7 @@ def messages(rng: random.Random, count: int) -> Iterable[bytes]:
         {"user_id": "ada", "message": "\ud800"}, {"offset": -1, "limit": 2**70}, {"id": "x"},
     )  # fmt: skip
     for number in range(1, count + 1):
-        tool = rng.choice(
-            ("ask_user", "list_people", "run_survey", "read_trace", "nothing", 3, None)
-        )
+        tool = rng.choice(TOOLS)
         line = json.dumps(_call(number, tool, rng.choice(arguments))).encode()
         kind = rng.randrange(6)
         if kind == 0:
@@ -51,8 +50,8 @@ def messages(rng: random.Random, count: int) -> Iterable[bytes]:
         elif kind == 1:
             line = rng.choice(TOKENS)
         elif kind == 2:
-            line = json.dumps({"jsonrpc": "2.0", "id": number, "method": rng.choice(
-                ("tools/list", "resources/list", "prompts/get", "ping", "nothing", ""))}).encode()  # fmt: skip
+            method = rng.choice(("tools/list", "resources/list", "prompts/get", "ping", "x", ""))
+            line = json.dumps({"jsonrpc": "2.0", "id": number, "method": method}).encode()
         yield line.replace(b"\n", b" ") + b"\n"
 
 

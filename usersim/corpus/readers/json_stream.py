@@ -112,7 +112,7 @@ class _Metered:
 def _sound(found: Iterable[_T], name: str) -> Iterator[_T]:
     try:
         yield from guarded(iter(found), name)
-    except _ijson().JSONError as error:
+    except (_ijson().JSONError, UnicodeDecodeError) as error:
         raise CorpusFormatError(
             f"{name!r} is not JSON, or was cut off: {error}",
             hint="what was read so far is kept; export or copy the file again",
@@ -130,7 +130,7 @@ def beginning(head: bytes) -> dict[str, object]:
     """
     found: dict[str, object] = {}
     body = head.removeprefix(b"\xef\xbb\xbf")
-    with suppress(_ijson().JSONError):
+    with suppress(_ijson().JSONError, UnicodeDecodeError):
         for prefix, event, value in _ijson().parse(io.BytesIO(body), use_float=True):
             if event == "map_key":
                 name = f"{prefix}.{value}" if prefix else str(value)
