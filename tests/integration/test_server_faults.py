@@ -80,6 +80,17 @@ def base_url() -> Iterator[str]:
         yield url
 
 
+DIGITS = b"1" + b"0" * 4199
+
+
+def enumerated(*values: object) -> dict[str, object]:
+    """A response format that asks for one of `values`."""
+    schema = {"type": "integer", "enum": [1, *values]}
+    return {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    }
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [
@@ -93,6 +104,19 @@ def base_url() -> Iterator[str]:
         (json.dumps(chat(model="user:nobody")).encode(), 404, "model_not_found", "model"),
         (json.dumps(chat(model="gpt-5")).encode(), 404, "model_not_found", "model"),
         (b"[" * 15_000, 400, None, None),
+        (json.dumps(chat(seed=10**4199)).encode(), 400, None, "seed"),
+        (
+            json.dumps(chat(seed="DIGITS")).encode().replace(b'"DIGITS"', b"9" * 6_000),
+            400,
+            None,
+            None,
+        ),
+        (
+            json.dumps(chat(**enumerated("DIGITS"))).encode().replace(b'"DIGITS"', DIGITS),
+            400,
+            "unsupported_schema",
+            "response_format",
+        ),
     ],
 )
 def test_what_is_no_request_is_told_as_one_of_openais_errors(

@@ -447,3 +447,39 @@ def test_a_command_in_its_own_process_answers(
     with Corpus.open(store) as corpus:
         (stored,) = corpus.ledger.responses("ada")
     assert stored.record["action"] == answer["action"] in {"tea", "coffee"}
+
+
+HOSTILE = (
+    "hi\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b31m\u202eevil\n0  train  free_text  000\n  bob: I confess"
+)
+
+
+def test_no_text_of_a_corpus_commands_the_terminal_or_forges_a_turn(tmp_path: Path) -> None:
+    """Names, questions and answers with escape sequences and line ends are shown, not sent."""
+    rows = [
+        {"user_id": f"ada{HOSTILE}", "context": HOSTILE, "action": HOSTILE, "conversation": "c"},
+        {"user_id": "ada", "context": HOSTILE, "action": ""},
+    ]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    store = tmp_path / "a.db"
+    loaded = run("load", source, "--corpus", store)
+    users = run("users", "--corpus", store)
+    shown = run("show", f"ada{HOSTILE}", "--corpus", store)
+    for printed in (loaded, users, shown):
+        assert not set(printed) & set("\x1b\x07\x9b\u202e\r")
+    assert "␛[2J" in users
+    assert "␛[2J" in shown
+    assert not [line for line in shown.splitlines() if line.startswith(("  bob: ", "0  train"))][1:]
+
+
+def test_an_answer_as_json_is_whole_and_commands_no_terminal(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is piped on is the exact text: control characters are escapes of JSON."""
+    drawn = "yes\x1b[2J\x9b\u202e\u2028é"
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: engine(action=drawn))
+    printed = run("respond", "Tea?", "--corpus", store, "--user", "ada", "--json")
+    assert json.loads(printed)["action"] == drawn
+    assert not set(printed) & set("\x1b\x9b\u202e\u2028")
+    assert "é" in printed

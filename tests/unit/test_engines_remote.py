@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import shutil
@@ -531,6 +532,34 @@ def test_a_stream_that_breaks_off_is_no_answer(
         list(engine.stream(ask()))
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_endless_reply_is_given_up_at_once(
+    server: Scripted, connect: Callable, status: int, packed: bool
+) -> None:
+    """Whole or streamed, packed or not, a success or a refusal: no more than the limit is kept."""
+    engine = connect(max_reply_bytes=10_000)
+    endless = b'{"choices": ["' + b"x" * 5_000_000
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    content = gzip.compress(endless) if packed else endless
+    server.chat = lambda body, n: (status, dict(headers), content)
+    with pytest.raises(EngineError, match="longer than 10000 bytes"):
+        engine.generate([ask()])
+    with pytest.raises(EngineError, match="longer than 10000 bytes"):
+        list(engine.stream(ask()))
+    assert len(server.bodies) == 2, "asked once each"
+
+
+def test_a_reply_that_is_nested_without_end_is_a_typed_error(
+    server: Scripted, connect: Callable
+) -> None:
+    """Python's parser gives up on it, and so do we."""
+    engine = connect(tries=1)
+    server.chat = lambda body, n: (200, {}, b"[" * 100_000)
+    with pytest.raises(EngineResponseError, match="is not JSON"):
+        engine.generate([ask()])
+
+
 def test_a_draw_that_was_given_up_is_no_answer(server: Scripted, connect: Callable) -> None:
     """A server that aborts a draw has not answered."""
     engine = connect()
@@ -616,7 +645,13 @@ def test_a_secret_in_the_address_is_refused(who: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:8000/v1", "http://", "http://[/v1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1:8000/v1", "http://", "http://[/v1", "http://h:port/v1", "http://h:99999/v1",
+        "http://h:0/v1",
+    ],
+)  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
     """An address without scheme or host is a wrong setting, not a server that is down."""
     with pytest.raises(ConfigError, match="base_url"):

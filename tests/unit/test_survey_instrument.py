@@ -196,7 +196,7 @@ def test_a_yaml_file_says_all_that_is_wrong_with_it(tmp_path: Path) -> None:
         ("a.yaml", "a: &x [1]\nb: *x\n", r"has an alias \(\*x\) in line 2"),
         ("a.yaml", "!!python/object/apply:os.system ['true']", "is no YAML"),
         ("a.json", "{", "is not JSON"),
-        ("a.json", "[" * 100_000, "is not JSON"),
+        ("a.json", "[" * 100_000, "nested deeper"),
         ("a.json", "3", "'.*a.json' is no instrument"),
         ("a.txt", "x", "ends with '.txt'"),
     ],

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from usersim.cli import (
     adapters,
+    cache,
     corpus,
     demo,
     endpoint,
@@ -46,6 +47,7 @@ serving.register(app)
 explore.register(app)
 study.register(app)
 mcp.register(app)
+cache.register(app)
 demo.register(app)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+import json
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.highlighter import JSONHighlighter
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,16 +20,50 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError
+from usersim.terminal import visible, visible_json
 from usersim.views import StageProgress
 
-__all__ = ["console", "figures_table", "notes", "open_corpus", "rows_progress", "stages"]
+__all__ = [
+    "console",
+    "figures_table",
+    "notes",
+    "open_corpus",
+    "print_json",
+    "rows_progress",
+    "stages",
+]
 
-console = Console()
-notes = Console(stderr=True)
+
+class SafeConsole(Console):
+    """A console that shows what would command the terminal instead of sending it.
+
+    Every command prints through it, so a person's words, a file's name or a server's message can
+    neither move the cursor nor reach the clipboard, whoever forgot `visible`. That a text may not
+    forge a line is its caller's to see to: see `usersim.terminal.visible`.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield segments without a control character but those that rich itself makes.
+
+        Yields:
+            What is printed.
+        """
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text, indent=""), segment.style)
+
+
+console = SafeConsole()
+notes = SafeConsole(stderr=True)
 """Progress and errors: standard output stays clean for what was asked."""
 
 
@@ -47,6 +83,12 @@ def open_corpus(store: str, *, adapters: Path | None = None) -> Corpus:
             hint="load one first: usersim load people.jsonl --corpus people.usersim.db",
         )
     return Corpus.open(store, adapters=adapters)
+
+
+def print_json(text: str) -> None:
+    """Print JSON on many lines; what is piped on is exact, and commands no terminal."""
+    pretty = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    console.print(JSONHighlighter()(Text(visible_json(pretty))), soft_wrap=True)
 
 
 class _Rate(ProgressColumn):

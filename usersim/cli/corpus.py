@@ -16,6 +16,7 @@ from usersim.corpus.readers.formats import Format
 from usersim.errors import ConfigError
 from usersim.recon.selection import explain
 from usersim.simulator.stores import store_of
+from usersim.terminal import visible
 from usersim.types import DateOrder
 
 __all__ = ["CorpusOption", "register"]
@@ -93,7 +94,7 @@ def users(corpus: CorpusOption) -> None:
         for one in opened.users():
             kinds = ", ".join(sorted(one.kinds))
             numbers = [str(n) for n in (one.interactions, one.train, one.held_out)]
-            table.add_row(Text(one.user_id), *numbers, kinds)
+            table.add_row(Text(visible(one.user_id)), *numbers, kinds)
     console.print(table)
 
 
@@ -110,8 +111,13 @@ def show(
         head = f"{row.position}  {row.split}  {row.space.kind}  {row.key[:12]}"
         console.print(Text(head, style="dim"))
         for message in row.context:
-            console.print(Text(f"  {message.name or message.role}: {message.content}"))
-        console.print(Text(f"  {user}: {row.action_text}", style="bold"))
+            console.print(_said(message.name or message.role, message.content))
+        console.print(_said(user, row.action_text, style="bold"))
+
+
+def _said(who: str, text: str, *, style: str = "") -> Text:
+    """Return what somebody said, further lines further in: no text can pass for somebody's turn."""
+    return Text(f"  {visible(who)}: {visible(text, indent='    ')}", style=style)
 
 
 def trace(
@@ -126,11 +132,12 @@ def trace(
     for key, selection in decided.items():
         own = [r for r in records if r.candidate.interaction_key == key]
         for line in explain(selection, [r.scored for r in own if r.scored is not None]):
-            console.print(Text(line))
+            console.print(Text(visible(line)))
     for record in records:
         if record.candidate.interaction_key not in decided:
             console.print(Text(f"{record.candidate.key[:12]}  not scored yet"))
-            console.print(Text(f"  {record.candidate.reasoning}", style="italic"))
+            reasoning = visible(record.candidate.reasoning, indent="    ")
+            console.print(Text(f"  {reasoning}", style="italic"))
 
 
 def _traces(corpus: str, identity: str) -> list[TraceRecord]:

@@ -23,6 +23,7 @@ from usersim.config import DEFAULT_PRESET
 from usersim.corpus import RefusedRows, RunRecord
 from usersim.errors import ConfigError
 from usersim.simulator.running import CHUNK
+from usersim.terminal import visible
 
 __all__ = ["register"]
 
@@ -91,7 +92,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
         _tell_refused(run.refused, refused)
         if run.other_users:
             notes.print(Text(f"rows of other people left out: {run.other_users}"))
-        console.print(Text(f"run {run.name}: {run.status}"))
+        console.print(Text(f"run {visible(run.name)}: {run.status}"))
         if out is not None:
             console.print(Text(f"{run.write(out)} rows written to {out}"))
 
@@ -131,7 +132,7 @@ def runs(corpus: CorpusOption) -> None:
                 status.left,
                 status.forgotten,
             )
-            table.add_row(Text(one.name), one.created, *map(str, numbers), _state(one))
+            table.add_row(Text(visible(one.name)), one.created, *map(str, numbers), _state(one))
     console.print(table)
 
 

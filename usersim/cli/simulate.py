@@ -14,7 +14,14 @@ import typer
 from rich.text import Text
 
 from usersim.cli.answering import AdapterOption, tell_adapter
-from usersim.cli.console import console, figures_table, notes, open_corpus, stages
+from usersim.cli.console import (
+    console,
+    figures_table,
+    notes,
+    open_corpus,
+    print_json,
+    stages,
+)
 from usersim.cli.corpus import CorpusOption
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
@@ -152,7 +159,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
         if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
             tell_adapter(sim)
     if as_json:
-        console.print_json(answer.to_json())
+        print_json(answer.to_json())
     else:
         console.print(answer)
 

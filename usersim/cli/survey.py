@@ -27,6 +27,7 @@ from usersim.simulation.survey.files import write_answers
 from usersim.simulation.survey_files import TABLES, check_ending, spss_problems, write_table
 from usersim.simulator import compare_elicitation
 from usersim.simulator.running import CHUNK
+from usersim.terminal import visible
 
 __all__ = ["register"]
 
@@ -135,11 +136,11 @@ def _tell(results: SurveyResults) -> None:
         "failed": sum(one.failed is not None for one in answers),
     }
     said = ", ".join(f"{n} {word}" for word, n in counts.items())
-    console.print(
-        Text(f"{results.survey.title}: {len(results.people)} simulated respondents, items: {said}")
-    )
+    title = visible(results.survey.title)
+    console.print(Text(f"{title}: {len(results.people)} simulated respondents, items: {said}"))
     for one in results.failures[:SHOWN]:
-        notes.print(Text(f"{one.question} of {one.respondent}: {one.message}", style="yellow"))
+        told = visible(f"{one.question} of {one.respondent}: {one.message}")
+        notes.print(Text(told, style="yellow"))
     if len(results.failures) > SHOWN:
         notes.print(Text(f"… and {len(results.failures) - SHOWN} more; --out FILE has all of them"))
 
@@ -147,14 +148,15 @@ def _tell(results: SurveyResults) -> None:
 def check(instrument: InstrumentArgument) -> None:
     """Read an instrument and say what is in it, or everything that is wrong with it."""
     survey = Survey.load(instrument)
-    table = Table(title=Text(survey.title))
+    title = Text(visible(survey.title))
+    table = Table(title=title)
     for heading in ("section", "question", "type", "items", "asked if"):
         table.add_column(heading, overflow="fold")
     for section in survey.all_sections:
         for question in section.questions:
             conditions = " and ".join(one.text for one in survey.conditions[question.id])
             cells = (section.id, question.id, question.type, str(len(question.items)), conditions)
-            table.add_row(*map(Text, cells))
+            table.add_row(*(Text(visible(cell)) for cell in cells))
     console.print(table)
     said = f"{len(survey.all_questions)} questions, digest {survey.digest[:12]}"
     if problems := spss_problems(survey):
@@ -162,7 +164,7 @@ def check(instrument: InstrumentArgument) -> None:
         said += f": no problems but for SPSS, no .sav can be written: {listed}"
     else:
         said += ": no problems"
-    console.print(Text(said))
+    console.print(Text(visible(said)))
 
 
 def elicitation(  # noqa: PLR0913, PLR0917 - options of a command

@@ -261,7 +261,8 @@ def finish_forgetting(
         with database.read() as connection:
             if connection.scalar(select(users.c.id).where(users.c.user_id == user_id)) is not None:
                 raise CorpusError(
-                    f"nothing to finish: the store {database.name!r} still contains user {user_id!r}",
+                    f"nothing to finish: the store {database.name!r} still contains user "
+                    f"{user_id!r}",
                     hint=f"forget them first: usersim forget {user_id}",
                 )
     deleted = own.finish()
@@ -353,7 +354,8 @@ def _sweep(
         else:  # the folder may hold another store's adapters, of another person of that name
             why = LeftFolder(
                 str(found.folder),
-                f"it names {user_id!r} but is not registered in this store; delete it if it is yours",
+                f"it names {user_id!r} but is not registered in this store; delete it if it is "
+                "yours",
             )
         if why is None:
             folders.append(str(found.folder))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from usersim.corpus.prepared_rows import UnreadField
 from usersim.errors import CorpusError
 from usersim.files import replacing
+from usersim.terminal import visible
 from usersim.views import in_words, printed
 
 if TYPE_CHECKING:
@@ -236,8 +237,8 @@ class LoadReport:
         from rich.console import Group
         from rich.text import Text
 
-        refusals = [Text(f"  {line}", style="yellow") for line in self.refusals()]
-        return Group(*(Text(line) for line in self.lines()), *refusals)
+        refusals = [Text(f"  {visible(line)}", style="yellow") for line in self.refusals()]
+        return Group(*(Text(visible(line)) for line in self.lines()), *refusals)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

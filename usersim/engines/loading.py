@@ -5,25 +5,13 @@ from __future__ import annotations
 
 import os
 import sys
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from usersim.engines.embedded import model_digest
 from usersim.engines.texts import Texts
 from usersim.errors import MissingDependencyError, ModelLoadError, boundary
 
-__all__ = ["import_torch", "load_model", "load_texts", "load_tokenizer", "texts_digest"]
-
-_TEXT_FILES = (
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-)
+__all__ = ["import_torch", "load_model", "load_texts", "load_tokenizer"]
 
 
 def import_torch() -> Any:
@@ -121,26 +109,3 @@ def load_texts(folder: str | Path, limit: int | None = None) -> Texts:
     bounds = [bound for bound in (own, limit) if bound is not None]
     ends: list[int | None] = list(named) if isinstance(named, list) else [named]
     return Texts(tokenizer, min(bounds, default=None), ends)
-
-
-def texts_digest(folder: str | Path) -> str:
-    """Return a digest of what turns a model's texts into tokens, equal on every machine.
-
-    Unlike `model_digest` it does not depend on when the weights beside it were written: two
-    clients of one server have copies of their own.
-
-    Args:
-        folder: Model folder or hub name; a name's digest is that of `model_digest`.
-
-    Returns:
-        SHA-256 in hexadecimal.
-    """
-    path = Path(folder)
-    if not path.is_dir():
-        return model_digest(folder)
-    total = sha256()
-    for name in _TEXT_FILES:
-        file = path / name
-        content = file.read_bytes() if file.is_file() else b""
-        total.update(sha256(name.encode() + b"\0" + content).digest())
-    return total.hexdigest()

@@ -29,7 +29,8 @@ from usersim.engines.base import (
     require_for_patterns,
 )
 from usersim.engines.embedded import model_folder
-from usersim.engines.loading import load_texts, texts_digest
+from usersim.engines.identity import texts_digest
+from usersim.engines.loading import load_texts
 from usersim.engines.remote_http import Transport
 from usersim.engines.remote_probe import Probed, probe
 from usersim.engines.remote_wire import (

@@ -26,7 +26,8 @@ from usersim.engines.base import (
     Score,
     ScoreRequest,
 )
-from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.embedded import model_folder
+from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_texts
 from usersim.engines.texts import Pieces
 from usersim.engines.vllm_adapters import Adapters

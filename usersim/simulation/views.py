@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+from usersim.terminal import visible
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
@@ -48,19 +50,22 @@ def rich_view(answer: Answer) -> RenderableType:
 
     parts: list[RenderableType] = []
     if answer.reasoning:
-        parts.append(Text(answer.reasoning, style="italic dim"))
-    parts.append(Text(answer.action_text, style="bold"))
+        parts.append(Text(visible(answer.reasoning, indent=""), style="italic dim"))
+    parts.append(Text(visible(answer.action_text, indent=""), style="bold"))
     if answer.probabilities:
         bars = Table.grid(padding=(0, 1))
         for option, p in answer.probabilities.items():
-            bars.add_row(Text(option), Text("█" * round(BAR * p), style="cyan"), f"{p:.2f}")
+            bar = Text("█" * round(BAR * p), style="cyan")
+            bars.add_row(Text(visible(option)), bar, f"{p:.2f}")
         parts.append(bars)
     facts = Table.grid(padding=(0, 1))
     for name, value in _facts(answer):
-        facts.add_row(Text(name, style="dim"), Text(value, style="dim"))
+        facts.add_row(Text(name, style="dim"), Text(visible(value), style="dim"))
     parts.append(facts)
     return Panel(
-        Group(*parts), title=Text(f"as {answer.trace.user_id} might answer"), subtitle=NOTE
+        Group(*parts),
+        title=Text(f"as {visible(answer.trace.user_id)} might answer"),
+        subtitle=NOTE,
     )
 
 

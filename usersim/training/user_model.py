@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from usersim.config import TrainingConfig
-from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.embedded import model_folder
+from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.errors import NoTrainingDataError, TrainingError, boundary
 from usersim.training.artifact import (

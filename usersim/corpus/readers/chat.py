@@ -8,12 +8,12 @@ calls of tools, is left out and counted. `Chat` is what the shapes of records ar
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from usersim.corpus.readers.records import LeftOut
+from usersim.corpus.readers.records import MOST_CONTEXT, LeftOut
 from usersim.corpus.readers.talk import OPENING
 from usersim.corpus.values import RowError
 from usersim.errors import SpeakerNotFoundError
@@ -182,7 +182,7 @@ def _rows(
         begun = [turn.content for turn in chat.turns[: chat.turns.index(spoken[0]) + 1]]
         conversation = "chat-" + content_key(str(owner), begun)[:16]
     opening = {"role": "system", "name": "conversation", "content": OPENING}
-    context: list[dict[str, object]] = []
+    context: deque[dict[str, object]] = deque(maxlen=MOST_CONTEXT)
     for turn in chat.turns:
         if id(turn) in own:
             yield {

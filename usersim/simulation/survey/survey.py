@@ -100,9 +100,10 @@ class Survey(Config):
     def _holds_together(self) -> Self:
         # No ValueError, so that pydantic lets it through as it is.
         if found := problems(self):
-            listed = "".join(f"\n- {problem}" for problem in found)
+            from usersim.simulation.survey.loading import listed
+
             raise SurveyError(
-                f"survey {self.title!r} does not hold together:{listed}",
+                f"survey {self.title!r} does not hold together:{listed(found)}",
                 hint="mend the instrument; `usersim survey check FILE` looks at it again",
             )
         return self
@@ -150,7 +151,11 @@ class Survey(Config):
         Raises:
             KeyError: If there is none.
         """
-        return {one.id: one for one in self.all_questions}[question_id]
+        return self._by_id[question_id]
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, SurveyQuestion]:
+        return {one.id: one for one in self.all_questions}
 
     def run(
         self,
