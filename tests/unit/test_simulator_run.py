@@ -35,6 +35,7 @@ from usersim.errors import (
 )
 from usersim.files import unescape_cell
 from usersim.simulation import Answer
+from usersim.transcript import REASONING_STOP
 from usersim.types import Message
 
 HANG = 60
@@ -108,6 +109,26 @@ def test_every_kind_of_question_may_be_asked(sim: UserSimulator) -> None:
     assert failure.item.place == 4
     assert (failure.error, failure.text) == ("ActionError", "reading")
     assert "item 4" in failure.message
+
+
+def test_a_run_counts_answers_without_readable_reasoning(store: Path, tmp_path: Path) -> None:
+    """The status counts them among those done, and every written row says whether it is one."""
+    unreadable = engine(
+        reasoning=lambda r, i: f"{'' if 'Bad' in str(r.prompt) else 'So it is.'}\n{REASONING_STOP}"
+    )
+    asked = [("ada", question(text, DRINKS)) for text in ("Bad?", "Good?", "Bad too?")]
+    with simulator(store, unreadable) as sim:
+        run = sim.run([*asked, ("ada", "Bad and open?")])
+        status = run.status
+        assert (status.done, status.without_reasoning, status.failed) == (3, 2, 1)
+        assert "3 done (2 without readable reasoning), 1 failed" in str(status)
+        run.write(tmp_path / "out.jsonl")
+        run.write(tmp_path / "out.csv")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row.get("reasoning_failed") for row in rows] == [True, False, True, None]
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        cells = [row["reasoning_failed"] for row in csv.DictReader(file)]
+    assert cells == ["true", "false", "true", ""]
 
 
 def test_an_observed_interaction_is_asked_without_its_own_answer(sim: UserSimulator) -> None:

@@ -139,6 +139,8 @@ def _tell(results: SurveyResults) -> None:
     console.print(
         Text(f"{results.survey.title}: {len(results.people)} simulated respondents, items: {said}")
     )
+    if without := sum(one.reasoning_failed for one in answers):
+        notes.print(Text(f"answered without readable reasoning: {without}", style="yellow"))
     for one in results.failures[:SHOWN]:
         notes.print(Text(f"{one.question} of {one.respondent}: {one.message}", style="yellow"))
     if len(results.failures) > SHOWN:

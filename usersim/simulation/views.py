@@ -24,7 +24,7 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
     facts = [
         ("user", trace.user_id),
         ("history", f"{len(trace.history)} past interactions in the prompt"),
-        ("traces", f"{len(trace.drawn)} drawn, {trace.redraws} malformed and drawn again"),
+        ("traces", _traces(answer)),
         ("adapter", trace.adapter or "none (base model)"),
         ("engine", trace.engine),
         ("seed", str(trace.seed)),
@@ -37,6 +37,13 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
         numbers = f"own {found.own:.3f}, without {found.without:.3f}, swapped {swapped}"
         facts.append(("influence", f"{numbers} ({found.unit}); without it: {found.action_without}"))
     return facts
+
+
+def _traces(answer: Answer) -> str:
+    trace = answer.trace
+    if trace.reasoning_failed:
+        return f"none of {len(trace.unreadable)} could be read; answered without reasoning"
+    return f"{len(trace.drawn)} drawn, {trace.redraws} malformed and drawn again"
 
 
 def rich_view(answer: Answer) -> RenderableType:
@@ -101,6 +108,7 @@ def to_frame(answers: Iterable[Answer]) -> pd.DataFrame:
             "context": answer.trace.question,
             "action": answer.action,
             "reasoning": answer.reasoning,
+            "reasoning_failed": answer.trace.reasoning_failed,
             "probabilities": dict(answer.probabilities),
             "adapter": answer.trace.adapter,
             "engine": answer.trace.engine,

@@ -298,6 +298,7 @@ def response_of(item: RespondItem, answer: Answer) -> Response:
         question_key=key,
         record=answer.to_dict(),
         shown=answer.trace.history,
+        shortfall=_shortfall(answer),
     )
 
 
@@ -307,6 +308,20 @@ def _unkept(index: int, user_id: str, error: UserNotFoundError) -> Failure:
         item=user_id,
         error=UserForgottenError.__name__,
         message=f"the answer was not kept: {error}",
+    )
+
+
+def _shortfall(answer: Answer) -> Failure | None:
+    """Return what an answer had to do without; None if it is complete."""
+    if not answer.trace.reasoning_failed:
+        return None
+    texts = answer.trace.unreadable
+    return Failure(
+        index=0,
+        item=answer.trace.user_id,
+        error="TranscriptError",
+        message=f"answered without reasoning: none of {len(texts)} drawn traces could be read",
+        text="\n---\n".join(texts),
     )
 
 
