@@ -177,7 +177,7 @@ def test_nothing_to_ask_is_an_error_that_says_why(sim: UserSimulator) -> None:
     """No run is made of refused rows alone."""
     with pytest.raises(ConfigError, match=r"nothing to ask: 1 rows refused.*\n.*'eve'"):
         sim.run([("eve", "Tea?")])
-    with pytest.raises(ConfigError, match="chunk=0"):
+    with pytest.raises(ConfigError, match="at least 1 request; got 0"):
         sim.run([("ada", "Tea?")], chunk=0)
     assert sim.corpus.runs.all() == []
 

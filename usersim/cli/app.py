@@ -90,8 +90,8 @@ def main() -> None:
         app()
     except UsersimError as error:
         notes.print(Text.assemble(("error: ", "bold red"), str(error)))
-        if error.hint:
-            notes.print(Text.assemble(("next: ", "bold"), error.hint))
+        if error.cli_hint:
+            notes.print(Text.assemble(("next: ", "bold"), error.cli_hint))
         sys.exit(1)
     except SystemExit as end:
         if not _interrupted(end):

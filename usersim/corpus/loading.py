@@ -113,7 +113,8 @@ class Load:
                 raise RefusedRowsError(
                     f"{len(self._refused)} of {self._counts.read} rows of {records.name} cannot "
                     f"be used, so nothing was kept:\n{first}",
-                    hint="mend them, or load with strict=False and read report.refused",
+                    hint="fix them, or load with strict=False and read report.refused",
+                    cli_hint="fix them, or load without --strict; --refused FILE writes them",
                 )
         return self._report(records.name, name, time.perf_counter() - started)
 

@@ -338,7 +338,10 @@ def only(batch: Batch[Answer]) -> Answer:
         if failure.error == UserForgottenError.__name__:
             raise UserForgottenError([failure.item], "they were being asked")
         error = UsersimError(
-            failure.message, hint="allow more tokens or redraws (SimulationConfig)"
+            failure.message,
+            hint="allow more tokens or redraws (SimulationConfig)",
+            cli_hint="try another --seed, a larger --model, or a larger --preset, which allows "
+            "longer answers",
         )
         error.add_note(f"what was drawn:\n{failure.text}")
         raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,9 @@ class People:
             raise ConfigError(
                 f"whose answer? The corpus holds {len(people)} people",
                 hint=f"give user_id=, for instance {people[0]!r}" if people else "",
+                cli_hint=f"give --user, for instance --user {shlex.quote(people[0])}"
+                if people
+                else "",
             )
         return people[0]
 

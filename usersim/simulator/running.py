@@ -109,7 +109,7 @@ class Runner:
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
         if self.chunk < 1:
-            raise ConfigError(f"chunk={self.chunk!r} asks for no item at a time")
+            raise ConfigError(f"a chunk must hold at least 1 request; got {self.chunk!r}")
         record, requests = self._begun(source, name)
         if requests is not None and record.total is None:
             self.corpus.runs.fill(record.id, requests.lines())

@@ -202,6 +202,7 @@ def respondents_of(
             raise ConfigError(
                 f"this simulator answers for {people.user_id!r} alone, not for {person!r}",
                 hint="make a simulator without user_id= to survey several people",
+                cli_hint="name every person with --user, or nobody to survey all of them",
             )
     return StoreRespondents(
         runner=runner_of(seed, chunk),

@@ -294,6 +294,7 @@ def _spread(item: Item, covers: Covers, gaps: Misfit | None) -> FloatArray:
         raise EvaluationError(
             "an interval that covers misfit needs to know it",
             hint="give gaps=misfit(human, simulated), measured on items with human answers",
+            cli_hint="give --human FILE, from which it is measured, or another --covers",
         )
     if not item.options or (item.ordered and gaps.n_scales < LEAST_ITEMS):
         raise EvaluationError(

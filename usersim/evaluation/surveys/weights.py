@@ -184,7 +184,8 @@ def _start(
         raise WeightingError(f"raking needs one category a respondent, got {sorted(sizes)!r}")
     if most is not None and not most > 1:
         raise WeightingError(
-            f"most={most!r}: the largest weight is counted in mean weights and is above 1"
+            "the largest weight is a multiple of the mean weight and must be greater than 1, "
+            f"got {most!r}"
         )
     first = np.ones(sizes.pop()) if start is None else np.asarray(start, dtype=np.float64)
     if not np.isfinite(first).all() or (first <= 0).any():
