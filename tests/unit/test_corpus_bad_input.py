@@ -41,10 +41,10 @@ LINE = json.dumps(GOOD).encode()
         (b"3", "is not an object but a int"),
         (b"nonsense", "is not JSON"),
         (b"[" * 100_000, "is nested too deeply"),
-        (b'{"user_id": "a", "action": "x"}', "context None is missing"),
-        (b'{"user_id": "a", "context": "c"}', "action None is missing"),
-        (b'{"context": "c", "action": "x"}', "user_id None is missing"),
-        (b'{"user_id": "a", "context": "c", "action": null}', "action None is missing"),
+        (b'{"user_id": "a", "action": "x"}', "context is missing"),
+        (b'{"user_id": "a", "context": "c"}', "action is missing"),
+        (b'{"context": "c", "action": "x"}', "user_id is missing"),
+        (b'{"user_id": "a", "context": "c", "action": null}', "action is missing"),
         (b'{"user_id": "a", "context": "c", "action": ""}', "action '' is empty"),
         (b'{"user_id": "a", "context": "c", "action": "  "}', "is empty"),
         (b'{"user_id": "a", "context": "c", "action": NaN}', "is not a finite number"),
@@ -55,7 +55,7 @@ LINE = json.dumps(GOOD).encode()
         (b'{"user_id": "a", "context": 3, "action": "x"}', "neither a text nor a list"),
         (b'{"user_id": "a", "context": ["c"], "action": "x"}', "is not a message"),
         (b'{"user_id": "a", "context": [{"content": 1}], "action": "x"}', "content 1 is not"),
-        (b'{"user_id": "a", "context": [{"role": "u"}], "action": "x"}', "content None is miss"),
+        (b'{"user_id": "a", "context": [{"role": "u"}], "action": "x"}', "content is miss"),
         (
             b'{"user_id": "a", "context": [{"content": "c", "role": "x"}], "action": "x"}',
             "role 'x' is not one of",
@@ -186,7 +186,7 @@ def test_bad_csv_records_are_refused_alone(corpus, tmp_path):
     reasons = [str(refused) for refused in report.refused]
     assert "byte 0xff" in reasons[0]
     assert "has 4 cells and the header 3" in reasons[1]
-    assert "action None is missing" in reasons[2]
+    assert "action is missing" in reasons[2]
 
 
 def test_unknown_fields_are_kept_and_counted(corpus):
@@ -311,5 +311,5 @@ def test_the_report_reads_well(corpus):
         console.print(report)
     for text in (str(report), captured.get()):
         assert "kept 1, already present 0, merged duplicates 1, refused 7" in text
-        assert "row 2: action None is missing" in text
-        assert "and 2 more" in text
+        assert "7 rows (2, 3, 4, …): action is missing" in text
+        assert "report.refused.write(path) writes all of them" in text

@@ -158,7 +158,7 @@ def test_bad_rows_are_refused_one_by_one_and_the_good_ones_run(store: Path) -> N
         said = [str(row) for row in run.refused]
     for line, words in zip(
         said,
-        ["'eve' is not in the corpus", "is empty", "user_id None is missing", "at least two",
+        ["'eve' is not in the corpus", "is empty", "user_id is missing", "at least two",
          "content 3", "not an object but a str", "is not a message"],
         strict=True,
     ):  # fmt: skip
@@ -175,7 +175,7 @@ def test_one_persons_simulator_asks_that_person_alone(store: Path) -> None:
 
 def test_nothing_to_ask_is_an_error_that_says_why(sim: UserSimulator) -> None:
     """No run is made of refused rows alone."""
-    with pytest.raises(ConfigError, match=r"nothing to ask: 1 rows refused.*\n.*'eve'"):
+    with pytest.raises(ConfigError, match=r"no valid requests: 1 row refused.*\n.*'eve'"):
         sim.run([("eve", "Tea?")])
     with pytest.raises(ConfigError, match="at least 1 request; got 0"):
         sim.run([("ada", "Tea?")], chunk=0)

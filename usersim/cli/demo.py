@@ -14,8 +14,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from usersim.cli.console import console, notes, stages
+from usersim.cli.console import console, notes
 from usersim.cli.demo_data import demo_rows
+from usersim.cli.progress import stages
 from usersim.cli.simulate import first_people, print_measurement
 from usersim.config import PipelineConfig
 from usersim.evaluation import LeakageTable

@@ -17,6 +17,7 @@ from usersim.cli.simulate import (
     EngineOption,
     ModelOption,
     PresetOption,
+    RequireReasoningOption,
     open_simulator,
     tell_adapter,
 )
@@ -74,6 +75,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
         int | None, typer.Option(min=1, help="Batches at a time; default: by engine.")
     ] = None,
     *,
+    require_reasoning: RequireReasoningOption = False,
     keep: Annotated[bool, typer.Option(help="Keep the answers in the store.")] = True,
     explore: Annotated[
         bool, typer.Option("--explore", help="Also show the store's traces, at /explore/.")
@@ -102,7 +104,16 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     key = _read_key(key_file) if key_file is not None else key_from_environment()
     check_key(config, key)
     _log_requests()
-    with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
+    with open_simulator(
+        corpus,
+        user,
+        model,
+        engine,
+        preset,
+        base_url,
+        adapter=adapter,
+        require_reasoning=require_reasoning,
+    ) as sim:
         tell_adapter(sim)
         with notes.status("loading the model"):
             # The first request is not to wait for it, nor to be the one that it fails.

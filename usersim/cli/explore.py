@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.console import console, notes, stages
+from usersim.cli.console import console, notes
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.progress import stages
 from usersim.cli.simulate import (
     AdapterOption,
     BaseUrlOption,

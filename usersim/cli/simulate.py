@@ -13,8 +13,9 @@ from typing import Annotated, cast
 import typer
 from rich.text import Text
 
-from usersim.cli.console import console, figures_table, notes, open_corpus, stages
+from usersim.cli.console import console, figures_table, notes, open_corpus
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.progress import stages
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
@@ -63,6 +64,13 @@ AdapterOption = Annotated[
         "adapters`, or a folder.",
     ),
 ]
+RequireReasoningOption = Annotated[
+    bool,
+    typer.Option(
+        "--require-reasoning",
+        help="Closed questions: fail where no trace can be read, instead of answering without.",
+    ),
+]
 SecondOption = Annotated[
     str | None,
     typer.Option(help="Model of another family: checks the choice of traces, ends trainings."),
@@ -92,6 +100,8 @@ def open_simulator(
     base_url: str | None = None,
     dtype: Dtype = "auto",
     adapter: str = "default",
+    *,
+    require_reasoning: bool = False,
 ) -> UserSimulator:
     """Return a simulator over an existing corpus.
 
@@ -109,7 +119,7 @@ def open_simulator(
             engine=_named(model, engine, dtype)
             if base_url is None and engine != "remote"
             else _remote(model, engine, base_url, dtype),
-            config=preset,
+            config=_settings(preset, require_reasoning=require_reasoning),
             adapter=adapter,
         )
     except BaseException:
@@ -133,6 +143,12 @@ def telling(sim: UserSimulator, progress: StageProgress) -> StageProgress:
         progress(stage, done, total)
 
     return report
+
+
+def _settings(preset: Preset, *, require_reasoning: bool) -> PipelineConfig:
+    config = PipelineConfig.preset(preset)
+    simulation = config.simulation.model_copy(update={"require_reasoning": require_reasoning})
+    return config.model_copy(update={"simulation": simulation})
 
 
 def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
@@ -168,13 +184,24 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     preset: PresetOption = DEFAULT_PRESET,
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
     *,
+    require_reasoning: RequireReasoningOption = False,
     explain: Annotated[bool, typer.Option(help="Measure how far the trace moves it.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole answer as JSON.")
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with open_simulator(corpus, user, model, engine, preset, base_url, dtype, adapter) as sim:
+    with open_simulator(
+        corpus,
+        user,
+        model,
+        engine,
+        preset,
+        base_url,
+        dtype,
+        adapter,
+        require_reasoning=require_reasoning,
+    ) as sim:
         answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
         if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
             tell_adapter(sim)

@@ -28,7 +28,7 @@ from usersim.corpus.readers import (
     UnusableRow,
     row_maker,
 )
-from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
+from usersim.corpus.report import SHOWN_GROUPS, LoadReport, RefusedRow, RefusedRows
 from usersim.corpus.rows import RowChecker
 from usersim.corpus.values import RowError
 from usersim.corpus.writer import RowWriter
@@ -109,7 +109,7 @@ class Load:
         with _collector_paused(), whole as connection:
             name = self._read(records, connection)
             if self._options.strict and len(self._refused):
-                first = "\n".join(self._refused_lines())
+                first = "\n".join(map(str, self._refused.groups()[:SHOWN_GROUPS]))
                 raise RefusedRowsError(
                     f"{len(self._refused)} of {self._counts.read} rows of {records.name} cannot "
                     f"be used, so nothing was kept:\n{first}",
@@ -218,9 +218,6 @@ class Load:
     def _tell(self, done: int, total: int | None) -> None:
         if self._options.progress is not None:
             self._options.progress(done, total)
-
-    def _refused_lines(self) -> list[str]:
-        return self._report("", "", 0.0).refusals()
 
     def _report(self, source: str, name: str, seconds: float) -> LoadReport:
         counts, tally = self._counts, self._tally

@@ -10,9 +10,11 @@ from usersim.config import PipelineConfig
 from usersim.corpus import Corpus, Response
 from usersim.engines import Engine, Progress
 from usersim.errors import (
+    SHORTEN_PROMPT,
     ActionError,
     ArgumentError,
     ConfigError,
+    ContextLengthError,
     UserForgottenError,
     UserNotFoundError,
     UsersimError,
@@ -337,12 +339,21 @@ def only(batch: Batch[Answer]) -> Answer:
         failure = batch.failures[0]
         if failure.error == UserForgottenError.__name__:
             raise UserForgottenError([failure.item], "they were being asked")
-        error = UsersimError(
-            failure.message,
-            hint="allow more tokens or redraws (SimulationConfig)",
-            cli_hint="try another --seed, a larger --model, or a larger --preset, which allows "
-            "longer answers",
-        )
-        error.add_note(f"what was drawn:\n{failure.text}")
+        error = _error_of(failure)
+        if failure.text:
+            error.add_note(f"what was drawn:\n{failure.text}")
         raise error
     return answer
+
+
+def _error_of(failure: Failure) -> UsersimError:
+    """Return a failure as an error with the next step for its kind."""
+    if failure.error == ContextLengthError.__name__:
+        hint = "shorten the history (HistoryConfig) or choose a model with a longer context"
+        return UsersimError(failure.message, hint=hint, cli_hint=SHORTEN_PROMPT)
+    return UsersimError(
+        failure.message,
+        hint="allow more tokens or redraws (SimulationConfig)",
+        cli_hint="try another --seed, a larger --model, or a larger --preset, which allows longer "
+        "answers",
+    )
