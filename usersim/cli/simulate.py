@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
@@ -14,12 +15,12 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console, figures_table, notes, open_corpus
-from usersim.cli.corpus import CorpusOption
-from usersim.cli.progress import stages
+from usersim.cli.corpus import CorpusOption, print_load
+from usersim.cli.progress import clock, rows_progress, stages
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
-from usersim.errors import ConfigError, EvaluationError
+from usersim.errors import ConfigError, ContextLengthError, EvaluationError
 from usersim.files import write_bytes
 from usersim.simulator import (
     ARMS,
@@ -30,6 +31,8 @@ from usersim.simulator import (
     UserSimulator,
     check_arms,
     naming_rates,
+    plan_evaluation,
+    time_evaluation,
 )
 from usersim.simulator.face import LOADING
 from usersim.training import Board, StepNote, TrainedAdapter
@@ -91,7 +94,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def open_simulator(
+def open_simulator(  # noqa: PLR0913 - what most commands have in common
     corpus: str,
     user: str | None,
     model: str,
@@ -347,43 +350,81 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     texts: Annotated[
         bool, typer.Option("--texts", help="Also draw open answers, and measure their text.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be done and how long it takes; do nothing."),
+    ] = False,
 ) -> None:
-    """Compare arms on answers held out and write one folder with tables and a page."""
+    """Compare arms on held-out answers and write one folder with tables and a page.
+
+    First says what will be done and, timed on this machine, about how long that takes. Rerun the
+    same command to resume it.
+    """
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
     check_arms(names)
-    out.mkdir(parents=True, exist_ok=True)
-    store = out / f"{source.name.split('.')[0]}.usersim.db"
-    rows = first_people(source, people)
-    with (
-        UserSimulator.from_corpus(
-            rows,
+    store = ":memory:"
+    if not dry_run:
+        out.mkdir(parents=True, exist_ok=True)
+        store = str(out / f"{source.name.split('.')[0]}.usersim.db")
+    with rows_progress() as reading:
+        sim = UserSimulator.from_corpus(
+            first_people(source, people),
             store=store,
             model=model,
             engine=_named(model, engine, dtype),
             config=PipelineConfig.preset(preset).with_seed(seed),
-        ) as sim,
+            progress=lambda _stage, done, total: reading(done, total),
+        )
+    with (
+        sim,
         other_engine(recon_model, engine, dtype) as recon_engine,
         other_engine(second, engine, dtype) as reconstructor,
         other_engine(judge, engine, dtype) as judging,
-        stages() as progress,
     ):
-        notes.print(sim.report)
-        measured = sim.evaluate(
-            arms=names,
-            limit=pairs,
-            held_out=held_out,
-            texts=texts or judge is not None,
-            judge=judging,
-            recon_engine=recon_engine,
-            second=reconstructor,
-            out=out,
-            provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},
-            title=f"Held-out answers: {source.name}",
-            progress=progress,
-        )
+        if sim.report is not None:
+            more = "usersim load FILE --refused REFUSED writes all of them"
+            print_load(sim.report, more, to=notes)
+        _tell_plan(sim, names, pairs, held_out, recon_engine)
+        if dry_run:
+            return
+        with stages() as progress:
+            measured = sim.evaluate(
+                arms=names,
+                limit=pairs,
+                held_out=held_out,
+                texts=texts or judge is not None,
+                judge=judging,
+                recon_engine=recon_engine,
+                second=reconstructor,
+                out=out,
+                provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},
+                title=f"Held-out answers: {source.name}",
+                progress=progress,
+            )
     print_measurement(measured)
     if facts is not None:
         print_naming(measured, facts, out, PipelineConfig.preset(preset).with_seed(seed))
+
+
+def _tell_plan(
+    sim: UserSimulator,
+    arms: list[ArmName],
+    limit: int | None,
+    held_out: int | None,
+    recon_engine: Engine | None,
+) -> None:
+    """Print what will be done and about how long it takes, timed with the real model."""
+    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out)
+    notes.print(Text(str(plan)), soft_wrap=True)
+    began = time.perf_counter()
+    notes.print(Text("timing a few of them on this machine; the model is loaded first"))
+    try:
+        estimate = time_evaluation(plan, sim, recon_engine=recon_engine)
+        took = f"estimated in {clock(time.perf_counter() - began)}"
+        said = f"{estimate} ({took}; what an earlier run finished is not repeated)"
+    except ContextLengthError as error:  # one item's failure is data of the evaluation
+        said = f"how long it takes cannot be timed: {error}"
+    notes.print(Text(said), soft_wrap=True)
 
 
 def print_naming(measured: Measurement, facts: Path, out: Path, config: PipelineConfig) -> None:

@@ -225,7 +225,7 @@ def _settle(work: _Work, results: Sequence[ActionResult]) -> None:
     work.action = combine(space, [action for _, action in read])
 
 
-def answer_of(
+def answer_of(  # noqa: PLR0913 - keyword-only, each a plain fact about the answer
     item: RespondItem,
     action: ActionValue,
     traces: Sequence[DrawnTrace],
