@@ -417,9 +417,9 @@ def _tell_plan(
     plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out)
     notes.print(Text(str(plan)), soft_wrap=True)
     began = time.perf_counter()
-    notes.print(Text("timing a few of them on this machine; the model is loaded first"))
     try:
-        estimate = time_evaluation(plan, sim, recon_engine=recon_engine)
+        with stages() as progress:
+            estimate = time_evaluation(plan, sim, recon_engine=recon_engine, progress=progress)
         took = f"estimated in {clock(time.perf_counter() - began)}"
         said = f"{estimate} ({took}; what an earlier run finished is not repeated)"
     except ContextLengthError as error:  # one item's failure is data of the evaluation

@@ -6,6 +6,9 @@ p-value does not agree, the sentence says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from usersim.evaluation.metrics import Metric
 from usersim.evaluation.results import Comparison, Evaluation
 from usersim.evaluation.tables import headline_metrics
 
@@ -36,7 +39,9 @@ def sentence(evaluation: Evaluation, comparison: Comparison) -> str:
     return f"{head} is {word} than {comparison.baseline}: {figures}{caution}."
 
 
-def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str]:
+def verdicts(
+    evaluation: Evaluation, *, baseline: str | None = None, metrics: Sequence[Metric] | None = None
+) -> list[str]:
     """Return what may be said of the arms on each headline metric.
 
     An arm that differs gets a sentence of its own; those that cannot be told from the baseline
@@ -45,6 +50,7 @@ def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str
     Args:
         evaluation: What was measured.
         baseline: What to compare with; None takes the evaluation's own.
+        metrics: On which metrics; None takes the headline metrics.
 
     Returns:
         Sentences, by metric.
@@ -52,7 +58,7 @@ def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str
     against = baseline or evaluation.baseline
     compared = evaluation.against(against)
     found: list[str] = []
-    for metric in headline_metrics(evaluation):
+    for metric in headline_metrics(evaluation) if metrics is None else metrics:
         mine = [c for c in compared if c.metric == metric.name]
         found += [sentence(evaluation, c) for c in mine if c.difference.excludes(0.0)]
         alike = [c.arm for c in mine if not c.difference.excludes(0.0)]

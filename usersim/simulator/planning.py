@@ -23,6 +23,7 @@ from usersim.simulator.face import UserSimulator
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
+from usersim.simulator.recon import StageProgress
 from usersim.simulator.sources import SOURCES
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
 from usersim.types import Interaction
@@ -169,6 +170,7 @@ def time_evaluation(
     sim: UserSimulator,
     *,
     recon_engine: Engine | None = None,
+    progress: StageProgress | None = None,
     now: Callable[[], float] = time.perf_counter,
 ) -> TimeEstimate:
     """Time a little of each step on this machine and return how long the whole plan takes.
@@ -180,33 +182,38 @@ def time_evaluation(
         plan: What will be done.
         sim: The simulator.
         recon_engine: Another model that writes and scores the traces.
+        progress: Called with (stage, done, total).
         now: A clock, seconds.
 
     Returns:
         The estimate; what an earlier run has finished is not taken off.
     """
-    probe = _Probe(
-        sim.engine,
-        recon_engine or sim.engine,
-        sim.config,
-        Histories(sim.corpus, sim.config.history),
-        now,
-    )
+    tell = progress or (lambda _stage, _done, _total: None)
+    tell("load the model", 0, 1)
+    engine = sim.engine
+    tell("load the model", 1, 1)
     config, pairs = sim.config, len(plan.train)
+    histories = Histories(sim.corpus, config.history)
+    probe = _Probe(engine, recon_engine or engine, config, histories, now)
     traces = training = 0.0
+    tell("time a few steps", 0, 4)
     # The first call pays for what later ones find ready; other rows, or their prompts would be.
     probe.forward(plan.held_out[-1:])
+    tell("time a few steps", 1, 4)
     plain, drawn = probe.answers(plan.held_out[:SAMPLE], drawn=bool(plan.drawn))
+    tell("time a few steps", 2, 4)
     if plan.candidates:
         # Diagnostics score some of the pairs again, with traces that argue for other actions.
         again = min(config.scoring.diagnostics, pairs)
         traces = probe.pair(plan.train[:SAMPLE]) * (pairs + again)
+    tell("time a few steps", 3, 4)
     timed = plan.trainings - len(set(plan.arms) & set(UNTIMED))
     if timed:
         step = TRAINING_FACTOR * probe.forward(plan.train[-SAMPLE:])
         validated = round(config.training.validation_share * pairs)
         weighed = validated * drawn if validated >= MIN_FOR_WEIGHT else 0.0
         training = timed * (step * config.training.epochs * pairs + weighed)
+    tell("time a few steps", 4, 4)
     answers = (plan.predictions - plan.drawn) * plain + plan.drawn * drawn
     return TimeEstimate(
         stages=MappingProxyType({"traces": traces, "training": training, "answers": answers}),

@@ -8,6 +8,7 @@ Knows evaluations and leakage tables; knows nothing of pages or files.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from usersim.evaluation.leakage import LeakageTable
+
+_QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TITLE = 22
+"""Characters that stand over a panel in one line."""
 
 __all__ = ["calibration", "forest", "leakage_scatter", "per_user"]
 
@@ -90,9 +95,12 @@ def calibration(evaluation: Evaluation) -> Plot | None:
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for axes, arm in zip(grid.flat, measured, strict=False):
+        for place, arm in enumerate(measured):
+            axes = grid.flat[place]
             _calibration_panel(axes, _confidences(evaluation, arm))
-            axes.set_title(short(arm), fontsize=9, loc="left")
+            axes.set_title(textwrap.fill(short(arm), _TITLE), fontsize=9, loc="left")
+            # The lowest panel of a column has the column's numbers, also in a row that is not full.
+            axes.tick_params(labelbottom=place + columns >= len(measured))
         for axes in grid.flat[len(measured) :]:
             axes.set_axis_off()
         figure.supxlabel("confidence: largest option probability", fontsize=9)
@@ -121,8 +129,12 @@ def _calibration_panel(axes: Axes, told: FloatArray) -> None:
         x, y = told[inside].mean(axis=0)
         size = 15 + 120 * inside.mean()
         axes.scatter(x, y, s=size, color=BLUE, edgecolor="white", linewidth=0.6)
-    axes.set_xlim(0, 1.03)
-    axes.set_ylim(-0.03, 1.03)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(_QUARTERS, ["0", "¼", "½", "¾", "1"])
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlim(-0.03, 1.05)
+    axes.set_ylim(-0.03, 1.05)
     axes.set_aspect("equal")
 
 
