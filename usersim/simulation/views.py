@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+from usersim.types.counting import counted
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
@@ -23,7 +25,7 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
     trace = answer.trace
     facts = [
         ("user", trace.user_id),
-        ("history", f"{len(trace.history)} past interactions in the prompt"),
+        ("history", f"{counted(len(trace.history), 'past interaction')} in the prompt"),
         ("traces", _traces(answer)),
         ("adapter", trace.adapter or "none (base model)"),
         ("engine", trace.engine),
@@ -53,19 +55,21 @@ def rich_view(answer: Answer) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    parts: list[RenderableType] = []
+    said = Table.grid(padding=(0, 2))
+    said.add_column(no_wrap=True)
     if answer.reasoning:
-        parts.append(Text(answer.reasoning, style="italic dim"))
-    parts.append(Text(answer.action_text, style="bold"))
+        said.add_row(Text("trace", style="dim"), Text(answer.reasoning, style="italic"))
+    said.add_row(Text("answer", style="dim"), Text(answer.action_text, style="bold"))
+    parts: list[RenderableType] = [said]
     if answer.probabilities:
         bars = Table.grid(padding=(0, 1))
         for option, p in answer.probabilities.items():
             bars.add_row(Text(option), Text("█" * round(BAR * p), style="cyan"), f"{p:.2f}")
-        parts.append(bars)
+        parts += [Text(""), bars]
     facts = Table.grid(padding=(0, 1))
     for name, value in _facts(answer):
         facts.add_row(Text(name, style="dim"), Text(value, style="dim"))
-    parts.append(facts)
+    parts += [Text(""), facts]
     return Panel(
         Group(*parts), title=Text(f"as {answer.trace.user_id} might answer"), subtitle=NOTE
     )
@@ -82,9 +86,14 @@ def html_view(answer: Answer) -> str:
         f"<tr><td><i>{escape(name)}</i></td><td>{escape(value)}</td></tr>"
         for name, value in _facts(answer)
     )
-    reasoning = f"<blockquote>{escape(answer.reasoning)}</blockquote>" if answer.reasoning else ""
+    reasoning = (
+        f"<p><small>trace</small><br><i>{escape(answer.reasoning)}</i></p>"
+        if answer.reasoning
+        else ""
+    )
+    action = f"<p><small>answer</small><br><b>{escape(answer.action_text)}</b></p>"
     return (
-        f"<div class='usersim-answer'>{reasoning}<p><b>{escape(answer.action_text)}</b></p>"
+        f"<div class='usersim-answer'>{reasoning}{action}"
         f"<table>{rows}</table><details><summary>{escape(NOTE)}</summary>"
         f"<table>{facts}</table></details></div>"
     )
