@@ -21,6 +21,7 @@ from usersim.cli.simulate import first_people, print_measurement
 from usersim.config import PipelineConfig
 from usersim.evaluation import LeakageTable
 from usersim.simulator import ArmName, Measurement, UserSimulator
+from usersim.types.counting import counted
 
 __all__ = ["print_leakage", "register"]
 
@@ -68,7 +69,7 @@ def demo(
         config=demo_config(),
     )
     with sim:
-        _say(f"{len(sim.users)} people are loaded", sim.report)
+        _say(f"{counted(len(sim.users), 'person', 'people')} are loaded", sim.report)
         _plan(sim, pairs, held_out)
         _first_answer(sim, started)
         with stages() as progress:

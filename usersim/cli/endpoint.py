@@ -25,6 +25,7 @@ from usersim.config import DEFAULT_PRESET, Roles, ServerConfig, Shown
 from usersim.errors import ConfigError
 from usersim.simulator import UserSimulator
 from usersim.simulator.exploring import Explorer
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -119,7 +120,12 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
             # The first request is not to wait for it, nor to be the one that it fails.
             warm_up(sim.engine)
         people = sim.users
-        notes.print(Text(f"serving {len(people)} people as {', '.join(map(repr, _shown(people)))}"))
+        notes.print(
+            Text(
+                f"serving {counted(len(people), 'person', 'people')} as "
+                f"{', '.join(map(repr, _shown(people)))}"
+            )
+        )
         notes.print(Text(f"  base URL  http://{host}:{port}/v1"))
         notes.print(Text(f"  key       {'needed' if key else 'none: loopback only'}"))
         if explore:

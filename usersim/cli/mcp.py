@@ -19,6 +19,7 @@ from usersim.cli.simulate import (
     tell_adapter,
 )
 from usersim.config import DEFAULT_PRESET
+from usersim.types.counting import counted
 
 __all__ = ["register"]
 
@@ -50,5 +51,10 @@ def mcp(
     with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
         tell_adapter(sim)
         server = build_server(sim, traces=traces)
-        notes.print(Text(f"serving {len(sim.users)} people over standard input and output"))
+        notes.print(
+            Text(
+                f"serving {counted(len(sim.users), 'person', 'people')} over standard input and "
+                "output"
+            )
+        )
         server.run("stdio")

@@ -36,6 +36,7 @@ from usersim.simulator import (
 )
 from usersim.simulator.face import LOADING
 from usersim.training import Board, StepNote, TrainedAdapter
+from usersim.types.counting import counted
 from usersim.views import StageProgress
 
 __all__ = ["open_simulator", "print_measurement", "register", "tell_adapter", "telling"]
@@ -315,7 +316,7 @@ def print_synthesiser(synthesiser: TrainedAdapter | None) -> None:
                 Text(
                     f"  held-out gain {name}: {found.gain:+.3f}{second}, reward"
                     f" {found.reward:+.3f}, unreadable {found.malformed:.2f}, refused"
-                    f" {found.refused:.2f} ({found.n} traces)"
+                    f" {found.refused:.2f} ({counted(found.n, 'trace')})"
                 )
             )
     for warning in record.warnings:

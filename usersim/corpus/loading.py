@@ -34,6 +34,7 @@ from usersim.corpus.values import RowError
 from usersim.corpus.writer import RowWriter
 from usersim.errors import RefusedRowsError
 from usersim.types import DateOrder
+from usersim.types.counting import counted
 
 __all__ = ["Load", "LoadOptions", "LoadProgress"]
 
@@ -111,7 +112,8 @@ class Load:
             if self._options.strict and len(self._refused):
                 first = "\n".join(map(str, self._refused.groups()[:SHOWN_GROUPS]))
                 raise RefusedRowsError(
-                    f"{len(self._refused)} of {self._counts.read} rows of {records.name} cannot "
+                    f"{len(self._refused)} of {counted(self._counts.read, 'row')} of "
+                    f"{records.name} cannot "
                     f"be used, so nothing was kept:\n{first}",
                     hint="fix them, or load with strict=False and read report.refused",
                     cli_hint="fix them, or load without --strict; --refused FILE writes them",

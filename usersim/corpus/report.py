@@ -298,7 +298,10 @@ class LoadReport:
     def lines(self) -> list[str]:
         """Return the report as lines of text, the refused rows apart."""
         lines = [
-            f"{self.source} ({self.format}): {self.rows_read} rows read in {self.seconds:.1f} s",
+            (
+                f"{self.source} ({self.format}): {counted(self.rows_read, 'row')} read in "
+                f"{self.seconds:.1f} s"
+            ),
             (
                 f"  kept {self.kept}, already present {self.already_present}, "
                 f"merged duplicates {self.merged}, refused {len(self.refused)}"

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from usersim.evaluation.metrics import LOG_LIKELIHOOD, LOG_SCORE
 from usersim.types import FreeText
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from usersim.evaluation.metrics import Metric
@@ -54,7 +55,8 @@ def headline(evaluation: Evaluation) -> Table:
     """Return arms by headline metrics; below each value its 95 % interval."""
     metrics = headline_metrics(evaluation)
     table = Table(
-        title=f"{len(evaluation.interactions)} held-out items of {evaluation.n_users} people",
+        title=f"{counted(len(evaluation.interactions), 'held-out item')} of "
+        f"{counted(evaluation.n_users, 'person', 'people')}",
         caption=f"95 % intervals, cluster bootstrap over users and conversations; "
         f"baseline: {evaluation.baseline}",
         box=box.SIMPLE_HEAD,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from usersim.evaluation.metrics import Metric
 from usersim.evaluation.results import Comparison, Evaluation
 from usersim.evaluation.tables import headline_metrics
+from usersim.types.counting import counted
 
 __all__ = ["sentence", "verdicts"]
 
@@ -23,7 +24,7 @@ def sentence(evaluation: Evaluation, comparison: Comparison) -> str:
     gap = comparison.difference
     figures = (
         f"difference {_signed(gap.value)} [{_signed(gap.low)}, {_signed(gap.high)}] {metric.unit}, "
-        f"{comparison.n_items} items"
+        f"{counted(comparison.n_items, 'item')}"
     )
     head = f"{metric.label}: {comparison.arm}"
     if not gap.excludes(0.0):

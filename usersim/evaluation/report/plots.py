@@ -20,6 +20,7 @@ from usersim.evaluation.metrics.closed import ECE_BINS, top_option
 from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
 from usersim.evaluation.results import Comparison, Evaluation
 from usersim.evaluation.tables import headline_metrics
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def forest(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> Plot | 
     return Plot(
         f"Differences to {baseline}",
         draw((5 * columns, rows * (1.1 + 0.32 * tallest)), paint),
-        f"Paired differences of {tallest} arms to {baseline} with 95 % intervals.",
+        f"Paired differences of {counted(tallest, 'arm')} to {baseline} with 95 % intervals.",
         "Best arm on top. A bar that crosses the line at 0 is not distinguishable from the "
         "baseline. Blue: better, orange: worse, grey: not distinguishable.",
     )
@@ -109,7 +110,7 @@ def calibration(evaluation: Evaluation) -> Plot | None:
     return Plot(
         "Calibration",
         draw((2.4 * columns, 2.3 * rows + 0.3), paint),
-        f"Share correct against confidence for {len(measured)} arms.",
+        f"Share correct against confidence for {counted(len(measured), 'arm')}.",
         "On the dashed line the arm is right as often as it says. Area of a dot: number of items.",
     )
 
@@ -165,7 +166,8 @@ def per_user(evaluation: Evaluation, metric: Metric) -> Plot | None:
     return Plot(
         f"Each person: {metric.label}",
         draw((max(5.0, 1.1 * len(arms) + 2), 3.6), paint),
-        f"{metric.label} of {len(users)} people under {len(arms)} arms.",
+        f"{metric.label} of {counted(len(users), 'person', 'people')} under "
+        f"{counted(len(arms), 'arm')}.",
         "One grey line is one person, the same person in every arm.",
     )
 
@@ -207,6 +209,6 @@ def leakage_scatter(table: LeakageTable) -> Plot | None:
     return Plot(
         "Gain against leakage",
         draw((7.0, 3.6), paint),
-        f"Gain and containment of {len(table.points)} traces.",
+        f"Gain and containment of {counted(len(table.points), 'trace')}.",
         "A trace that copies the action reconstructs it: high on the right is a leak.",
     )

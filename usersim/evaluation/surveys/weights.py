@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from usersim.errors import EmptyCellError, ImpossibleMarginsError, WeightingError
 from usersim.evaluation.bootstrap import FloatArray
+from usersim.types.counting import counted
 from usersim.views import in_words, printed
 
 __all__ = ["Margins", "Weights", "effective_n", "rake"]
@@ -65,9 +66,10 @@ class Weights:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.values)} respondents weigh as much as {self.effective_n:.0f} "
+            f"{counted(len(self.values), 'respondent')} weigh as much as {self.effective_n:.0f} "
             f"(design effect {self.design_effect:.2f}); largest weight {self.largest:.2f}; "
-            f"margins met to {self.gap:.1e} after {self.rounds} rounds; {self.trimmed} trimmed"
+            f"margins met to {self.gap:.1e} after {counted(self.rounds, 'round')}; "
+            f"{self.trimmed} trimmed"
         )
 
 

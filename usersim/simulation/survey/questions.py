@@ -24,6 +24,7 @@ from usersim.simulation.survey.base import (
     distinct,
 )
 from usersim.types import ActionSpace, Choice, FreeText, Number, Scale
+from usersim.types.counting import counted
 
 __all__ = [
     "Budget",
@@ -113,7 +114,7 @@ class MultipleChoice(_Listed):
         if not self.least <= most <= len(self.options):
             raise ValueError(
                 f"least {self.least!r} and most {self.most!r} do not fit "
-                f"{len(self.options)} options"
+                f"{counted(len(self.options), 'option')}"
             )
         if unknown := [label for label in self.exclusive if label not in self.options]:
             raise ValueError(f"exclusive names {unknown!r}, not among {self.options!r}")
