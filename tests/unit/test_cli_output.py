@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.progress import Progress, TextColumn
 from typer.testing import CliRunner
 
 import usersim
@@ -20,7 +21,7 @@ from tests.fixtures.words import PYTHON
 from usersim import Corpus
 from usersim.cli.app import app, main
 from usersim.cli.codes import ExitCode
-from usersim.cli.progress import LINE_SECONDS, Lines
+from usersim.cli.progress import LINE_SECONDS, Lines, Times
 from usersim.corpus import RefusedRow, RefusedRows
 from usersim.simulator import lifecycle
 from usersim.transcript import REASONING_STOP
@@ -346,11 +347,51 @@ def test_a_pipe_has_a_line_every_half_minute() -> None:
     ]
 
 
+def test_a_bar_labels_its_times() -> None:
+    """In a terminal too, what has passed and what is left are told apart by name."""
+    now = [0.0]
+    bars = Progress(TextColumn("{task.description}"), Times(), get_time=lambda: now[0])
+    task = bars.add_task("score", total=30)
+    assert str(Times().render(bars.tasks[0])) == "elapsed 0:00, remaining -:--"
+    for second, done, said in (
+        (
+            84.0,
+            10,
+            "elapsed 1:24, remaining 2:48",
+        ),  # a step of minutes: there is a pace all the same
+        (120.0, 20, "elapsed 2:00, remaining 1:00"),
+        (150.0, 30, "elapsed 2:30, remaining 0:00"),
+    ):
+        now[0] = second
+        bars.update(task, completed=done)
+        assert str(Times().render(bars.tasks[0])) == said
+
+
+def test_what_an_earlier_run_did_is_no_pace_of_this_one() -> None:
+    """A resumed stage begins in the middle; the rest is reckoned from its own steps."""
+    said: list[str] = []
+    now = [0.0]
+    made = Lines(said.append, now=lambda: now[0])
+    made.report("score", 80, 100)
+    now[0] = 60.0
+    made.report("score", 90, 100)
+    assert said == [
+        "score: 80 of 100, elapsed 0:00, remaining -:--",
+        "score: 90 of 100, elapsed 1:00, remaining 1:00",
+    ]
+    bars = Progress(Times(), get_time=lambda: now[0])
+    task = bars.add_task("score", total=100, completed=80, found=80)
+    now[0] = 120.0
+    bars.update(task, completed=90)
+    assert str(Times().render(bars.tasks[0])) == "elapsed 1:00, remaining 1:00"
+
+
 def test_a_silent_stage_is_heard_of_all_the_same() -> None:
     """A step that takes minutes does not silence the lines."""
     said: list[str] = []
     now = [0.0]
     made = Lines(said.append, now=lambda: now[0])
+    made.report("train", 0, 4)
     made.report("train", 1, 4)
     for _ in range(4):
         now[0] += LINE_SECONDS

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
+import typer
 
 import usersim
 from tests.fixtures.words import PYTHON
+from usersim.cli.app import app
 
 PACKAGE = Path(usersim.__file__).parent
 ELSEWHERE = {
@@ -125,3 +129,25 @@ def test_no_exception_is_kept_for_a_module_that_needs_none() -> None:
 def test_python_is_recognised(text: str, python: bool) -> None:
     """Arguments, calls and classes are told apart from flags and prose."""
     assert (PYTHON.search(text) is not None) is python
+
+
+def test_no_help_text_speaks_of_python() -> None:
+    """Commands, arguments and options are described in terms of flags and files."""
+    found: list[str] = []
+
+    def walk(command: click.Command, path: str) -> None:
+        texts = [command.help or "", *(getattr(one, "help", "") or "" for one in command.params)]
+        found.extend(f"{path}: {text}" for text in texts if PYTHON.search(text))
+        for name, inner in getattr(command, "commands", {}).items():
+            walk(inner, f"{path} {name}")
+
+    walk(typer.main.get_command(app), "usersim")
+    assert found == []
+
+
+def test_no_command_prints_a_report_in_the_words_of_python() -> None:
+    """A load report's own text speaks of Python; commands print its lines instead."""
+    for path in (PACKAGE / "cli").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"print\([^)]*\breport\)", text), path.name
+        assert "sim.report)" not in text.replace("print_load(sim.report", ""), path.name

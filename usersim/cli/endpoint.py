@@ -67,7 +67,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
         Roles, typer.Option(help="flipped: the person speaks as assistant; natural: as user.")
     ] = _DEFAULTS.roles,
     seed: Annotated[
-        int | None, typer.Option(help="Of requests that name none; default: drawn for each.")
+        int | None, typer.Option(help="Seed of requests that name none; default: drawn for each.")
     ] = None,
     queue: Annotated[
         int, typer.Option(min=1, help="Answers that may wait; more are refused with 429.")

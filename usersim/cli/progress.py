@@ -21,7 +21,7 @@ from rich.text import Text
 from usersim.cli.console import notes
 from usersim.views import StageProgress
 
-__all__ = ["Lines", "clock", "rows_progress", "stages"]
+__all__ = ["Lines", "Times", "clock", "rows_progress", "stages"]
 
 LINE_SECONDS = 30.0
 """Time between two lines where there is no terminal."""
@@ -52,16 +52,32 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min")
 
 
-class _Times(ProgressColumn):
+class Times(ProgressColumn):
     """Time passed and time left, each with its name."""
 
     max_refresh = 0.5
 
     def render(self, task: Task) -> Text:
         """Return the times; the rest is not guessed before something is done."""
-        elapsed = task.finished_time if task.finished else task.elapsed
-        left = None if task.total is None else task.time_remaining
+        elapsed = (task.finished_time if task.finished else task.elapsed) or 0.0
+        found = round(task.fields.get("found", 0))
+        total = None if task.total is None else round(task.total)
+        left = _left(elapsed, round(task.completed), total, found)
         return Text(f"elapsed {clock(elapsed)}, remaining {clock(left)}")
+
+
+def _left(elapsed: float, done: int, total: int | None, found: int) -> float | None:
+    """Return how long the rest takes at the pace so far; None before there is one.
+
+    Args:
+        elapsed: Seconds since the stage began.
+        done: How far it is.
+        total: How far it goes; None if that is not known.
+        found: How far it was when it began, by an earlier run: that took no time of this one.
+    """
+    if total is None or (done <= found and done < total):
+        return None
+    return elapsed * (total - done) / (done - found) if done < total else 0.0
 
 
 def _bars() -> Progress:
@@ -70,7 +86,7 @@ def _bars() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
-        _Times(),
+        Times(),
         console=notes,
     )
 
@@ -109,6 +125,7 @@ class Lines:
         self._stage = ""
         self._open = False
         self._began = 0.0
+        self._found = 0
         self._done = 0
         self._total: int | None = None
 
@@ -119,7 +136,7 @@ class Lines:
             if stage == self._stage and whole and not self._open:
                 return
             if stage != self._stage or not self._open:
-                self._stage, self._began = stage, now
+                self._stage, self._began, self._found = stage, now, done
             self._done, self._total, self._open = done, total, not whole
             self._say(now)
 
@@ -139,7 +156,7 @@ class Lines:
         counted = f"{self._done:,}" if self._total is None else f"{self._done} of {self._total}"
         line = f"{self._stage}: {counted}, elapsed {clock(passed)}"
         if self._open and self._total is not None:
-            left = passed * (self._total - self._done) / self._done if self._done else None
+            left = _left(passed, self._done, self._total, self._found)
             line += f", remaining {clock(left)}"
         self._write(line)
 
@@ -160,7 +177,7 @@ def _reports(*, quiet: float = 0.0) -> Generator[StageProgress]:
 
             def show(stage: str, done: int, total: int | None) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=total)
+                    tasks[stage] = bars.add_task(stage, total=total, found=done)
                 # Also for a stage that begins as done: only an update ends its clock.
                 bars.update(tasks[stage], completed=done, total=total)
 

@@ -77,7 +77,9 @@ RequireReasoningOption = Annotated[
 ]
 SecondOption = Annotated[
     str | None,
-    typer.Option(help="Model of another family: checks the choice of traces, ends trainings."),
+    typer.Option(
+        help="Model of another family: cross-checks trace selection and triggers early stopping."
+    ),
 ]
 ReconOption = Annotated[
     str | None,
@@ -189,7 +191,9 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
     *,
     require_reasoning: RequireReasoningOption = False,
-    explain: Annotated[bool, typer.Option(help="Measure how far the trace moves it.")] = False,
+    explain: Annotated[
+        bool, typer.Option(help="Measure how far the trace moves the answer.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole answer as JSON.")
     ] = False,
@@ -235,7 +239,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
         int | None, typer.Option(help="Interactions of each person, the newest.")
     ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="End the training cleanly after so long.")
+        float | None, typer.Option(help="Stop training cleanly after so many minutes.")
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
@@ -248,7 +252,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
 ) -> None:
-    """Reconstruct, select and train; the same command goes on where it was interrupted."""
+    """Reconstruct, select and train; rerun the same command to resume it."""
     with (
         open_simulator(corpus, user, model, engine, preset, dtype=dtype) as sim,
         other_engine(recon_model, engine, dtype) as recon_engine,
@@ -328,14 +332,20 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         Path, typer.Argument(help="A corpus file: JSONL, CSV or Parquet.", exists=True)
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("out/evaluation"),
-    arms: Annotated[str, typer.Option(help=f"Of: {', '.join(ARMS)}.")] = DEFAULT_ARMS,
+    arms: Annotated[
+        str, typer.Option(help=f"Arms to compare, separated by commas; any of: {', '.join(ARMS)}.")
+    ] = DEFAULT_ARMS,
     people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
     pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
-    seed: Annotated[int, typer.Option(help="Of every draw and every training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for sampling and training.")] = 0,
     facts: Annotated[
         Path | None,
-        typer.Option(help="Of planted users: count the traces that name the reason.", exists=True),
+        typer.Option(
+            help="Ground-truth file from `usersim planted`; reports how many traces name the "
+            "planted reason.",
+            exists=True,
+        ),
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",

@@ -77,7 +77,7 @@ def _check_new(*paths: Path) -> None:
 
 def power(
     win_rate: Annotated[
-        float, typer.Argument(help="True share of decisive comparisons won, as 0.55.")
+        float, typer.Argument(help="Expected share of decisive comparisons won, such as 0.55.")
     ],
     power: Annotated[
         float, typer.Option(help="Wanted probability of finding the difference.")
