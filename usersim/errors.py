@@ -240,6 +240,7 @@ class SpeakerNotFoundError(CorpusError, LookupError):
         *,
         several: bool = False,
         hint: str = "",
+        cli_hint: str = "",
     ) -> None:
         shown = [f"{name!r} ({count})" for name, count in list(speakers.items())[:_SPEAKERS_SHOWN]]
         more = len(speakers) - len(shown)
@@ -254,7 +255,8 @@ class SpeakerNotFoundError(CorpusError, LookupError):
             problem = f"{person!r} does not speak in the chat"
         super().__init__(
             f"{problem}; its speakers, with their messages, are {named or 'none'}",
-            hint=hint or "name one of them: person=NAME in Python, --person NAME for the command",
+            hint=hint or "name one of them: person=NAME",
+            cli_hint=cli_hint or "name one of them: --person NAME",
         )
         self.person = person
         self.speakers = dict(speakers)

@@ -202,10 +202,10 @@ def test_simulate_shows_the_first_answers_and_every_failure(store: str, tmp_path
     [
         ([("ada", "Tea?")], (), ExitCode.OK),
         ([("ada", "Tea?"), ("eve", "Tea?")], (), ExitCode.OK),
-        ([("ada", "Tea?"), ("eve", "Tea?")], ("--strict",), ExitCode.REJECTED),
+        ([("ada", "Tea?"), ("eve", "Tea?")], ("--strict",), ExitCode.INCOMPLETE),
         ([("ada", "Tea?"), ("ada", "Bad?")], (), ExitCode.OK),
-        ([("ada", "Tea?"), ("ada", "Bad?")], ("--strict",), ExitCode.REJECTED),
-        ([("ada", "Bad?")], (), ExitCode.REJECTED),
+        ([("ada", "Tea?"), ("ada", "Bad?")], ("--strict",), ExitCode.INCOMPLETE),
+        ([("ada", "Bad?")], (), ExitCode.INCOMPLETE),
         ([("eve", "Tea?")], (), ExitCode.ERROR),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_closed_question_fails_without_reasoning_where_that_is_asked(  # type:
     closed = {"options": list(DRINKS.options), "action_type": "choice"}
     path = lines(tmp_path / "r.jsonl", [{"user_id": "bob", "context": "Bad drinks?", **closed}])
     result = invoke("simulate", path, "-c", store, "--require-reasoning")
-    assert result.exit_code == ExitCode.REJECTED
+    assert result.exit_code == ExitCode.INCOMPLETE
     assert "0 done, 1 failed" in result.stdout
 
 
@@ -238,11 +238,11 @@ def test_a_closed_question_fails_without_reasoning_where_that_is_asked(  # type:
     ("rows", "options", "status"),
     [
         ([{"user_id": "ada", "context": "Tea?", "action": "Yes."}], (), ExitCode.OK),
-        ([{"user_id": "ada", "context": "Tea?"}] * 3, (), ExitCode.REJECTED),
+        ([{"user_id": "ada", "context": "Tea?"}] * 3, (), ExitCode.INCOMPLETE),
         (
             [{"user_id": "ada", "context": "Tea?", "action": "Yes."}, {"user_id": "ada"}],
             ("--strict",),
-            ExitCode.REJECTED,
+            ExitCode.INCOMPLETE,
         ),
     ],
 )

@@ -51,11 +51,17 @@ def _text(node: ast.AST) -> str:
         return node.value if isinstance(node.value, str) else ""
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(part) or "{}" for part in node.values)
-    if isinstance(node, ast.BinOp):
-        return _text(node.left) + _text(node.right)
-    if isinstance(node, ast.IfExp):
-        return f"{_text(node.body)} | {_text(node.orelse)}"
-    return ""
+    either = isinstance(node, ast.IfExp | ast.BoolOp)
+    parts = [
+        part
+        for name in ("left", "right", "body", "orelse", "values")
+        for part in _listed(getattr(node, name, []))
+    ]
+    return (" | " if either else "").join(map(_text, parts))
+
+
+def _listed(value: object) -> list[ast.AST]:
+    return value if isinstance(value, list) else [value]  # type: ignore[list-item]
 
 
 @cache
@@ -151,3 +157,24 @@ def test_no_command_prints_a_report_in_the_words_of_python() -> None:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"print\([^)]*\breport\)", text), path.name
         assert "sim.report)" not in text.replace("print_load(sim.report", ""), path.name
+
+
+def test_every_flag_that_a_hint_names_is_one() -> None:
+    """A next step at the command line can be taken: some command has that option."""
+    known = {"--"}
+
+    def walk(command: click.Command) -> None:
+        known.update(name for one in command.params for name in (*one.opts, *one.secondary_opts))
+        for inner in getattr(command, "commands", {}).values():
+            walk(inner)
+
+    walk(typer.main.get_command(app))
+    texts = [said for pair in _hints() for said in pair if said is not None]
+    unknown = [
+        f"{said.place}: {flag}"
+        for said in texts
+        if said.module not in ELSEWHERE and not said.text.startswith("install it with")
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", said.text)
+        if flag not in known and "pip " not in said.text
+    ]
+    assert unknown == []

@@ -18,13 +18,14 @@ class ExitCode(IntEnum):
     """An error; standard error says what happened and what to do next."""
     USAGE = 2
     """The command line was not understood: an unknown option, a missing file."""
-    REJECTED = 3
-    """The command ran to its end and has nothing to show: no row kept, no request answered. With
-    `--strict`, also a single rejected row or failed request."""
+    INCOMPLETE = 3
+    """The command ran to its end, and what was asked for was not done: no row kept, no request
+    answered, or, with `--strict`, a row rejected or a request failed; of `forget`, something of
+    the person remains, which the output names."""
     INTERRUPTED = 130
     """Ctrl-C; what was finished is stored, and the same command resumes."""
 
 
 def code_of(error: UsersimError) -> ExitCode:
     """Return the status of a command that ended with an error."""
-    return ExitCode.REJECTED if isinstance(error, RefusedRowsError) else ExitCode.ERROR
+    return ExitCode.INCOMPLETE if isinstance(error, RefusedRowsError) else ExitCode.ERROR

@@ -35,9 +35,14 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def load(  # noqa: PLR0913, PLR0917 - the options of a command
+def load(  # noqa: PLR0913, PLR0917 - options of a command
     source: Annotated[
-        Path, typer.Argument(help="A file, folder or zip: rows, survey or chats.", exists=True)
+        Path,
+        typer.Argument(
+            help="JSONL, JSON, CSV, Parquet, SPSS, or an export of chats or mail: file, zip or "
+            "folder.",
+            exists=True,
+        ),
     ],
     corpus: Annotated[
         str | None, typer.Option("--corpus", "-c", help="Store; default: beside the file.")
@@ -93,7 +98,7 @@ def load(  # noqa: PLR0913, PLR0917 - the options of a command
         console.print(Text(f"refused rows written to {refused}"), soft_wrap=True)
     if not report.kept + report.already_present:
         notes.print(Text("nothing was kept", style="yellow"))
-        raise typer.Exit(ExitCode.REJECTED)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def print_load(report: LoadReport, more: str, *, to: Console = console) -> None:
@@ -292,4 +297,4 @@ def _check_nothing_remains(remains: Remains, user: str | None, store: str) -> No
     if not remains.nothing:
         name = f"{shlex.quote(user)} " if user else ""
         notes.print(Text(f"finish with: usersim forget {name}--finish -c {store}"))
-        raise typer.Exit(ExitCode.REJECTED)
+        raise typer.Exit(ExitCode.INCOMPLETE)

@@ -120,7 +120,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
         _tell_run(run, corpus, out)
         status = run.status
     if not status.done or (strict and (status.failed or len(run.refused))):
-        raise typer.Exit(ExitCode.REJECTED)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _needed(requests: Path | None) -> Path:

@@ -57,7 +57,9 @@ def planted(
     write_bytes(out, b"".join(map(json_line, people.rows)), what="the rows", error=CorpusError)
     told = orjson.dumps(people.facts.to_json(), option=orjson.OPT_INDENT_2)
     write_bytes(facts, told, what="the facts", error=CorpusError)
-    console.print(Text(f"{len(people.rows)} rows of {users} synthetic people written to {out}"))
+    rows = counted(len(people.rows), "row")
+    whose = counted(users, "synthetic person", "synthetic people")
+    console.print(Text(f"{rows} of {whose} written to {out}"), soft_wrap=True)
     console.print(Text(f"their rules written to {facts}"))
 
 

@@ -122,7 +122,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             said = f"answers are stored in {corpus}; rerun with --out FILE to write them"
             console.print(Text(said), soft_wrap=True)
     if results.failures and all(one.value is None for one in results.responses):
-        raise typer.Exit(ExitCode.REJECTED)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def check_table(survey: Survey, out: Path) -> None:

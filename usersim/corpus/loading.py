@@ -44,8 +44,8 @@ LoadProgress = Callable[[int, int | None], None]
 _BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
 _DATE_ORDER = (
-    "times like 05/01/2024 are read where the order of day and month is named: "
-    'date_order="dmy" or "mdy", --date-order for the command'
+    "times like 05/01/2024 are read only where the date order is named, "
+    "dmy (day first) or mdy (month first)"
 )
 
 

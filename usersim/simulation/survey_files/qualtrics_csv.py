@@ -28,6 +28,7 @@ from usersim.simulation.survey_files.qualtrics_cells import (
     values_as,
 )
 from usersim.types import DateOrder, normalized, number_in, read_moment
+from usersim.types.counting import counted
 
 __all__ = ["PERSONAL", "QualtricsAnswers", "read_qualtrics_csv"]
 
@@ -79,7 +80,7 @@ class QualtricsAnswers:
         some = len(answered - {"respondent", "timestamp"})
         said = f"{some} of {len(self.codebook) - 2} columns have answers"
         lines = [
-            f"{len(self.records)} respondents, {said}",
+            f"{counted(len(self.records), 'respondent')}, {said}",
             f"dropped: {', '.join(self.dropped) or 'none'}",
         ]
         return "\n".join([*lines, *(f"  {line}" for line in listed(self.notes))])
@@ -151,7 +152,8 @@ def read_qualtrics_csv(  # noqa: PLR0913 - each rule of reading can be set
         raise SurveyFileError(
             f"{cell!r} in column {column!r} of {str(path)!r} is one option's label and another "
             "one's recode value, and nothing in the file says which of them it holds",
-            hint="say which: values='labels' or values='codes' (--values on the command line)",
+            hint="say which: values='labels' or values='codes'",
+            cli_hint="say which: --values labels or --values codes",
         )
     read = {*places, *kept, *head.known}
     return QualtricsAnswers(
@@ -306,7 +308,9 @@ def _sound(
         if isinstance(row, BrokenRecord):
             notes.add(f"record {number}", row.reason, "left out")
         elif len(row) != width:
-            notes.add(f"record {number}", f"{len(row)} cells instead of {width}", "left out")
+            notes.add(
+                f"record {number}", f"{counted(len(row), 'cell')} instead of {width}", "left out"
+            )
         elif any(cell.strip() for cell in row):
             yield row
 

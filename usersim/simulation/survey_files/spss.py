@@ -27,6 +27,7 @@ from usersim.simulation.survey import (
     column_of,
 )
 from usersim.simulation.survey_files.frames import to_frame, weight_column
+from usersim.types.counting import counted
 
 __all__ = ["spss_problems", "to_spss"]
 
@@ -162,7 +163,7 @@ def _read_back(half: Path, rows: int, columns: list[str]) -> None:
     # One column is enough: the rows are read through to the end.
     found, _ = read(str(half), usecols=columns[:1])
     if len(found) != rows or about.column_names != columns:
-        raise OSError(errno.EIO, f"{len(found)} rows can be read back of {rows} written")
+        raise OSError(errno.EIO, f"{counted(len(found), 'row')} can be read back of {rows} written")
 
 
 def _measure(question: SurveyQuestion) -> str:
