@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import orjson
 import typer
@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from usersim.cli.console import console, notes
+from usersim.terminal import visible
 
 __all__ = ["Column", "JsonOption", "Row", "WideOption", "print_json", "print_rows"]
 
@@ -121,6 +122,6 @@ def _cell(value: object) -> str:
         return "–"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return " ".join(str(value).split()) or "–"
+    if isinstance(value, list):
+        return ", ".join(_cell(one) for one in cast("list[object]", value))
+    return visible(str(value)) or "–"

@@ -188,7 +188,11 @@ def time_evaluation(
     Returns:
         The estimate; what an earlier run has finished is not taken off.
     """
-    tell = progress or (lambda _stage, _done, _total: None)
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(stage, done, total)
+
     tell("load the model", 0, 1)
     engine = sim.engine
     tell("load the model", 1, 1)
