@@ -92,7 +92,8 @@ def test_names_and_dates_are_whole_at_80_columns(store: str, tmp_path: Path) -> 
     result = invoke("runs", "-c", store)
     (line,) = [line for line in result.stdout.splitlines() if LONG in line]
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", line)
-    assert "left out for want of space: requests" in " ".join(result.stderr.split())
+    assert "left out for want of space: requests, state" in " ".join(result.stderr.split())
+    assert "forgotten" not in result.stdout + result.stderr, "zeros are no news"
     wide = invoke("runs", "-c", store, "--wide")
     assert "without reasoning" in wide.stdout
     assert wide.stderr == ""
@@ -189,7 +190,7 @@ def test_simulate_shows_the_first_answers_and_every_failure(store: str, tmp_path
     assert "run w: 8 done (1 without readable reasoning), 7 failed, 0 left of 15" in out
     assert f"answers are stored in {store}" in out
     assert out.count("With milk.") == 5
-    assert f"usersim simulate -c {store} --name w --out FILE" in out
+    assert "rerun the command with --out FILE" in out
     assert "7 failed (no. 7 of 'bob', no. 8 of 'bob'" in err
     assert err.count("drawn traces could be read as reasoning") == 1
     again = invoke("simulate", "-c", store, "--name", "w", "--out", tmp_path / "a.jsonl")

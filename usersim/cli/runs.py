@@ -160,10 +160,7 @@ def _tell_run(run: Run, corpus: str, out: Path | None) -> None:
     if out is not None:
         console.print(Text(f"{counted(run.write(out), 'row')} written to {out}"), soft_wrap=True)
     elif status.done:
-        console.print(
-            Text(f"all of them: usersim simulate -c {corpus} --name {run.name} --out FILE"),
-            soft_wrap=True,
-        )
+        console.print(Text("rerun the command with --out FILE to write all of them"))
 
 
 def _print_first(run: Run) -> None:

@@ -33,8 +33,8 @@ class Column:
     Attributes:
         name: Name in the rows, and the heading (with spaces for underscores).
         align: Numbers are aligned to the right.
-        drop: Columns with a larger number are left out first where a terminal is too narrow;
-            0: never left out.
+        drop: Columns with a larger number are left out first where a terminal is too narrow, and
+            where nothing but zeros stands in them; 0: never left out.
         heading: Another heading than the name.
     """
 
@@ -85,15 +85,21 @@ def print_rows(
         return
     cells = {column: [_cell(row.get(column.name)) for row in lines] for column in columns}
     widths = {column: max(map(cell_len, [column.title, *texts])) for column, texts in cells.items()}
-    shown = list(columns) if wide else _fitting(columns, widths)
+    told = [one for one in columns if wide or not one.drop or _tells(lines, one.name)]
+    shown = told if wide else _fitting(told, widths)
     if title:
         console.print(Text(title, style="bold"), soft_wrap=True)
     _line([(column, column.title) for column in shown], widths, style="dim")
     for place in range(len(lines)):
         _line([(column, cells[column][place]) for column in shown], widths)
-    missing = [column.title for column in columns if column not in shown]
+    missing = [column.title for column in told if column not in shown]
     if missing and hint:
         notes.print(Text(f"left out for want of space: {', '.join(missing)}; --wide has them"))
+
+
+def _tells(rows: Sequence[Row], name: str) -> bool:
+    """Return whether a column has anything but zeros and blanks."""
+    return any(row.get(name) not in (None, 0, "", []) for row in rows)
 
 
 def _fitting(columns: Sequence[Column], widths: Mapping[Column, int]) -> list[Column]:
