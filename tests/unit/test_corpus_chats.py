@@ -84,7 +84,7 @@ def test_an_export_that_names_nobody_needs_an_id(corpus, how):
     with pytest.raises(SpeakerNotFoundError, match=r"'user' \(3\), 'assistant' \(3\)") as caught:
         corpus.add(exports.chatgpt(), **how)
     assert caught.value.speakers == {"user": 3, "assistant": 3}
-    assert "--user" in caught.value.hint
+    assert "--user" in caught.value.cli_hint
     assert corpus.users() == []
 
 
