@@ -451,7 +451,7 @@ def test_survey_run_writes_what_the_ending_names(
     pandas, _ = pytest.importorskip("pandas"), pytest.importorskip("pyreadstat")
     file = EVERY.save(tmp_path / "garden.yaml")
     how = ("survey", "run", file, "--corpus", store, "--preset", "tiny", "--user", "ada")
-    assert "1 simulated respondents written" in command(*how, "--out", tmp_path / "a.sav")
+    assert "1 simulated respondent written" in command(*how, "--out", tmp_path / "a.sav")
     assert list(pandas.read_spss(tmp_path / "a.sav")["respondent"]) == ["ada"]
     command(*how, "--out", tmp_path / "a.parquet")
     rows = pandas.read_parquet(tmp_path / "a.parquet")
