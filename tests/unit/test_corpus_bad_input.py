@@ -100,7 +100,7 @@ def test_an_optional_field_never_costs_the_row(corpus, field, value):
     (item,) = corpus.interactions()
     kept = {field: value}
     assert item.metadata == (kept if field == "metadata" else {"unread_fields": kept})
-    assert f"{field} not read in 1 rows" in str(report)
+    assert f"{field} not read in 1 row," in str(report)
 
 
 def test_rows_that_differ_in_an_unread_field_alone_are_not_merged(corpus):

@@ -466,7 +466,7 @@ def test_other_peoples_rows_in_which_the_person_speaks_are_counted(group) -> Non
     removal = group.forget("ada")
     assert (removal.mentions.interactions, removal.mentions.run_items) == (6, 1)
     assert removal.mentions.adapters == ("bob-1",)
-    assert "6 interactions, 1 requests of runs (kept" in str(removal)
+    assert "6 interactions, 1 request of a run (kept" in str(removal)
     assert any("secret" in str(item.context) for item in group.interactions(["bob"]))
 
 

@@ -30,6 +30,7 @@ from usersim.corpus.tables import (
     users,
 )
 from usersim.corpus.values import dump_json, interaction_key
+from usersim.types.counting import counted
 
 __all__ = ["REMOVED", "Mentions", "find_mentions", "redact_mentions"]
 
@@ -66,12 +67,14 @@ class Mentions:
         """Say it in lines; empty if there are none."""
         if not (self.interactions or self.run_items):
             return ""
-        done = "redacted" if self.redacted else "kept; --mentions (mentions=True) redacts them"
-        counts = f"{self.interactions} interactions, {self.run_items} requests of runs"
+        done = "redacted" if self.redacted else "kept, as redacting mentions was not asked for"
+        requests = counted(self.run_items, "request of a run", "requests of runs")
+        counts = f"{counted(self.interactions, 'interaction')}, {requests}"
         lines = [f"other people's rows in which they speak: {counts} ({done})"]
         if self.redacted:
             lines.append(
-                f"made from these rows and deleted: {self.traces} traces, {self.answers} answers"
+                f"made from these rows and deleted: {counted(self.traces, 'trace')}, "
+                f"{counted(self.answers, 'answer')}"
             )
         if self.adapters:
             lines.append(f"adapters that may have learned from them: {', '.join(self.adapters)}")

@@ -319,7 +319,8 @@ class LoadReport:
             lines.append(f"  left out: {_counts(self.left_out)}")
         for name, unread in self.unread_fields.items():
             lines.append(
-                f"  {name} not read in {unread.rows} rows, kept as metadata: {unread.example}"
+                f"  {name} not read in {counted(unread.rows, 'row')}, "
+                f"kept as metadata: {unread.example}"
             )
         if self.unknown_fields:
             lines.append(f"  unknown fields kept as metadata: {_counts(self.unknown_fields)}")

@@ -405,20 +405,24 @@ def _records(
             **reader.answers(cells),
         }
     for cell, count in times.unread.most_common(1):
-        what = f"times such as {cell!r} in {sum(times.unread.values())} records cannot be read"
+        records = counted(sum(times.unread.values()), "record")
+        what = f"times such as {cell!r} in {records} cannot be read"
         done = "answers kept without a time; name the order of day and month if that is missing"
         notes.add(head.names[head.time or 0], what, f"{done} ({count} like this)")
     shown = reader.strange.most_common()
     for (column, value), count in shown[:_EXAMPLES]:
-        notes.add(column, f"{value!r} in {count} records is no answer", "taken as no answer")
+        notes.add(
+            column, f"{value!r} in {counted(count, 'record')} is no answer", "taken as no answer"
+        )
     if rest := shown[_EXAMPLES:]:
         total = sum(count for _, count in rest)
-        notes.add("file", f"{total} further cells are no answers", "taken as no answer")
+        further = counted(total, "further cell is no answer", "further cells are no answers")
+        notes.add("file", further, "taken as no answer")
     if reader.told and reader.strange.total() > reader.told / 2:
         what = f"{reader.strange.total()} of {reader.told} cells are no answers to this instrument"
         notes.add("file", what, "taken as no answers; is it an export of this very survey?")
     for column, count in reader.in_range.items():
-        what = f"a missing code in {count} records, which could be an answer too"
+        what = f"a missing code in {counted(count, 'record')}, which could be an answer too"
         notes.add(column, what, "taken as no answer")
 
 
