@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import get_args
 import pytest
 import yaml
 
-from usersim.corpus.readers import survey as codebooks
+from usersim.corpus.readers import codebook as codebooks
+from usersim.corpus.spaces import LIMITS
 from usersim.simulation.survey import Survey
 from usersim.simulation.survey.questions import SurveyQuestion
 from usersim.simulation.survey_files.codebooks import codebook_of
@@ -51,7 +53,8 @@ def test_every_field_of_a_codebook_is_documented() -> None:
     section = PAGE.read_text(encoding="utf-8").partition("## Codebook")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| (`.+?`) \| (.+) \|$", section, re.MULTILINE))
     named = {name for cell in rows for name in re.findall(r"`(\w+)`", cell)}
-    assert named == {"text", "kind", "options", "codes", *codebooks._LIMITS}
+    read = set(re.findall(r'fields\.get\("(\w+)"', inspect.getsource(codebooks)))
+    assert named == {"column", *read, *codebooks._CODES, *LIMITS}
     for kind in (*codebooks._KINDS, *codebooks._ROLES):
         assert f"`{kind}`" in rows["`kind`"]
 
