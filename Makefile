@@ -30,7 +30,7 @@ EXTRAS := local,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast test-vllm soak testbeds fuzz system environments vllm bench-vllm \
+.PHONY: help demo test test-all test-fast test-vllm soak testbeds fuzz system environments vllm bench-vllm notebooks \
   check lint types imports docs wheel-test bench format clean python
 
 # Sets of strings have the same order in every run; `make fuzz` tries others.
@@ -80,6 +80,9 @@ vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
 	@echo "ready: $(VLLM)/bin/usersim"
 
 environments: $(VENV)/.lint $(VLLM)/.test $(DOCS)/.docs $(WHEEL)/build/.build  ## Make every environment that CI uses
+
+notebooks: $(VENV)/.test  ## Run the notebooks and store what they print
+	$(BIN)/python examples/notebooks/execute.py
 
 check: lint types imports docs wheel-test  ## Run what CI runs besides the tests
 

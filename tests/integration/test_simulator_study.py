@@ -88,8 +88,8 @@ def test_a_study_is_run_written_and_not_repeated(roomy_model: Path, tmp_path: Pa
         )
         names = set(first.evaluation.predictions)
         assert {"B1 history in the prompt", "B2 SFT without reasoning"} <= names
-        assert {"B4e random of eligible", "Recon-Select", "Recon-Select, reasoning off"} <= names
-        assert "Recon-Select, traces swapped" in names
+        assert {"B4e random of eligible", "Recon-Select", "Recon-Select (reasoning off)"} <= names
+        assert "Recon-Select (traces swapped)" in names
         assert first.faithfulness is not None
         assert set(first.adapters) == {"none", "random_eligible", "recon_select"}
         assert {i.split for i in first.evaluation.interactions} == {"held_out"}

@@ -83,7 +83,7 @@ def test_an_export_that_names_nobody_needs_a_person_or_an_id(corpus):
     with pytest.raises(SpeakerNotFoundError, match=r"'user' \(3\), 'assistant' \(3\)") as caught:
         corpus.add(exports.chatgpt())
     assert caught.value.speakers == {"user": 3, "assistant": 3}
-    assert "--user" in caught.value.hint
+    assert "--user" in caught.value.cli_hint
     assert corpus.users() == []
     assert corpus.add(exports.chatgpt(), person="user").kept == 3
     assert [user.user_id for user in corpus.users()] == ["user"]

@@ -251,11 +251,11 @@ def test_times_of_forms_and_tools_are_read(corpus, tmp_path, given, text):
 
 
 def test_a_time_that_could_be_two_days_is_reported_with_the_way_out(corpus, tmp_path):
-    """The row is kept, and the note names the argument and the flag."""
+    """The row is kept, and the note says what has to be named, in the words of both surfaces."""
     table = write(tmp_path / "t.csv", "user_id,question,answer,timestamp\n1,Tea?,yes,05/01/2024\n")
     report = corpus.add(table)
     assert (report.kept, report.unread_fields["timestamp"].rows) == (1, 1)
-    assert any("date_order=" in note and "--date-order" in note for note in report.notes)
+    assert any("date order" in note and "dmy" in note for note in report.notes)
 
 
 def test_values_of_frames_say_what_they_say(corpus, tmp_path):

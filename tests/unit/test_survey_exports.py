@@ -14,10 +14,13 @@ from usersim.cli.app import app
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError, SurveyFileError
 from usersim.simulation.survey import (
+    Budget,
     LikertScale,
+    Matrix,
     MultipleChoice,
     NumberQuestion,
     OpenText,
+    Ranking,
     SingleChoice,
     Survey,
     SurveyResponse,
@@ -148,6 +151,40 @@ def test_spss_reads_back_with_labels_and_refusals_as_missing(tmp_path: Path) -> 
     assert frame["why"][1] == 'ünïcode\n"q"'
     plain, _ = pyreadstat.read_sav(str(path))
     assert list(plain["tea"].isna()) == [False, True]
+
+
+def test_spss_knows_the_measure_level_of_every_variable(tmp_path: Path) -> None:
+    """Numbers are scale, ordered labels ordinal, everything else nominal; none is unknown."""
+    pyreadstat = pytest.importorskip("pyreadstat")
+    survey = Survey(
+        title="Levels",
+        questions=(
+            *SURVEY.questions,
+            Ranking(id="rank", text="Rank", options=("a", "b")),
+            Budget(id="spend", text="Spend", options=("a", "b"), total=10),
+            Matrix(id="agree", text="Agree?", rows=("x",), options=("no", "yes")),
+            Matrix(id="pick", text="Pick", rows=("x",), options=("red", "blue"), ordered=False),
+        ),
+    )
+    results = SurveyResults(survey=survey, people=("ada",), responses=(), seed=0)
+    path = to_spss(results, tmp_path / "levels.sav", weights={"ada": 1.0})
+    levels = pyreadstat.read_sav(str(path), metadataonly=True)[1].variable_measure
+    expected = {
+        "nominal": {
+            "respondent",
+            "tea",
+            "kind",
+            "with__1",
+            "with__2",
+            "why",
+            "pick_1",
+            "simulated",
+        },
+        "ordinal": {"joy", "rank_1", "rank_2", "agree_1"},
+        "scale": {"cups", "spend_1", "spend_2", "weight"},
+    }
+    assert {name: {one for one in levels if levels[one] == name} for name in expected} == expected
+    assert len(levels) == sum(map(len, expected.values()))
 
 
 def test_bad_paths_shapes_and_weights_raise(tmp_path: Path) -> None:

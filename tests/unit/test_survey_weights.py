@@ -150,7 +150,7 @@ def test_margins_that_cannot_be_met_are_refused(
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        ({"most": 1.0}, r"most=1\.0"),
+        ({"most": 1.0}, r"greater than 1, got 1\.0"),
         ({"start": [1.0] * 3}, "one category a respondent"),
         ({"start": [0.0] * 50}, "above 0"),
         ({"start": [float("nan")] * 50}, "above 0"),

@@ -18,6 +18,7 @@ from usersim.cli.simulate import (
     open_simulator,
 )
 from usersim.config import DEFAULT_PRESET
+from usersim.types.counting import counted
 
 __all__ = ["register"]
 
@@ -49,5 +50,10 @@ def mcp(
     with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
         tell_adapter(sim)
         server = build_server(sim, traces=traces)
-        notes.print(Text(f"serving {len(sim.users)} people over standard input and output"))
+        notes.print(
+            Text(
+                f"serving {counted(len(sim.users), 'person', 'people')} over standard input and "
+                "output"
+            )
+        )
         server.run("stdio")

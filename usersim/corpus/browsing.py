@@ -180,18 +180,18 @@ class Browser:
         before: int | None = None,
         limit: int = PAGE,
     ) -> Page[ResponseRecord]:
-        """Return the answers that were simulated for a person, oldest first.
+        """Return the answers that were simulated for a person, newest first.
 
         Args:
             user_id: Whose.
-            after: Only row ids above this one.
-            before: Only row ids below this one, the last of them.
+            after: Only answers older than the one of this row id.
+            before: Only answers newer than the one of this row id, the last of them.
             limit: Most rows.
         """
         with self._database.read() as connection:
             owner = user_row_id(connection, user_id)
             query = _responses().where(responses.c.user_id == owner)
-            page = _page(connection, query, responses.c.id, after, before, limit)
+            page = _page(connection, query, responses.c.id, after, before, limit, descending=True)
             return _each(page, rows.response_of)
 
     def answer(self, answer_id: int) -> StoredAnswer:
@@ -266,14 +266,19 @@ def _page(
     after: str | int | None,
     before: str | int | None,
     limit: int,
+    *,
+    descending: bool = False,
 ) -> Page[Any]:
-    """Return a page of `query` by `column`, whose name the rows must have."""
+    """Return a page of `query` by `column`, whose name the rows must have.
+
+    `after` and `before` are places in the list: in a descending one, `after` has smaller values.
+    """
     back = before is not None and after is None
-    if after is not None:
-        query = query.where(column > after)
-    elif before is not None:
-        query = query.where(column < before)
-    ordered = query.order_by(column.desc() if back else column)
+    place = before if back else after
+    falling = back != descending
+    if place is not None:
+        query = query.where(column < place if falling else column > place)
+    ordered = query.order_by(column.desc() if falling else column)
     # One row more than shown: whether the list goes on.
     found = list(connection.execute(ordered.limit(limit + 1)).all())
     more = len(found) > limit

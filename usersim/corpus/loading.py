@@ -32,12 +32,13 @@ from usersim.corpus.readers import (
     row_maker,
 )
 from usersim.corpus.readers.frames import is_frame
-from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
+from usersim.corpus.report import SHOWN_GROUPS, LoadReport, RefusedRow, RefusedRows
 from usersim.corpus.rows import RowChecker
 from usersim.corpus.values import RowError
 from usersim.corpus.writer import RowWriter
 from usersim.errors import RefusedRowsError
 from usersim.types import DateOrder
+from usersim.types.counting import counted
 
 __all__ = ["Load", "LoadOptions", "LoadProgress", "scanned"]
 
@@ -47,8 +48,8 @@ LoadProgress = Callable[[int, int | None], None]
 _BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
 _DATE_ORDER = (
-    "times like 05/01/2024 are read where the order of day and month is named: "
-    'date_order="dmy" or "mdy", --date-order for the command'
+    "times like 05/01/2024 are read only where the date order is named, "
+    "dmy (day first) or mdy (month first)"
 )
 
 
@@ -113,11 +114,13 @@ class Load:
         with _collector_paused(), whole as connection:
             name = self._read(records, connection)
             if self._options.strict and len(self._refused):
-                first = "\n".join(self._refused_lines())
+                first = "\n".join(map(str, self._refused.groups()[:SHOWN_GROUPS]))
                 raise RefusedRowsError(
-                    f"{len(self._refused)} of {self._counts.read} rows of {records.name} cannot "
+                    f"{len(self._refused)} of {counted(self._counts.read, 'row')} of "
+                    f"{records.name} cannot "
                     f"be used, so nothing was kept:\n{first}",
-                    hint="mend them, or load with strict=False and read report.refused",
+                    hint="fix them, or load with strict=False and read report.refused",
+                    cli_hint="fix them, or load without --strict; --refused FILE writes them",
                 )
         return self._report(records.name, name, time.perf_counter() - started)
 
@@ -221,9 +224,6 @@ class Load:
     def _tell(self, done: int, total: int | None) -> None:
         if self._options.progress is not None:
             self._options.progress(done, total)
-
-    def _refused_lines(self) -> list[str]:
-        return self._report("", "", 0.0).refusals()
 
     def _report(self, source: str, name: str, seconds: float) -> LoadReport:
         counts, tally = self._counts, self._tally

@@ -117,19 +117,22 @@ class Runs:
         those of people who were forgotten.
         """
         query = (
-            select(run_items.c.state, func.count())
+            # `count(column)` counts what is not null: items with a reason.
+            select(run_items.c.state, func.count(), func.count(run_items.c.error))
             .where(run_items.c.run_id == run_id)
             .group_by(run_items.c.state)
         )
         with self._database.read() as connection:
             total = connection.scalar(select(runs.c.total).where(runs.c.id == run_id))
-            counts = {row[0]: row[1] for row in connection.execute(query)}
-        there = sum(counts.values())
+            counts = {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+        there = sum(n for n, _ in counts.values())
+        done, short = counts.get("done", (0, 0))
         return RunStatus(
-            done=counts.get("done", 0),
-            failed=counts.get("failed", 0),
-            left=counts.get("open", 0),
+            done=done,
+            failed=counts.get("failed", (0, 0))[0],
+            left=counts.get("open", (0, 0))[0],
             forgotten=0 if total is None else max(total - there, 0),
+            without_reasoning=short,
         )
 
     def fill(
@@ -242,10 +245,12 @@ class Runs:
             ]
             if new:
                 connection.execute(insert(responses), new)
-            if failed:
-                connection.execute(
-                    _REASON, [_reason(run_id, place, failures[place]) for place, _ in failed]
-                )
+            short = {place: answers[place].shortfall for place, _ in answered}
+            reasons = {place: failures[place] for place, _ in failed} | {
+                place: lacking for place, lacking in short.items() if lacking is not None
+            }
+            if reasons:
+                connection.execute(_REASON, [_reason(run_id, *one) for one in reasons.items()])
         return len(answered) + len(failed)
 
     def _now(self, connection: Connection) -> float:

@@ -177,6 +177,7 @@ def _weight_shapes(folder: Path) -> Shapes:
         raise AdapterLoadError(
             f"{str(folder / _PICKLE)!r} is a pickle, which can run code when it is opened",
             hint="convert it to safetensors where you trust it: model.save_pretrained(folder)",
+            cli_hint="use an adapter whose weights are stored as safetensors",
         )
     raise AdapterLoadError(f"{str(folder)!r} has no {_WEIGHTS!r}", hint=_TRAIN_AGAIN)
 

@@ -234,6 +234,7 @@ def require(
         raise CapabilityError(
             f"{why} needs an engine with {capability!r}; {engine.identity!r} has none",
             hint="use engine='transformers' or 'vllm', or choose a scorer that needs text only",
+            cli_hint="use --engine transformers or --engine vllm",
         )
 
 

@@ -324,6 +324,7 @@ class RemoteEngine:
             raise CapabilityError(
                 f"{self._config.base_url!r} does not go on with a text that was begun",
                 hint="name the model's tokenizer in RemoteConfig, or use another server",
+                cli_hint="use another server, such as the one that `usersim serve-engine` starts",
             )
         self._serve({request.adapter for request in requests})
 

@@ -302,6 +302,7 @@ class Transport:
         return EngineTimeoutError(
             f"{path!r} of {self.base_url!r} was not answered within {seconds:.3g} s",
             hint="raise RemoteConfig.timeout and deadline, or look at the server",
+            cli_hint="look at the server's log",
         )
 
     def _unreachable(self, path: str, error: httpx2.HTTPError) -> EngineUnavailableError:
@@ -337,7 +338,9 @@ class Transport:
             return refusal
         if status == NOT_FOUND:
             return EngineNotFoundError(
-                message, hint="look at base_url, which ends with /v1, and at the model's name"
+                message,
+                hint="check base_url, which ends with /v1, and the model's name",
+                cli_hint="check --base-url, which ends with /v1, and --model",
             )
         if status in UNKNOWN_CALLER:
             name = self._config.api_key_variable
@@ -345,8 +348,14 @@ class Transport:
                 message, hint=f"put the server's key into the environment as {name}"
             )
         moved = answer.headers.get("Location")
-        hint = f"set base_url to where it is: {self._words(moved.encode())}" if moved else ""
-        return EngineError(message, hint=hint)
+        if not moved:
+            return EngineError(message)
+        place = self._words(moved.encode())
+        return EngineError(
+            message,
+            hint=f"set base_url to where it is: {place}",
+            cli_hint=f"give its new address: --base-url {place}",
+        )
 
 
 def _pause(state: RetryCallState) -> float:

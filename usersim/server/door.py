@@ -43,7 +43,7 @@ def check_token(key: str | None) -> None:
     if key is not None and (not key.strip() or not key.isascii() or key != key.strip()):
         raise ConfigError(
             "the key is empty, or holds white space around it or letters outside ASCII",
-            hint="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
+            hint="make one with: openssl rand -hex 32",
         )
 
 

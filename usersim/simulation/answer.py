@@ -89,6 +89,9 @@ class AnswerTrace:
             reasoning weight; empty for open answers.
         reasoning_weight: Share of the answer's probability that comes from reasoning.
         redraws: Malformed texts that were drawn again.
+        reasoning_failed: True if traces were drawn, none could be read, and a closed question was
+            answered without reasoning instead.
+        unreadable: The texts of those traces, as drawn; empty unless `reasoning_failed`.
         kept_gains: Reconstruction gain of the kept traces shown as demonstrations, by key.
         adapter: Served name of the adapter; None for the base model.
         engine: Identity of the engine.
@@ -110,6 +113,8 @@ class AnswerTrace:
     engine: str
     seed: int
     seconds: float
+    reasoning_failed: bool = False
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,12 @@ class _Work:
     probabilities: dict[str, float]
     action: ActionValue | None = None
     failure: Failure | None = None
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def weight(self) -> float:
+        """Share of the answer that comes from reasoning."""
+        return 0.0 if self.unreadable else self.item.reasoning_weight
 
     def fail(self, error: str, message: str, texts: Sequence[str]) -> None:
         self.failure = Failure(
@@ -75,8 +81,10 @@ def respond(
         progress: Called with (traces drawn for so many items, items).
 
     Returns:
-        Answers in the order of the items; an item whose texts stayed malformed is a failure
-        that keeps them, and so is one that does not fit the model.
+        Answers in the order of the items. An item whose texts stayed malformed is a failure
+        that keeps them, and so is one that does not fit the model. A closed question needs no
+        readable trace unless `config.require_reasoning` is set: it is then answered without
+        reasoning, and its trace says so.
 
     Raises:
         CapabilityError: If the engine cannot do what the questions need.
@@ -130,10 +138,20 @@ def _reason(
         result = next(drawn) if n else ReasoningResult([DrawnTrace(reasoning="", seed=item.seed)])
         one = _Work(index, item, result.traces, len(result.malformed), {})
         if not result.traces:
-            message = f"none of {len(result.malformed)} drawn traces could be read as reasoning"
-            one.fail("TranscriptError", message, result.malformed)
+            _without_reasoning(one, result.malformed, config)
         work.append(one)
     return work
+
+
+def _without_reasoning(work: _Work, malformed: Sequence[str], config: SimulationConfig) -> None:
+    """Let a closed question be answered without reasoning where that is allowed, or fail."""
+    item = work.item
+    if is_closed(item.question.space) and not config.require_reasoning:
+        work.traces = [DrawnTrace(reasoning="", seed=item.seed)]
+        work.unreadable = tuple(malformed)
+        return
+    message = f"none of {len(malformed)} drawn traces could be read as reasoning"
+    work.fail("TranscriptError", message, malformed)
 
 
 def _decide(
@@ -147,7 +165,7 @@ def _decide(
     for w, rows in zip(work, found, strict=True):
         given = rows[: len(w.traces)]
         without = rows[-1] if len(rows) > len(w.traces) else None
-        w.probabilities = mixed(given, without, w.item.reasoning_weight)
+        w.probabilities = mixed(given, without, w.weight)
         w.action = _option(w, config)
         w.traces = [
             replace(trace, probabilities=row, action=max(row, key=row.__getitem__))
@@ -207,7 +225,7 @@ def _settle(work: _Work, results: Sequence[ActionResult]) -> None:
     work.action = combine(space, [action for _, action in read])
 
 
-def answer_of(
+def answer_of(  # noqa: PLR0913 - keyword-only, each a plain fact about the answer
     item: RespondItem,
     action: ActionValue,
     traces: Sequence[DrawnTrace],
@@ -216,6 +234,7 @@ def answer_of(
     history: HistoryConfig,
     probabilities: Mapping[str, float] = MappingProxyType({}),
     redraws: int = 0,
+    unreadable: Sequence[str] = (),
     seconds: float,
 ) -> Answer:
     """Return an answer with everything behind it.
@@ -228,6 +247,7 @@ def answer_of(
         history: Limits of the prompt.
         probabilities: Of the options of a closed question.
         redraws: Malformed texts that were drawn again.
+        unreadable: Texts of a closed question's traces, where none of them could be read.
         seconds: How long it took.
     """
     trace = AnswerTrace(
@@ -238,8 +258,10 @@ def answer_of(
         prompt_id=load_template("respond").id,
         drawn=tuple(traces),
         probabilities=dict(probabilities),
-        reasoning_weight=item.reasoning_weight,
+        reasoning_weight=0.0 if unreadable else item.reasoning_weight,
         redraws=redraws,
+        reasoning_failed=bool(unreadable),
+        unreadable=tuple(unreadable),
         kept_gains=item.gains,
         adapter=item.adapter.name if item.adapter else None,
         engine=engine.identity,
@@ -264,6 +286,7 @@ def _answer(work: _Work, engine: Engine, history: HistoryConfig, seconds: float)
         history=history,
         probabilities=work.probabilities,
         redraws=work.redraws,
+        unreadable=work.unreadable,
         seconds=seconds,
     )
 

@@ -10,9 +10,11 @@ from usersim.config import PipelineConfig
 from usersim.corpus import Corpus, Response
 from usersim.engines import Engine, Progress
 from usersim.errors import (
+    SHORTEN_PROMPT,
     ActionError,
     ArgumentError,
     ConfigError,
+    ContextLengthError,
     UserForgottenError,
     UserNotFoundError,
     UsersimError,
@@ -308,6 +310,7 @@ def response_of(item: RespondItem, answer: Answer) -> Response:
         question_key=key,
         record=answer.to_dict(),
         shown=answer.trace.history,
+        shortfall=_shortfall(answer),
     )
 
 
@@ -317,6 +320,20 @@ def _unkept(index: int, user_id: str, error: UserNotFoundError) -> Failure:
         item=user_id,
         error=UserForgottenError.__name__,
         message=f"the answer was not stored: {error}",
+    )
+
+
+def _shortfall(answer: Answer) -> Failure | None:
+    """Return what an answer had to do without; None if it is complete."""
+    if not answer.trace.reasoning_failed:
+        return None
+    texts = answer.trace.unreadable
+    return Failure(
+        index=0,
+        item=answer.trace.user_id,
+        error="TranscriptError",
+        message=f"answered without reasoning: none of {len(texts)} drawn traces could be read",
+        text="\n---\n".join(texts),
     )
 
 
@@ -332,9 +349,21 @@ def only(batch: Batch[Answer]) -> Answer:
         failure = batch.failures[0]
         if failure.error == UserForgottenError.__name__:
             raise UserForgottenError([failure.item], "an answer was being simulated for them")
-        error = UsersimError(
-            failure.message, hint="allow more tokens or redraws (SimulationConfig)"
-        )
-        error.add_note(f"what was drawn:\n{failure.text}")
+        error = _error_of(failure)
+        if failure.text:
+            error.add_note(f"what was drawn:\n{failure.text}")
         raise error
     return answer
+
+
+def _error_of(failure: Failure) -> UsersimError:
+    """Return a failure as an error with the next step for its kind."""
+    if failure.error == ContextLengthError.__name__:
+        hint = "shorten the history (HistoryConfig) or choose a model with a longer context"
+        return UsersimError(failure.message, hint=hint, cli_hint=SHORTEN_PROMPT)
+    return UsersimError(
+        failure.message,
+        hint="allow more tokens or redraws (SimulationConfig)",
+        cli_hint="try another --seed, a larger --model, or a larger --preset, which allows longer "
+        "answers",
+    )

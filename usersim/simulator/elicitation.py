@@ -18,6 +18,7 @@ from usersim.simulation.survey.elicitation import map_question, say_question
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.surveys import StoreRespondents
 from usersim.types import Failure, Interaction, Prediction, Question, content_key
+from usersim.types.counting import counted
 from usersim.views import ShowProgress, StageProgress, in_words, printed, told
 
 __all__ = ["Elicitation", "ElicitationComparison", "compare_elicitation"]
@@ -87,7 +88,8 @@ class ElicitationComparison:
         return (
             f"{self.direct}\n{self.say_then_map}\n"
             f"say_then_map - direct: accuracy {self.accuracy_difference}, "
-            f"log score {self.log_score_difference}; {self.people} people: {self.verdict}"
+            f"log score {self.log_score_difference}; "
+            f"{counted(self.people, 'person', 'people')}: {self.verdict}"
         )
 
 

@@ -272,4 +272,5 @@ def _check_base(synthesiser: TrainedAdapter, engine: Engine) -> None:
             f"not of {engine.model!r}",
             hint="give the model that it was trained with as recon_engine=, or set synthesiser "
             "to None",
+            cli_hint="give --recon-model the model that it was trained with",
         )

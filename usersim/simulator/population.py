@@ -37,6 +37,7 @@ from usersim.simulator.survey_estimates import weigh
 from usersim.simulator.survey_tables import HumanSample, human_table, table_of
 from usersim.simulator.surveys import StoreRespondents
 from usersim.types import Failure
+from usersim.types.counting import counted
 from usersim.views import Sheet, StageProgress, facts, printed
 
 __all__ = ["Population"]
@@ -257,7 +258,8 @@ class Population:
             own = [p for p in self.people if self.attributes[p].get(attribute) == category]
             if len(own) < count:
                 raise EmptyCellError(
-                    f"{len(own)} people have {attribute}={category!r}, {count} are wanted",
+                    f"{counted(len(own), 'person has', 'people have')} "
+                    f"{attribute}={category!r}, {count} are wanted",
                     hint="lower the quota, or add people to the store",
                 )
             chosen += generator.sample(own, count)

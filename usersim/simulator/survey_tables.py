@@ -40,6 +40,7 @@ from usersim.types import (
     number_in,
     plain_value,
 )
+from usersim.types.counting import counted
 
 __all__ = ["HumanAnswers", "HumanSample", "human_table", "items_of", "read_human", "table_of"]
 
@@ -113,7 +114,7 @@ def table_of(
     runs = [results] if isinstance(results, SurveyResults) else list(results)
     if not runs or len({run.survey.digest for run in runs}) != 1:
         raise EvaluationError(
-            f"repeated draws are results of one survey, got {len(runs)} results of "
+            f"repeated draws are results of one survey, got {counted(len(runs), 'result')} of "
             f"{len({run.survey.digest for run in runs})} surveys"
         )
     columns = items_of(runs[0].survey)

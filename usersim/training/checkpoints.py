@@ -190,7 +190,8 @@ def run_folder(
     except Timeout:
         raise TrainingError(
             f"another process is training the same adapter in {str(out_dir)!r}",
-            hint="wait for it, or choose another out_dir",
+            hint="wait for it to end, or choose another out_dir",
+            cli_hint="wait for it to end",
         ) from None
     try:
         folder.mkdir(exist_ok=True)  # the process before may have finished and removed it

@@ -16,7 +16,7 @@ from usersim.config import TrainingConfig
 from usersim.engines.embedded import model_folder
 from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_model, load_tokenizer
-from usersim.errors import NoTrainingDataError, TrainingError, boundary
+from usersim.errors import SHORTEN_PROMPT, NoTrainingDataError, TrainingError, boundary
 from usersim.training.artifact import (
     Counts,
     Manifest,
@@ -211,6 +211,7 @@ def _encode(task: _Task, model: object) -> _Data:
             f"none of the {len(task.train)} examples of {task.name!r} fits the model: "
             f"{train_part.refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
+            cli_hint=SHORTEN_PROMPT,
         )
     steps = plan_steps(held.examples, batch_tokens=task.config.batch_tokens, epochs=1, seed=0)
     return _Data(

@@ -161,8 +161,10 @@ class ChatRows:
             raise SpeakerNotFoundError(
                 None,
                 self._speakers,
-                hint='say under which id the human side is stored: user_id="mira" in Python, '
-                "--user mira for the command; or name another speaker as the person",
+                hint='say under which id the person is stored: user_id="mira"; the human side is '
+                'person="user"',
+                cli_hint="say under which id the person is stored: --user mira; the human side is "
+                "--person user",
             )
         yield from ()
 
@@ -171,7 +173,7 @@ def _rows(
     chat: Chat, spoken: list[Said], owner: object, who: str
 ) -> Iterator[Mapping[str, object]]:
     if not isinstance(owner, str | int) or not owner:
-        raise RowError("user_id", owner, "is missing; give user_id= or the person's name")
+        raise RowError("user_id", owner, "is missing, and the chat names nobody in that role")
     if not spoken:
         speakers = sorted({str(turn.name or turn.role) for turn in chat.turns})
         raise RowError("person", who, f"does not speak; speakers are {speakers}")

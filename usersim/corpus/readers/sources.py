@@ -286,8 +286,9 @@ def _check_text(head: bytes, name: str) -> None:
     if head.startswith(b"SQLite format 3\x00"):
         raise CorpusFormatError(
             f"{name!r} is a database, not a file of rows",
-            hint="a store that usersim made is opened as it is: --corpus FILE, "
-            "UserSimulator.open(path) or Corpus.open(path)",
+            hint="a store that usersim made is opened as it is: UserSimulator.open(path) or "
+            "Corpus.open(path)",
+            cli_hint="a store that usersim made is opened as it is: --corpus FILE",
         )
     bom = next((mark for mark in (*_UTF32, *_UTF16) if head.startswith(mark)), None)
     if bom is not None and recognize(head) is None:

@@ -18,6 +18,7 @@ from usersim.corpus.readers.archive import MOST_LINE, LongLine, Member, guarded
 from usersim.corpus.readers.records import MOST_DEEP, TOO_DEEP, LeftOut, Unreadable, too_deep
 from usersim.delimited import BrokenRecord, Dialect, read_records
 from usersim.errors import CorpusFormatError
+from usersim.types.counting import counted
 
 __all__ = ["Table", "read_document", "read_lines", "unreadable"]
 
@@ -155,7 +156,9 @@ def _record(columns: list[str], cells: list[str] | BrokenRecord) -> object:
     if not any(cell.strip() for cell in cells):
         return LeftOut("blank rows")
     if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
-        reason = f"has {len(cells)} cells and the header {len(columns)} columns"
+        reason = (
+            f"has {counted(len(cells), 'cell')} and the header {counted(len(columns), 'column')}"
+        )
         return Unreadable(",".join(cells).encode(), reason)
     return {column: _cell(cell) for column, cell in zip(columns, cells, strict=False)}
 
