@@ -30,11 +30,11 @@ EXTRAS := local,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast test-vllm testbeds fuzz system environments vllm bench-vllm \
+.PHONY: help demo test test-all test-fast test-vllm soak testbeds fuzz system environments vllm bench-vllm notebooks \
   check lint types imports docs wheel-test bench format clean python
 
 # Sets of strings have the same order in every run; `make fuzz` tries others.
-test test-all test-fast test-vllm testbeds: export PYTHONHASHSEED ?= 0
+test test-all test-fast test-vllm soak testbeds: export PYTHONHASHSEED ?= 0
 # Workers take tests from each other, so that neither is idle at the end.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 FAST := not model and not slow and not postgres and not vllm
@@ -70,6 +70,9 @@ fuzz: $(VENV)/.test  ## Run the fast tests on new examples, in random order; pri
 system:  ## Install what some tests need besides Python: Chromium, PostgreSQL (with apt)
 	.ci/system-packages
 
+soak: $(VENV)/.test  ## Attack it for SOAK_MINUTES (60): kills, races, full disks, changed files, lost power
+	$(BIN)/python -m tests.soak
+
 testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
 	$(TESTBEDS)/bin/python -m pytest -p no:asyncio tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
 
@@ -77,6 +80,9 @@ vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
 	@echo "ready: $(VLLM)/bin/usersim"
 
 environments: $(VENV)/.lint $(VLLM)/.test $(DOCS)/.docs $(WHEEL)/build/.build  ## Make every environment that CI uses
+
+notebooks: $(VENV)/.test  ## Run the notebooks and store what they print
+	$(BIN)/python examples/notebooks/execute.py
 
 check: lint types imports docs wheel-test  ## Run what CI runs besides the tests
 

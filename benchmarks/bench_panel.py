@@ -114,22 +114,21 @@ def sklearn_peer(panel: Panel, make: Callable[[], object], *, factors: int = 0) 
     owner = _owner(panel)
     fits: dict[int, tuple[object, object]] = {}
 
+    def fitted(asked: int) -> tuple[object, object]:
+        others, rows = owner != asked, np.isfinite(panel.answers[:, asked])
+        features, reduce = filled[rows][:, others], None
+        if factors:
+            size = min(factors, rows.sum() - 1, others.sum())
+            reduce = FactorAnalysis(size, random_state=0).fit(features)
+            features = reduce.transform(features)
+        truth = panel.answers[rows, asked]
+        if len(np.unique(truth)) == 1:
+            return float(truth[0]), reduce
+        return make().fit(features, truth), reduce  # type: ignore[attr-defined]
+
     def predict(everybody: Panel, case: Case) -> np.ndarray:
-        others = owner != case.asked
         if case.asked not in fits:
-            rows = np.isfinite(panel.answers[:, case.asked])
-            reduce = None
-            features = filled[rows][:, others]
-            if factors:
-                size = min(factors, rows.sum() - 1, others.sum())
-                reduce = FactorAnalysis(size, random_state=0).fit(features)
-                features = reduce.transform(features)
-            truth = panel.answers[rows, case.asked]
-            model = make() if len(np.unique(truth)) > 1 else float(truth[0])
-            fits[case.asked] = (
-                model if isinstance(model, float) else model.fit(features, truth),  # type: ignore[attr-defined]
-                reduce,
-            )
+            fits[case.asked] = fitted(case.asked)
         model, reduce = fits[case.asked]
         size = len(everybody.questions[case.asked].space.options)  # type: ignore[union-attr]
         p = np.full(size, 1e-3)
@@ -138,7 +137,7 @@ def sklearn_peer(panel: Panel, make: Callable[[], object], *, factors: int = 0) 
             return p / p.sum()
         own = _codes(everybody, [case.row])[0]
         own = np.where(np.isin(owner, case.known) & ~np.isnan(own), own, mean)
-        features = np.nan_to_num(own)[None, others]
+        features = np.nan_to_num(own)[None, owner != case.asked]
         if reduce is not None:
             features = reduce.transform(features)  # type: ignore[attr-defined]
         p[model.classes_.astype(int)] += model.predict_proba(features)[0]  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ Each row draws many samples of people and counts how often the 95 % interval of 
 holds the share in the population. `resampled` is what resampling respondents gives, which has no
 width where nobody, or everybody, chose the option.
 
-Run: python benchmarks/bench_share_intervals.py [--samples 2000]
+Run: python benchmarks/bench_share_intervals.py [--samples 400]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from usersim.evaluation.bootstrap import Resampling
 from usersim.evaluation.surveys import AnswerTable, Item, estimate
 
 SHARES = (0.5, 0.2, 0.05, 0.02)
-SIZES = (20, 40, 100, 400)
+SIZES = (20, 40, 100)
 _ITEM = Item(key="q", options=("other", "this"))
 
 
@@ -45,7 +45,7 @@ def resampled(table: AnswerTable, seed: int) -> tuple[float, float]:
 def main() -> None:
     """Print a row for each share, number of people and spread of weights."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--samples", type=int, default=400)
     samples = parser.parse_args().samples
     print("| share | people | weights | covered, % | width | resampled: covered, % | width |")
     print("|---|---|---|---|---|---|---|")

@@ -1,15 +1,17 @@
 """What the documentation reads from the code: modules, settings, commands, and decisions.
 
 A page names what it wants in a comment on a line of its own: `<!-- modules: usersim.corpus -->`,
-`<!-- configuration -->`, `<!-- commands -->` or `<!-- decisions -->`. So a new module, setting,
-command or decision is documented as soon as it exists.
+`<!-- configuration -->`, `<!-- question types -->`, `<!-- commands -->` or `<!-- decisions -->`. So
+a new module, setting, question type, command or decision is documented as soon as it exists.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ DECISIONS = ROOT / "docs" / "adr"
 _MODULES = re.compile(r"^<!-- modules: ([\w.]+) -->$", re.MULTILINE)
 _CONFIGURATION = "<!-- configuration -->"
 _COMMANDS = "<!-- commands -->"
+_QUESTIONS = "<!-- question types -->"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -41,6 +44,8 @@ def on_page_markdown(markdown: str, **_: object) -> str:
         markdown = markdown.replace(_CONFIGURATION, _configuration())
     if _COMMANDS in markdown:
         markdown = markdown.replace(_COMMANDS, _commands())
+    if _QUESTIONS in markdown:
+        markdown = markdown.replace(_QUESTIONS, _questions())
     lines = (f"- [{_title(file)}]({file.name})" for file in _decisions())
     return markdown.replace("<!-- decisions -->", "\n".join(lines))
 
@@ -99,6 +104,48 @@ def _table(title: str, model: type[BaseModel]) -> str:
     ]
     lines += [_row(name, info) for name, info in model.model_fields.items()]
     return "\n".join(lines)
+
+
+def _questions() -> str:
+    """Return one table for each question type of an instrument, read from the models themselves."""
+    from typing import get_args
+
+    from usersim.simulation.survey.base import QuestionBase
+    from usersim.simulation.survey.questions import SurveyQuestion
+
+    shared = set(QuestionBase.model_fields)
+    every = _fields("Every type", QuestionBase.__doc__, QuestionBase.model_fields)
+    types = get_args(get_args(SurveyQuestion)[0])
+    own = [
+        _fields(
+            f"`{model.model_fields['type'].default}`",
+            model.__doc__,
+            {
+                name: info
+                for name, info in model.model_fields.items()
+                if name not in shared and name != "type"
+            },
+        )
+        for model in types
+    ]
+    return "\n\n".join([every, *own])
+
+
+def _fields(title: str, about: str | None, fields: Mapping[str, FieldInfo]) -> str:
+    lines = [f"### {title}", "", " ".join((about or "").partition("\n\n")[0].split())]
+    if fields:
+        lines += ["", "| field | default | meaning |", "|---|---|---|"]
+    for name, info in fields.items():
+        default = "required" if info.is_required() else f"`{_plain(info.default)}`"
+        meaning = " ".join((info.description or "").split())
+        cells = (f"`{name}`", default, meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _plain(value: object) -> str:
+    """Return a default as it stands in YAML and JSON."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 def _row(name: str, info: FieldInfo) -> str:

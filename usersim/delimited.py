@@ -13,13 +13,17 @@ import io
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
 __all__ = ["BrokenRecord", "Dialect", "read_records", "recognize"]
 
 DELIMITERS = (",", ";", "\t", "|")
-_LONGEST_CELL = 1 << 27
+_LONGEST_CELL = 32 << 20
+_LONGEST_RECORD = 32 << 20
+"""Characters; a quote that is never closed would make one record of the rest of a file."""
+_SHOWN = 200
 _SNIFFED = 20  # records whose width says which delimiter it is
 _ROUNDS = 20  # quotes that are never closed, before the rest of a file is one broken record
 _BOMS = (
@@ -139,10 +143,12 @@ def read_records(handle: IO[bytes], dialect: Dialect) -> Iterator[list[str] | Br
     try:
         yield from _records(text, dialect)
     finally:
-        text.detach()  # the caller closes the handle
+        # The caller closes the handle, and may have done so: a record was enough for them.
+        with suppress(ValueError):
+            text.detach()
 
 
-def _records(text: Iterator[str], dialect: Dialect) -> Iterator[list[str] | BrokenRecord]:
+def _records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[list[str] | BrokenRecord]:
     source = _Lines(text)
     if dialect.announced:
         next(source, None)
@@ -167,7 +173,11 @@ def _records(text: Iterator[str], dialect: Dialect) -> Iterator[list[str] | Brok
 
 
 def _broken(error: csv.Error, source: _Lines) -> BrokenRecord:
-    if "unexpected end of data" not in str(error):
+    lines = len(source.taken)
+    if isinstance(error, _TooLongError) and lines == 1:
+        reason = f"is longer than {_LONGEST_RECORD} characters"
+        return BrokenRecord(source.taken[0][:_SHOWN], reason)
+    if "unexpected end of data" not in str(error) and not isinstance(error, _TooLongError):
         return BrokenRecord("".join(source.taken), f"cannot be read as CSV: {error}")
     first, *rest = source.taken
     if not source.give_back(rest):
@@ -175,11 +185,16 @@ def _broken(error: csv.Error, source: _Lines) -> BrokenRecord:
     return BrokenRecord(first, "opens a quote that is never closed")
 
 
+class _TooLongError(csv.Error):
+    """A record has grown beyond `_LONGEST_RECORD`."""
+
+
 class _Lines(Iterator[str]):
     """Lines of a file, of which those after an unclosed quote can be read again."""
 
-    def __init__(self, text: Iterator[str]) -> None:
+    def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
+        self._length = 0
         self._waiting: deque[str] = deque()
         self._rounds = 0
         self.taken: list[str] = []
@@ -188,11 +203,25 @@ class _Lines(Iterator[str]):
     def begin(self) -> None:
         """Begin a record."""
         self.taken = []
+        self._length = 0
         self.again = bool(self._waiting)
 
     def __next__(self) -> str:
-        line = self._waiting.popleft() if self._waiting else next(self._text)
+        """Return the next line.
+
+        Raises:
+            StopIteration: At the end of the file.
+            _TooLongError: If the record has grown too long; the rest of its line is passed over.
+        """
+        line = self._waiting.popleft() if self._waiting else self._text.readline(_LONGEST_RECORD)
+        if not line:
+            raise StopIteration
         self.taken.append(line)
+        self._length += len(line)
+        if self._length >= _LONGEST_RECORD:
+            while line and line[-1] not in "\r\n":
+                line = self._text.readline(_LONGEST_RECORD)
+            raise _TooLongError
         return line
 
     def give_back(self, lines: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """Every error that usersim raises on purpose, in one tree.
 
-    UsersimError                     retryable = False; `hint` says the next step
+    UsersimError                     retryable = False; `hint` says the next step, in Python and,
+                                     where that differs, at the command line (`cli_hint`)
     ├─ ConfigError(ValueError)       a setting is wrong
     │  └─ ArgumentError(TypeError)   an argument is unknown, missing or of a wrong type
     ├─ MissingDependencyError(ImportError)
@@ -48,6 +49,8 @@ Four rules hold everywhere:
 1. Vocabulary: a programming mistake inside the library is an `assert`; a mistake that a caller
    can make has a class here.
 2. Message: what happened with the value (`!r`), for which user and item, and the next step.
+   Messages name neither arguments nor flags, so that they fit both surfaces. A `hint` that names
+   an argument, a class or a call comes with a `cli_hint` that names the flag or the file.
 3. Boundary: `boundary()` is the only broad `except`, used where foreign code is entered.
 4. Capture: one item's failure is data (`usersim.types.Failure`); only a failure of the whole
    run is raised.
@@ -105,6 +108,10 @@ __all__ = [
 
 
 _SPEAKERS_SHOWN = 20
+SHORTEN_PROMPT = (
+    "choose a --model with a longer context, or --preset tiny, which shows less of the history"
+)
+"""What to do at the command line where a prompt does not fit the model."""
 
 
 class UsersimError(Exception):
@@ -113,15 +120,25 @@ class UsersimError(Exception):
     Attributes:
         retryable: Whether the same call may succeed when it is made again.
         hint: The next step for the reader, also shown below the traceback; empty if none.
+
+    Example:
+        >>> UsersimError("whose answer?", hint="give user_id=", cli_hint="give --user").cli_hint
+        'give --user'
     """
 
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", cli_hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self._cli_hint = cli_hint
         if hint:
             self.add_note(hint)
+
+    @property
+    def cli_hint(self) -> str:
+        """The next step at the command line: `hint`, unless it names other things there."""
+        return self._cli_hint or self.hint
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by state, so that subclasses with extra fields survive a process boundary."""
@@ -223,6 +240,7 @@ class SpeakerNotFoundError(CorpusError, LookupError):
         *,
         several: bool = False,
         hint: str = "",
+        cli_hint: str = "",
     ) -> None:
         shown = [f"{name!r} ({count})" for name, count in list(speakers.items())[:_SPEAKERS_SHOWN]]
         more = len(speakers) - len(shown)
@@ -237,7 +255,8 @@ class SpeakerNotFoundError(CorpusError, LookupError):
             problem = f"{person!r} does not speak in the chat"
         super().__init__(
             f"{problem}; its speakers, with their messages, are {named or 'none'}",
-            hint=hint or "name one of them: person=NAME in Python, --person NAME for the command",
+            hint=hint or "name one of them: person=NAME",
+            cli_hint=cli_hint or "name one of them: --person NAME",
         )
         self.person = person
         self.speakers = dict(speakers)
@@ -263,8 +282,10 @@ class TranscriptError(UsersimError):
         position: Character offset at which reading stopped.
     """
 
-    def __init__(self, message: str, *, text: str, position: int = 0, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, text: str, position: int = 0, hint: str = "", cli_hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, cli_hint=cli_hint)
         self.text = text
         self.position = position
 
@@ -324,6 +345,7 @@ class ContextLengthError(EngineError):
         super().__init__(
             f"{what} has {n_tokens} tokens and the model takes {max_tokens}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
+            cli_hint=SHORTEN_PROMPT,
         )
         self.n_tokens = n_tokens
         self.max_tokens = max_tokens
@@ -413,7 +435,9 @@ class RefusedRequestError(UsersimError):
 
 
 @contextmanager
-def boundary(error: type[UsersimError], what: str, *, hint: str = "") -> Generator[None]:
+def boundary(
+    error: type[UsersimError], what: str, *, hint: str = "", cli_hint: str = ""
+) -> Generator[None]:
     """Turn whatever foreign code raises into one typed error.
 
     The only broad `except` of the library. Errors that are typed already, and
@@ -423,6 +447,7 @@ def boundary(error: type[UsersimError], what: str, *, hint: str = "") -> Generat
         error: Class to raise.
         what: What was being done, with the values concerned, as in `"loading adapter 'x'"`.
         hint: The next step for the reader.
+        cli_hint: The same at the command line, where it names other things.
 
     Yields:
         Nothing.
@@ -444,4 +469,4 @@ def boundary(error: type[UsersimError], what: str, *, hint: str = "") -> Generat
         raise
     except Exception as cause:
         message = f"{what} failed: {type(cause).__name__}: {cause}"
-        raise error(message, hint=hint) from cause
+        raise error(message, hint=hint, cli_hint=cli_hint) from cause

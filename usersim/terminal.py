@@ -7,7 +7,7 @@ of output, or marks that turn the reading direction. Knows characters; knows not
 
 from __future__ import annotations
 
-__all__ = ["visible"]
+__all__ = ["visible", "visible_json"]
 
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\N{SYMBOL FOR DELETE}"}
@@ -22,6 +22,7 @@ them, and they turn nothing."""
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), _UNSEEN)
 
 _LINE = _PICTURES | _C1 | _SEPARATORS | _DIRECTIONS | _SURROGATES
+_JSON = {code: f"\\u{code:04x}" for code in _LINE if chr(code) not in "\t\n\r"}
 _BLOCK = {code: shown for code, shown in _LINE.items() if chr(code) not in "\t\n"}
 
 
@@ -46,3 +47,15 @@ def visible(text: str, *, indent: str | None = None) -> str:
     # A carriage return in a pair is part of a line end; alone it would overwrite the line.
     lines = text.replace("\r\n", "\n").translate(_BLOCK)
     return lines.replace("\n", f"\n{indent}")
+
+
+def visible_json(json: str) -> str:
+    r"""Return the same JSON with an escape in place of each character that commands a terminal.
+
+    Unlike `visible` it loses nothing: whoever reads the JSON gets the exact text.
+
+    Example:
+        >>> visible_json('{"said": "\x9b31m"}')
+        '{"said": "\\u009b31m"}'
+    """
+    return json.translate(_JSON)

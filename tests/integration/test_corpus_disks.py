@@ -49,7 +49,7 @@ def load():
         try:
             corpus.add(rows())
         except CorpusError as error:
-            print("disk is full" in str(error))
+            print("disk is nearly full" in str(error))
         return {one.user_id: one.interactions for one in corpus.users()}
 
 def forget(user, sure):

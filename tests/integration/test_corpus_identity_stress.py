@@ -6,50 +6,35 @@ Whatever the order in which the processes meet, nothing may ever stand under ano
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-import usersim
+from tests.fixtures.children import Nursery
 from tests.fixtures.crowd import PEOPLE, ROLES, check, row
 from usersim.corpus import Corpus
 
-ROOT = Path(usersim.__file__).parent.parent
 ROUNDS = {"load": 12, "forget": 40, "read": 25, "run": 10, "respond": 30}
 SEED = 20260101
 
 
-def crowd(store: str) -> Counter[str]:
+CLIENT = "import sys; from tests.fixtures.crowd import main; main(*sys.argv[1:])"
+
+
+def crowd(store: str, children: Nursery) -> Counter[str]:
     """Let one process of each role loose on a store; return what happened, by kind."""
     with Corpus.open(store) as corpus:
         corpus.add([row(name, index) for name in PEOPLE for index in range(8)])
-    clients = {
-        role: subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tests.fixtures.crowd"),
-                *(role, store, str(SEED), str(ROUNDS[role])),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        for role in ROLES
-    }
+    clients = {role: children.start(CLIENT, role, store, SEED, ROUNDS[role]) for role in ROLES}
     for client in clients.values():
-        assert client.stdout is not None
         client.stdout.readline()  # ready, or nothing where it could not begin
-    seen: Counter[str] = Counter()
     for client in clients.values():
-        assert client.stdin is not None
         client.stdin.write("go\n")
         client.stdin.flush()
+    seen: Counter[str] = Counter()
     for role, client in clients.items():
-        out, said = client.communicate(timeout=300)
+        out, said = client.communicate()
         assert client.returncode == 0, f"{role} (seed {SEED}): {said}"
         seen += Counter({f"{role}: {kind}": n for kind, n in json.loads(out).items()})
     return seen
@@ -89,17 +74,19 @@ def check_store(store: str) -> None:
         assert corpus.finish_forgetting().nothing
 
 
-def test_nothing_ever_stands_under_another_name(tmp_path) -> None:
+def test_nothing_ever_stands_under_another_name(tmp_path: Path, children: Nursery) -> None:
     """Five processes on one SQLite file."""
     store = str(tmp_path / "c.db")
-    seen = crowd(store)
+    seen = crowd(store, children)
     check_store(store)
     assert seen["forget: forgotten"] > 0, seen
 
 
 @pytest.mark.postgres
-def test_nothing_ever_stands_under_another_name_on_postgres(postgres: str) -> None:
+def test_nothing_ever_stands_under_another_name_on_postgres(
+    postgres: str, children: Nursery
+) -> None:
     """Five processes on one PostgreSQL database, where writers do not wait for each other."""
-    seen = crowd(postgres)
+    seen = crowd(postgres, children)
     check_store(postgres)
     assert seen["forget: forgotten"] > 0, seen

@@ -80,6 +80,17 @@ def base_url() -> Iterator[str]:
         yield url
 
 
+DIGITS = b"1" + b"0" * 4199
+
+
+def enumerated(*values: object) -> dict[str, object]:
+    """A response format that asks for one of `values`."""
+    schema = {"type": "integer", "enum": [1, *values]}
+    return {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    }
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [
@@ -93,6 +104,19 @@ def base_url() -> Iterator[str]:
         (json.dumps(chat(model="user:nobody")).encode(), 404, "model_not_found", "model"),
         (json.dumps(chat(model="gpt-5")).encode(), 404, "model_not_found", "model"),
         (b"[" * 15_000, 400, None, None),
+        (json.dumps(chat(seed=10**4199)).encode(), 400, None, "seed"),
+        (
+            json.dumps(chat(seed="DIGITS")).encode().replace(b'"DIGITS"', b"9" * 6_000),
+            400,
+            None,
+            None,
+        ),
+        (
+            json.dumps(chat(**enumerated("DIGITS"))).encode().replace(b'"DIGITS"', DIGITS),
+            400,
+            "unsupported_schema",
+            "response_format",
+        ),
     ],
 )
 def test_what_is_no_request_is_told_as_one_of_openais_errors(
@@ -106,6 +130,55 @@ def test_what_is_no_request_is_told_as_one_of_openais_errors(
     if code is not None:
         assert (reply.error["code"], reply.error["param"]) == (code, param)
     assert well(base_url)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"logit_bias": {"50256": -100}}, "logit_bias"),
+        ({"frequency_penalty": 0.5}, "frequency_penalty"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+    ],
+)
+def test_what_a_person_has_no_use_for_is_rejected_in_words(
+    base_url: str, fields: dict[str, object], param: str
+) -> None:
+    """The message names the field and says why, not what a validator thinks of its value."""
+    reply = ask(f"{base_url}/chat/completions", chat(**fields))
+    assert (reply.status, reply.error["code"]) == (400, "unsupported_parameter")
+    assert reply.error["param"] == param
+    assert f"{param!r} is not supported: " in reply.error["message"]
+    assert "Input should be" not in reply.error["message"]
+
+
+def test_an_earlier_tool_call_is_rejected_in_words(base_url: str) -> None:
+    """A conversation with a tool's call names the message that holds it."""
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = chat()
+    body["messages"] = [
+        {"role": "user", "content": "Hi."},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "user", "content": "So?"},
+    ]
+    reply = ask(f"{base_url}/chat/completions", body)
+    assert (reply.error["code"], reply.error["param"]) == (
+        "unsupported_parameter",
+        "messages.1.tool_calls",
+    )
+
+
+@pytest.mark.parametrize("path", ["responses", "completions", "audio/speech"])
+def test_another_api_of_openais_is_told_what_is_served(base_url: str, path: str) -> None:
+    """A client of the Responses API reads which paths there are."""
+    reply = ask(f"{base_url}/{path}", {"model": "user:ada", "input": "Hi."})
+    assert (reply.status, reply.error["type"]) == (404, "invalid_request_error")
+    assert reply.error["code"] == "not_found"
+    assert f"'POST /v1/{path}' is not served" in reply.error["message"]
+    assert "POST /v1/chat/completions" in reply.error["message"]
 
 
 def test_paths_and_methods_that_are_not_there(base_url: str) -> None:

@@ -91,7 +91,7 @@ def test_a_server_serves_and_ends_when_it_is_told_to(store: Path) -> None:
             each.join(30)
         said, _ = one.communicate(timeout=120)
     assert one.returncode == 0
-    assert "serving 1 people as 'user:ada'" in said
+    assert "serving 1 person as 'user:ada'" in said
     assert "POST /v1/chat/completions 200" in said
     assert "Secret" not in said
     assert said.rstrip().endswith("stopped")

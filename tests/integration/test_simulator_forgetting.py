@@ -166,7 +166,7 @@ def test_a_training_that_no_store_knows_stops_with_its_checkpoints(sim, tmp_path
         for user in ("ada", "bob")
         for index in range(8)
     ]
-    with pytest.raises(TrainingError, match="somebody whose data they hold was forgotten"):
+    with pytest.raises(TrainingError, match="somebody in its data was forgotten"):
         train_user_model(
             examples,
             base_model=str(model),

@@ -88,8 +88,8 @@ def test_a_study_is_run_written_and_not_repeated(roomy_model: Path, tmp_path: Pa
         )
         names = set(first.evaluation.predictions)
         assert {"B1 history in the prompt", "B2 SFT without reasoning"} <= names
-        assert {"B4e random of eligible", "Recon-Select", "Recon-Select, reasoning off"} <= names
-        assert "Recon-Select, traces swapped" in names
+        assert {"B4e random of eligible", "Recon-Select", "Recon-Select (reasoning off)"} <= names
+        assert "Recon-Select (traces swapped)" in names
         assert first.faithfulness is not None
         assert set(first.adapters) == {"none", "random_eligible", "recon_select"}
         assert {i.split for i in first.evaluation.interactions} == {"held_out"}
@@ -113,9 +113,6 @@ def test_a_study_is_run_written_and_not_repeated(roomy_model: Path, tmp_path: Pa
 
         answer = sim.respond(question("Tea?", DRINKS), user_id="ada")
         assert answer.trace.adapter is None, "measuring does not change how a simulator answers"
-        arm = first.adapters["recon_select"]
-        sim.use_adapter(arm)
-        assert sim.respond(question("Tea?", DRINKS), user_id="ada").trace.adapter == arm.ref.name
 
 
 def test_a_trained_simulator_answers_with_its_adapter(roomy_model: Path, tmp_path: Path) -> None:

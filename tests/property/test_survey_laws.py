@@ -262,3 +262,11 @@ def test_orders_are_permutations_that_the_seed_gives_back(seed: int, person: str
             assert sorted(step.shown) == ["a", "b", "c", "other"]
             assert step.shown[-1] == "other"
     assert itinerary(survey, person, seed=seed) == way
+
+
+@pytest.mark.parametrize("signs", [2, 13, 989, 3_000])
+def test_many_signs_before_a_number_are_a_typed_error(signs: int) -> None:
+    """One sign makes a number negative; a thousand of them are refused, not computed."""
+    assert parse("q == -1").holds({}) is False
+    with pytest.raises(ExpressionError):
+        parse(f"q == {'-' * signs}1")

@@ -39,7 +39,7 @@ HEAVY = {
     "vllm",
 }
 LOADED_BY_VLLM = "vllm_processor.py"
-LOADED_WITH_A_SERVER = {"handlers.py", "routes.py", "uvicorn_server.py"}
+LOADED_WITH_A_SERVER = {"connections.py", "handlers.py", "routes.py", "uvicorn_server.py"}
 """Modules of `server/` that are made of the web framework: it reads their annotations. They are
 imported when a server is made, and `test_packaging_import.py` shows that nothing else does so."""
 WEB = {"fastapi", "starlette", "uvicorn"}

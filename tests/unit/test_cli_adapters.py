@@ -13,6 +13,7 @@ from tests.fixtures.people import engine, person
 from tests.fixtures.trained import DIGEST, put_adapter
 from usersim import Corpus
 from usersim.cli.app import app
+from usersim.corpus import adapter_named
 from usersim.engines import Engine
 from usersim.errors import AdapterLoadError, ArtifactError, ConfigError, UsersimError
 from usersim.simulator import adapters, face
@@ -80,7 +81,7 @@ def test_what_was_trained_answers_without_being_named(store: Path, corpus: Corpu
     asked = ("respond", "Tea?", "-c", store, "-u", "ada", "--json")
     assert adapter_of(run(*asked)[0]) == new
     assert adapter_of(run(*asked, "--adapter", "ada-old")[0]) == old
-    assert adapter_of(run(*asked, "--adapter", corpus.ledger.adapter(old).path)[0]) == old
+    assert adapter_of(run(*asked, "--adapter", adapter_named(corpus.ledger, old).path)[0]) == old
     assert adapter_of(run(*asked, "--adapter", "none")[0]) is None
     assert new in run(*asked[:-1])[0]
 
@@ -139,7 +140,7 @@ def test_an_adapter_that_cannot_answer_is_refused_by_every_command(
 def test_a_damaged_default_is_refused_by_name(store: Path, corpus: Corpus) -> None:
     """Weights that were altered after the training end in an error, before any answer."""
     name = made(corpus, "ada", "ada")
-    (Path(corpus.ledger.adapter(name).path) / "adapter_model.safetensors").write_bytes(b"x")
+    (Path(adapter_named(corpus.ledger, name).path) / "adapter_model.safetensors").write_bytes(b"x")
     for command in (("respond", "Tea?"), ("serve",), ("mcp",)):
         found = refused(*command, "-c", store, "-u", "ada")
         assert isinstance(found, ArtifactError)
@@ -156,7 +157,7 @@ def test_adapters_are_listed_with_the_default_and_removed(store: Path, corpus: C
     assert [(one["name"], one["default_for"]) for one in listed] == [(old, None), (new, "ada")]
     kept = CliRunner().invoke(app, ["adapters", "remove", new, "-c", str(store)], input="n\n")
     assert kept.exit_code == 1
-    folder = Path(corpus.ledger.adapter(new).path)
+    folder = Path(adapter_named(corpus.ledger, new).path)
     printed, _ = run("adapters", "remove", "ada-new", "-c", store, "--yes")
     assert f"removed adapter {new!r}" in printed
     assert not folder.exists()

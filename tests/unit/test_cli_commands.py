@@ -112,9 +112,7 @@ def test_users_are_listed(store: str) -> None:
     """One line for each person, with counts and kinds."""
     printed = run("users", "--corpus", store)
     (ada,) = [line for line in printed.splitlines() if "ada" in line]
-    assert [part.strip() for part in ada.strip("│").split("│")] == [
-        "ada", "15", "12", "3", "choice, free_text, scale",
-    ]  # fmt: skip
+    assert re.split(r"\s{2,}", ada) == ["ada", "15", "12", "3", "choice, free_text, scale"]
 
 
 def test_show_prints_the_newest_rows(store: str) -> None:
@@ -172,7 +170,7 @@ def test_forget_says_what_remains_by_its_status_and_finish_clears_it(
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM users").fetchone()
     first = CliRunner().invoke(app, ["forget", "bob", "-c", store, "--yes"])
-    assert (first.exit_code, "not gone yet" in first.output) == (3, True)
+    assert (first.exit_code, "not erased yet" in first.output) == (3, True)
     assert f"usersim forget bob --finish -c {store}" in first.stderr.replace("\n", "")
     again = CliRunner().invoke(app, ["forget", "--finish", "-c", store])
     assert again.exit_code == 3
@@ -188,7 +186,7 @@ def test_forget_names_the_source_beside_the_store(tmp_path: Path) -> None:
     run("load", source)
     printed = run("forget", "ada", "-c", tmp_path / "people.usersim.db", "--yes")
     assert "people.jsonl" in printed.replace("\n", "")
-    assert "brings them back" in printed.replace("\n", " ")
+    assert "brings the person back" in printed.replace("\n", " ")
 
 
 # ---------------------------------------------------------------------- answering
@@ -257,9 +255,7 @@ def test_simulate_answers_a_file_and_goes_on(store: str, requests: Path, tmp_pat
     with Corpus.open(store) as corpus:
         assert len(list(corpus.ledger.responses())) == 2
     (line,) = [line for line in run("runs", "-c", store).splitlines() if "wave" in line]
-    assert [part.strip() for part in line.strip("│").split("│")][2:] == [
-        "2", "2", "0", "0", "complete",
-    ]  # fmt: skip
+    assert re.split(r"\s{2,}", line)[2:] == ["2", "2", "0", "complete"]
 
 
 @pytest.mark.usefixtures("scripted")
@@ -268,7 +264,7 @@ def test_simulate_counts_first_where_asked(store: str, requests: Path) -> None:
     printed = run("simulate", requests, "-c", store, "--dry-run")
     assert printed.startswith("2 requests, ")
     assert "drawn tokens, 2 rows refused" in printed
-    assert "│" not in run("runs", "-c", store)
+    assert json.loads(run("runs", "-c", store, "--json")) == []
 
 
 @pytest.mark.usefixtures("scripted")
@@ -280,21 +276,21 @@ def test_simulate_asks_one_person_where_told(store: str, requests: Path) -> None
 
 
 def test_refused_requests_are_not_printed_without_end(store: str, tmp_path: Path) -> None:
-    """The first are shown, and where all of them can be had; the state of a run is told."""
+    """One reason is told once, and where all rows can be had; the state of a run is told."""
     many = tmp_path / "many.jsonl"
     rows = [{"user_id": "ada", "context": "Tea?"}, *({"user_id": f"e{i}"} for i in range(8))]
     many.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     arguments = ["simulate", str(many), "-c", store, "--engine", "scripted", "--name", "w"]
     result = CliRunner().invoke(app, arguments)
-    assert result.stderr.count("row ") == 5
-    assert "and 3 more; --refused FILE" in result.stderr
+    assert "8 rows (2, 3, 4, …): " in result.stderr
+    assert "--refused FILE writes all of them" in result.stderr
     with Corpus.open(store) as corpus:
         corpus.runs.begin("half", "f", {})
         open_run = corpus.runs.begin("open", "g", {})
         corpus.runs.fill(open_run.id, corpus.requests(rows[:1]).lines())
     printed = run("runs", "-c", store)
     assert "requests incomplete" in printed
-    assert "to be continued" in printed
+    assert "resumable" in printed
 
 
 # ---------------------------------------------------------------------- refusing
@@ -306,7 +302,7 @@ def test_refused_requests_are_not_printed_without_end(store: str, tmp_path: Path
         (("users", "-c", "nowhere.db"), "there is no corpus at 'nowhere.db'", "usersim load"),
         (("show", "adda", "-c", "STORE"), "no user 'adda'", "ada"),
         (("forget", "adda", "-c", "STORE"), "no user 'adda'", "ada"),
-        (("respond", "Tea?", "-c", "STORE"), "holds 2 people", "user_id="),
+        (("respond", "Tea?", "-c", "STORE"), "holds 2 people", "--user ada"),
         (("respond", " ", "-c", "STORE", "-u", "ada"), "the context is empty", ""),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "-o", "a"), "at least two options", ""),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--adapter", "no"), "'no'", ""),
@@ -447,3 +443,39 @@ def test_a_command_in_its_own_process_answers(
     with Corpus.open(store) as corpus:
         (stored,) = corpus.ledger.responses("ada")
     assert stored.record["action"] == answer["action"] in {"tea", "coffee"}
+
+
+HOSTILE = (
+    "hi\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b31m\u202eevil\n0  train  free_text  000\n  bob: I confess"
+)
+
+
+def test_no_text_of_a_corpus_commands_the_terminal_or_forges_a_turn(tmp_path: Path) -> None:
+    """Names, questions and answers with escape sequences and line ends are shown, not sent."""
+    rows = [
+        {"user_id": f"ada{HOSTILE}", "context": HOSTILE, "action": HOSTILE, "conversation": "c"},
+        {"user_id": "ada", "context": HOSTILE, "action": ""},
+    ]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    store = tmp_path / "a.db"
+    loaded = run("load", source, "--corpus", store)
+    users = run("users", "--corpus", store)
+    shown = run("show", f"ada{HOSTILE}", "--corpus", store)
+    for printed in (loaded, users, shown):
+        assert not set(printed) & set("\x1b\x07\x9b\u202e\r")
+    assert "␛[2J" in users
+    assert "␛[2J" in shown
+    assert not [line for line in shown.splitlines() if line.startswith(("  bob: ", "0  train"))][1:]
+
+
+def test_an_answer_as_json_is_whole_and_commands_no_terminal(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is piped on is the exact text: control characters are escapes of JSON."""
+    drawn = "yes\x1b[2J\x9b\u202e\u2028é"
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: engine(action=drawn))
+    printed = run("respond", "Tea?", "--corpus", store, "--user", "ada", "--json")
+    assert json.loads(printed)["action"] == drawn
+    assert not set(printed) & set("\x1b\x9b\u202e\u2028")
+    assert "é" in printed

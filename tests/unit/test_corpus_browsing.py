@@ -107,7 +107,7 @@ def test_a_run_is_read_with_answers_and_failures(tmp_path: Path) -> None:
         assert same.id == item.answer_id
         forth, back = _walk(lambda **at: browse.answers("ada", limit=2, **at), lambda one: one.id)
         assert len(forth) == 3
-        assert forth == back
+        assert forth == back == sorted(forth, reverse=True), "the newest answer comes first"
         counts = browse.counts()
     assert (counts.people, counts.runs, counts.answers) == (4, 1, 9)
 

@@ -78,14 +78,15 @@ def test_chatgpt_without_a_current_node_takes_the_newest_leaf(corpus):
     assert corpus.add([talk], user_id="mira").already_present == 2
 
 
-@pytest.mark.parametrize("how", [{}, {"person": "user"}, {"person": "assistant"}])
-def test_an_export_that_names_nobody_needs_an_id(corpus, how):
+def test_an_export_that_names_nobody_needs_a_person_or_an_id(corpus):
     """The error lists who speaks, with their messages, and nothing is kept."""
     with pytest.raises(SpeakerNotFoundError, match=r"'user' \(3\), 'assistant' \(3\)") as caught:
-        corpus.add(exports.chatgpt(), **how)
+        corpus.add(exports.chatgpt())
     assert caught.value.speakers == {"user": 3, "assistant": 3}
-    assert "--user" in caught.value.hint
+    assert "--user" in caught.value.cli_hint
     assert corpus.users() == []
+    assert corpus.add(exports.chatgpt(), person="user").kept == 3
+    assert [user.user_id for user in corpus.users()] == ["user"]
 
 
 def test_a_person_who_does_not_speak_is_an_error_in_any_chat(corpus):

@@ -221,9 +221,9 @@ def test_sharegpt_takes_the_human_side(corpus):
     [
         ({"messages": "no"}, "is not a list of messages"),
         ({"messages": ["no"]}, "is not a message"),
-        ({"messages": [{"content": "x"}]}, "role None is missing"),
+        ({"messages": [{"content": "x"}]}, "role is missing"),
         ({"messages": [{"role": "user", "content": 1}]}, "content 1 is not a text"),
-        ({"messages": [{"role": "user", "content": "x"}]}, "user_id None is missing"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "user_id is missing"),
         ({"messages": [{"role": "assistant", "content": "x"}], "user_id": "a"}, "does not speak"),
     ],
 )
@@ -308,7 +308,7 @@ def test_a_long_survey_is_recognised(tmp_path, corpus):
     report = corpus.add(path)
     assert (report.format, report.kept, report.unanswered) == ("survey_long", 1, 1)
     assert next(corpus.interactions()).space.kind == "choice"
-    assert "question None is missing" in str(next(iter(report.refused)))
+    assert "question is missing" in str(next(iter(report.refused)))
 
 
 def test_a_wide_survey_without_a_codebook_is_an_error(corpus):

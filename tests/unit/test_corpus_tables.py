@@ -251,11 +251,11 @@ def test_times_of_forms_and_tools_are_read(corpus, tmp_path, given, text):
 
 
 def test_a_time_that_could_be_two_days_is_reported_with_the_way_out(corpus, tmp_path):
-    """The row is kept, and the note names the argument and the flag."""
+    """The row is kept, and the note says what has to be named, in the words of both surfaces."""
     table = write(tmp_path / "t.csv", "user_id,question,answer,timestamp\n1,Tea?,yes,05/01/2024\n")
     report = corpus.add(table)
     assert (report.kept, report.unread_fields["timestamp"].rows) == (1, 1)
-    assert any("date_order=" in note and "--date-order" in note for note in report.notes)
+    assert any("date order" in note and "dmy" in note for note in report.notes)
 
 
 def test_values_of_frames_say_what_they_say(corpus, tmp_path):
@@ -422,6 +422,16 @@ def test_surveymonkey_is_read_with_both_header_rows(corpus, tmp_path):
     assert rows["11", "Do you like tea?"].timestamp == "2024-05-01 10:00:00"
     assert "@" not in str([item.metadata for item in rows.values()])
     assert any("Email Address" in note for note in report.notes)
+
+
+def test_a_row_of_a_platform_that_is_too_long_is_refused(corpus, tmp_path):
+    """Cells without a column are not dropped in silence, and "N/A" is an answer where it can be."""
+    text = MONKEY.replace("Daily", "N/A") + "15,9,,,,Never,,,,Warm,Hot,more\n"
+    report = corpus.add(write(tmp_path / "export.csv", text))
+    assert "has 12 cells and the header 11 columns" in str(report)
+    rows = {(item.user_id, item.context[0].content): item for item in corpus.interactions()}
+    assert rows["11", "Do you like tea?"].action == "N/A"
+    assert {user for user, _ in rows} == {"11", "12", "13", "14"}
 
 
 def test_a_codebook_names_all_options_of_a_platforms_question(corpus, tmp_path):

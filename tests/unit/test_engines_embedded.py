@@ -17,7 +17,8 @@ from threading import Lock
 import pytest
 
 from usersim.engines import embedded
-from usersim.engines.embedded import model_digest, model_folder, prepare_embedded
+from usersim.engines.embedded import model_folder, prepare_embedded
+from usersim.engines.identity import model_digest
 from usersim.engines.prepared import MANIFEST, prepare_folder, read_manifest
 from usersim.errors import MissingDependencyError, ModelLoadError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import shutil
@@ -174,14 +175,22 @@ def test_retry_after_is_honoured(server: Scripted, connect: Callable) -> None:
 
 
 def test_a_pause_beyond_the_deadline_is_not_begun(server: Scripted, connect: Callable) -> None:
-    """A server that asks for a longer pause than there is time is told of at once, as it said.
-
-    Whoever waited, until the deadline or the server's own time, would hold this test up for hours.
-    """
+    """A server that asks for a longer pause than there is time is told of at once, as it said."""
     engine = connect(deadline=5_000)
     server.chat = lambda body, n: (429, {"Retry-After": "60000"}, b"come back later")
-    with pytest.raises(EngineUnavailableError, match="status 429: come back later"):
-        engine.generate([ask()])
+    failed: list[EngineError] = []
+
+    def call() -> None:
+        try:
+            engine.generate([ask()])
+        except EngineError as error:
+            failed.append(error)
+
+    # Whoever waited, for the deadline or as the server says, would wait for hours.
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(HANG)
+    assert "status 429: come back later" in str(failed[0])
     assert len(server.bodies) == 1
 
 
@@ -277,12 +286,15 @@ def test_what_does_not_pass_is_asked_once(
 
 
 def test_a_slow_server_meets_the_deadline(server: Scripted, connect: Callable) -> None:
-    """A server that answers drop by drop is left at the deadline, all tries together."""
-    engine = connect(timeout=0.3, deadline=0.5)
+    """A server that does not answer is left at the deadline, all tries together."""
+    once, often = connect(timeout=30, deadline=0.3), connect(timeout=0.3, deadline=0.5)
     gate = threading.Event()
     server.chat = lambda body, n: (gate.wait(HANG), answer())[1]
+    with pytest.raises(EngineTimeoutError, match=r"not answered within 0\.3 s\b"):
+        once.generate([ask()])
+    server.bodies.clear()
     with pytest.raises(EngineTimeoutError, match="not answered within"):
-        engine.generate([ask()])
+        often.generate([ask()])
     gate.set()
     assert len(server.bodies) <= 2  # a third try would begin after the deadline
 
@@ -520,6 +532,34 @@ def test_a_stream_that_breaks_off_is_no_answer(
         list(engine.stream(ask()))
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_endless_reply_is_given_up_at_once(
+    server: Scripted, connect: Callable, status: int, packed: bool
+) -> None:
+    """Whole or streamed, packed or not, a success or a refusal: no more than the limit is kept."""
+    engine = connect(max_reply_bytes=10_000)
+    endless = b'{"choices": ["' + b"x" * 5_000_000
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    content = gzip.compress(endless) if packed else endless
+    server.chat = lambda body, n: (status, dict(headers), content)
+    with pytest.raises(EngineError, match="longer than 10000 bytes"):
+        engine.generate([ask()])
+    with pytest.raises(EngineError, match="longer than 10000 bytes"):
+        list(engine.stream(ask()))
+    assert len(server.bodies) == 2, "asked once each"
+
+
+def test_a_reply_that_is_nested_without_end_is_a_typed_error(
+    server: Scripted, connect: Callable
+) -> None:
+    """Python's parser gives up on it, and so do we."""
+    engine = connect(tries=1)
+    server.chat = lambda body, n: (200, {}, b"[" * 100_000)
+    with pytest.raises(EngineResponseError, match="is not JSON"):
+        engine.generate([ask()])
+
+
 def test_a_draw_that_was_given_up_is_no_answer(server: Scripted, connect: Callable) -> None:
     """A server that aborts a draw has not answered."""
     engine = connect()
@@ -540,7 +580,7 @@ def test_the_key_is_not_repeated(server: Scripted, connect: Callable) -> None:
 
 
 def test_waiting_for_a_turn_is_not_lateness(server: Scripted, connect: Callable) -> None:
-    """Requests that wait far longer for their turn than the deadline allows are still answered."""
+    """Who waits far longer for a turn than the deadline allows is answered, and tried again."""
     engine = connect(concurrency=1, timeout=400, deadline=400)
     transport, passed = engine._http, [0.0]
     clock, turn = transport._loop.time, transport.limiter.turn
@@ -553,8 +593,9 @@ def test_waiting_for_a_turn_is_not_lateness(server: Scripted, connect: Callable)
             yield given
 
     transport.limiter.turn = after_long
+    server.chat = lambda body, n: answer() if n % 2 == 0 else (502, {}, b"no replica")
     assert len(engine.generate([ask(f"{n}") for n in range(5)])) == 5
-    assert passed[0] == 5_000
+    assert passed[0] == 10_000
 
 
 def test_progress_is_told_in_the_callers_thread(server: Scripted, connect: Callable) -> None:
@@ -604,7 +645,13 @@ def test_a_secret_in_the_address_is_refused(who: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:8000/v1", "http://", "http://[/v1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1:8000/v1", "http://", "http://[/v1", "http://h:port/v1", "http://h:99999/v1",
+        "http://h:0/v1",
+    ],
+)  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
     """An address without scheme or host is a wrong setting, not a server that is down."""
     with pytest.raises(ConfigError, match="base_url"):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from usersim import UserSimulator
 from usersim.engines.base import AdapterRef, Capabilities, GenerateRequest, ScoreRequest
 from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import (
+    CapabilityError,
     ContextLengthError,
     EngineError,
     EngineUnavailableError,
@@ -123,3 +127,23 @@ def test_identity_tells_rules_apart() -> None:
     names = {ScriptedEngine(rules).identity for rules in (None, {"a": "b"}, {"a": "c"})}
     assert len(names) == 3
     assert "function" not in ScriptedEngine(lambda _r, _i: "x").identity
+
+
+@pytest.mark.parametrize("name", ["scripted", "some-vendor/some-model"])
+def test_training_on_a_script_asks_no_hub_for_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused by name before anything is drawn, and no address is looked up."""
+
+    def asked(*place: object, **_: object) -> None:
+        raise AssertionError(f"{place!r} was looked up")
+
+    monkeypatch.setattr(socket, "getaddrinfo", asked)
+    rows = [{"user_id": "ada", "context": f"{n}?", "action": "Yes."} for n in range(8)]
+    model = ScriptedEngine(name=name)
+    with UserSimulator.from_corpus(rows, engine=model) as sim:
+        with pytest.raises(CapabilityError, match=rf"'{name}@.* has no weights to train"):
+            sim.train()
+        assert model.calls == 0
+        with pytest.raises(CapabilityError, match="has no weights to train"):
+            sim.train(recipe="rft")

@@ -61,6 +61,22 @@ def test_a_missing_package_names_the_install_command() -> None:
     assert "'torch' is needed for running a model" in str(error)
 
 
+def test_the_command_line_has_its_own_next_step_where_it_differs() -> None:
+    """It is the hint as long as no other is given, also when the hint is set later."""
+    plain = UsersimError("no", hint="check the path")
+    assert plain.cli_hint == "check the path"
+    plain.hint = "check the folder"
+    assert plain.cli_hint == "check the folder"
+    both = pickle.loads(pickle.dumps(UsersimError("no", hint="give x=", cli_hint="give --x")))
+    assert (both.hint, both.cli_hint, both.__notes__) == ("give x=", "give --x", ["give x="])
+    with (
+        pytest.raises(EngineError) as caught,
+        boundary(EngineError, "a", hint="x=", cli_hint="--x"),
+    ):
+        raise ZeroDivisionError
+    assert (caught.value.hint, caught.value.cli_hint) == ("x=", "--x")
+
+
 def test_being_retryable_is_a_property_of_the_error() -> None:
     """Only an engine that cannot be reached at the moment is worth another try."""
     retryable = {

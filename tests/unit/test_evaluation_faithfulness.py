@@ -81,7 +81,7 @@ def test_a_trace_that_harms_is_said_to() -> None:
         ({"none": [[-1.0]] * 40}, r"'none' have shape \(40, 1\)"),
         ({"swapped": [-1.0] * 39 + [math.nan]}, "'swapped' of item 39 is nan"),
         ({"none": [-math.inf] + [-1.0] * 39}, "'none' of item 0 is -inf"),
-        ({"conversations": ["c"]}, "40 users and 1 conversations"),
+        ({"conversations": ["c"]}, "40 users and 1 conversation"),
     ],
 )
 def test_what_is_no_number_per_item_is_refused(changes, message) -> None:

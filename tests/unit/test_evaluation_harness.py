@@ -158,7 +158,7 @@ def _improbable(items: Sequence[Interaction]) -> Batch[Prediction]:
     ("arms", "items", "extra", "message"),
     [
         ([], ITEMS, {}, "0 arms, 30 interactions"),
-        ([uniform_arm()], [], {}, "1 arms, 0 interactions"),
+        ([uniform_arm()], [], {}, "1 arm, 0 interactions"),
         ([uniform_arm(), uniform_arm()], ITEMS, {}, "same name: \\['Chance', 'Chance'\\]"),
         ([uniform_arm()], ITEMS, {"baseline": "B2"}, "baseline 'B2' is none of"),
         ([uniform_arm()], [ITEMS[0], ITEMS[0]], {}, "'k0' stands 2 times"),

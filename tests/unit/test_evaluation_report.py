@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import sys
 
 import numpy as np
@@ -32,7 +33,7 @@ from usersim.evaluation.populations import (
     total_variation,
     wasserstein_1,
 )
-from usersim.evaluation.report.plots import forest
+from usersim.evaluation.report.plots import calibration, forest
 from usersim.types import (
     Batch,
     Candidate,
@@ -222,6 +223,40 @@ def test_report_folder(tmp_path, evaluation) -> None:
     assert "not what the person thought" in html
     assert "$\\frac$ &lt;b&gt;&amp; 🙂 is better than Chance" in html
     assert html.count("data:image/svg+xml;base64,") == 5
+
+
+def test_the_report_begins_with_its_headline_and_folds_the_rest(tmp_path, evaluation) -> None:
+    """Result, arms and their picture are in view; everything else is folded, in order."""
+    write_report(
+        evaluation,
+        tmp_path,
+        title="t",
+        provenance={"command": "usersim evaluate"},
+        leakage=LeakageTable.of([scored(0)]),
+        sections=[Section(heading="More")],
+    )
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    head, *folded = html.split("<details>")
+    assert re.findall(r"<h2>(.*?)</h2>", head) == ["Result", "Arms"]
+    assert "Log score: " in head
+    assert "Accuracy: " not in head, "the headline is one metric in words"
+    assert "Differences to" in head
+    assert [re.search(r"<summary><h2>(.*?)</h2>", one)[1] for one in folded] == [
+        "All headline metrics in words", "More plots", "Leakage", "More",
+        "Comparisons with Chance", "All metrics", "Definitions", "Provenance",
+    ]  # fmt: skip
+    assert html.count("<details>") == html.count("</details>")
+    assert html.count("<h2>") == 2 + len(folded)
+
+
+def test_every_column_of_the_calibration_plot_has_its_numbers() -> None:
+    """Ticks stand at quarters, and under the lowest panel of each column, in full rows or not."""
+    arms = [Arm(f"arm {n}", right, "") for n in range(6)]
+    plot = calibration(evaluate(arms, items(), bootstrap=20))
+    assert plot is not None
+    texts = re.findall(r"<!-- (.*?) -->", plot.svg)
+    assert texts.count("¼") == 4 + 2, "four columns below, two rows beside"
+    assert texts.count("0.5") == 0
 
 
 def test_report_files_can_be_read_back(tmp_path, evaluation) -> None:

@@ -10,8 +10,9 @@ import sys
 import pytest
 
 from usersim import __version__
+from usersim.config.addresses import is_loopback
 from usersim.errors import ConfigError
-from usersim.server.door import check_token, knows_key, listening, url_of
+from usersim.server.door import bare_name, check_token, knows_key, listening, url_of
 
 
 def test_every_address_means_those_of_both_families() -> None:
@@ -38,6 +39,29 @@ def test_what_cannot_be_listened_on_says_why() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on '192\.0\.2\.1'") as caught:
         listening("192.0.2.1", 0)
     assert "127.0.0.1" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("localhost:8000", "localhost"),
+        ("localhost:", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("[::1]", "::1"),
+        ("[::1].evil.test", ""),
+        ("[::1]evil.test:80", ""),
+        ("[::1", ""),
+        ("localhost:80.evil.test", ""),
+        ("localhost@evil.test", ""),
+        ("localhost:port", ""),
+        ("", ""),
+        ("127.0.0.1\tevil", ""),
+    ],
+)
+def test_a_host_is_a_name_and_a_port_and_nothing_more(host: str, name: str) -> None:
+    """What follows an address in brackets, or stands for a port, makes it nobody's name."""
+    assert bare_name(host) == name
+    assert is_loopback(bare_name(host)) == bool(name)
 
 
 @pytest.mark.parametrize("key", ["", " k", "schlüssel"])

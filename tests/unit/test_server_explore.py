@@ -8,6 +8,7 @@ import http.client
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,6 +19,7 @@ from tests.fixtures.explored import ADA, BOB, PAYLOADS, RUN, served
 from tests.fixtures.people import engine
 from tests.fixtures.runs import PEOPLE, fill, simulator
 from usersim import UserSimulator
+from usersim.corpus import Response
 from usersim.errors import ConfigError, CorpusError
 from usersim.simulator.exploring import Explorer
 
@@ -266,6 +268,31 @@ def test_a_run_shows_what_failed_and_why(address: str) -> None:
     assert "✗ failed" in text
     assert "What was drawn" in text
     assert "no end and no full stop &#39;&gt;&lt;svg onload" in text
+
+
+def test_answers_come_newest_first_with_the_adapter_that_gave_them(tmp_path: Path) -> None:
+    """Each card names its adapter, the base model, and an answer without readable reasoning."""
+    store = tmp_path / "p.db"
+    fill(store)
+    bad = engine(
+        reasoning=lambda r, i: "\n</think>" if "Last" in str(r.prompt) else "So.\n</think>"
+    )
+    with simulator(store, bad, user_id="ada") as sim:
+        first = sim.respond("First?")
+        trained = replace(first, trace=replace(first.trace, adapter="ada-recon-1a2b"))
+        sim.corpus.ledger.put_responses(
+            [Response(user_id="ada", question_key="k", record=trained.to_dict())]
+        )
+        sim.respond("Last?", options=["yes", "no"])
+        with served(Explorer.of(sim)) as url:
+            text = get(url, "/answers?user=ada")[2]
+            last = get(url, "/answer?id=3")[2]
+    cards = text.split('<li class="card">')[1:]
+    assert [re.search(r">Answer (\d+)<", card)[1] for card in cards] == ["3", "2", "1"]
+    assert "adapter <bdi>ada-recon-1a2b</bdi>" in cards[1]
+    assert "base model" in cards[2]
+    assert ["no readable reasoning" in card for card in cards] == [True, False, False]
+    assert "be read, so the question was answered without reasoning" in last
 
 
 def test_what_was_not_simulated_is_told_apart(address: str) -> None:

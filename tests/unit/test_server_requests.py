@@ -255,6 +255,16 @@ def test_an_unknown_field_that_is_null_is_absent_and_any_other_is_refused() -> N
         ({"type": "array", "items": {"type": "string"}}, "not enumerated"),
         ({"type": "array"}, "None is not a schema"),
         ({"type": "array", "items": {"enum": ["a|b", "c"]}}, r"a\|b"),
+        ({"enum": [10**4199, 1]}, "larger than any"),
+        ({"enum": [10**6000, 1]}, "larger than any"),
+        ({"enum": [[10**6000], 1]}, "list"),
+        ({"enum": 10**6000}, "int"),
+        ({"type": "array", "items": {"enum": [10**4199, 1]}}, "larger than any"),
+        ({"type": "integer", "minimum": -(10**4199)}, "larger than any"),
+        ({"type": "number", "maximum": 10**6000}, "larger than any"),
+        ({"type": "number", "minimum": [10**6000]}, "action space"),
+        ({"type": 10**6000}, "int"),
+        ({"type": "object", "properties": 10**6000}, "int"),
     ],
 )
 def test_a_schema_that_is_no_single_answer_is_refused(schema: dict[str, object], said: str) -> None:

@@ -174,7 +174,7 @@ def test_the_limit_lets_the_assistant_answer_the_last_turn() -> None:
     one.say(answer("hi"))
     assert one.stop is None
     one.hear("Hello.")
-    assert one.stop == Stop(reason="limit", detail="1 turns")
+    assert one.stop == Stop(reason="limit", detail="1 turn")
     assert one.stop.truncated
 
 

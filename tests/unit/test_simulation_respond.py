@@ -14,7 +14,7 @@ from usersim.engines import Capabilities, GenerateRequest, ScoreRequest
 from usersim.engines.options import OptionQuery, option_probabilities
 from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import CapabilityError
-from usersim.simulation import RespondItem, respond
+from usersim.simulation import Answer, RespondItem, respond
 from usersim.transcript import REASONING_STOP
 from usersim.types import Number, is_closed
 
@@ -81,6 +81,45 @@ def test_reasoning_that_is_never_closed_fails_with_the_whole_text() -> None:
     assert all(text.startswith("and then and then") for text in texts)
     seeds = [request.seed for request in drawn_texts(model)]
     assert len(set(seeds)) == 3, "a redraw needs another seed"
+
+
+@pytest.mark.parametrize("space", [DRINKS, AGREE], ids=lambda space: space.kind)
+def test_a_closed_question_needs_no_readable_trace(space) -> None:
+    """It is answered as without reasoning, is flagged, and keeps the unreadable texts."""
+    config = SimulationConfig(traces=2, redraws=1)
+    batch = respond(engine(reasoning=f" {TAG}"), [item(space)], config=config)
+    plain = respond(engine(), [item(space)], config=SimulationConfig(traces=0))
+    (answer,), (other,) = batch.items, plain.items
+    assert not batch.failures
+    assert (answer.action, answer.reasoning) == (other.action, "")
+    assert answer.probabilities == other.probabilities
+    assert (answer.trace.reasoning_failed, other.trace.reasoning_failed) == (True, False)
+    assert (len(answer.trace.unreadable), answer.trace.redraws) == (4, 4)
+    assert answer.trace.reasoning_weight == 0
+    assert Answer.from_dict(answer.to_dict()) == answer
+
+
+def test_the_strict_setting_makes_a_closed_question_fail_without_a_readable_trace() -> None:
+    """With `require_reasoning` the item is a failure that keeps the texts."""
+    config = SimulationConfig(traces=2, redraws=1, require_reasoning=True)
+    (failure,) = respond(engine(reasoning=f" {TAG}"), [item(DRINKS)], config=config).failures
+    assert (failure.error, len(failure.text.split("\n---\n"))) == ("TranscriptError", 4)
+
+
+def test_an_answer_stored_before_the_flag_existed_can_be_read() -> None:
+    """Answers of older stores count as answered with their reasoning."""
+    (answer,) = respond(engine(), [item(DRINKS)], config=CONFIG).items
+    data = answer.to_dict()
+    trace = dict(data["trace"])
+    del trace["reasoning_failed"], trace["unreadable"]
+    assert Answer.from_dict({**data, "trace": trace}) == answer
+
+
+def test_an_open_question_still_needs_its_trace() -> None:
+    """A drawn action follows its reasoning: without one there is no answer."""
+    batch = respond(engine(reasoning=f" {TAG}"), [item(TEXT), item(DRINKS)], config=CONFIG)
+    assert [failure.index for failure in batch.failures] == [0]
+    assert batch.items[1].trace.reasoning_failed
 
 
 def test_long_reasoning_is_closed_after_its_last_sentence_where_that_is_allowed() -> None:

@@ -70,6 +70,18 @@ def test_malformed_reasoning_is_an_error_after_its_pieces(reasoning, config, mes
     assert joined(pieces, "action") == ""
 
 
+def test_a_closed_question_is_streamed_without_readable_reasoning() -> None:
+    """Its action is the one without reasoning, and flagged; the strict setting is an error."""
+    pieces = list(stream_answer(engine(reasoning=TAG), item(DRINKS), config=ONE))
+    without = SimulationConfig(traces=0)
+    (plain,) = stream_answer(engine(), item(DRINKS), config=without)
+    assert pieces[-1] == Piece("action", plain.text, reasoning_failed=True)
+    assert not plain.reasoning_failed
+    strict = ONE.model_copy(update={"require_reasoning": True})
+    with pytest.raises(TranscriptError, match="is empty"):
+        list(stream_answer(engine(reasoning=TAG), item(DRINKS), config=strict))
+
+
 def test_an_action_cut_at_the_limit_is_an_error() -> None:
     """An action that was cut is no answer, though its pieces were shown."""
     config = SimulationConfig(traces=0, max_action_tokens=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -107,6 +108,29 @@ def test_the_terminal_view_tells_what_stands_behind_the_answer() -> None:
     weighted = replace(made, trace=replace(made.trace, reasoning_weight=0.25))
     assert "reasoning weight" in shown(weighted)
     assert "reasoning weight" not in text
+
+
+def test_trace_and_answer_are_labelled() -> None:
+    """Both views say which text is the trace and which the answer; without a trace, one label."""
+    made = answer(DRINKS, reasoning="It is late.")
+    lines = [re.split(r"\s{2,}", line.strip("│ ")) for line in shown(made).splitlines()]
+    assert ["trace", "It is late."] in lines
+    assert ["answer", str(made.action)] in lines
+    html = made._repr_html_()
+    assert html.index(">trace<") < html.index("It is late.") < html.index(">answer<")
+    plain = replace(made, reasoning="")
+    assert not any(line[0] == "trace" for line in (x.split() for x in shown(plain).splitlines()))
+    assert ">trace<" not in plain._repr_html_()
+
+
+def test_the_views_say_where_no_trace_could_be_read() -> None:
+    """An answer without readable reasoning says so, and how many texts there were."""
+    made = answer(DRINKS, reasoning=" \n</think>")
+    assert made.trace.reasoning_failed
+    said = f"none of {len(made.trace.unreadable)} could be read; answered without reasoning"
+    assert said in shown(made)
+    assert said in made._repr_html_()
+    assert to_frame([made]).loc[0, "reasoning_failed"]
 
 
 def test_an_action_as_text() -> None:

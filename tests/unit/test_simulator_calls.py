@@ -121,12 +121,12 @@ def test_options_and_kinds_are_one_for_all_or_one_for_each(sim: UserSimulator) -
         (
             lambda sim: UserSimulator.from_corpus(ROWS, config=SimulationConfig()),
             ArgumentError,
-            r"from_corpus\(\): config is SimulationConfig",
+            r"from_corpus\(\): config is a SimulationConfig",
         ),
         (
             lambda sim: UserSimulator(sim.corpus, config=SimulationConfig()),
             ArgumentError,
-            r"UserSimulator\(\): config is SimulationConfig",
+            r"UserSimulator\(\): config is a SimulationConfig",
         ),
     ],
 )
@@ -264,6 +264,10 @@ def test_answers_batches_and_runs_are_short_to_look_at(sim: UserSimulator) -> No
     assert all("\n" not in one and len(one) < 120 for one in lines)
     assert lines[0].startswith(f"Answer({answer.action!r}, user='ada', p=")
     assert lines[2] == "Run('r', 2 done, 0 failed, 0 left of 2)"
+    assert [line.split()[:2] for line in str(batch).splitlines()[1:3]] == [
+        ["0", "ada"],
+        ["1", "ada"],
+    ]
     assert "With milk, please." in str(batch)
     assert "bob" in str(run)
     assert "<table>" in run._repr_html_()  # type: ignore[attr-defined]

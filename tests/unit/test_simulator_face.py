@@ -170,7 +170,7 @@ def test_each_context_has_its_person(sim: UserSimulator) -> None:
     """One person for all, or one for each."""
     batch = sim.respond_many(["Tea?", "Rain?"], user_id=["bob", "ada"])
     assert [answer.trace.user_id for answer in batch] == ["bob", "ada"]
-    with pytest.raises(ConfigError, match="1 people for 2 contexts"):
+    with pytest.raises(ConfigError, match="1 person for 2 contexts"):
         sim.respond_many(["Tea?", "Rain?"], user_id=["bob"])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 
 import pytest
+from rich.console import Console
 
 from usersim import UserSimulator
 from usersim.errors import ConfigError, EmptyCellError, EvaluationError
@@ -22,6 +24,7 @@ from usersim.simulation.survey import (
     codes_of,
 )
 from usersim.simulator import Population
+from usersim.simulator.survey_estimates import estimate_survey
 from usersim.simulator.survey_tables import human_table, table_of
 
 SURVEY = Survey(
@@ -181,7 +184,7 @@ def test_rectifying_pairs_people_by_their_ids(sim: UserSimulator) -> None:
     assert (yes.n_human, yes.n_simulated) == (24, 16)
     assert yes.estimate.low < 0.5 < yes.estimate.high
     assert yes.effective_n > 24
-    assert "yes:" in str(found)
+    assert any(line.startswith("yes ") for line in str(found).splitlines())
     with pytest.raises(EvaluationError, match="no respondent"):
         people.rectify(said(guess), {"stranger": {"tea": "no"}})
 
@@ -200,6 +203,29 @@ def test_repeated_results_are_draws_and_compare_knows_groups(sim: UserSimulator)
     assert drawn.covers == "draws"
     with pytest.raises(EvaluationError, match="results of one survey"):
         table_of([])
+
+
+def test_what_a_person_prints_is_a_table(sim: UserSimulator) -> None:
+    """Estimates, comparisons, results, populations: text, a terminal, a notebook; short reprs."""
+    people = Population.of(sim)
+    tea = {p: "yes" if n % 3 else "no" for n, p in enumerate(PEOPLE)}
+    human = {p: {"tea": v} for p, v in tea.items()}
+    printed = {
+        "yes": people.estimate(said(tea), "tea"),
+        "rectified": people.rectify(said(tea), dict(list(human.items())[:24]), columns="tea")[0],
+        "tea": people.compare(said(tea), human),
+        "most frequent": said(tea),
+        "40": people,
+        "design effect": people.rake({"sex": {"f": 0.5, "m": 0.5}}).weighting,
+        "simulated (95 %": estimate_survey(said(tea)),
+    }
+    for words, one in printed.items():
+        out = io.StringIO()
+        Console(file=out, width=120).print(one)
+        assert words in str(one)
+        assert words.split()[0] in out.getvalue()
+        assert words.split()[0] in one._repr_html_()  # type: ignore[union-attr]
+    assert all(len(repr(one)) < 120 for one in (said(tea), people))
 
 
 def test_open_texts_are_left_to_readers() -> None:

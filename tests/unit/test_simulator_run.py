@@ -35,6 +35,7 @@ from usersim.errors import (
 )
 from usersim.files import unescape_cell
 from usersim.simulation import Answer
+from usersim.transcript import REASONING_STOP
 from usersim.types import Message
 
 HANG = 60
@@ -110,6 +111,26 @@ def test_every_kind_of_question_may_be_asked(sim: UserSimulator) -> None:
     assert "item 4" in failure.message
 
 
+def test_a_run_counts_answers_without_readable_reasoning(store: Path, tmp_path: Path) -> None:
+    """The status counts them among those done, and every written row says whether it is one."""
+    unreadable = engine(
+        reasoning=lambda r, i: f"{'' if 'Bad' in str(r.prompt) else 'So it is.'}\n{REASONING_STOP}"
+    )
+    asked = [("ada", question(text, DRINKS)) for text in ("Bad?", "Good?", "Bad too?")]
+    with simulator(store, unreadable) as sim:
+        run = sim.run([*asked, ("ada", "Bad and open?")])
+        status = run.status
+        assert (status.done, status.without_reasoning, status.failed) == (3, 2, 1)
+        assert "3 done (2 without readable reasoning), 1 failed" in str(status)
+        run.write(tmp_path / "out.jsonl")
+        run.write(tmp_path / "out.csv")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row.get("reasoning_failed") for row in rows] == [True, False, True, None]
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        cells = [row["reasoning_failed"] for row in csv.DictReader(file)]
+    assert cells == ["true", "false", "true", ""]
+
+
 def test_an_observed_interaction_is_asked_without_its_own_answer(sim: UserSimulator) -> None:
     """History stops before the interaction that is asked again."""
     past = list(sim.corpus.interactions(["ada"], split="train"))[-1]
@@ -137,7 +158,7 @@ def test_bad_rows_are_refused_one_by_one_and_the_good_ones_run(store: Path) -> N
         said = [str(row) for row in run.refused]
     for line, words in zip(
         said,
-        ["'eve' is not in the corpus", "is empty", "user_id None is missing", "at least two",
+        ["'eve' is not in the corpus", "is empty", "user_id is missing", "at least two",
          "content 3", "not an object but a str", "is not a message"],
         strict=True,
     ):  # fmt: skip
@@ -154,9 +175,9 @@ def test_one_persons_simulator_asks_that_person_alone(store: Path) -> None:
 
 def test_nothing_to_ask_is_an_error_that_says_why(sim: UserSimulator) -> None:
     """No run is made of refused rows alone."""
-    with pytest.raises(ConfigError, match=r"nothing to ask: 1 rows refused.*\n.*'eve'"):
+    with pytest.raises(ConfigError, match=r"no valid requests: 1 row refused.*\n.*'eve'"):
         sim.run([("eve", "Tea?")])
-    with pytest.raises(ConfigError, match="chunk=0"):
+    with pytest.raises(ConfigError, match="at least 1 request; got 0"):
         sim.run([("ada", "Tea?")], chunk=0)
     assert sim.corpus.runs.all() == []
 
@@ -547,3 +568,14 @@ def test_an_item_of_nobody_fails_and_the_run_ends(store: Path) -> None:
         assert (again.status.failed, again.status.left) == (1, 0)
         (failure,) = again.failures()
         assert (failure.error, failure.item.request.user_id) == ("UserNotFoundError", "nobody")
+
+
+def test_an_answer_that_cannot_be_read_back_is_a_typed_error(store: Path) -> None:
+    """The store holds JSON that is no answer: the error says where, and quotes nothing of it."""
+    with simulator(store) as sim:
+        run = sim.run([("ada", "Tea?")], name="r")
+        with sim.corpus._database.write() as connection:
+            connection.exec_driver_sql('UPDATE responses SET record = \'{"action": "secret"}\'')
+        with pytest.raises(CorpusError, match="a stored answer cannot be read") as caught:
+            list(run.answers())
+    assert "secret" not in str(caught.value)

@@ -176,7 +176,7 @@ def test_what_cannot_be_estimated_raises() -> None:
         estimate(one, "q9")
     with pytest.raises(EvaluationError, match="nobody answered"):
         estimate(table(np.full((1, 10, 1), np.nan)), "q0")
-    with pytest.raises(EvaluationError, match="1 items have both"):
+    with pytest.raises(EvaluationError, match="1 item with both"):
         misfit(one, one)
     with pytest.raises(EvaluationError, match="'tea' of 'a' is none of the options"):
         AnswerTable.of([Item(key="q", options=("x", "y"))], {"a": [{"q": "tea"}]})

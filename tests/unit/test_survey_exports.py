@@ -7,14 +7,20 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.fixtures.disk import full_disk
-from usersim.errors import SurveyFileError
+from usersim.cli.app import app
+from usersim.corpus import Corpus
+from usersim.errors import ConfigError, SurveyFileError
 from usersim.simulation.survey import (
+    Budget,
     LikertScale,
+    Matrix,
     MultipleChoice,
     NumberQuestion,
     OpenText,
+    Ranking,
     SingleChoice,
     Survey,
     SurveyResponse,
@@ -22,7 +28,14 @@ from usersim.simulation.survey import (
     YesNo,
     codes_of,
 )
-from usersim.simulation.survey_files import to_csv, to_frame, to_parquet, to_spss
+from usersim.simulation.survey.files import write_answers
+from usersim.simulation.survey_files import (
+    spss_problems,
+    to_csv,
+    to_frame,
+    to_parquet,
+    to_spss,
+)
 
 SURVEY = Survey(
     title="Tea",
@@ -140,6 +153,40 @@ def test_spss_reads_back_with_labels_and_refusals_as_missing(tmp_path: Path) -> 
     assert list(plain["tea"].isna()) == [False, True]
 
 
+def test_spss_knows_the_measure_level_of_every_variable(tmp_path: Path) -> None:
+    """Numbers are scale, ordered labels ordinal, everything else nominal; none is unknown."""
+    pyreadstat = pytest.importorskip("pyreadstat")
+    survey = Survey(
+        title="Levels",
+        questions=(
+            *SURVEY.questions,
+            Ranking(id="rank", text="Rank", options=("a", "b")),
+            Budget(id="spend", text="Spend", options=("a", "b"), total=10),
+            Matrix(id="agree", text="Agree?", rows=("x",), options=("no", "yes")),
+            Matrix(id="pick", text="Pick", rows=("x",), options=("red", "blue"), ordered=False),
+        ),
+    )
+    results = SurveyResults(survey=survey, people=("ada",), responses=(), seed=0)
+    path = to_spss(results, tmp_path / "levels.sav", weights={"ada": 1.0})
+    levels = pyreadstat.read_sav(str(path), metadataonly=True)[1].variable_measure
+    expected = {
+        "nominal": {
+            "respondent",
+            "tea",
+            "kind",
+            "with__1",
+            "with__2",
+            "why",
+            "pick_1",
+            "simulated",
+        },
+        "ordinal": {"joy", "rank_1", "rank_2", "agree_1"},
+        "scale": {"cups", "spend_1", "spend_2", "weight"},
+    }
+    assert {name: {one for one in levels if levels[one] == name} for name in expected} == expected
+    assert len(levels) == sum(map(len, expected.values()))
+
+
 def test_bad_paths_shapes_and_weights_raise(tmp_path: Path) -> None:
     """Typed, and with the value."""
     with pytest.raises(SurveyFileError, match="cannot be written"):
@@ -174,3 +221,98 @@ def test_a_lone_carriage_return_in_an_answer_makes_no_further_row(tmp_path: Path
     path = to_csv(results.model_copy(update={"responses": texts}), tmp_path / "a.csv")
     with path.open(encoding="utf-8") as file:  # universal line ends, as many readers have
         assert len(list(csv.DictReader(file))) == 14
+
+
+def of_weight() -> tuple[SurveyResults, dict[str, float]]:
+    """A survey with a question that is called as weights are, and weights."""
+    survey = Survey(
+        title="Health",
+        questions=(SingleChoice(id="weight", text="Your weight?", options=("low", "right")),),
+    )
+    responses = tuple(
+        SurveyResponse(respondent=one, question="weight", value="right", code=2)
+        for one in ("ada", "bob")
+    )
+    results = SurveyResults(survey=survey, people=("ada", "bob"), responses=responses, seed=0)
+    return results, {"ada": 1.5, "bob": 0.5}
+
+
+def test_a_question_that_is_called_weight_keeps_its_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In CSV, Parquet, SPSS and frames; the weights get another column, and that is said."""
+    results, weights = of_weight()
+    frame = to_frame(results, "wide", weights=weights)
+    assert frame["weight"].tolist() == ["right", "right"]
+    assert frame["survey_weight"].tolist() == [1.5, 0.5]
+    assert frame.attrs["weights"] == "survey_weight"
+    assert "the weights are in column 'survey_weight'" in caplog.text
+    with to_csv(results, tmp_path / "a.csv", "wide", weights=weights).open() as file:
+        assert next(csv.DictReader(file))["survey_weight"] == "1.5"
+    arrow = pytest.importorskip("pyarrow.parquet")
+    table = arrow.read_table(to_parquet(results, tmp_path / "a.parquet", "wide", weights=weights))
+    assert table.column("survey_weight").to_pylist() == [1.5, 0.5]
+    stat = pytest.importorskip("pyreadstat")
+    found, about = stat.read_sav(str(to_spss(results, tmp_path / "a.sav", weights=weights)))
+    assert found["weight"].tolist() == [2, 2]
+    assert found["survey_weight"].tolist() == [1.5, 0.5]
+    assert about.column_names_to_labels["survey_weight"] == "Weight"
+    plain = to_frame(made(), "wide", weights={"ada": 1, "bob": 1})
+    assert list(plain.columns[-2:]) == ["weight", "simulated"]
+
+
+def test_names_that_spss_does_not_take_are_found_before_anybody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`survey check` names them, `survey run` does not begin, `to_spss` says the same."""
+    monkeypatch.chdir(tmp_path)
+    long = "which_of_these_means_of_transport_do_you_use_in_an_ordinary_week"
+    survey = Survey(
+        title="T",
+        questions=(
+            MultipleChoice(id=long, text="Which?", options=("car", "bike")),
+            SingleChoice(id="with", text="With?", options=("a", "b")),
+        ),
+    )
+    assert spss_problems(survey) == [
+        f"'{long}_1' has 66 characters, and SPSS takes 64",
+        f"'{long}_2' has 66 characters, and SPSS takes 64",
+        "'with' is a word of the language of SPSS",
+    ]
+    survey.save("s.json")
+    found = CliRunner().invoke(app, ["survey", "check", "s.json"], catch_exceptions=False)
+    assert found.exit_code == 0
+    assert "no .sav can be written" in " ".join(found.output.split())
+    pytest.importorskip("pyreadstat")
+    with pytest.raises(SurveyFileError, match="has 66 characters"):
+        CliRunner().invoke(
+            app, ["survey", "run", "s.json", "--corpus", "none.db", "--out", "x.sav"],
+            catch_exceptions=False,
+        )  # fmt: skip
+    results = SurveyResults(survey=survey, people=("a",), responses=(), seed=0)
+    with pytest.raises(SurveyFileError, match="language of SPSS"):
+        to_spss(results, tmp_path / "x.sav")
+
+
+def test_the_export_command_weights_to_known_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the column's name and what the weights cost."""
+    monkeypatch.chdir(tmp_path)
+    results, _ = of_weight()
+    results.survey.save("s.json")
+    write_answers(results, "a.jsonl")
+    Path("m.json").write_text('{"sex": {"f": 0.75, "m": 0.25}}', encoding="utf-8")
+    with Corpus.open("people.db") as corpus:
+        corpus.add(
+            {"user_id": who, "context": "Tea?", "action": "Yes.", "metadata": {"sex": sex}}
+            for who, sex in (("ada", "f"), ("bob", "m"))
+        )
+    told = ["survey", "export", "a.jsonl", "-i", "s.json", "--out", "w.csv", "--margins", "m.json"]
+    found = CliRunner().invoke(app, [*told, "-c", "people.db"], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    assert "weights in column 'survey_weight'" in " ".join(found.output.split())
+    with Path("w.csv").open(encoding="utf-8") as file:
+        assert [float(row["survey_weight"]) for row in csv.DictReader(file)] == [1.5, 0.5]
+    with pytest.raises(ConfigError, match="belong together"):
+        CliRunner().invoke(app, told, catch_exceptions=False)

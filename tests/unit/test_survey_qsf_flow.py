@@ -159,10 +159,40 @@ def test_a_quota_is_noted_and_never_met() -> None:
     found = read_qsf(survey_of(PIPE, LAST, blocks=blocks, flow=flow, more=[quota]))
     assert asked_of(found) == ["pipe", "last"]
     assert (
-        "QO_1: quota 'players' of 40, then EndCurrentSurvey: not counted: nobody is turned away, "
-        "no quota is ever met"
+        "QO_1: quota 'players' of 40 where pipe == \"Yes\", then EndCurrentSurvey: not counted: "
+        "nobody is turned away, no quota is ever met"
     ) in notes(found)
     assert "flow FL_3: a branch that is never taken: left out" in notes(found)
+
+
+def test_a_block_that_stands_in_two_branches_is_asked_in_either() -> None:
+    """Once, where it stands first, of those in the one branch or in the other."""
+    blocks = [block("BL_1", "QID1", "QID2"), block("BL_2", "QID4")]
+    flow = [
+        {"Type": "Block", "ID": "BL_1"},
+        *({"Type": "Branch", "FlowID": f"FL_{number}", "BranchLogic": logic(chosen(number, "1")),
+           "Flow": [{"Type": "Block", "ID": "BL_2"}]} for number in ("QID1", "QID2")),
+    ]  # fmt: skip
+    found = read_qsf(survey_of(CONSENT, PIPE, LAST, blocks=blocks, flow=flow))
+    assert asked_of(found, consent="No", pipe="Yes")[-1] == "last"
+    assert asked_of(found, consent="Yes", pipe="No")[-1] == "last"
+    assert asked_of(found, consent="No", pipe="No")[-1] == "pipe"
+    assert "block BL_2: stands in the flow again: asked once, where it stands first" in notes(found)
+
+
+def test_an_end_that_only_some_meet_at_random_is_noted() -> None:
+    """Nobody is sent there."""
+    blocks = [block("BL_1", "QID1"), block("BL_2", "QID4")]
+    flow = [
+        {"Type": "Block", "ID": "BL_1"},
+        {"Type": "BlockRandomizer", "FlowID": "FL_2", "SubSet": 1, "Flow": [
+            {"Type": "EndSurvey", "FlowID": "FL_3"}, {"Type": "Block", "ID": "BL_2"}]},
+    ]  # fmt: skip
+    found = read_qsf(survey_of(CONSENT, LAST, blocks=blocks, flow=flow))
+    assert asked_of(found) == ["consent", "last"]
+    assert "flow FL_3: an end of the survey for some at random: nobody is sent there" in notes(
+        found
+    )
 
 
 # ---------------------------------------------------------------------- texts

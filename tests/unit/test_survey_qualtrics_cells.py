@@ -65,8 +65,15 @@ def test_columns_lead_to_choices_by_number_and_not_by_place(tmp_path: Path) -> N
                     Choices={"1": {"Display": "Rain"}, "3": {"Display": "Snow"},
                              "4": {"Display": "Fog"}}, ChoiceOrder=["4", "1", "3"],
                     Answers=choices("no", "yes"))  # fmt: skip
-    several = question("QID2", "multi", "Own?", "MC", "MAVR",
-                       Choices=choices("Kite", "Sled", "Canoe"), ChoiceOrder=["3", "1", "2"])  # fmt: skip
+    several = question(
+        "QID2",
+        "multi",
+        "Own?",
+        "MC",
+        "MAVR",
+        Choices=choices("Kite", "Sled", "Canoe"),
+        ChoiceOrder=["3", "1", "2"],
+    )
     ranks = question("QID3", "rank", "Rank", "RO", "DND", Choices=choices("Red", "Green", "Blue"),
                      ChoiceOrder=["2", "3", "1"])  # fmt: skip
     imported = read_qsf(survey_of(grid, several, ranks))
@@ -143,12 +150,34 @@ def test_where_nothing_says_whether_cells_are_codes_they_are_not_guessed(tmp_pat
 
 def test_labels_match_up_to_white_space_entities_and_invisible_signs(tmp_path: Path) -> None:
     """As a browser shows them and as the CSV holds them."""
-    school = question("QID1", "edu", "School?", "MC", "SAVR", Choices=choices(
-        "Some&nbsp;college", "High  school", "Bachelor<br>degree", "Don&#39;t know\u200e",
-        "<strong>Master</strong> &amp; more", "Less than <5 years", "<span>PhD</span>"))  # fmt: skip
+    school = question(
+        "QID1",
+        "edu",
+        "School?",
+        "MC",
+        "SAVR",
+        Choices=choices(
+            "Some&nbsp;college",
+            "High  school",
+            "Bachelor<br>degree",
+            "Don&#39;t know\u200e",
+            "<strong>Master</strong> &amp; more",
+            "Less than <5 years",
+            "<span>PhD</span>",
+        ),
+    )
     imported = read_qsf(survey_of(school))
-    cells = ["Some college", "High  school", "Bachelor\ndegree", "Don't know\u200e",
-             "Master & more", "Less than <5 years", "PhD", "Some\u00a0college", "don't know"]  # fmt: skip
+    cells = [
+        "Some college",
+        "High  school",
+        "Bachelor\ndegree",
+        "Don't know\u200e",
+        "Master & more",
+        "Less than <5 years",
+        "PhD",
+        "Some\u00a0college",
+        "don't know",
+    ]
     found = read_qualtrics_csv(
         exported(tmp_path, {"edu": "QID1"}, *([cell] for cell in cells)), imported
     )
@@ -193,7 +222,7 @@ def test_a_missing_code_that_could_be_a_number_is_said(tmp_path: Path) -> None:
         exported(tmp_path, {"cold_1": "QID2_1"}, ["-99"], ["5"]), read_qsf(survey_of(cold))
     )
     assert answers(found, "cold") == [None, 5]
-    assert "a missing code in 1 records, which could be an answer too" in str(found)
+    assert "a missing code in 1 record, which could be an answer too" in str(found)
 
 
 SPLIT = {f"owns_{n}": f"QID1_{n}" for n in (1, 2, 3)}
@@ -226,7 +255,7 @@ def test_options_in_one_cell_are_read_whatever_commas_they_hold(tmp_path: Path) 
     assert [answers(found, f"owns_{n}") for n in (1, 2, 3)] == [
         ["yes", "no", None], ["no", "yes", None], ["yes", "no", None],
     ]  # fmt: skip
-    assert "'Plane' in 1 records is no answer" in str(found)
+    assert "'Plane' in 1 record is no answer" in str(found)
     codes = read_qualtrics_csv(
         exported(tmp_path, {"owns": "QID1"}, ["0", "", "R_1", "1,3"]), imported
     )
@@ -256,7 +285,7 @@ def test_numbers_are_read_by_the_rules_of_the_corpus(tmp_path: Path) -> None:
     assert answers(found, "income") == [1000, 40, None, None, 12]
     assert answers(found, "warm") == [55, None, None, None, 7]
     for cell in ("nan", "1e400", "101", "inf", "-5"):
-        assert f"{cell!r} in 1 records is no answer" in str(found)
+        assert f"{cell!r} in 1 record is no answer" in str(found)
 
 
 TEA = question("QID1", "tea", "Tea?", "MC", "SAVR", Choices=choices("Yes", "No"))

@@ -64,8 +64,8 @@ def test_answers_come_in_and_nothing_personal_does(tmp_path: Path) -> None:
     said = str(found)
     assert "IPAddress" in said
     assert "Survey Preview" in said
-    assert "'great' in 1 records" in said
-    assert "'x' in 1 records" in said
+    assert "'great' in 1 record" in said
+    assert "'x' in 1 record" in said
 
 
 def test_columns_are_kept_only_by_name(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from usersim.evaluation import write_survey_report
 from usersim.evaluation.report.plots_survey import survey_plots
 from usersim.simulation.survey import (
     LikertScale,
+    Matrix,
+    MultipleChoice,
+    NumberQuestion,
     SingleChoice,
     Survey,
     SurveyResponse,
@@ -151,3 +155,67 @@ def test_the_commands_go_from_qualtrics_to_a_page(
     Path("asked.jsonl").write_text("[1]", encoding="utf-8")
     with pytest.raises(SurveyFileError, match="not an object"):
         run(*told, "x")
+
+
+def words_of(svg: str) -> str:
+    """The texts of a picture, which matplotlib keeps beside their outlines."""
+    return " ".join(" ".join(re.findall(r"<!-- (.*?) -->", svg, re.DOTALL)).split())
+
+
+LONG = "Yes, at all times and without any exception, even for deliveries early in the morning"
+ROW = "Children can play in the street without anybody having to look after them all the time"
+
+
+def test_pictures_show_every_option_and_row_with_its_whole_text() -> None:
+    """Of two options both, wrapped and never cut; rows of a matrix with their question."""
+    survey = Survey(
+        title="T",
+        questions=(
+            SingleChoice(id="cars", text="No cars?", options=(LONG, "No")),
+            MultipleChoice(id="own", text="Which do you own?", options=("A car", "A bike")),
+            Matrix(id="views", text="Do you agree?", rows=(ROW, "It is quiet."),
+                   options=("disagree", "agree", LONG)),
+        ),
+    )  # fmt: skip
+    rows = [
+        {"respondent": f"p{n}", "cars": LONG, "own_1": "yes", "own_2": "no", "views_1": LONG,
+         "views_2": "agree"}
+        for n in range(12)
+    ]  # fmt: skip
+    table = human_table(survey, rows)
+    cars, own, views = (words_of(plot.svg) for plot in survey_plots(None, table))
+    assert LONG in cars
+    assert "No" in cars.split()
+    assert "n = 12" in cars
+    for text in ("Which do you own? (share that chose each)", "A car", "A bike"):
+        assert text in own
+    for text in (ROW, "It is quiet.", "Do you agree?", "disagree"):
+        assert text in views
+    assert LONG in views
+
+
+def test_the_page_has_every_figure_with_both_sides_and_their_numbers(tmp_path: Path) -> None:
+    """Numbers too, which no picture shows; an item that nobody answered has dashes, not nan."""
+    survey = Survey(
+        title="T",
+        questions=(
+            *SURVEY.questions,
+            NumberQuestion(id="cups", text="Cups a day?"),
+            SingleChoice(id="left", text="Nobody was asked", options=("a", "b")),
+        ),
+    )
+    people = [{"respondent": f"h{n}", "joy": 1, "cups": n} for n in range(9)]
+    page = write_survey_report(
+        human_table(survey, [{**one, "kind": "green"} for one in people]),
+        tmp_path / "r.html",
+        human=human_table(survey, people),
+        title="T",
+        provenance={},
+        weighting="9 respondents weigh as much as 7",
+    )
+    text = page.read_text(encoding="utf-8")
+    assert "Cups a day?" in text
+    assert "4.00 [" in text
+    assert "Weighted: 9 respondents weigh as much as 7." in text
+    assert "n = 0" in text
+    assert not re.search(r"\bnan\b", text)

@@ -37,6 +37,7 @@ from usersim.simulation.survey import (
 )
 from usersim.simulation.survey.files import write_answers
 from usersim.simulator import compare_elicitation, face
+from usersim.transcript import REASONING_STOP
 
 CHUNK = 8
 SHORT = CONFIG.model_copy(
@@ -282,6 +283,20 @@ def test_one_persons_failure_is_data(store: Path) -> None:
     assert values["bob", "b"] in {"yes", "no"}
 
 
+def test_answers_without_readable_reasoning_are_flagged(store: Path) -> None:
+    """A closed question is answered, and its response says that no trace could be read."""
+    survey = Survey(title="T", questions=(YesNo(id="b", text="Tea?"),))
+    bad = model(
+        reasoning=lambda r, i: f"{'' if 'bob' in str(r.prompt) else 'So.'}\n{REASONING_STOP}"
+    )
+    with simulator(store, bad) as sim:
+        results = sim.survey(survey)
+    flagged = {one.respondent for one in results.responses if one.reasoning_failed}
+    assert flagged == {"bob"}
+    assert all(one.answered for one in results.responses)
+    assert not results.failures
+
+
 def test_a_person_forgotten_between_waves_has_failures(store: Path) -> None:
     """Who is gone cannot be asked; the others are."""
     with simulator(store, model()) as sim:
@@ -436,7 +451,7 @@ def test_survey_run_writes_what_the_ending_names(
     pandas, _ = pytest.importorskip("pandas"), pytest.importorskip("pyreadstat")
     file = EVERY.save(tmp_path / "garden.yaml")
     how = ("survey", "run", file, "--corpus", store, "--preset", "tiny", "--user", "ada")
-    assert "1 simulated respondents written" in command(*how, "--out", tmp_path / "a.sav")
+    assert "1 simulated respondent written" in command(*how, "--out", tmp_path / "a.sav")
     assert list(pandas.read_spss(tmp_path / "a.sav")["respondent"]) == ["ada"]
     command(*how, "--out", tmp_path / "a.parquet")
     rows = pandas.read_parquet(tmp_path / "a.parquet")

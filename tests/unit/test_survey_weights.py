@@ -109,6 +109,7 @@ def test_trimming_caps_weights_and_says_how_far_margins_then_hold() -> None:
     told = people(2, 400)
     found = rake(told, MARGINS, most=1.8, rounds=200)
     assert found.largest <= 1.8 * (1 + 1e-6)
+    assert found.values.mean() == pytest.approx(1)
     assert found.trimmed > 0
     off = max(
         abs(share(told[a], c, found.values) - wanted)
@@ -149,7 +150,7 @@ def test_margins_that_cannot_be_met_are_refused(
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        ({"most": 1.0}, r"most=1\.0"),
+        ({"most": 1.0}, r"greater than 1, got 1\.0"),
         ({"start": [1.0] * 3}, "one category a respondent"),
         ({"start": [0.0] * 50}, "above 0"),
         ({"start": [float("nan")] * 50}, "above 0"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,6 +10,8 @@ from rich.text import Text
 
 from usersim.cli.console import console, open_corpus
 from usersim.cli.simulate import EngineOption, ModelOption
+from usersim.cli.tables import print_json
+from usersim.corpus import adapter_named
 from usersim.errors import ConfigError
 from usersim.simulator import Base, stored_adapters
 
@@ -50,7 +51,7 @@ def listing(
     with open_corpus(_named(corpus)) as opened:
         found = stored_adapters(opened, Base(model, engine))
     if as_json:
-        console.print_json(json.dumps([asdict(one) for one in found]))
+        print_json([asdict(one) for one in found])
     else:
         console.print(found)
 
@@ -64,7 +65,7 @@ def remove(
 ) -> None:
     """Remove an adapter from a store, with its folder."""
     with open_corpus(_named(corpus or context.obj)) as opened:
-        record = opened.ledger.adapter(name)
+        record = adapter_named(opened.ledger, name)
         if not yes:
             typer.confirm(f"Remove the adapter {record.name!r}? This cannot be undone", abort=True)
         removed = opened.remove_adapter(record.name)

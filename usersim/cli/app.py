@@ -13,6 +13,7 @@ from rich.text import Text
 
 from usersim.cli import (
     adapters,
+    cache,
     corpus,
     demo,
     endpoint,
@@ -24,6 +25,7 @@ from usersim.cli import (
     study,
     survey,
 )
+from usersim.cli.codes import ExitCode, code_of
 from usersim.cli.console import console, notes
 from usersim.errors import UsersimError
 
@@ -46,6 +48,7 @@ serving.register(app)
 explore.register(app)
 study.register(app)
 mcp.register(app)
+cache.register(app)
 demo.register(app)
 
 
@@ -89,10 +92,10 @@ def main() -> None:
     try:
         app()
     except UsersimError as error:
-        notes.print(Text.assemble(("error: ", "bold red"), str(error)))
-        if error.hint:
-            notes.print(Text.assemble(("next: ", "bold"), error.hint))
-        sys.exit(1)
+        notes.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        if error.cli_hint:
+            notes.print(Text.assemble(("next: ", "bold"), error.cli_hint), soft_wrap=True)
+        sys.exit(code_of(error))
     except SystemExit as end:
         if not _interrupted(end):
             raise
@@ -106,8 +109,8 @@ def _stop() -> None:
 
     The interpreter's own shutdown may wait for threads of foreign code.
     """
-    notes.print("interrupted; what was finished is stored, and the same command goes on")
-    os._exit(130)
+    notes.print("interrupted; what was finished is stored. Rerun the same command to resume")
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def _interrupted(end: BaseException | None) -> bool:

@@ -1,33 +1,46 @@
-"""What the commands share: printing, progress, errors, and opening a corpus or a simulator."""
+"""What the commands share: where they print, and opening a corpus."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError
-from usersim.views import StageProgress
+from usersim.terminal import visible
 
-__all__ = ["console", "figures_table", "notes", "open_corpus", "rows_progress", "stages"]
+__all__ = ["console", "figures_table", "notes", "open_corpus"]
 
-console = Console()
-notes = Console(stderr=True)
+
+class SafeConsole(Console):
+    """A console that shows what would command the terminal instead of sending it.
+
+    Every command prints through it, so a person's words, a file's name or a server's message can
+    neither move the cursor nor reach the clipboard, whoever forgot `visible`. That a text may not
+    forge a line is its caller's to see to: see `usersim.terminal.visible`.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield segments without a control character but those that rich itself makes.
+
+        Yields:
+            What is printed.
+        """
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text, indent=""), segment.style)
+
+
+console = SafeConsole()
+notes = SafeConsole(stderr=True)
 """Progress and errors: standard output stays clean for what was asked."""
 
 
@@ -47,51 +60,6 @@ def open_corpus(store: str, *, adapters: Path | None = None) -> Corpus:
             hint="load one first: usersim load people.jsonl --corpus people.usersim.db",
         )
     return Corpus.open(store, adapters=adapters)
-
-
-class _Rate(ProgressColumn):
-    """How many a second, or a minute where a second is too short; of the last steps."""
-
-    def render(self, task: Task) -> Text:
-        """Return the rate; nothing before it is known."""
-        speed = task.finished_speed or task.speed
-        if not speed:
-            return Text("")
-        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min")
-
-
-def _bars() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=notes,
-    )
-
-
-@contextmanager
-def stages() -> Generator[StageProgress]:
-    """Show one bar per stage, with time passed and time left.
-
-    Yields:
-        The callback for (stage, done, total).
-    """
-    with _bars() as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            # Also for a stage that begins as done: only an update ends its clock.
-            bars.update(tasks[stage], completed=done, total=total)
-            if not notes.is_terminal and done == total:
-                notes.print(Text(f"{stage}: {done} of {total}"))
-
-        yield report
 
 
 FIGURES = {
@@ -127,19 +95,3 @@ def figures_table() -> Callable[[int, int, Mapping[str, float]], None]:
         notes.print(Text(f"{f'{step}/{steps}':>9}{cells}"), soft_wrap=True)
 
     return note
-
-
-@contextmanager
-def rows_progress() -> Generator[Callable[[int, int | None], None]]:
-    """Show how many rows were read.
-
-    Yields:
-        The callback for (rows, rows in all or None).
-    """
-    with _bars() as bars:
-        task = bars.add_task("read rows", total=None)
-
-        def report(done: int, total: int | None) -> None:
-            bars.update(task, completed=done, total=total)
-
-        yield report

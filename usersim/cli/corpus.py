@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from usersim.cli.console import console, notes, open_corpus, rows_progress
-from usersim.corpus import Corpus, Remains, TraceRecord
+from usersim.cli.codes import ExitCode
+from usersim.cli.console import console, notes, open_corpus
+from usersim.cli.progress import rows_progress
+from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
+from usersim.corpus import Corpus, LoadReport, Remains, TraceRecord
 from usersim.corpus.readers.formats import Format
 from usersim.errors import ConfigError
 from usersim.recon.selection import explain
 from usersim.simulator.stores import store_of
-from usersim.types import DateOrder
+from usersim.terminal import visible
+from usersim.types import DateOrder, Interaction
 
-__all__ = ["CorpusOption", "register"]
-
-SOMETHING_REMAINS = 3
-"""Exit status of a `forget` that could not finish by itself."""
+__all__ = ["CorpusOption", "print_load", "register"]
 
 CorpusOption = Annotated[
     str, typer.Option("--corpus", "-c", help="SQLite file or database URL of the corpus.")
@@ -34,9 +36,14 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def load(  # noqa: PLR0913, PLR0917 - the options of a command
+def load(  # noqa: PLR0913, PLR0917 - options of a command
     source: Annotated[
-        Path, typer.Argument(help="A file, folder or zip: rows, survey or chats.", exists=True)
+        Path,
+        typer.Argument(
+            help="JSONL, JSON, CSV, Parquet, SPSS, or an export of chats or mail: file, zip or "
+            "folder.",
+            exists=True,
+        ),
     ],
     corpus: Annotated[
         str | None, typer.Option("--corpus", "-c", help="Store; default: beside the file.")
@@ -60,12 +67,16 @@ def load(  # noqa: PLR0913, PLR0917 - the options of a command
         DateOrder | None, typer.Option(help="How dates like 05/01/2024 are written.")
     ] = None,
     refused: Annotated[
-        Path | None, typer.Option(help="Write refused rows here, to be mended and loaded again.")
+        Path | None, typer.Option(help="Write refused rows here, to be fixed and loaded again.")
     ] = None,
     *,
     strict: Annotated[bool, typer.Option(help="Keep nothing if a row is refused.")] = False,
 ) -> None:
-    """Load a corpus into its store and report every row that was refused."""
+    """Load a corpus into its store and report every row that was refused.
+
+    Raises:
+        Exit: If the store has nothing of the source.
+    """
     store = store_of(source, corpus)
     with Corpus.open(store) as opened, rows_progress() as progress:
         report = opened.add(
@@ -82,36 +93,89 @@ def load(  # noqa: PLR0913, PLR0917 - the options of a command
         if refused is not None:
             report.refused.write(refused)
         stored = opened.name
-    console.print(report)
-    console.print(Text(f"stored in {stored}"))
+    print_load(report, "--refused FILE writes all of them" if refused is None else "")
+    console.print(Text(f"stored in {stored}"), soft_wrap=True)
+    if refused is not None:
+        console.print(Text(f"refused rows written to {refused}"), soft_wrap=True)
+    if not report.kept + report.already_present:
+        notes.print(Text("nothing was kept", style="yellow"))
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-def users(corpus: CorpusOption) -> None:
+def print_load(report: LoadReport, more: str, *, to: Console = console) -> None:
+    """Print what a load did; `more` says how to get every refused row."""
+    for line in report.lines():
+        to.print(Text(line), soft_wrap=True)
+    for line in report.refusals(more):
+        to.print(Text(f"  {line}", style="yellow"), soft_wrap=True)
+
+
+USERS = (
+    Column("user"),
+    Column("interactions", "right"),
+    Column("train", "right"),
+    Column("held_out", "right"),
+    Column("kinds", drop=1),
+)
+
+
+def users(corpus: CorpusOption, *, as_json: JsonOption = False, wide: WideOption = False) -> None:
     """List the people of a corpus."""
-    table = Table("user", "interactions", "train", "held out", "kinds")
     with open_corpus(corpus) as opened:
-        for one in opened.users():
-            kinds = ", ".join(sorted(one.kinds))
-            numbers = [str(n) for n in (one.interactions, one.train, one.held_out)]
-            table.add_row(Text(one.user_id), *numbers, kinds)
-    console.print(table)
+        rows = [
+            {
+                "user": one.user_id,
+                "interactions": one.interactions,
+                "train": one.train,
+                "held_out": one.held_out,
+                "kinds": sorted(one.kinds),
+            }
+            for one in opened.users()
+        ]
+    print_rows(rows, USERS, as_json=as_json, wide=wide)
 
 
 def show(
     user: Annotated[str, typer.Argument(help="The person.")],
     corpus: CorpusOption,
     limit: Annotated[int, typer.Option(help="Interactions to show, the newest.")] = 10,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a person did."""
     with open_corpus(corpus) as opened:
         opened.require(user)
         rows = list(opened.interactions([user]))
-    for row in rows[max(len(rows) - limit, 0) :]:
+    newest = rows[max(len(rows) - limit, 0) :]
+    if as_json:
+        print_json([_observed(row) for row in newest])
+        return
+    for row in newest:
         head = f"{row.position}  {row.split}  {row.space.kind}  {row.key[:12]}"
         console.print(Text(head, style="dim"))
         for message in row.context:
-            console.print(Text(f"  {message.name or message.role}: {message.content}"))
-        console.print(Text(f"  {user}: {row.action_text}", style="bold"))
+            console.print(_said(message.name or message.role, message.content))
+        console.print(_said(user, row.action_text, style="bold"))
+
+
+def _said(who: str, text: str, *, style: str = "") -> Text:
+    """Return what somebody said, further lines further in: no text can pass for somebody's turn."""
+    return Text(f"  {visible(who)}: {visible(text, indent='    ')}", style=style)
+
+
+def _observed(row: Interaction) -> dict[str, object]:
+    """Return an interaction as a row, with its place in the store."""
+    return {
+        "key": row.key,
+        "user_id": row.user_id,
+        "position": row.position,
+        "split": row.split,
+        "timestamp": row.timestamp,
+        "context": [{"role": m.role, "name": m.name, "content": m.content} for m in row.context],
+        "action_type": row.space.kind,
+        "options": list(getattr(row.space, "options", ())) or None,
+        "action": row.action_text,
+    }
 
 
 def trace(
@@ -119,18 +183,39 @@ def trace(
         str, typer.Argument(help="Key of a trace or an interaction, or its beginning.")
     ],
     corpus: CorpusOption,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Explain why a trace was kept or refused, component by component."""
     records = _traces(corpus, identity)
+    if as_json:
+        print_json([_explained(record) for record in records])
+        return
     decided = {r.selection.interaction_key: r.selection for r in records if r.selection}
     for key, selection in decided.items():
         own = [r for r in records if r.candidate.interaction_key == key]
         for line in explain(selection, [r.scored for r in own if r.scored is not None]):
-            console.print(Text(line))
+            console.print(Text(visible(line)))
     for record in records:
         if record.candidate.interaction_key not in decided:
             console.print(Text(f"{record.candidate.key[:12]}  not scored yet"))
-            console.print(Text(f"  {record.candidate.reasoning}", style="italic"))
+            reasoning = visible(record.candidate.reasoning, indent="    ")
+            console.print(Text(f"  {reasoning}", style="italic"))
+
+
+def _explained(record: TraceRecord) -> dict[str, object]:
+    """Return a candidate with everything that is known about it."""
+    scored = record.scored
+    return {
+        "key": record.candidate.key,
+        "user_id": record.user_id,
+        "stage": record.stage_key,
+        **asdict(record.candidate),
+        "kept": record.kept,
+        "verdict": record.verdict or None,
+        "scores": None if scored is None else asdict(scored.scores),
+        "leakage": None if scored is None else asdict(scored.leakage),
+    }
 
 
 def _traces(corpus: str, identity: str) -> list[TraceRecord]:
@@ -155,13 +240,11 @@ def forget(
     *,
     mentions: Annotated[
         bool,
-        typer.Option("--mentions", help="Also redact what they say in other people's rows."),
+        typer.Option("--mentions", help="Also redact their messages in other people's rows."),
     ] = False,
     finish: Annotated[
         bool,
-        typer.Option(
-            "--finish", help="Finish an earlier forget: log, leftovers, stopped trainings."
-        ),
+        typer.Option("--finish", help="Finish an earlier forget: erase the log, delete leftovers."),
     ] = False,
     adapters: Annotated[
         Path | None,
@@ -171,7 +254,7 @@ def forget(
 ) -> None:
     """Delete everything of a person: rows, index, traces, responses and adapters.
 
-    Exit status 3: deleted, and something remains, which the output names.
+    Exits with status 3 if something remains, which the output names.
     """
     with open_corpus(corpus, adapters=adapters) as opened:
         if finish:
@@ -188,7 +271,7 @@ def _finished(opened: Corpus, user: str | None, *, mentions: bool) -> Remains:
         ConfigError: If redacting is asked for, which belongs to forgetting.
     """
     if mentions:
-        raise ConfigError("--finish and --mentions exclude each other", hint="give one of them")
+        raise ConfigError("--finish and --mentions cannot be combined", hint="give one of them")
     remains = opened.finish_forgetting(user)
     console.print(Text(str(remains) or "nothing remains"))
     return remains
@@ -201,7 +284,9 @@ def _forgotten(opened: Corpus, user: str | None, *, mentions: bool, yes: bool) -
         ConfigError: If none is named.
     """
     if user is None:
-        raise ConfigError("forget whom?", hint="usersim forget USER; `usersim users` lists them")
+        raise ConfigError(
+            "no user was given", hint="usersim forget USER; `usersim users` lists them"
+        )
     opened.require(user)
     if not yes:
         typer.confirm(f"Delete everything of {user!r}? This cannot be undone", abort=True)
@@ -219,4 +304,4 @@ def _check_nothing_remains(remains: Remains, user: str | None, store: str) -> No
     if not remains.nothing:
         name = f"{shlex.quote(user)} " if user else ""
         notes.print(Text(f"finish with: usersim forget {name}--finish -c {store}"))
-        raise typer.Exit(SOMETHING_REMAINS)
+        raise typer.Exit(ExitCode.INCOMPLETE)

@@ -14,12 +14,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from usersim.cli.console import console, notes, stages
+from usersim.cli.console import console, notes
+from usersim.cli.corpus import print_load
 from usersim.cli.demo_data import demo_rows
+from usersim.cli.progress import stages
 from usersim.cli.simulate import first_people, print_measurement
 from usersim.config import PipelineConfig
 from usersim.evaluation import LeakageTable
 from usersim.simulator import ArmName, Measurement, UserSimulator
+from usersim.types.counting import counted
 
 __all__ = ["print_leakage", "register"]
 
@@ -55,7 +58,7 @@ def demo(
 ) -> None:
     """Take real people from corpus to trained, measured, simulated users.
 
-    Interrupted and started again, it goes on where it was.
+    Rerun the same command to resume it.
     """
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
@@ -67,7 +70,9 @@ def demo(
         config=demo_config(),
     )
     with sim:
-        _say(f"{len(sim.users)} people are loaded", sim.report)
+        _say(f"loaded {counted(len(sim.users), 'person', 'people')}")
+        if sim.report is not None:
+            print_load(sim.report, "usersim load FILE --refused REFUSED writes all of them")
         _plan(sim, pairs, held_out)
         _first_answer(sim, started)
         with stages() as progress:

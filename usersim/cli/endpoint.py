@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
+    RequireReasoningOption,
     open_simulator,
-    tell_adapter,
 )
 from usersim.config import DEFAULT_PRESET, Roles, ServerConfig, Shown
 from usersim.errors import ConfigError
 from usersim.simulator import UserSimulator
 from usersim.simulator.exploring import Explorer
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -65,7 +66,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
         Roles, typer.Option(help="flipped: the person speaks as assistant; natural: as user.")
     ] = _DEFAULTS.roles,
     seed: Annotated[
-        int | None, typer.Option(help="Of requests that name none; default: drawn for each.")
+        int | None, typer.Option(help="Seed of requests that name none; default: drawn for each.")
     ] = None,
     queue: Annotated[
         int, typer.Option(min=1, help="Answers that may wait; more are refused with 429.")
@@ -74,6 +75,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
         int | None, typer.Option(min=1, help="Batches at a time; default: by engine.")
     ] = None,
     *,
+    require_reasoning: RequireReasoningOption = False,
     keep: Annotated[bool, typer.Option(help="Keep the answers in the store.")] = True,
     explore: Annotated[
         bool, typer.Option("--explore", help="Also show the store's traces, at /explore/.")
@@ -102,13 +104,27 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     key = _read_key(key_file) if key_file is not None else key_from_environment()
     check_key(config, key)
     _log_requests()
-    with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
+    with open_simulator(
+        corpus,
+        user,
+        model,
+        engine,
+        preset,
+        base_url,
+        adapter=adapter,
+        require_reasoning=require_reasoning,
+    ) as sim:
         tell_adapter(sim)
         with notes.status("loading the model"):
             # The first request is not to wait for it, nor to be the one that it fails.
             warm_up(sim.engine)
         people = sim.users
-        notes.print(Text(f"serving {len(people)} people as {', '.join(map(repr, _shown(people)))}"))
+        notes.print(
+            Text(
+                f"serving {counted(len(people), 'person', 'people')} as "
+                f"{', '.join(map(repr, _shown(people)))}"
+            )
+        )
         notes.print(Text(f"  base URL  http://{host}:{port}/v1"))
         notes.print(Text(f"  key       {'needed' if key else 'none: loopback only'}"))
         if explore:

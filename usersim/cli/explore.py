@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.console import console, notes, stages
+from usersim.cli.answering import AdapterOption
+from usersim.cli.console import console, notes
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.progress import stages
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
@@ -23,6 +24,7 @@ from usersim.cli.simulate import (
 from usersim.config import DEFAULT_PRESET
 from usersim.errors import ConfigError
 from usersim.simulator.exploring import Explorer
+from usersim.types.counting import counted
 
 __all__ = ["register"]
 
@@ -104,5 +106,7 @@ def _export(explorer: Explorer, folder: Path, run: str | None, measure: bool) ->
             measure=measure,
             progress=lambda at, total: progress("write pages", at, total),
         )
-    console.print(Text(f"{done.answers} answers of run {done.run!r} written to {done.folder}"))
+    console.print(
+        Text(f"{counted(done.answers, 'answer')} of run {done.run!r} written to {done.folder}")
+    )
     console.print(Text(f"open {done.folder / 'index.html'}; it is a copy of personal data"))

@@ -7,18 +7,18 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
     open_simulator,
-    tell_adapter,
 )
 from usersim.config import DEFAULT_PRESET
+from usersim.types.counting import counted
 
 __all__ = ["register"]
 
@@ -50,5 +50,10 @@ def mcp(
     with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
         tell_adapter(sim)
         server = build_server(sim, traces=traces)
-        notes.print(Text(f"serving {len(sim.users)} people over standard input and output"))
+        notes.print(
+            Text(
+                f"serving {counted(len(sim.users), 'person', 'people')} over standard input and "
+                "output"
+            )
+        )
         server.run("stdio")

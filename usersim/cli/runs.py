@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from usersim.cli.console import console, notes, open_corpus, stages
+from usersim.cli.answering import AdapterOption, telling
+from usersim.cli.codes import ExitCode
+from usersim.cli.console import console, notes, open_corpus
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.failures import print_reasons
+from usersim.cli.progress import stages
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
+    RequireReasoningOption,
     open_simulator,
-    telling,
 )
+from usersim.cli.tables import Column, JsonOption, WideOption, print_rows
 from usersim.config import DEFAULT_PRESET
 from usersim.corpus import RefusedRows, RunRecord
 from usersim.errors import ConfigError
+from usersim.simulator.run import Run
 from usersim.simulator.running import CHUNK
+from usersim.types import RunStatus
+from usersim.types.counting import counted
 
 __all__ = ["register"]
 
-SHOWN = 5
-"""Refused rows that are printed; all of them are written where `--refused` says."""
+FIRST = 5
+"""Answers that are printed where no file takes them."""
+CHARS = 60
+"""Longest form of a question or an answer in a list."""
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +52,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
         Path | None,
         typer.Argument(
             help="JSONL, CSV or Parquet file of rows without an action; without it the run "
-            "`--name` goes on as the store holds it.",
+            "`--name` is resumed as the store holds it.",
             exists=True,
         ),
     ] = None,
@@ -58,7 +67,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
         Path | None, typer.Option(help="Write answers and failures here: .jsonl or .csv.")
     ] = None,
     refused: Annotated[
-        Path | None, typer.Option(help="Write rows that cannot be asked here, to be mended.")
+        Path | None, typer.Option(help="Write rows that cannot be asked here, to be fixed.")
     ] = None,
     adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
@@ -70,12 +79,29 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
         int, typer.Option(help="Requests asked at once, between two commits.", min=1)
     ] = CHUNK,
     *,
+    require_reasoning: RequireReasoningOption = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with status 3 if a row is refused or fails.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count requests and tokens; ask and store nothing.")
     ] = False,
 ) -> None:
-    """Answer a long list of requests; the same command goes on where it was interrupted."""
-    with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
+    """Answer a long list of requests; rerun the same command to resume it.
+
+    Raises:
+        Exit: If nothing was answered, or something was refused or failed and --strict is given.
+    """
+    with open_simulator(
+        corpus,
+        user,
+        model,
+        engine,
+        preset,
+        base_url,
+        adapter=adapter,
+        require_reasoning=require_reasoning,
+    ) as sim:
         if dry_run:
             cost = sim.dry_run(_needed(requests))
             _tell_refused(cost.refused, refused)
@@ -90,11 +116,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
                 progress=telling(sim, progress),
             )
         _tell_refused(run.refused, refused)
-        if run.other_users:
-            notes.print(Text(f"rows of other people left out: {run.other_users}"))
-        console.print(Text(f"run {run.name}: {run.status}"))
-        if out is not None:
-            console.print(Text(f"{run.write(out)} rows written to {out}"))
+        _tell_run(run, corpus, out)
+        status = run.status
+    if not status.done or (strict and (status.failed or len(run.refused))):
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _needed(requests: Path | None) -> Path:
@@ -111,32 +136,86 @@ def _needed(requests: Path | None) -> Path:
 
 
 def _tell_refused(rows: RefusedRows, path: Path | None) -> None:
-    for row, _ in zip(rows, range(SHOWN), strict=False):
-        notes.print(Text(str(row), style="yellow"))
+    for line in rows.lines("--refused FILE writes all of them" if path is None else ""):
+        notes.print(Text(line, style="yellow"), soft_wrap=True)
     if path is not None:
-        notes.print(Text(f"{rows.write(path)} refused rows written to {path}"))
-    elif len(rows) > SHOWN:
-        notes.print(Text(f"… and {len(rows) - SHOWN} more; --refused FILE writes all of them"))
+        written = counted(rows.write(path), "refused row")
+        notes.print(Text(f"{written} written to {path}"), soft_wrap=True)
 
 
-def runs(corpus: CorpusOption) -> None:
+def _tell_run(run: Run, corpus: str, out: Path | None) -> None:
+    """Print how far a run is, where its answers are, the first of them and every failure."""
+    if run.other_users:
+        notes.print(Text(f"rows of other people left out: {run.other_users:,}"))
+    status = run.status
+    console.print(Text(f"run {run.name}: {status}"), soft_wrap=True)
+    if out is None and status.done:
+        console.print(Text(f"answers are stored in {corpus}; the first ones:"), soft_wrap=True)
+        _print_first(run)
+    print_reasons(
+        (f"no. {one.item.place} of {one.item.request.user_id!r}", one.message)
+        for one in run.failures()
+    )
+    if out is not None:
+        console.print(Text(f"{counted(run.write(out), 'row')} written to {out}"), soft_wrap=True)
+    elif status.done:
+        console.print(Text("rerun the command with --out FILE to write all of them"))
+
+
+def _print_first(run: Run) -> None:
+    columns = (Column("place", "right", heading="no."), Column("user"), Column("answer"))
+    rows = [
+        {
+            "place": item.place,
+            "user": item.request.user_id,
+            "answer": _cut(answer.action_text),
+            "question": _cut(item.request.question.context[-1].content),
+        }
+        for item, answer in islice(run.answers(), FIRST)
+    ]
+    print_rows(rows, (*columns, Column("question", drop=1)), wide=False, hint=False)
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= CHARS else line[: CHARS - 1] + "…"
+
+
+RUNS = (
+    Column("run"),
+    Column("started"),
+    Column("requests", "right", drop=3),
+    Column("done", "right"),
+    Column("failed", "right"),
+    Column("left", "right", drop=2),
+    Column("forgotten", "right", drop=4),
+    Column("without_reasoning", "right", drop=5),
+    Column("state", drop=1),
+)
+
+
+def runs(corpus: CorpusOption, *, as_json: JsonOption = False, wide: WideOption = False) -> None:
     """List the runs of a store, the oldest first, and how far they are."""
-    table = Table("run", "begun", "requests", "done", "failed", "left", "forgotten", "state")
     with open_corpus(corpus) as opened:
-        for one in opened.runs.all():
-            status = one.status
-            numbers = (
-                status.total,
-                status.done,
-                status.failed,
-                status.left,
-                status.forgotten,
-            )
-            table.add_row(Text(one.name), one.created, *map(str, numbers), _state(one))
-    console.print(table)
+        rows = [_run(one, one.status, as_json=as_json) for one in opened.runs.all()]
+    print_rows(rows, RUNS, as_json=as_json, wide=wide)
+
+
+def _run(run: RunRecord, status: RunStatus, *, as_json: bool) -> dict[str, object]:
+    return {
+        "run": run.name,
+        "started": run.created if as_json else run.created[:16].replace("T", " "),
+        "requests": status.total,
+        "done": status.done,
+        "failed": status.failed,
+        "left": status.left,
+        "forgotten": status.forgotten,
+        "without_reasoning": status.without_reasoning,
+        "state": _state(run),
+    }
 
 
 def _state(run: RunRecord) -> str:
     if run.total is None:
         return "requests incomplete"
-    return "to be continued" if run.status.left else "complete"
+    return "resumable" if run.status.left else "complete"

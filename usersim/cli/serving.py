@@ -14,6 +14,7 @@ from usersim.cli.simulate import ModelOption
 from usersim.config import VllmConfig
 from usersim.engines import AdapterRef
 from usersim.simulator.adapter_list import ref_of
+from usersim.types.counting import counted
 
 __all__ = ["register"]
 
@@ -89,7 +90,9 @@ def serve_engine(  # noqa: PLR0913, PLR0917 - options of a command
         console.print(shlex.join(command), soft_wrap=True, highlight=False, markup=False)
         return
     check_port(server)
-    notes.print(Text(f"serving {model!r} and {len(usable)} adapters; ready when this answers:"))
+    notes.print(
+        Text(f"serving {model!r} and {counted(len(usable), 'adapter')}; ready when this answers:")
+    )
     notes.print(Text(f"  curl http://{host}:{port}/health"))
     notes.print(Text("connect with"))
     notes.print(Text(f"  --engine remote --base-url http://{host}:{port}/v1"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
@@ -13,12 +15,15 @@ from typing import Annotated, cast
 import typer
 from rich.text import Text
 
-from usersim.cli.console import console, figures_table, notes, open_corpus, stages
-from usersim.cli.corpus import CorpusOption
+from usersim.cli.answering import AdapterOption, tell_adapter
+from usersim.cli.console import console, figures_table, notes, open_corpus
+from usersim.cli.corpus import CorpusOption, print_load
+from usersim.cli.progress import clock, rows_progress, stages
+from usersim.cli.tables import print_json
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
-from usersim.errors import ConfigError, EvaluationError
+from usersim.errors import ConfigError, ContextLengthError, EvaluationError
 from usersim.files import write_bytes
 from usersim.simulator import (
     ARMS,
@@ -29,12 +34,13 @@ from usersim.simulator import (
     UserSimulator,
     check_arms,
     naming_rates,
+    plan_evaluation,
+    time_evaluation,
 )
-from usersim.simulator.face import LOADING
 from usersim.training import Board, StepNote, TrainedAdapter
-from usersim.views import StageProgress
+from usersim.types.counting import counted
 
-__all__ = ["open_simulator", "print_measurement", "register", "tell_adapter", "telling"]
+__all__ = ["open_simulator", "print_measurement", "register"]
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
@@ -55,17 +61,18 @@ BaseUrlOption = Annotated[
 PresetOption = Annotated[
     Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU; or the paper's.")
 ]
-AdapterOption = Annotated[
-    str,
+RequireReasoningOption = Annotated[
+    bool,
     typer.Option(
-        help="Which trained adapter answers. default: the newest of the store that fits the model, "
-        "a person's own before a shared one; none: the base model; or a name of `usersim "
-        "adapters`, or a folder.",
+        "--require-reasoning",
+        help="Closed questions: fail where no trace can be read, instead of answering without.",
     ),
 ]
 SecondOption = Annotated[
     str | None,
-    typer.Option(help="Model of another family: checks the choice of traces, ends trainings."),
+    typer.Option(
+        help="Model of another family: cross-checks trace selection and triggers early stopping."
+    ),
 ]
 ReconOption = Annotated[
     str | None,
@@ -83,7 +90,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def open_simulator(
+def open_simulator(  # noqa: PLR0913 - what most commands have in common
     corpus: str,
     user: str | None,
     model: str,
@@ -92,6 +99,8 @@ def open_simulator(
     base_url: str | None = None,
     dtype: Dtype = "auto",
     adapter: str = "default",
+    *,
+    require_reasoning: bool = False,
 ) -> UserSimulator:
     """Return a simulator over an existing corpus.
 
@@ -109,7 +118,7 @@ def open_simulator(
             engine=_named(model, engine, dtype)
             if base_url is None and engine != "remote"
             else _remote(model, engine, base_url, dtype),
-            config=_settings(preset, dtype),
+            config=_settings(preset, dtype, require_reasoning=require_reasoning),
             adapter=adapter,
         )
     except BaseException:
@@ -117,31 +126,14 @@ def open_simulator(
         raise
 
 
-def tell_adapter(sim: UserSimulator) -> None:
-    """Print which adapter answers, once it is verified."""
-    notes.print(Text(f"adapter: {sim.describe_adapter()}"))
-
-
-def telling(sim: UserSimulator, progress: StageProgress) -> StageProgress:
-    """Return `progress`; with the first answers it also prints which adapter gives them."""
-    told: list[str] = []
-
-    def report(stage: str, done: int, total: int | None) -> None:
-        if not told and stage != LOADING:
-            told.append(stage)
-            tell_adapter(sim)
-        progress(stage, done, total)
-
-    return report
-
-
-def _settings(preset: Preset, dtype: Dtype) -> PipelineConfig | Preset:
+def _settings(preset: Preset, dtype: Dtype, *, require_reasoning: bool) -> PipelineConfig:
     """Return a preset; an arithmetic that was asked for holds for training too."""
-    if dtype in {"auto", "float16"}:  # float16 has no room for gradients: training measures
-        return preset
     config = PipelineConfig.preset(preset)
-    training = config.training.model_copy(update={"dtype": dtype})
-    return config.model_copy(update={"training": training})
+    simulation = config.simulation.model_copy(update={"require_reasoning": require_reasoning})
+    training = config.training
+    if dtype not in {"auto", "float16"}:  # float16 has no room for gradients: training measures
+        training = training.model_copy(update={"dtype": dtype})
+    return config.model_copy(update={"simulation": simulation, "training": training})
 
 
 def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
@@ -177,18 +169,31 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     preset: PresetOption = DEFAULT_PRESET,
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
     *,
-    explain: Annotated[bool, typer.Option(help="Measure how far the trace moves it.")] = False,
+    require_reasoning: RequireReasoningOption = False,
+    explain: Annotated[
+        bool, typer.Option(help="Measure how far the trace moves the answer.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole answer as JSON.")
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with open_simulator(corpus, user, model, engine, preset, base_url, dtype, adapter) as sim:
+    with open_simulator(
+        corpus,
+        user,
+        model,
+        engine,
+        preset,
+        base_url,
+        dtype,
+        adapter,
+        require_reasoning=require_reasoning,
+    ) as sim:
         answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
         if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
             tell_adapter(sim)
     if as_json:
-        console.print_json(answer.to_json())
+        print_json(json.loads(answer.to_json()))
     else:
         console.print(answer)
 
@@ -220,7 +225,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
         ),
     ] = "none",
     max_minutes: Annotated[
-        float | None, typer.Option(help="End the training cleanly after so long.")
+        float | None, typer.Option(help="Stop training cleanly after so many minutes.")
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
@@ -233,7 +238,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
 ) -> None:
-    """Reconstruct, select and train; the same command goes on where it was interrupted."""
+    """Reconstruct, select and train; rerun the same command to resume it."""
     with (
         open_simulator(corpus, user, model, engine, preset, dtype=dtype) as sim,
         other_engine(recon_model, engine, dtype) as recon_engine,
@@ -259,7 +264,8 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
     who = ["--user", user] if user else []
     asked = ["usersim", "respond", "Tea or coffee?", "--corpus", corpus, *who]
-    console.print(Text(f"it answers from now on: {shlex.join(asked + _beside(model, preset))}"))
+    command = shlex.join(asked + _beside(model, preset))
+    console.print(Text(f"it answers from now on: {command}"), soft_wrap=True)
 
 
 def _beside(model: str, preset: Preset) -> list[str]:
@@ -304,7 +310,7 @@ def print_synthesiser(synthesiser: TrainedAdapter | None) -> None:
                 Text(
                     f"  held-out gain {name}: {found.gain:+.3f}{second}, reward"
                     f" {found.reward:+.3f}, unreadable {found.malformed:.2f}, refused"
-                    f" {found.refused:.2f} ({found.n} traces)"
+                    f" {found.refused:.2f} ({counted(found.n, 'trace')})"
                 )
             )
     for warning in record.warnings:
@@ -316,14 +322,20 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         Path, typer.Argument(help="A corpus file: JSONL, CSV or Parquet.", exists=True)
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("out/evaluation"),
-    arms: Annotated[str, typer.Option(help=f"Of: {', '.join(ARMS)}.")] = DEFAULT_ARMS,
+    arms: Annotated[
+        str, typer.Option(help=f"Arms to compare, separated by commas; any of: {', '.join(ARMS)}.")
+    ] = DEFAULT_ARMS,
     people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
     pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
-    seed: Annotated[int, typer.Option(help="Of every draw and every training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for sampling and training.")] = 0,
     facts: Annotated[
         Path | None,
-        typer.Option(help="Of planted users: count the traces that name the reason.", exists=True),
+        typer.Option(
+            help="Ground-truth file from `usersim planted`; reports how many traces name the "
+            "planted reason.",
+            exists=True,
+        ),
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
@@ -339,43 +351,81 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     texts: Annotated[
         bool, typer.Option("--texts", help="Also draw open answers, and measure their text.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be done and how long it takes; do nothing."),
+    ] = False,
 ) -> None:
-    """Compare arms on answers held out and write one folder with tables and a page."""
+    """Compare arms on held-out answers and write one folder with tables and a page.
+
+    First says what will be done and, timed on this machine, about how long that takes. Rerun the
+    same command to resume it.
+    """
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
     check_arms(names)
-    out.mkdir(parents=True, exist_ok=True)
-    store = out / f"{source.name.split('.')[0]}.usersim.db"
-    rows = first_people(source, people)
-    with (
-        UserSimulator.from_corpus(
-            rows,
+    store = ":memory:"
+    if not dry_run:
+        out.mkdir(parents=True, exist_ok=True)
+        store = str(out / f"{source.name.split('.')[0]}.usersim.db")
+    with rows_progress() as reading:
+        sim = UserSimulator.from_corpus(
+            first_people(source, people),
             store=store,
             model=model,
             engine=_named(model, engine, dtype),
             config=PipelineConfig.preset(preset).with_seed(seed),
-        ) as sim,
+            progress=lambda _stage, done, total: reading(done, total),
+        )
+    with (
+        sim,
         other_engine(recon_model, engine, dtype) as recon_engine,
         other_engine(second, engine, dtype) as reconstructor,
         other_engine(judge, engine, dtype) as judging,
-        stages() as progress,
     ):
-        notes.print(sim.report)
-        measured = sim.evaluate(
-            arms=names,
-            limit=pairs,
-            held_out=held_out,
-            texts=texts or judge is not None,
-            judge=judging,
-            recon_engine=recon_engine,
-            second=reconstructor,
-            out=out,
-            provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},
-            title=f"Held-out answers: {source.name}",
-            progress=progress,
-        )
+        if sim.report is not None:
+            more = "usersim load FILE --refused REFUSED writes all of them"
+            print_load(sim.report, more, to=notes)
+        _tell_plan(sim, names, pairs, held_out, recon_engine)
+        if dry_run:
+            return
+        with stages() as progress:
+            measured = sim.evaluate(
+                arms=names,
+                limit=pairs,
+                held_out=held_out,
+                texts=texts or judge is not None,
+                judge=judging,
+                recon_engine=recon_engine,
+                second=reconstructor,
+                out=out,
+                provenance={"command": shlex.join(["usersim", *sys.argv[1:]])},
+                title=f"Held-out answers: {source.name}",
+                progress=progress,
+            )
     print_measurement(measured)
     if facts is not None:
         print_naming(measured, facts, out, PipelineConfig.preset(preset).with_seed(seed))
+
+
+def _tell_plan(
+    sim: UserSimulator,
+    arms: list[ArmName],
+    limit: int | None,
+    held_out: int | None,
+    recon_engine: Engine | None,
+) -> None:
+    """Print what will be done and about how long it takes, timed with the real model."""
+    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out)
+    notes.print(Text(str(plan)), soft_wrap=True)
+    began = time.perf_counter()
+    try:
+        with stages() as progress:
+            estimate = time_evaluation(plan, sim, recon_engine=recon_engine, progress=progress)
+        took = f"estimated in {clock(time.perf_counter() - began)}"
+        said = f"{estimate} ({took}; what an earlier run finished is not repeated)"
+    except ContextLengthError as error:  # one item's failure is data of the evaluation
+        said = f"how long it takes cannot be timed: {error}"
+    notes.print(Text(said), soft_wrap=True)
 
 
 def print_naming(measured: Measurement, facts: Path, out: Path, config: PipelineConfig) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from usersim.cli.console import console
-from usersim.errors import ConfigError, CorpusError, boundary
+from usersim.cli.console import console, notes
+from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
+from usersim.errors import ConfigError, CorpusError
 from usersim.evaluation import (
     TransferMatrix,
     comparisons_needed,
@@ -19,7 +20,8 @@ from usersim.evaluation import (
     write_transfer,
 )
 from usersim.evaluation import pool as pool_runs
-from usersim.files import DISK_HINT, json_line, write_bytes
+from usersim.files import json_line, make_folder, write_bytes
+from usersim.types.counting import counted
 
 __all__ = ["register"]
 
@@ -50,12 +52,13 @@ def planted(
     facts = out.with_suffix(".facts.json")
     _check_new(out, facts)
     people = planted_users(users=users, interactions=interactions, seed=seed, noise=noise)
-    with boundary(CorpusError, f"making the folder {str(out.parent)!r}", hint=DISK_HINT):
-        out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent, what="the rows", error=CorpusError)
     write_bytes(out, b"".join(map(json_line, people.rows)), what="the rows", error=CorpusError)
     told = orjson.dumps(people.facts.to_json(), option=orjson.OPT_INDENT_2)
     write_bytes(facts, told, what="the facts", error=CorpusError)
-    console.print(Text(f"{len(people.rows)} rows of {users} synthetic people written to {out}"))
+    rows = counted(len(people.rows), "row")
+    whose = counted(users, "synthetic person", "synthetic people")
+    console.print(Text(f"{rows} of {whose} written to {out}"), soft_wrap=True)
     console.print(Text(f"their rules written to {facts}"))
 
 
@@ -75,7 +78,7 @@ def _check_new(*paths: Path) -> None:
 
 def power(
     win_rate: Annotated[
-        float, typer.Argument(help="True share of decisive comparisons won, as 0.55.")
+        float, typer.Argument(help="Expected share of decisive comparisons won, such as 0.55.")
     ],
     power: Annotated[
         float, typer.Option(help="Wanted probability of finding the difference.")
@@ -84,6 +87,8 @@ def power(
     design_effect: Annotated[
         float, typer.Option(help="1 + (m − 1)·ρ for clusters of m comparisons; 1: independent.")
     ] = 1.0,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Print how many decisive comparisons tell a win rate from one half.
 
@@ -91,17 +96,25 @@ def power(
     the probability given by --power. Neighbouring rates show how much hangs on the guess.
     """
     needed = comparisons_needed(win_rate, power=power, alpha=alpha, design_effect=design_effect)
-    table = Table("win rate", "interval excludes 0.5", f"found with probability {power:g}")
-    for rate in _rates(win_rate):
-        own = rate == win_rate
-        found = (
-            comparisons_needed(rate, alpha=alpha, design_effect=design_effect),
-            comparisons_needed(rate, power=power, alpha=alpha, design_effect=design_effect),
-        )
-        numbers = (f"{number:,}" for number in found)
-        table.add_row(f"{rate:g}", *numbers, style="bold" if own else None)
-    console.print(table)
-    console.print(Text(f"{needed:,} decisive comparisons for a win rate of {win_rate:g}"))
+    rows = [
+        {
+            "win_rate": rate,
+            "excludes_half": comparisons_needed(rate, alpha=alpha, design_effect=design_effect),
+            "found": comparisons_needed(
+                rate, power=power, alpha=alpha, design_effect=design_effect
+            ),
+        }
+        for rate in _rates(win_rate)
+    ]
+    columns = (
+        Column("win_rate", "right"),
+        Column("excludes_half", "right", heading="interval excludes 0.5"),
+        Column("found", "right", heading=f"found with probability {power:g}"),
+    )
+    print_rows(rows, columns, as_json=as_json)
+    if not as_json:
+        said = counted(needed, "decisive comparison")
+        console.print(Text(f"{said} for a win rate of {win_rate:g}", style="bold"))
 
 
 def _rates(win_rate: float) -> list[float]:
@@ -115,25 +128,38 @@ def pool(
     folders: Annotated[list[Path], typer.Argument(help="Report folders, one for each seed.")],
     metric: Annotated[str, typer.Option(help="A metric with a score per item.")] = "log_likelihood",
     baseline: Annotated[str, typer.Option(help="The arm to compare with.")] = "Recon-Select",
+    *,
+    as_json: JsonOption = False,
+    wide: WideOption = False,
 ) -> None:
     """Compare arms over several seeds of one evaluation: people and seeds both count.
 
     The interval resamples people, conversations and runs; the last columns show each run.
     """
     found = pool_runs(folders, metric=metric, baseline=baseline)
-    table = Table("arm", f"{metric}, against {baseline}", "95 %", "between runs", "by run")
-    for one in found:
-        interval = one.difference
-        table.add_row(
-            one.arm,
-            f"{interval.value:+.3f}",
-            f"{interval.low:+.3f} to {interval.high:+.3f}",
-            "–" if len(one.by_run) == 1 else f"{one.between_runs:.3f}",
-            ", ".join(f"{value:+.3f}" for value in one.by_run),
-        )
-    console.print(table)
-    items = found[0].n_items if found else 0
-    console.print(Text(f"{items} items in {len(folders)} runs"))
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    rows = [
+        {
+            "arm": one.arm,
+            "difference": f"{one.difference.value:+.3f}",
+            "interval": f"{one.difference.low:+.3f} to {one.difference.high:+.3f}",
+            "between_runs": None if len(one.by_run) == 1 else f"{one.between_runs:.3f}",
+            "by_run": [f"{value:+.3f}" for value in one.by_run],
+        }
+        for one in found
+    ]
+    columns = (
+        Column("arm"),
+        Column("difference", "right"),
+        Column("interval", heading="95 %"),
+        Column("between_runs", "right", drop=1),
+        Column("by_run", drop=2),
+    )
+    print_rows(rows, columns, wide=wide, title=f"{metric}, against {baseline}")
+    items = counted(found[0].n_items if found else 0, "item")
+    console.print(Text(f"{items} in {counted(len(folders), 'run')}"))
 
 
 def transfer(
@@ -150,22 +176,33 @@ def transfer(
     out: Annotated[
         Path | None, typer.Option(help="Folder for transfer.csv and the heat map.")
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what traces that one model chose are worth to another that learns from them.
 
     Make the folders by `usersim evaluate SOURCE --model STUDENT --recon-model SELECTOR`.
     """
     matrix = TransferMatrix.of_reports(folders, metric=metric, arm=arm, baseline=baseline)
-    table = Table("traces by", "learned by", f"{arm} - {baseline}, {metric}", "95 %", "p, Holm")
-    for (selector, student), cell in matrix.cells.items():
-        found = cell.difference
-        table.add_row(
-            Text(selector),
-            Text(student),
-            f"{found.value:+.3f}",
-            f"{found.low:+.3f} to {found.high:+.3f}",
-            f"{cell.p_holm:.3f}",
-        )
-    console.print(table)
+    rows = [
+        {
+            "traces_by": selector,
+            "learned_by": student,
+            "difference": cell.difference.value if as_json else f"{cell.difference.value:+.3f}",
+            "low": cell.difference.low,
+            "high": cell.difference.high,
+            "interval": f"{cell.difference.low:+.3f} to {cell.difference.high:+.3f}",
+            "p_holm": cell.p_holm if as_json else f"{cell.p_holm:.3f}",
+        }
+        for (selector, student), cell in matrix.cells.items()
+    ]
+    columns = (
+        Column("traces_by"),
+        Column("learned_by"),
+        Column("difference", "right"),
+        Column("interval", heading="95 %"),
+        Column("p_holm", "right", heading="p, Holm"),
+    )
+    print_rows(rows, columns, as_json=as_json, title=f"{metric}: {arm} - {baseline}")
     if out is not None:
-        console.print(Text(f"written to {write_transfer(matrix, out)}"))
+        notes.print(Text(f"written to {write_transfer(matrix, out)}"), soft_wrap=True)

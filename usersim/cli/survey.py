@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from usersim.cli import survey_estimates, survey_files
-from usersim.cli.console import console, notes, stages
+from usersim.cli.answering import AdapterOption, telling
+from usersim.cli.codes import ExitCode
+from usersim.cli.console import console, notes
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.failures import print_reasons
+from usersim.cli.progress import stages
 from usersim.cli.simulate import (
-    AdapterOption,
     BaseUrlOption,
     EngineOption,
     ModelOption,
     PresetOption,
+    RequireReasoningOption,
     open_simulator,
-    telling,
 )
+from usersim.cli.tables import Column, JsonOption, WideOption, print_rows
 from usersim.config import DEFAULT_PRESET
 from usersim.errors import SurveyFileError
 from usersim.simulation.survey import Mode, Survey, SurveyResults
@@ -28,11 +31,10 @@ from usersim.simulation.survey.files import write_answers
 from usersim.simulation.survey_files import TABLES, check_ending, spss_problems, write_table
 from usersim.simulator import compare_elicitation
 from usersim.simulator.running import CHUNK
+from usersim.terminal import visible
+from usersim.types.counting import counted
 
 __all__ = ["register"]
-
-SHOWN = 5
-"""Failures that are printed; all of them are in the file."""
 
 InstrumentArgument = Annotated[
     Path, typer.Argument(help="The instrument: a YAML or JSON file.", show_default=False)
@@ -81,6 +83,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     seed: SeedOption = None,
     chunk: ChunkOption = CHUNK,
     *,
+    require_reasoning: RequireReasoningOption = False,
     memory: Annotated[
         bool, typer.Option(help="Let respondents have their earlier answers before them.")
     ] = False,
@@ -88,11 +91,24 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
         bool, typer.Option("--dry-run", help="Count requests and tokens; ask and store nothing.")
     ] = False,
 ) -> None:
-    """Put a survey to people; the same command goes on where it was interrupted."""
+    """Put a survey to people; rerun the same command to resume it.
+
+    Raises:
+        Exit: If nothing was answered.
+    """
     survey = Survey.load(instrument)
     if out is not None:
         check_table(survey, out)
-    with open_simulator(corpus, None, model, engine, preset, base_url, adapter=adapter) as sim:
+    with open_simulator(
+        corpus,
+        None,
+        model,
+        engine,
+        preset,
+        base_url,
+        adapter=adapter,
+        require_reasoning=require_reasoning,
+    ) as sim:
         people = sim.respondents(user, name=name, seed=seed, chunk=chunk)
         if dry_run:
             console.print(Text(str(people.dry_run(survey, mode=mode, memory=memory))))
@@ -101,7 +117,12 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             results = survey.run(people, mode=mode, memory=memory, progress=telling(sim, progress))
         _tell(results)
         if out is not None:
-            console.print(Text(_written(results, out)))
+            console.print(Text(_written(results, out)), soft_wrap=True)
+        else:
+            said = f"answers are stored in {corpus}; rerun with --out FILE to write them"
+            console.print(Text(said), soft_wrap=True)
+    if results.failures and all(one.value is None for one in results.responses):
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def check_table(survey: Survey, out: Path) -> None:
@@ -121,9 +142,9 @@ def check_table(survey: Survey, out: Path) -> None:
 def _written(results: SurveyResults, out: Path) -> str:
     """Write the answers; return what was written."""
     if out.suffix.lower() in {".csv", ".jsonl"}:
-        return f"{write_answers(results, out)} rows written to {out}"
+        return f"{counted(write_answers(results, out), 'row')} written to {out}"
     write_table(results, out, "long")
-    return f"{len(results.people)} simulated respondents written to {out}"
+    return f"{counted(len(results.people), 'simulated respondent')} written to {out}"
 
 
 def _tell(results: SurveyResults) -> None:
@@ -135,35 +156,53 @@ def _tell(results: SurveyResults) -> None:
         "skipped": sum(one.skipped is not None for one in answers),
         "failed": sum(one.failed is not None for one in answers),
     }
-    said = ", ".join(f"{n} {word}" for word, n in counts.items())
+    said = ", ".join(f"{n:,} {word}" for word, n in counts.items())
+    respondents = counted(len(results.people), "simulated respondent")
     console.print(
-        Text(f"{results.survey.title}: {len(results.people)} simulated respondents, items: {said}")
+        Text(f"{visible(results.survey.title)}: {respondents}, items: {said}"), soft_wrap=True
     )
-    for one in results.failures[:SHOWN]:
-        notes.print(Text(f"{one.question} of {one.respondent}: {one.message}", style="yellow"))
-    if len(results.failures) > SHOWN:
-        notes.print(Text(f"… and {len(results.failures) - SHOWN} more; --out FILE has all of them"))
+    if without := sum(one.reasoning_failed for one in answers):
+        notes.print(Text(f"answered without readable reasoning: {without}", style="yellow"))
+    print_reasons(
+        (f"{one.question} of {one.respondent!r}", one.message) for one in results.failures
+    )
 
 
-def check(instrument: InstrumentArgument) -> None:
+QUESTIONS = (
+    Column("section", drop=2),
+    Column("question"),
+    Column("type"),
+    Column("items", "right", drop=1),
+    Column("asked_if"),
+)
+
+
+def check(
+    instrument: InstrumentArgument, *, as_json: JsonOption = False, wide: WideOption = False
+) -> None:
     """Read an instrument and say what is in it, or everything that is wrong with it."""
     survey = Survey.load(instrument)
-    table = Table(title=Text(survey.title))
-    for heading in ("section", "question", "type", "items", "asked if"):
-        table.add_column(heading, overflow="fold")
-    for section in survey.all_sections:
-        for question in section.questions:
-            conditions = " and ".join(one.text for one in survey.conditions[question.id])
-            cells = (section.id, question.id, question.type, str(len(question.items)), conditions)
-            table.add_row(*map(Text, cells))
-    console.print(table)
-    said = f"{len(survey.all_questions)} questions, digest {survey.digest[:12]}"
-    if problems := spss_problems(survey):
-        listed = "; ".join(problems)
-        said += f": no problems but for SPSS, no .sav can be written: {listed}"
-    else:
-        said += ": no problems"
-    console.print(Text(said))
+    rows = [
+        {
+            "section": section.id,
+            "question": question.id,
+            "type": question.type,
+            "items": len(question.items),
+            "asked_if": " and ".join(one.text for one in survey.conditions[question.id]) or None,
+            "text": question.text,
+        }
+        for section in survey.all_sections
+        for question in section.questions
+    ]
+    print_rows(rows, QUESTIONS, as_json=as_json, wide=wide, title=survey.title)
+    if not as_json:
+        said = f"{counted(len(survey.all_questions), 'question')}, digest {survey.digest[:12]}"
+        if problems := spss_problems(survey):
+            listed = "; ".join(problems)
+            said += f": no problems but for SPSS, no .sav can be written: {listed}"
+        else:
+            said += ": no problems"
+        console.print(Text(said), soft_wrap=True)
 
 
 def elicitation(  # noqa: PLR0913, PLR0917 - options of a command

@@ -21,6 +21,7 @@ from usersim.cli.survey_weights import (
     human_rows,
     missing_values,
 )
+from usersim.cli.tables import JsonOption, print_json
 from usersim.errors import SurveyFileError
 from usersim.evaluation.surveys import CountBy, Covers
 from usersim.files import write_rows
@@ -58,6 +59,8 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
         CountBy, typer.Option(help="Count the answers, or add up the probabilities.")
     ] = "answers",
     out: Annotated[Path | None, typer.Option(help="Also write the figures here: .csv.")] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Print what the simulated population answers, with intervals; with --human also rectified."""
     weighting = Weighting(margins, corpus, most)
@@ -77,10 +80,13 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
         covers=covers,
         by=by,
     )
-    _print(found)
+    if as_json:
+        print_json(found.to_records())
+    else:
+        _print(found)
     if out is not None:
         _write(found, out)
-        console.print(Text(f"written to {out}"))
+        notes.print(Text(f"written to {out}"), soft_wrap=True)
 
 
 def _print(found: SurveyEstimates) -> None:

@@ -37,6 +37,7 @@ from usersim.simulation.survey_files.frames import WEIGHT
 from usersim.simulation.survey_files.qualtrics_cells import MISSING, Unticked, ValuesAs
 from usersim.simulator.survey_tables import read_human, table_of
 from usersim.types import DateOrder
+from usersim.types.counting import counted
 
 __all__ = ["InstrumentOption", "register"]
 
@@ -149,7 +150,8 @@ def export(
     results = read_answers(answers, Survey.load(instrument))
     made = weighting.weights([results])
     write_table(results, out, shape, codes=codes, weights=None if made is None else made[1])
-    console.print(Text(f"{len(results.people)} simulated respondents written to {out}"))
+    said = counted(len(results.people), "simulated respondent")
+    console.print(Text(f"{said} written to {out}"))
     if made is not None:
         wide = shape == "wide" or out.suffix.lower() == ".sav"
         column = weight_column(results.survey) if wide else WEIGHT

@@ -106,5 +106,8 @@ class RemoteConfig(Config):
     deadline: Annotated[float, Field(gt=0)] = 900.0
     """Longest time for one request, its tries and pauses together, seconds; waiting for its turn
     behind other requests does not count."""
+    max_reply_bytes: Annotated[int, Field(ge=1_000)] = 64 << 20
+    """Longest reply, and longest stream, unpacked, bytes: a server that never ends would fill the
+    memory otherwise. The scores of a context of 100,000 tokens take about 10 MB."""
     load_adapters: bool = False
     """Have the server load adapters that it does not serve yet, from its own disk."""

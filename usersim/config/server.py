@@ -56,6 +56,14 @@ class ServerConfig(Config):
     """Most messages of one request."""
     max_body_bytes: Annotated[int, Field(ge=1_000)] = 1_000_000
     """Longest request body."""
+    connections: Annotated[int, Field(ge=1)] = 512
+    """Most connections at a time, also bounded by how many files the process may have open. Of
+    more, the one that has waited longest without a request is closed."""
+    connections_per_address: Annotated[int, Field(ge=1)] = 128
+    """Most connections of one address, or of one network of IPv6. Loopback has no such limit; a
+    proxy on another machine needs a higher one, since all its clients come from its address."""
+    head_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """How long a client may take to send the head of a request."""
     body_seconds: Annotated[float, Field(gt=0)] = 30.0
     """How long a client may take to send a body."""
     request_seconds: Annotated[float, Field(gt=0)] = 600.0

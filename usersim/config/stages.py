@@ -182,5 +182,8 @@ class SimulationConfig(Config):
     """Nucleus cut."""
     redraws: Annotated[int, Field(ge=0)] = 2
     """How often a malformed text is drawn again before the item fails."""
+    require_reasoning: bool = False
+    """Whether a closed question fails if none of its drawn traces can be read. By default it is
+    answered without reasoning and `AnswerTrace.reasoning_failed` is True."""
     seed: int = 0
     """Seed of every draw; combined with the question."""

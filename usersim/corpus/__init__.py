@@ -9,7 +9,7 @@
 Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 """
 
-from usersim.corpus.adapter_removal import RemovedAdapter
+from usersim.corpus.adapter_removal import RemovedAdapter, adapter_named
 from usersim.corpus.address import is_store
 from usersim.corpus.browsing import Browser
 from usersim.corpus.browsing_rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
@@ -61,5 +61,6 @@ __all__ = [
     "Trainings",
     "UserSummary",
     "Worker",
+    "adapter_named",
     "is_store",
 ]

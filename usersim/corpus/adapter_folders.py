@@ -123,21 +123,23 @@ class AdapterFolders:
             for name in _FILES:
                 (folder / name).unlink(missing_ok=True)
             if any(folder.iterdir()):
-                return LeftFolder(str(folder), "the adapter is deleted; other files are in it")
+                return LeftFolder(
+                    str(folder), "the adapter is deleted; the folder contains other files"
+                )
             folder.rmdir()
         return None
 
     def _why_not(self, folder: Path, digest: str) -> str:
         """Return why a folder may not be deleted; empty if it may."""
         if not folder.exists() and not folder.is_symlink():
-            return "it is not there; was it moved?"
+            return "not found; was it moved?"
         if not self._is_own(folder):
-            return f"it is not below the store's own folder of adapters, {self.root}"
+            return f"outside the store's own folder of adapters, {self.root}"
         found = _manifest(folder)
         if found is None:
-            return f"no adapter: it holds no {_MANIFEST}"
+            return f"not an adapter: it has no {_MANIFEST}"
         if found.digest != digest or not _matches(folder, digest):
-            return "another adapter: its digest is not the stored one"
+            return "its digest differs from the registered one"
         return ""
 
     def _is_own(self, folder: Path) -> bool:
@@ -217,7 +219,7 @@ def _deleting(folder: Path) -> Generator[None]:
     except OSError as error:
         raise CorpusError(
             f"{str(folder)!r} cannot be deleted: {error.strerror or error}",
-            hint="make it and its folder writable, and repeat the call; it goes on where it was",
+            hint="make it writable and repeat the call, which continues where it stopped",
         ) from error
 
 

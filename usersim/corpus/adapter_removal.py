@@ -7,9 +7,11 @@ from pathlib import Path
 
 from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.ledger import Ledger
+from usersim.corpus.ledger_records import AdapterRecord
+from usersim.errors import NotStoredError
 from usersim.views import in_words, printed
 
-__all__ = ["RemovedAdapter", "remove_adapter"]
+__all__ = ["RemovedAdapter", "adapter_named", "remove_adapter"]
 
 
 @printed(in_words)
@@ -35,6 +37,26 @@ class RemovedAdapter:
         return f"{said}\nfolder deleted: {self.folder}"
 
 
+def adapter_named(ledger: Ledger, name: str) -> AdapterRecord:
+    """Return an adapter of a store.
+
+    Args:
+        ledger: Of the store.
+        name: Its name, or a beginning that no other name shares.
+
+    Raises:
+        NotStoredError: If there is none, or several.
+    """
+    known = ledger.adapters()
+    found = [one for one in known if one.name == name]
+    found = found or [one for one in known if one.name.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    names = [one.name for one in found or known]
+    said = f"{len(found)} adapters begin with" if found else "the store has no adapter"
+    raise NotStoredError(f"{said} {name!r}; there are {names!r}")
+
+
 def remove_adapter(ledger: Ledger, name: str, folders: AdapterFolders) -> RemovedAdapter:
     """Remove an adapter.
 
@@ -47,7 +69,7 @@ def remove_adapter(ledger: Ledger, name: str, folders: AdapterFolders) -> Remove
         CorpusError: If the folder cannot be deleted; the adapter then stays in the store.
         NotStoredError: If the store has no such adapter, or several.
     """
-    record = ledger.adapter(name)
+    record = adapter_named(ledger, name)
     left = folders.delete(Path(record.path), record.digest)
     ledger.drop_adapter(record.name)
     return RemovedAdapter(

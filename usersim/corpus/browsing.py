@@ -22,7 +22,7 @@ from usersim.corpus.requests import request_of
 from usersim.corpus.tables import candidates, interactions, responses, run_items, runs, users
 from usersim.corpus.values import dump_json
 from usersim.errors import NotStoredError
-from usersim.types import Interaction, Message, RunItem, question_key
+from usersim.types import ContextLike, Interaction, RunItem, as_messages, question_key
 
 __all__ = ["PAGE", "Browser"]
 
@@ -170,7 +170,7 @@ class Browser:
         )
         with self._database.read() as connection:
             page = _page(connection, query, table.place, after, before, limit)
-        return _each(page, _item_row)
+            return _each(page, _item_row)
 
     def answers(
         self,
@@ -180,19 +180,19 @@ class Browser:
         before: int | None = None,
         limit: int = PAGE,
     ) -> Page[ResponseRecord]:
-        """Return the answers that were simulated for a person, oldest first.
+        """Return the answers that were simulated for a person, newest first.
 
         Args:
             user_id: Whose.
-            after: Only row ids above this one.
-            before: Only row ids below this one, the last of them.
+            after: Only answers older than the one of this row id.
+            before: Only answers newer than the one of this row id, the last of them.
             limit: Most rows.
         """
         with self._database.read() as connection:
             owner = user_row_id(connection, user_id)
             query = _responses().where(responses.c.user_id == owner)
-            page = _page(connection, query, responses.c.id, after, before, limit)
-        return _each(page, _response)
+            page = _page(connection, query, responses.c.id, after, before, limit, descending=True)
+            return _each(page, rows.response_of)
 
     def answer(self, answer_id: int) -> StoredAnswer:
         """Return one answer.
@@ -216,16 +216,16 @@ class Browser:
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        if row is None:
-            raise NotStoredError(
-                f"the store has no answer {answer_id!r}",
-                hint="it may have been forgotten with its person; runs list their answers",
-            )
-        asked = None if row.request is None else _run_item(row.asked, row.request)
-        return StoredAnswer(response=_response(row), run=row.name, item=asked)
+            if row is None:
+                raise NotStoredError(
+                    f"the store has no answer {answer_id!r}",
+                    hint="it may have been forgotten with its person; runs list their answers",
+                )
+            asked = None if row.request is None else _run_item(row.asked, row.request)
+            return StoredAnswer(response=rows.response_of(row), run=row.name, item=asked)
 
     def answers_to(
-        self, user_id: str, context: Sequence[Message], *, limit: int = PAGE
+        self, user_id: str, context: ContextLike, *, limit: int = PAGE
     ) -> list[ResponseRecord]:
         """Return the newest answers that were simulated for a person in one context.
 
@@ -237,16 +237,18 @@ class Browser:
         query = _responses().where(responses.c.question_key == question_key(user_id, context))
         with self._database.read() as connection:
             found = connection.execute(query.order_by(responses.c.id.desc()).limit(limit)).all()
-        return [_response(row) for row in found]
+            return [rows.response_of(row) for row in found]
 
-    def acts_in(self, user_id: str, context: Sequence[Message]) -> list[Interaction]:
+    def acts_in(self, user_id: str, context: ContextLike) -> list[Interaction]:
         """Return what a person did in one context, oldest first.
 
         Args:
             user_id: Who.
             context: The messages, names and roles included.
         """
-        messages = [{"role": m.role, "name": m.name, "content": m.content} for m in context]
+        messages = [
+            {"role": m.role, "name": m.name, "content": m.content} for m in as_messages(context)
+        ]
         table = interactions.c
         with self._database.read() as connection:
             owner = user_row_id(connection, user_id)
@@ -264,14 +266,19 @@ def _page(
     after: str | int | None,
     before: str | int | None,
     limit: int,
+    *,
+    descending: bool = False,
 ) -> Page[Any]:
-    """Return a page of `query` by `column`, whose name the rows must have."""
+    """Return a page of `query` by `column`, whose name the rows must have.
+
+    `after` and `before` are places in the list: in a descending one, `after` has smaller values.
+    """
     back = before is not None and after is None
-    if after is not None:
-        query = query.where(column > after)
-    elif before is not None:
-        query = query.where(column < before)
-    ordered = query.order_by(column.desc() if back else column)
+    place = before if back else after
+    falling = back != descending
+    if place is not None:
+        query = query.where(column < place if falling else column > place)
+    ordered = query.order_by(column.desc() if falling else column)
     # One row more than shown: whether the list goes on.
     found = list(connection.execute(ordered.limit(limit + 1)).all())
     more = len(found) > limit
@@ -300,17 +307,6 @@ def _counted(
 
 def _responses() -> Select[*tuple[Any, ...]]:
     return select(*responses.c, users.c.user_id.label("owner")).join_from(responses, users)
-
-
-def _response(row: Any) -> ResponseRecord:  # noqa: ANN401 - a row of SQLAlchemy
-    return ResponseRecord(
-        id=row.id,
-        user_id=row.owner,
-        question_key=row.question_key,
-        run_id=row.run_id,
-        record=rows.load(row.record),
-        created=row.created,
-    )
 
 
 def _run_item(place: int, request: str) -> RunItem:

@@ -64,9 +64,10 @@ class ItemRow:
         state: `open`, `done` or `failed`.
         answer_id: Row id of the answer; None where there is none.
         record: The answer and its trace, as plain data; empty where there is none.
-        error: Class name of a failed item's error; empty otherwise.
-        message: What happened to a failed item.
-        text: The text of a failed item that could not be used.
+        error: Class name of a failed item's error; of one that is done, what its answer had to do
+            without; empty otherwise.
+        message: What happened.
+        text: The text that could not be used.
     """
 
     item: RunItem

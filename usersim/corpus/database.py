@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from usersim.corpus.address import Address, beside
-from usersim.errors import CorpusError
+from usersim.corpus.meanings import BUSY_SECONDS, MALFORMED, meaning
+from usersim.errors import ActionError, CorpusError
 
 __all__ = ["IN_CHUNK", "Database", "in_pieces"]
 
@@ -28,11 +30,12 @@ IN_CHUNK = 500
 
 _T = TypeVar("_T")
 
-_BUSY_SECONDS = 60
 _LOG_SECONDS = 5
 _RESERVE = 2_000_000  # bytes that loads leave free
+_UNREADABLE = (ActionError, AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What comes of JSON that is cut, numbers that are words, and the like."""
 _SQLITE_PRAGMAS = (
-    f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
+    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
     "PRAGMA trusted_schema = OFF",  # nothing in a store that came from elsewhere runs functions
@@ -40,45 +43,6 @@ _SQLITE_PRAGMAS = (
     "PRAGMA synchronous = NORMAL",  # with WAL: no corruption, at worst the last commit is lost
     "PRAGMA wal_autocheckpoint = 8192",  # 32 MiB: pages that a load rewrites are copied once
     "PRAGMA cache_size = -32768",  # 32 MiB: the key index of a million rows stays warm
-)
-
-# What a driver says, what it means, what to do. First match wins.
-_MEANINGS = (
-    (
-        "file is not a database",
-        "is not a database",
-        "name another file, or delete this one",
-    ),
-    (
-        "database disk image is malformed",
-        "is damaged",
-        "restore a copy, or load the sources into a new store",
-    ),
-    (
-        "readonly database",
-        "cannot be written: it is read-only",
-        "make the file and its folder writable, or copy the store elsewhere",
-    ),
-    (
-        "database or disk is full",
-        "cannot grow: the disk is full",
-        "free some space and repeat the call; what was kept stays, nothing is added twice",
-    ),
-    (
-        "disk i/o error",
-        "cannot be read or written: the disk reports an error or is full",
-        "check space and permissions and repeat the call; nothing is added twice",
-    ),
-    (
-        "unable to open database file",
-        "cannot be opened",
-        "check that the folder exists and that you may write to it",
-    ),
-    (
-        "database is locked",
-        f"was locked by another process for more than {_BUSY_SECONDS} s",
-        "repeat the call when the other process is done; nothing is added twice",
-    ),
 )
 
 
@@ -112,9 +76,10 @@ class Database:
                 url, poolclass=StaticPool, connect_args={"check_same_thread": False}
             )
         else:
-            engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+            engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", _explain_unreadable)
         return engine
 
     @property
@@ -149,9 +114,36 @@ class Database:
         Yields:
             The connection.
         """
-        with self._turn, self._explained(), self.engine.connect() as connection:
+        with (
+            self._turn,
+            self._explained(),
+            self.readable_rows(),
+            self.engine.connect() as connection,
+        ):
             yield connection
             connection.rollback()
+
+    @contextmanager
+    def readable_rows(self) -> Generator[None, None, None]:
+        """Say of rows that cannot be made into what they stand for that the store is damaged.
+
+        What the store holds was written by us, and checked before; so whatever is wrong with it
+        by now happened to the file. `read` includes this.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            CorpusError: In place of what a damaged row leads to.
+        """
+        try:
+            yield
+        except _UNREADABLE as error:
+            raise CorpusError(
+                f"the store {self.name!r} is damaged: a row cannot be read "
+                f"({type(error).__name__}: {error})",
+                hint="restore a copy, or load the sources into a new store",
+            ) from error
 
     @contextmanager
     def write(self) -> Generator[Connection, None, None]:
@@ -179,7 +171,8 @@ class Database:
             CorpusError: If it is.
         """
         if self.read_only:
-            raise self._meaning(OSError(), self._address.unwritable)
+            meant = meaning(self.name, OSError(), self._address.unwritable)
+            raise meant
 
     def check_room(self, more: int) -> None:
         """Refuse to add to a store while there is still room to read, place and forget what it has.
@@ -198,8 +191,8 @@ class Database:
         needed = self._log_bytes() + 3 * more + _RESERVE
         if free < needed:
             raise CorpusError(
-                f"the store {self.name!r} cannot grow: the disk is full but for {free:,} bytes, "
-                f"and {needed:,} are needed to go on safely",
+                f"the store {self.name!r} cannot grow: the disk is nearly full ({free:,} bytes "
+                f"free, {needed:,} needed)",
                 hint="free some space and repeat the call; what was kept stays, nothing is added "
                 "twice",
             )
@@ -245,8 +238,8 @@ class Database:
         lost = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if lost is not None:
             raise CorpusError(
-                f"the store {self.name!r} is damaged: a row of {lost[0]!r} refers to one of "
-                f"{lost[2]!r} that is not there",
+                f"the store {self.name!r} is damaged: a row of {lost[0]!r} refers to a missing row "
+                f"of {lost[2]!r}",
                 hint="restore a copy, or load the sources into a new store",
             )
 
@@ -260,11 +253,11 @@ class Database:
             return
         for attempt in Retrying(
             retry=retry_if_exception(_is_locked),
-            stop=stop_after_delay(_BUSY_SECONDS),
+            stop=stop_after_delay(BUSY_SECONDS),
             wait=wait_random_exponential(multiplier=0.01, max=0.5),
             reraise=True,
         ):
-            with attempt, self._explained():
+            with attempt, self._explained(), self.readable_rows():
                 self._set_wal()
 
     def _set_wal(self) -> None:
@@ -287,13 +280,13 @@ class Database:
         if self.file is None:
             return 0
         self._check_writable()
-        with self._explained():
+        with self._explained(), self.readable_rows():
             connection = self.engine.raw_connection()
             try:
                 cursor = connection.cursor()
                 cursor.execute(f"PRAGMA busy_timeout = {_LOG_SECONDS * 1000}")
                 busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+                cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
             finally:
                 connection.close()
         return max(self._log_bytes(), 1) if busy else 0
@@ -321,26 +314,10 @@ class Database:
             yield
         except (DBAPIError, sqlite3.Error) as error:
             said = str(error.orig if isinstance(error, DBAPIError) else error)
-            meant = self._meaning(error, self._address.without_secrets(said))
+            meant = meaning(self.name, error, self._address.without_secrets(said))
             if self._address.without_secrets(str(error)) != str(error):
                 raise meant from None  # a traceback would show it
             raise meant from error
-
-    def _meaning(self, error: Exception, said: str) -> CorpusError:
-        for words, meaning, hint in _MEANINGS:
-            if words in said.lower():
-                return CorpusError(f"the store {self.name!r} {meaning} ({said})", hint=hint)
-        if isinstance(error, IntegrityError):
-            return CorpusError(
-                f"the store {self.name!r} has no such interaction or user: {said}",
-                hint="store traces with the corpus that holds their interactions",
-            )
-        if isinstance(error, OperationalError) and not self.is_sqlite:
-            return CorpusError(
-                f"the server of {self.name!r} does not answer: {said.strip()}",
-                hint="check that it runs, and the host, user and database of the URL",
-            )
-        return CorpusError(f"the store {self.name!r} failed: {said}")
 
 
 def in_pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
@@ -358,6 +335,16 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
     connection.isolation_level = None
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(pragma)
+
+
+def _explain_unreadable(context: ExceptionContext) -> None:
+    """Name damage by its name: Python's driver fails to decode what SQLite says of it.
+
+    Raises:
+        DatabaseError: In place of the failure to decode.
+    """
+    if isinstance(context.original_exception, UnicodeDecodeError):
+        raise sqlite3.DatabaseError(MALFORMED) from context.original_exception
 
 
 def _begin_sqlite(connection: Connection) -> None:

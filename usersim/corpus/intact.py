@@ -30,8 +30,8 @@ _EXTRAS = re.compile(
 )
 """Words of SQLite's table definitions that none of ours has, and that its pragmas do not show."""
 _HINT = (
-    "nothing in it was run. Have what it holds exported as JSON Lines where it comes from "
-    "(Corpus.export), and load that"
+    "nothing in it was executed; ask for its rows as JSON Lines (Corpus.export) and load those "
+    "into a new store"
 )
 
 
@@ -95,7 +95,7 @@ def _refuse(odd: Iterable[str], name: str) -> None:
     some = ", ".join(list(odd)[:5])
     if some:
         raise CorpusSchemaError(
-            f"the store {name!r} is not as usersim makes one; it has: {some}", hint=_HINT
+            f"the store {name!r} was changed by another program: it contains {some}", hint=_HINT
         )
 
 

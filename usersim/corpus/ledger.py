@@ -7,8 +7,9 @@ taken over. Every write is one small transaction and can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Insert, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -38,6 +39,7 @@ from usersim.types import Candidate, Interaction, ScoredCandidate, Selection
 
 __all__ = ["Ledger"]
 
+_T = TypeVar("_T")
 _PAGE = 500
 _HEX_END = "g"  # sorts after every hexadecimal digit
 
@@ -84,8 +86,7 @@ class Ledger:
             interaction_keys: Which interactions; those without candidates are left out.
         """
         found: dict[str, list[Candidate]] = {}
-        for row in self._candidate_rows(stage_key, interaction_keys):
-            candidate = rows.candidate_of(row)
+        for candidate in self._candidates(stage_key, interaction_keys, rows.candidate_of):
             found.setdefault(candidate.interaction_key, []).append(candidate)
         return found
 
@@ -119,15 +120,14 @@ class Ledger:
             interaction_keys: Which interactions; those without scores are left out.
         """
         found: dict[str, list[ScoredCandidate]] = {}
-        for row in self._candidate_rows(stage_key, interaction_keys):
-            item = rows.scored_of(row)
+        for item in self._candidates(stage_key, interaction_keys, rows.scored_of):
             if item is not None:
                 found.setdefault(item.candidate.interaction_key, []).append(item)
         return found
 
-    def _candidate_rows(
-        self, stage_key: str, interaction_keys: Sequence[str]
-    ) -> Iterator[rows.AnyRow]:
+    def _candidates(
+        self, stage_key: str, interaction_keys: Sequence[str], make: Callable[[rows.AnyRow], _T]
+    ) -> Iterator[_T]:
         for keys in in_pieces(list(dict.fromkeys(interaction_keys))):
             query = select(candidates).where(
                 candidates.c.stage_key == stage_key, candidates.c.interaction_key.in_(keys)
@@ -135,8 +135,9 @@ class Ledger:
             with self._database.read() as connection:
                 found = connection.execute(
                     query.order_by(candidates.c.direction, candidates.c.draw, candidates.c.key)
-                ).all()
-            yield from found
+                )
+                made = [make(row) for row in found]
+            yield from made
 
     def put_selections(
         self, stage_key: str, chosen: Sequence[Selection], *, of: Sequence[Interaction] = ()
@@ -195,7 +196,7 @@ class Ledger:
             found = connection.execute(query).all()
             keys = list(dict.fromkeys(row.interaction_key for row in found))
             choices = rows.choices(connection, keys)
-        return [rows.trace(row, choices) for row in found]
+            return [rows.trace(row, choices) for row in found]
 
     # Adapters
 
@@ -257,37 +258,19 @@ class Ledger:
                 theirs = select(adapter_users.c.adapter_id).where(adapter_users.c.user_id == owner)
                 query = query.where(adapters.c.id.in_(theirs))
             found = connection.execute(query).all()
-            people = _people(connection)
-        return [
-            AdapterRecord(
-                name=row.name,
-                path=str(self._folders.located(row.path)),
-                digest=row.digest,
-                base_model=row.base_model,
-                user_ids=tuple(people.get(row.id, ())),
-                manifest=rows.load(row.manifest),
-                created=row.created,
-            )
-            for row in found
-        ]
-
-    def adapter(self, name: str) -> AdapterRecord:
-        """Return one adapter.
-
-        Args:
-            name: Its name, or a beginning that no other name shares.
-
-        Raises:
-            NotStoredError: If there is none, or several.
-        """
-        known = self.adapters()
-        found = [one for one in known if one.name == name]
-        found = found or [one for one in known if one.name.startswith(name)]
-        if len(found) == 1:
-            return found[0]
-        names = [one.name for one in found or known]
-        said = f"{len(found)} adapters begin with" if found else "the store has no adapter"
-        raise NotStoredError(f"{said} {name!r}; there are {names!r}")
+            people = rows.people(connection)
+            return [
+                AdapterRecord(
+                    name=row.name,
+                    path=str(self._folders.located(row.path)),
+                    digest=row.digest,
+                    base_model=row.base_model,
+                    user_ids=tuple(people.get(row.id, ())),
+                    manifest=rows.load(row.manifest),
+                    created=row.created,
+                )
+                for row in found
+            ]
 
     def drop_adapter(self, name: str) -> None:
         """Remove an adapter from the store; its folder stays."""
@@ -315,7 +298,7 @@ class Ledger:
             gone = {one.user_id for one in answers if not missing.isdisjoint(one.shown)}
             if gone:
                 raise UserForgottenError(
-                    gone, "they were being asked", hint="what they answered was not kept"
+                    gone, "an answer was being simulated for them", hint="the answer was not stored"
                 )
             for one in answers:
                 if one.user_id not in owners:
@@ -347,15 +330,8 @@ class Ledger:
             page = query.where(responses.c.id > after).order_by(responses.c.id).limit(_PAGE)
             with self._database.read() as connection:
                 found = connection.execute(page).all()
-            for row in found:
-                yield ResponseRecord(
-                    id=row.id,
-                    user_id=row.owner,
-                    question_key=row.question_key,
-                    run_id=row.run_id,
-                    record=rows.load(row.record),
-                    created=row.created,
-                )
+                made = [rows.response_of(row) for row in found]
+            yield from made
             if len(found) < _PAGE:
                 return
             after = found[-1].id
@@ -383,8 +359,8 @@ class Ledger:
         if missing and missing <= owners.keys():
             raise UserForgottenError(
                 {owners[key] for key in missing},
-                "reasoning for what they did was being stored",
-                hint="run the same again: it resumes, without them",
+                "reasoning about their interactions was being generated",
+                hint="repeat the call to resume without them",
             )
         for key in sorted(missing - owners.keys())[:1]:
             raise NotStoredError(
@@ -402,11 +378,3 @@ class Ledger:
         statement = self._dialect_insert(table)
         replaced = {name: statement.excluded[name] for name in columns}
         return statement.on_conflict_do_update(index_elements=identity, set_=replaced)
-
-
-def _people(connection: Connection) -> dict[int, list[str]]:
-    query = select(adapter_users.c.adapter_id, users.c.user_id).join(users)
-    people: dict[int, list[str]] = {}
-    for adapter_id, name in connection.execute(query.order_by(users.c.user_id)):
-        people.setdefault(adapter_id, []).append(name)
-    return people

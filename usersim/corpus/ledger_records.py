@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from usersim.types import Candidate, ScoredCandidate, Selection
+from usersim.types import Candidate, Failure, ScoredCandidate, Selection
 
 __all__ = ["AdapterRecord", "Response", "ResponseRecord", "TraceRecord"]
 
@@ -73,12 +73,15 @@ class Response:
         record: The answer and its trace, as plain data.
         shown: Keys of the interactions that stood in the prompt: the answer is made from them,
             and is not kept once they are forgotten.
+        shortfall: What the answer had to do without, in the form of a failure: a run counts it;
+            None if it is complete.
     """
 
     user_id: str
     question_key: str
     record: Mapping[str, object]
     shown: tuple[str, ...] = ()
+    shortfall: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

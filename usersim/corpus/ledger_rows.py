@@ -13,8 +13,8 @@ import orjson
 from sqlalchemy import Connection, Row, Table, select
 
 from usersim.corpus.database import in_pieces
-from usersim.corpus.ledger_records import Response, TraceRecord
-from usersim.corpus.tables import selections
+from usersim.corpus.ledger_records import Response, ResponseRecord, TraceRecord
+from usersim.corpus.tables import adapter_users, selections, users
 from usersim.corpus.values import dump_json
 from usersim.types import Candidate, Leakage, ScoredCandidate, Selection, TraceScores
 
@@ -28,6 +28,8 @@ __all__ = [
     "dump",
     "load",
     "now",
+    "people",
+    "response_of",
     "response_row",
     "scored_of",
     "scored_row",
@@ -63,8 +65,15 @@ def dump(value: object) -> str:
 
 
 def load(text: str) -> dict[str, object]:
-    """Return the object that `dump` wrote."""
-    return cast("dict[str, object]", orjson.loads(text))
+    """Return the object that `dump` wrote.
+
+    Raises:
+        TypeError: If it is no object.
+    """
+    found = orjson.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError(f"not an object but {type(found).__name__}")
+    return cast("dict[str, object]", found)
 
 
 def now() -> str:
@@ -80,6 +89,18 @@ def response_row(answer: Response, owner: int) -> dict[str, object]:
         "created": now(),
         "record": dump(answer.record),
     }
+
+
+def response_of(row: AnyRow) -> ResponseRecord:
+    """Return the answer of a row that also has its user as `owner`."""
+    return ResponseRecord(
+        id=row.id,
+        user_id=row.owner,
+        question_key=row.question_key,
+        run_id=row.run_id,
+        record=load(row.record),
+        created=row.created,
+    )
 
 
 def candidate_row(stage_key: str, candidate: Candidate) -> dict[str, object]:
@@ -216,3 +237,12 @@ def trace(row: AnyRow, choices: Mapping[str, list[tuple[str, Selection]]]) -> Tr
         scored=scored_of(row),
         selection=ranked[0] if ranked else None,
     )
+
+
+def people(connection: Connection) -> dict[int, list[str]]:
+    """Return whom each adapter learned from, by its row id."""
+    query = select(adapter_users.c.adapter_id, users.c.user_id).join(users)
+    found: dict[int, list[str]] = {}
+    for adapter_id, name in connection.execute(query.order_by(users.c.user_id)):
+        found.setdefault(adapter_id, []).append(name)
+    return found

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import cast
 
 from sqlalchemy import Connection
@@ -24,18 +25,22 @@ from usersim.corpus.readers import (
     Made,
     Records,
     RowMaker,
+    SourceOptions,
     Unreadable,
     UnusableRow,
+    open_source,
     row_maker,
 )
-from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
+from usersim.corpus.readers.frames import is_frame
+from usersim.corpus.report import SHOWN_GROUPS, LoadReport, RefusedRow, RefusedRows
 from usersim.corpus.rows import RowChecker
 from usersim.corpus.values import RowError
 from usersim.corpus.writer import RowWriter
 from usersim.errors import RefusedRowsError
 from usersim.types import DateOrder
+from usersim.types.counting import counted
 
-__all__ = ["Load", "LoadOptions", "LoadProgress"]
+__all__ = ["Load", "LoadOptions", "LoadProgress", "scanned"]
 
 LoadProgress = Callable[[int, int | None], None]
 """Called with (records read, records in all or None where that is not known)."""
@@ -43,8 +48,8 @@ LoadProgress = Callable[[int, int | None], None]
 _BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
 _DATE_ORDER = (
-    "times like 05/01/2024 are read where the order of day and month is named: "
-    'date_order="dmy" or "mdy", --date-order for the command'
+    "times like 05/01/2024 are read only where the date order is named, "
+    "dmy (day first) or mdy (month first)"
 )
 
 
@@ -109,11 +114,13 @@ class Load:
         with _collector_paused(), whole as connection:
             name = self._read(records, connection)
             if self._options.strict and len(self._refused):
-                first = "\n".join(self._refused_lines())
+                first = "\n".join(map(str, self._refused.groups()[:SHOWN_GROUPS]))
                 raise RefusedRowsError(
-                    f"{len(self._refused)} of {self._counts.read} rows of {records.name} cannot "
+                    f"{len(self._refused)} of {counted(self._counts.read, 'row')} of "
+                    f"{records.name} cannot "
                     f"be used, so nothing was kept:\n{first}",
-                    hint="mend them, or load with strict=False and read report.refused",
+                    hint="fix them, or load with strict=False and read report.refused",
+                    cli_hint="fix them, or load without --strict; --refused FILE writes them",
                 )
         return self._report(records.name, name, time.perf_counter() - started)
 
@@ -218,9 +225,6 @@ class Load:
         if self._options.progress is not None:
             self._options.progress(done, total)
 
-    def _refused_lines(self) -> list[str]:
-        return self._report("", "", 0.0).refusals()
-
     def _report(self, source: str, name: str, seconds: float) -> LoadReport:
         counts, tally = self._counts, self._tally
         return LoadReport(
@@ -272,3 +276,15 @@ def _peeked(
         if len(seen) >= _BATCH_ROWS:
             break
     return None, chain(seen, items)
+
+
+def scanned(source: object, how: SourceOptions) -> Codebook | None:
+    """Return the codebook, after a look over a source that can be read twice where it needs one."""
+    book = how.codebook
+    twice = isinstance(source, str | Path | Sequence) or is_frame(source)
+    if book is None or not book.needs_scan or not twice:
+        return book
+    records = open_source(cast("object", source), how)
+    if records.codebook is not None or records.format is not None:
+        return book
+    return book.scanned(record for _, record in records.items)

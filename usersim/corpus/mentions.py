@@ -66,13 +66,11 @@ class Mentions:
         """Say it in lines; empty if there are none."""
         if not (self.interactions or self.run_items):
             return ""
-        done = "redacted" if self.redacted else "kept; --mentions (mentions=True) redacts them"
-        counts = f"{self.interactions} interactions, {self.run_items} requests of runs"
-        lines = [f"other people's rows in which they speak: {counts} ({done})"]
+        done = "redacted" if self.redacted else "kept; redact them with --mentions, mentions=True"
+        counts = f"interactions: {self.interactions}, requests of runs: {self.run_items}"
+        lines = [f"rows of other people in which they speak ({done}): {counts}"]
         if self.redacted:
-            lines.append(
-                f"made from these rows and deleted: {self.traces} traces, {self.answers} answers"
-            )
+            lines.append(f"deleted with them: traces: {self.traces}, answers: {self.answers}")
         if self.adapters:
             lines.append(f"adapters that may have learned from them: {', '.join(self.adapters)}")
         return "\n".join(lines)
@@ -129,7 +127,7 @@ def redact_mentions(database: Database, user_id: str) -> Mentions:
     traces = 0
     old_keys: set[str] = set()
     for ids in _pages(database, user_id):
-        with database.write() as connection:
+        with database.write() as connection, database.readable_rows():
             keys, deleted = _redact_rows(connection, database, ids, user_id)
         old_keys |= keys
         traces += deleted
@@ -260,7 +258,7 @@ def _each_answer(database: Database, made_from: Callable[[Any], bool]) -> int:
             return deleted
         chosen = [row for row in rows if made_from(row)]
         if chosen:
-            with database.write() as connection:
+            with database.write() as connection, database.readable_rows():
                 deleted += _drop_answers(connection, chosen)
         after = rows[-1].id
 
@@ -288,7 +286,7 @@ def _redact_items(database: Database, user_id: str) -> int:
     )
     deleted = 0
     while True:
-        with database.write() as connection:
+        with database.write() as connection, database.readable_rows():
             rows = connection.execute(query).all()
             if not rows:
                 return deleted

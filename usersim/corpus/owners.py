@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from usersim.corpus.database import in_pieces
 from usersim.corpus.tables import interactions, users
 from usersim.errors import UserNotFoundError
+from usersim.types.counting import counted
 
 __all__ = ["missing_interactions", "row_ids", "still_there", "user_row_id"]
 
@@ -35,7 +36,7 @@ def user_row_id(connection: Connection, user_id: str) -> int:
     close = difflib.get_close_matches(str(user_id), names, n=3)
     like = f"did you mean {' or '.join(map(repr, close))}?" if close else ""
     raise UserNotFoundError(
-        f"no user {user_id!r} in the corpus ({len(names)} users)",
+        f"no user {user_id!r} in the corpus ({counted(len(names), 'user')})",
         hint=like or "`usersim users` lists them",
     )
 

@@ -6,9 +6,9 @@ two items and no reader holds the write-ahead log back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 from sqlalchemy import Select, func, or_, select
@@ -25,7 +25,7 @@ __all__ = ["InteractionReader"]
 
 _PAGE = 500
 _READING = "their interactions were being read"
-_READ_AGAIN = "read again, and keep nothing of what was read of them before"
+_READ_AGAIN = "discard what was read of them, and read again without them"
 _HEX_END = "g"  # sorts after every hexadecimal digit
 
 _COLUMNS = (
@@ -45,6 +45,7 @@ _COLUMNS = (
     interactions.c.source_id,
 )
 
+_T = TypeVar("_T")
 _Row = tuple[Any, ...]  # the columns of `_COLUMNS`
 
 
@@ -81,13 +82,11 @@ class InteractionReader:
         self, user_ids: Sequence[str] | None, *, split: Split | None = None
     ) -> Iterator[Interaction]:
         """Yield interactions by user and position."""
-        for row in self._pages(user_ids, split=split):
-            yield _interaction(row)
+        yield from self._pages(user_ids, _interaction, split=split)
 
     def rows(self, user_ids: Sequence[str] | None) -> Iterator[dict[str, object]]:
         """Yield interactions in the row format; loading them gives the same identities."""
-        for row in self._pages(user_ids, split=None):
-            yield _exported(row)
+        yield from self._pages(user_ids, _exported, split=None)
 
     def keys(self, user_ids: Sequence[str] | None) -> Iterator[Sequence[str]]:
         """Yield the keys of each person's interactions, by user.
@@ -116,7 +115,8 @@ class InteractionReader:
         query = _select().where(column >= key, column < key + _HEX_END).order_by(column).limit(3)
         with self._database.read() as connection:
             found: Sequence[_Row] = connection.execute(query).all()
-        if not key or not found:
+            made = _interaction(found[0]) if key and found else None
+        if made is None:
             raise NotStoredError(
                 f"no interaction has a key that begins with {key!r}",
                 hint="`usersim show USER` lists the keys of a user",
@@ -124,7 +124,7 @@ class InteractionReader:
         if len(found) > 1 and found[0][1] != key:
             some = ", ".join(repr(row[1]) for row in found)
             raise CorpusError(f"{key!r} begins several keys ({some}, …)", hint="give more of it")
-        return _interaction(found[0])
+        return made
 
     def history(self, user_id: str, *, before: int | None, limit: int | None) -> list[Interaction]:
         """Return the newest `limit` interactions of the train split, oldest first.
@@ -166,11 +166,13 @@ class InteractionReader:
         """Return the interactions of these row ids, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(_select().where(interactions.c.id.in_(ids))).all()
-        return sorted(map(_interaction, rows), key=lambda item: item.position)
+            return sorted(map(_interaction, rows), key=lambda item: item.position)
 
-    def _pages(self, user_ids: Sequence[str] | None, *, split: Split | None) -> Iterator[_Row]:
+    def _pages(
+        self, user_ids: Sequence[str] | None, make: Callable[[_Row], _T], *, split: Split | None
+    ) -> Iterator[_T]:
         for name, owner in self._chosen(user_ids):
-            yield from self._user_pages(name, owner, split)
+            yield from self._user_pages(name, owner, make, split)
 
     def _chosen(self, user_ids: Sequence[str] | None) -> Iterator[tuple[str, int]]:
         """Yield the people to be read and their row ids, by user.
@@ -185,8 +187,10 @@ class InteractionReader:
                 owner = user_row_id(connection, name)
             yield name, owner
 
-    def _user_pages(self, name: str, owner: int, split: Split | None) -> Iterator[_Row]:
-        """Yield the rows of one person.
+    def _user_pages(
+        self, name: str, owner: int, make: Callable[[_Row], _T], split: Split | None
+    ) -> Iterator[_T]:
+        """Yield what is made of the rows of one person.
 
         Raises:
             UserForgottenError: If the person was forgotten after the first rows were read.
@@ -199,11 +203,12 @@ class InteractionReader:
             page = query.where(interactions.c.position > after)
             with self._database.read() as connection:
                 rows = connection.execute(page.order_by(interactions.c.position).limit(_PAGE)).all()
+                made = [make(row) for row in rows]
                 # After the rows: who is there now was there when they were read.
                 complete = len(rows) == _PAGE or still_there(connection, owner)
             if not complete and after >= 0:
                 raise UserForgottenError([name], _READING, hint=_READ_AGAIN)
-            yield from rows
+            yield from made
             if len(rows) < _PAGE:
                 return
             after = rows[-1][2]

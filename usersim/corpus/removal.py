@@ -72,11 +72,11 @@ class Remains:
         lines = [f"deleted: {folder}" for folder in self.deleted]
         if self.log_bytes:
             lines.append(
-                f"not gone yet: deleted text in the store's files ({self.log_bytes:,} bytes of "
-                "log), because another process is reading; finish when it has ended"
+                f"not erased yet: deleted text in the store's files ({self.log_bytes:,} bytes of "
+                "log), because another process is reading the store"
             )
         lines += [
-            f"not stopped yet: training by {worker}; it removes what it wrote when it stops"
+            f"not stopped yet: training by {worker}; when it stops, it deletes what it wrote"
             for worker in self.trainings
         ]
         lines += [f"not deleted: {folder}" for folder in self.folders_left]
@@ -147,23 +147,23 @@ class Removal:
         lines += [f"  folder deleted: {folder}" for folder in self.folders]
         lines += [f"  checkpoints deleted: {folder}" for folder in self.checkpoints]
         if self.run_names:
-            lines.append(f"  still named in runs: {', '.join(self.run_names)}")
+            lines.append(f"  runs that still name them: {', '.join(self.run_names)}")
         for part in (self.mentions, self.remains):
             lines += [f"  {line}" for line in str(part).splitlines()]
-        lines.append("out of reach, and yours to delete:")
+        lines.append("outside the store, for you to delete:")
         lines += [f"  {line}" for line in self._out_of_reach()]
         return "\n".join(lines)
 
     def _out_of_reach(self) -> list[str]:
         names = f" ({', '.join(self.sources)})" if self.sources else ""
         lines = [
-            f"the files that they were loaded from{names}: loading them again brings them back",
+            f"source files{names}: loading them again brings the person back",
             "exports, files of answers and dialogues, reports of evaluations and surveys, backups",
         ]
         if self.archived:
             lines.append(
-                "PostgreSQL's own copies: its tables keep deleted rows until VACUUM FULL, which "
-                "finishing does; archived logs, replicas and backups keep them until they expire"
+                "PostgreSQL's copies: table files keep deleted rows until VACUUM FULL (run by "
+                "--finish); archived logs, replicas and backups keep them until they expire"
             )
         return lines
 
@@ -264,7 +264,8 @@ def finish_forgetting(
         with database.read() as connection:
             if connection.scalar(select(users.c.id).where(users.c.user_id == user_id)) is not None:
                 raise CorpusError(
-                    f"there is nothing to finish: the store {database.name!r} holds {user_id!r}",
+                    f"nothing to finish: the store {database.name!r} still contains user "
+                    f"{user_id!r}",
                     hint=f"forget them first: usersim forget {user_id}",
                 )
     deleted = own.finish()
@@ -357,7 +358,8 @@ def _sweep(
         else:  # the folder may hold another store's adapters, of another person of that name
             why = LeftFolder(
                 str(found.folder),
-                f"it names {user_id!r}, and this store does not know it; delete it if it is yours",
+                f"it names {user_id!r} but is not registered in this store; delete it if it is "
+                "yours",
             )
         if why is None:
             folders.append(str(found.folder))

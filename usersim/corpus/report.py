@@ -7,26 +7,37 @@ needs no more memory than a good one. Knows nothing of sources and stores.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from usersim.corpus.prepared_rows import UnreadField
 from usersim.errors import CorpusError
 from usersim.files import replacing
+from usersim.terminal import visible
+from usersim.types.counting import counted
 from usersim.views import in_words, printed
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["LoadReport", "RefusedRow", "RefusedRows"]
+__all__ = ["LoadReport", "RefusedGroup", "RefusedRow", "RefusedRows"]
 
 _IN_MEMORY = 1 << 20
-_SHOWN = 5
+SHOWN_GROUPS = 5
+"""Reasons of refusals that are shown where nobody asks for another number."""
 _SHOWN_CHARS = 120
+_FIRST = 3
+"""Rows and values that are named of those refused for one reason."""
+_MOST_GROUPS = 200
+"""Reasons that are told apart; any further ones are counted together."""
+_VARIABLE = re.compile(r"""'[^']*'|"[^"]*"|\d+""")
+"""What differs between two texts of one reason: quoted values and numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +60,63 @@ class RefusedRow:
 
     def __str__(self) -> str:
         """Say it in one line."""
-        shown = repr(self.value)
-        if self.reason.startswith(shown):
-            return f"row {self.number}: {self.field} {self.reason}"
-        if len(shown) > _SHOWN_CHARS:
-            shown = shown[:_SHOWN_CHARS] + "…"
-        what = f"{self.field} {shown} " if self.field else ""
-        return f"row {self.number}: {what}{self.reason}"
+        return f"row {self.number}: {_said(self.field, [_short(self.value)], self.reason)}"
+
+
+@dataclass(slots=True)
+class RefusedGroup:
+    """Rows that were refused for one reason.
+
+    Attributes:
+        field: The field that is wrong; empty if the rows as a whole are.
+        reason: Why the first of them cannot be used.
+        count: How many rows.
+        numbers: Places of the first of them in the source.
+        values: The first different values that stand there, as text.
+    """
+
+    field: str
+    reason: str
+    count: int = 0
+    numbers: list[int] = dataclass_field(default_factory=list[int])
+    values: list[str] = dataclass_field(default_factory=list[str])
+
+    def add(self, number: int, value: object) -> None:
+        """Count a row."""
+        self.count += 1
+        if number not in self.numbers and len(self.numbers) <= _FIRST:
+            self.numbers.append(number)
+        if len(self.values) <= _FIRST and (shown := _short(value)) not in self.values:
+            self.values.append(shown)
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        said = _said(self.field, _some(self.values), self.reason)
+        if self.count == 1:
+            return f"row {self.numbers[0]}: {said}"
+        return f"{counted(self.count, 'row')} ({', '.join(_some(map(str, self.numbers)))}): {said}"
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown[:_SHOWN_CHARS] + "…" if len(shown) > _SHOWN_CHARS else shown
+
+
+def _some(texts: Iterable[str]) -> list[str]:
+    """Return the first texts, and a mark if there are more."""
+    shown = list(texts)
+    return [*shown[:_FIRST], "…"] if len(shown) > _FIRST else shown
+
+
+def _said(field: str, values: list[str], reason: str) -> str:
+    if not field:
+        return reason
+    # Some reasons begin with the value themselves.
+    if len(values) == 1 and reason.startswith(values[0]):
+        return f"{field} {reason}"
+    # "context None is missing" would say the same twice, the second time in Python.
+    shown = [] if values == ["None"] and reason.startswith("is missing") else values
+    return " ".join([field, *([", ".join(shown)] if shown else []), reason])
 
 
 class RefusedRows:
@@ -65,12 +126,13 @@ class RefusedRows:
         >>> rows = RefusedRows()
         >>> rows.add(RefusedRow(number=3, field="action", value=None, reason="is missing", row={}))
         >>> len(rows), str(next(iter(rows)))
-        (1, 'row 3: action None is missing')
+        (1, 'row 3: action is missing')
     """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - lives as long as the report
         self._count = 0
+        self._groups: dict[tuple[str, str], RefusedGroup] = {}
         weakref.finalize(self, self._file.close)
 
     def add(self, refused: RefusedRow) -> None:
@@ -86,6 +148,48 @@ class RefusedRows:
         self._file.seek(0, 2)
         self._file.write(text.encode() + b"\n")
         self._count += 1
+        self._group(refused).add(refused.number, refused.value)
+
+    def _group(self, refused: RefusedRow) -> RefusedGroup:
+        key = (refused.field, _VARIABLE.sub("", refused.reason))
+        if key not in self._groups and len(self._groups) >= _MOST_GROUPS:
+            return self._groups.setdefault(("", ""), RefusedGroup("", "cannot be used either"))
+        return self._groups.setdefault(key, RefusedGroup(refused.field, refused.reason))
+
+    def groups(self) -> list[RefusedGroup]:
+        """Return the refused rows by reason, the most frequent first.
+
+        Two reasons count as one if they differ only in numbers and quoted values.
+
+        Example:
+            >>> rows = RefusedRows()
+            >>> for number in (3, 8):
+            ...     rows.add(
+            ...         RefusedRow(
+            ...             number=number, field="action", value="", reason="is empty", row={}
+            ...         )
+            ...     )
+            >>> print(*rows.groups())
+            2 rows (3, 8): action '' is empty
+        """
+        return sorted(self._groups.values(), key=lambda group: -group.count)
+
+    def lines(self, more: str, *, limit: int = SHOWN_GROUPS) -> list[str]:
+        """Return one line for each of the most frequent reasons.
+
+        Args:
+            more: How to get all rows, said where they do not stand in the lines; may be empty.
+            limit: Most reasons.
+        """
+        groups = self.groups()
+        lines = [str(group) for group in groups[:limit]]
+        rest = groups[limit:]
+        if rest:
+            rows, reasons = sum(group.count for group in rest), len(rest)
+            lines.append(f"and {counted(rows, 'row')} for {counted(reasons, 'other reason')}")
+        if more and (rest or any(group.count > 1 for group in groups)):
+            lines.append(more)
+        return lines
 
     def __len__(self) -> int:
         """Return how many rows were refused."""
@@ -180,20 +284,25 @@ class LoadReport:
     refused: RefusedRows
     other_users: int = 0
     unanswered: int = 0
-    left_out: Mapping[str, int] = field(default_factory=dict[str, int])
+    left_out: Mapping[str, int] = dataclass_field(default_factory=dict[str, int])
     truncated_messages: int = 0
     replaced_characters: int = 0
     repeated_ids: int = 0
-    unknown_fields: Mapping[str, int] = field(default_factory=dict[str, int])
-    unread_fields: Mapping[str, UnreadField] = field(default_factory=dict[str, UnreadField])
-    conversations: Mapping[str, int] = field(default_factory=dict[str, int])
+    unknown_fields: Mapping[str, int] = dataclass_field(default_factory=dict[str, int])
+    unread_fields: Mapping[str, UnreadField] = dataclass_field(
+        default_factory=dict[str, UnreadField]
+    )
+    conversations: Mapping[str, int] = dataclass_field(default_factory=dict[str, int])
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
     def lines(self) -> list[str]:
         """Return the report as lines of text, the refused rows apart."""
         lines = [
-            f"{self.source} ({self.format}): {self.rows_read} rows read in {self.seconds:.1f} s",
+            (
+                f"{self.source} ({self.format}): {counted(self.rows_read, 'row')} read in "
+                f"{self.seconds:.1f} s"
+            ),
             (
                 f"  kept {self.kept}, already present {self.already_present}, "
                 f"merged duplicates {self.merged}, refused {len(self.refused)}"
@@ -211,7 +320,8 @@ class LoadReport:
             lines.append(f"  left out: {_counts(self.left_out)}")
         for name, unread in self.unread_fields.items():
             lines.append(
-                f"  {name} not read in {unread.rows} rows, kept as metadata: {unread.example}"
+                f"  {name} not read in {counted(unread.rows, 'row')}, "
+                f"kept as metadata: {unread.example}"
             )
         if self.unknown_fields:
             lines.append(f"  unknown fields kept as metadata: {_counts(self.unknown_fields)}")
@@ -219,13 +329,13 @@ class LoadReport:
             lines.append(f"  conversations from: {_counts(self.conversations)}")
         return [*lines, *(f"  note: {note}" for note in self.notes)]
 
-    def refusals(self) -> list[str]:
-        """Return the first refused rows as lines of text, and how many more there are."""
-        shown = [str(row) for row, _ in zip(self.refused, range(_SHOWN), strict=False)]
-        more = len(self.refused) - len(shown)
-        if more > 0:
-            shown.append(f"… and {more} more; report.refused.write(path) writes all of them")
-        return shown
+    def refusals(self, more: str = "report.refused.write(path) writes all of them") -> list[str]:
+        """Return the refused rows as lines of text, one for each of the most frequent reasons.
+
+        Args:
+            more: How to get all rows, said where they do not stand in the lines.
+        """
+        return self.refused.lines(more)
 
     def __str__(self) -> str:
         """Return the report with the first refused rows."""
@@ -236,8 +346,8 @@ class LoadReport:
         from rich.console import Group
         from rich.text import Text
 
-        refusals = [Text(f"  {line}", style="yellow") for line in self.refusals()]
-        return Group(*(Text(line) for line in self.lines()), *refusals)
+        refusals = [Text(f"  {visible(line)}", style="yellow") for line in self.refusals()]
+        return Group(*(Text(visible(line)) for line in self.lines()), *refusals)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

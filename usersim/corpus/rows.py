@@ -210,7 +210,7 @@ class RowChecker:
     def _user(self, value: object) -> str | None:
         if value is None or value == "":
             if self._only is None:
-                raise RowError("user_id", value, "is missing; give user_id= if there is one user")
+                raise RowError("user_id", value, "is missing")
             return self._only
         name = self._name(value, "user_id")
         return name if self._only is None or name == self._only else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 from sqlalchemy import (
@@ -39,6 +39,7 @@ from usersim.types import Failure, RunItem, RunStatus
 
 __all__ = ["Runs"]
 
+_T = TypeVar("_T")
 _PAGE = 500
 _STORED_AT_ONCE = 2_000
 _CACHED = 100_000
@@ -95,18 +96,18 @@ class Runs:
 
     def _records(self, query: Select[Any]) -> list[RunRecord]:
         with self._database.read() as connection:
-            found = connection.execute(query).all()
+            found = [(row, rows.load(row.config)) for row in connection.execute(query)]
         return [
             RunRecord(
                 id=row.id,
                 name=row.name,
                 fingerprint=row.fingerprint,
-                settings=rows.load(row.config),
+                settings=settings,
                 created=row.created,
                 total=row.total,
                 status=self.status(row.id),
             )
-            for row in found
+            for row, settings in found
         ]
 
     def status(self, run_id: int) -> RunStatus:
@@ -116,19 +117,22 @@ class Runs:
         those of people who were forgotten.
         """
         query = (
-            select(run_items.c.state, func.count())
+            # `count(column)` counts what is not null: items with a reason.
+            select(run_items.c.state, func.count(), func.count(run_items.c.error))
             .where(run_items.c.run_id == run_id)
             .group_by(run_items.c.state)
         )
         with self._database.read() as connection:
             total = connection.scalar(select(runs.c.total).where(runs.c.id == run_id))
-            counts = {row[0]: row[1] for row in connection.execute(query)}
-        there = sum(counts.values())
+            counts = {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+        there = sum(n for n, _ in counts.values())
+        done, short = counts.get("done", (0, 0))
         return RunStatus(
-            done=counts.get("done", 0),
-            failed=counts.get("failed", 0),
-            left=counts.get("open", 0),
+            done=done,
+            failed=counts.get("failed", (0, 0))[0],
+            left=counts.get("open", (0, 0))[0],
             forgotten=0 if total is None else max(total - there, 0),
+            without_reasoning=short,
         )
 
     def fill(
@@ -188,7 +192,7 @@ class Runs:
             The items; none if all are done or claimed.
         """
         table = run_items.c
-        with self._database.write() as connection:
+        with self._database.write() as connection, self._database.readable_rows():
             now = self._now(connection)
             free = (
                 select(table.place)
@@ -241,10 +245,12 @@ class Runs:
             ]
             if new:
                 connection.execute(insert(responses), new)
-            if failed:
-                connection.execute(
-                    _REASON, [_reason(run_id, place, failures[place]) for place, _ in failed]
-                )
+            short = {place: answers[place].shortfall for place, _ in answered}
+            reasons = {place: failures[place] for place, _ in failed} | {
+                place: lacking for place, lacking in short.items() if lacking is not None
+            }
+            if reasons:
+                connection.execute(_REASON, [_reason(run_id, *one) for one in reasons.items()])
         return len(answered) + len(failed)
 
     def _now(self, connection: Connection) -> float:
@@ -261,22 +267,17 @@ class Runs:
             (responses.c.run_id == run_items.c.run_id) & (responses.c.place == run_items.c.place),
         )
         query = select(run_items.c.place, run_items.c.request, responses.c.record)
-        for row in self._pages(query.select_from(joined), run_id):
-            yield AnswerRow(item=_item(row.place, row.request), record=rows.load(row.record))
+        yield from self._pages(query.select_from(joined), run_id, _answer)
 
     def failures(self, run_id: int) -> Iterator[FailureRow]:
         """Yield the failures of a run in the order of its requests; memory stays flat."""
         table = run_items.c
         query = select(table.place, table.request, table.error, table.message, table.text)
-        for row in self._pages(query.where(table.state == "failed"), run_id):
-            yield FailureRow(
-                item=_item(row.place, row.request),
-                error=row.error,
-                message=row.message,
-                text=row.text,
-            )
+        yield from self._pages(query.where(table.state == "failed"), run_id, _failure)
 
-    def _pages(self, query: Select[*tuple[Any, ...]], run_id: int) -> Iterator[Any]:
+    def _pages(
+        self, query: Select[*tuple[Any, ...]], run_id: int, make: Callable[[Any], _T]
+    ) -> Iterator[_T]:
         after = -1
         ordered = query.where(run_items.c.run_id == run_id).order_by(run_items.c.place)
         while True:
@@ -284,10 +285,21 @@ class Runs:
                 found = connection.execute(
                     ordered.where(run_items.c.place > after).limit(_PAGE)
                 ).all()
-            yield from found
+                made = [make(row) for row in found]
+            yield from made
             if len(found) < _PAGE:
                 return
             after = found[-1].place
+
+
+def _answer(row: Any) -> AnswerRow:  # noqa: ANN401 - a row of SQLAlchemy
+    return AnswerRow(item=_item(row.place, row.request), record=rows.load(row.record))
+
+
+def _failure(row: Any) -> FailureRow:  # noqa: ANN401 - a row of SQLAlchemy
+    return FailureRow(
+        item=_item(row.place, row.request), error=row.error, message=row.message, text=row.text
+    )
 
 
 _REASON = (

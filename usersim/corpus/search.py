@@ -58,7 +58,7 @@ def index_user(database: Database, owner: int) -> None:
         with database.read() as connection:
             if not _unindexed(connection, owner):
                 return
-        with database.write() as connection:
+        with database.write() as connection, database.readable_rows():
             rows = _unindexed(connection, owner)
             if not rows:
                 return

@@ -12,9 +12,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self, cast
-
-from sqlalchemy import func, select
+from typing import NoReturn, Self
 
 from usersim.config import CorpusConfig
 from usersim.corpus.adapter_folders import AdapterFolders
@@ -23,11 +21,10 @@ from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
 from usersim.corpus.fits import Fits
 from usersim.corpus.ledger import Ledger
-from usersim.corpus.loading import Load, LoadOptions, LoadProgress
+from usersim.corpus.loading import Load, LoadOptions, LoadProgress, scanned
 from usersim.corpus.owners import user_row_id
 from usersim.corpus.panel import read_panel
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
-from usersim.corpus.readers.frames import is_frame
 from usersim.corpus.reading import InteractionReader
 from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
 from usersim.corpus.report import LoadReport
@@ -35,8 +32,7 @@ from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
 from usersim.corpus.search import find_similar, index_user, query_words, search_text
-from usersim.corpus.summaries import UserSummary, summaries
-from usersim.corpus.tables import interactions
+from usersim.corpus.summaries import UserSummary, repeated_ids, summaries
 from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import ConfigError, CorpusError
@@ -102,9 +98,7 @@ class Corpus:
             database.journal()
             prepare(database, adapters_root=folders.root if folders.moves else None)
             corpus = cls(database, config, folders)
-            # Where this fails (a full or read-only disk), what does not need it still works; what
-            # does tries again, and says why not.
-            with suppress(CorpusError):
+            with suppress(CorpusError):  # a full or read-only disk: whoever needs it tries again
                 corpus._settle()
         except BaseException:
             database.close()
@@ -198,7 +192,7 @@ class Corpus:
             format=format,
             user_id=user_id,
             person=person,
-            codebook=_scanned(source, how),
+            codebook=scanned(source, how),
             date_order=date_order,
             strict=strict,
             progress=progress,
@@ -206,7 +200,7 @@ class Corpus:
         self._settled = False
         report = Load(self._database, self._config, options).run(_records(source, how))
         self._settle()
-        return replace(report, repeated_ids=self._repeated_ids())
+        return replace(report, repeated_ids=repeated_ids(self._database))
 
     def requests(self, source: object, *, user_id: str | None = None) -> Requests:
         """Read the requests of a run; those that cannot be asked are refused one by one.
@@ -242,19 +236,19 @@ class Corpus:
         return summaries(self._database)
 
     def interactions(
-        self, user_ids: Sequence[str] | None = None, *, split: Split | None = None
+        self, user_ids: str | Sequence[str] | None = None, *, split: Split | None = None
     ) -> Iterator[Interaction]:
         """Iterate over interactions by user and position; memory stays flat.
 
         Args:
-            user_ids: Only these users'.
+            user_ids: Only these users', or this one's.
             split: Only this part.
 
         Returns:
             An iterator.
         """
         self._settle()
-        return self._reader.stream(user_ids, split=split)
+        return self._reader.stream(_ids(user_ids), split=split)
 
     def interaction(self, key: str) -> Interaction:
         """Return one interaction.
@@ -329,26 +323,26 @@ class Corpus:
         self._settle()
         return read_panel(self._database, weight=weight, shared_by=shared_by)
 
-    def digest(self, user_ids: Sequence[str] | None = None) -> str:
+    def digest(self, user_ids: str | Sequence[str] | None = None) -> str:
         """Return a hash of the content: equal digests mean the same interactions.
 
         Args:
-            user_ids: Only of these users.
+            user_ids: Only of these users, or of this one.
         """
         total = sha256()
-        for keys in self._reader.keys(user_ids):
+        for keys in self._reader.keys(_ids(user_ids)):
             # The keys hash everything of a row, its user included.
             total.update("\n".join(sorted(keys)).encode() + b"\n\n")
         return total.hexdigest()
 
-    def export(self, path: str | Path, user_ids: Sequence[str] | None = None) -> int:
+    def export(self, path: str | Path, user_ids: str | Sequence[str] | None = None) -> int:
         """Write interactions as JSON Lines in the row format and return how many.
 
         Loading the file into an empty store gives the same interactions with the same keys.
 
         Args:
             path: The file; one of that name is replaced.
-            user_ids: Only of these users.
+            user_ids: Only of these users, or of this one.
 
         Raises:
             CorpusError: If the file cannot be written.
@@ -356,17 +350,17 @@ class Corpus:
         rows = self.rows(user_ids)
         return write_rows(path, rows, what="the corpus", error=CorpusError, form="jsonl")
 
-    def rows(self, user_ids: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
+    def rows(self, user_ids: str | Sequence[str] | None = None) -> Iterator[dict[str, object]]:
         """Iterate over interactions in the row format.
 
         Args:
-            user_ids: Only of these users.
+            user_ids: Only of these users, or of this one.
 
         Returns:
             An iterator.
         """
         self._settle()
-        return self._reader.rows(user_ids)
+        return self._reader.rows(_ids(user_ids))
 
     def forget(self, user_id: str, *, mentions: bool = False) -> Removal:
         """Remove everything of one user: rows, index, traces, responses, adapters.
@@ -437,29 +431,10 @@ class Corpus:
             place_users(self._database, train_share=self._config.train_share)
             self._settled = True
 
-    def _repeated_ids(self) -> int:
-        table = interactions.c
-        repeated = (
-            select(table.source_id)
-            .where(table.source_id.is_not(None))
-            .group_by(table.user_id, table.source_id)
-            .having(func.count() > 1)
-            .subquery()
-        )
-        with self._database.read() as connection:
-            return connection.scalar(select(func.count()).select_from(repeated)) or 0
 
-
-def _scanned(source: object, how: SourceOptions) -> Codebook | None:
-    """Return the codebook, after a look over a source that can be read twice where it needs one."""
-    book = how.codebook
-    twice = isinstance(source, str | Path | Sequence) or is_frame(source)
-    if book is None or not book.needs_scan or not twice:
-        return book
-    records = open_source(cast("object", source), how)
-    if records.codebook is not None or records.format is not None:
-        return book
-    return book.scanned(record for _, record in records.items)
+def _ids(user_ids: str | Sequence[str] | None) -> Sequence[str] | None:
+    """Return ids as a list; a lone one is a person, and not a list of letters."""
+    return [user_ids] if isinstance(user_ids, str) else user_ids
 
 
 def _records(source: object, how: SourceOptions) -> Records:

@@ -12,7 +12,7 @@ from usersim.corpus.tables import interactions, users
 from usersim.corpus.writer import planned_splits
 from usersim.types import Split
 
-__all__ = ["UserSummary", "summaries"]
+__all__ = ["UserSummary", "repeated_ids", "summaries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +69,17 @@ def summaries(database: Database, *, unplaced: float | None = None) -> list[User
         )
         for name, parts in sorted(counts.items())
     ]
+
+
+def repeated_ids(database: Database) -> int:
+    """Return how many ids of the source stand with more than one interaction of a user."""
+    table = interactions.c
+    repeated = (
+        select(table.source_id)
+        .where(table.source_id.is_not(None))
+        .group_by(table.user_id, table.source_id)
+        .having(func.count() > 1)
+        .subquery()
+    )
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(repeated)) or 0

@@ -232,7 +232,8 @@ run_items = Table(
     # Who is working on it, and until when that counts; null while nobody is.
     Column("owner", Text),
     Column("expires", Float),  # seconds since 1970, of the store's clock
-    # Of a failed item: class, message, and the text that could not be used.
+    # Of a failed item: class, message, and the text that could not be used. Of an item that is
+    # done: the same for what its answer had to do without (the reasoning of a closed question).
     Column("error", Text),
     Column("message", Text),
     Column("text", Text),

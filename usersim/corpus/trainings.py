@@ -207,6 +207,6 @@ def _check(connection: Connection, training: Training) -> None:
     gone = gone or {name for name, owner in training.people.items() if owner not in linked}
     raise UserForgottenError(
         gone,
-        "their data were being learned from",
-        hint="what was made from their data was removed; train again without them",
+        "a training was using their data",
+        hint="what it wrote was deleted; train again without them",
     )

@@ -185,8 +185,8 @@ class RowWriter:
             raise UserForgottenError(
                 gone,
                 "their rows were being loaded",
-                hint="rows of other people that were loaded until then stay; take the person out "
-                "of the source and load it again to add the rest",
+                hint="rows of others loaded so far are kept; remove the person from the source and "
+                "load it again to add the rest",
             )
 
     def _make(self, connection: Connection, names: list[str]) -> dict[str, int]:
@@ -256,7 +256,7 @@ def place_users(database: Database, *, train_share: float) -> int:
             waiting = _waiting(connection)
         if not waiting:
             return placed
-        with database.write() as connection:
+        with database.write() as connection, database.readable_rows():
             _place(connection, database, waiting, train_share)
         placed += len(waiting)
 

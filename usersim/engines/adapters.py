@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from usersim.engines.base import AdapterRef
-from usersim.engines.embedded import model_digest
+from usersim.engines.identity import is_model
 from usersim.errors import AdapterLoadError, MissingDependencyError, boundary
 
 __all__ = ["adapter_digest", "adapter_rank", "adapter_ref", "check_adapter"]
@@ -135,7 +135,7 @@ def check_adapter(ref: AdapterRef, base: str | Path, *, same_model: bool = True)
 
 
 def _check_base(ref: AdapterRef, base: str | Path) -> None:
-    if ref.base_digest and model_digest(base) != ref.base_digest:
+    if ref.base_digest and not is_model(base, ref.base_digest):
         raise AdapterLoadError(
             f"adapter {ref.name!r} was trained on another model than {str(base)!r}, though its "
             "shapes fit",
@@ -177,6 +177,7 @@ def _weight_shapes(folder: Path) -> Shapes:
         raise AdapterLoadError(
             f"{str(folder / _PICKLE)!r} is a pickle, which can run code when it is opened",
             hint="convert it to safetensors where you trust it: model.save_pretrained(folder)",
+            cli_hint="use an adapter whose weights are stored as safetensors",
         )
     raise AdapterLoadError(f"{str(folder)!r} has no {_WEIGHTS!r}", hint=_TRAIN_AGAIN)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from usersim.errors import CapabilityError
@@ -26,6 +27,7 @@ __all__ = [
     "ScoreRequest",
     "require",
     "require_for_patterns",
+    "weights_of",
 ]
 
 ChatPrompt = tuple[tuple[str, str], ...]
@@ -232,7 +234,23 @@ def require(
         raise CapabilityError(
             f"{why} needs an engine with {capability!r}; {engine.identity!r} has none",
             hint="use engine='transformers' or 'vllm', or choose a scorer that needs text only",
+            cli_hint="use --engine transformers or --engine vllm",
         )
+
+
+def weights_of(engine: Engine) -> str:
+    """Return the name of the model that an engine runs, for whoever loads its weights to train.
+
+    Raises:
+        CapabilityError: If the engine has none: a script's name is not a model's, and no hub may
+            be asked for it.
+    """
+    if getattr(engine, "has_weights", True) or Path(engine.model).is_dir():
+        return engine.model
+    raise CapabilityError(
+        f"{engine.identity!r} is a script and has no weights to train",
+        hint="train with engine='transformers' or 'vllm', or name the script after a model folder",
+    )
 
 
 def require_for_patterns(engine: Engine, requests: Sequence[GenerateRequest]) -> None:

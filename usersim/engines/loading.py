@@ -5,25 +5,15 @@ from __future__ import annotations
 
 import os
 import sys
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from usersim.engines.embedded import model_digest
+from usersim.engines.hub import check_model, local_first
 from usersim.engines.texts import Texts
 from usersim.errors import MissingDependencyError, ModelLoadError, boundary
 
-__all__ = ["import_torch", "load_model", "load_texts", "load_tokenizer", "texts_digest"]
-
-_TEXT_FILES = (
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-)
+__all__ = ["import_torch", "load_model", "load_texts", "load_tokenizer"]
 
 
 def import_torch() -> Any:
@@ -51,11 +41,12 @@ def load_tokenizer(folder: str | Path) -> Any:
     Raises:
         ModelLoadError: If there is none, or it is not a fast one.
     """
+    check_model(folder)
     import_torch()
     from transformers import AutoTokenizer
 
     with boundary(ModelLoadError, f"loading the tokenizer of {str(folder)!r}"):
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        tokenizer = local_first(folder, partial(AutoTokenizer.from_pretrained, str(folder)))
     if not tokenizer.is_fast:
         raise ModelLoadError(f"the tokenizer of {str(folder)!r} is not a fast one")
     return tokenizer
@@ -75,6 +66,7 @@ def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
     Raises:
         ModelLoadError: If it cannot be loaded, or its layers are not attention layers.
     """
+    check_model(folder)
     torch = import_torch()
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as noise
@@ -84,9 +76,13 @@ def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
     noise.disable_progress_bar()
     hint = "name a Hugging Face model folder, a hub name that this machine can reach, or 'embedded'"
     with boundary(ModelLoadError, f"loading the model {str(folder)!r}", hint=hint):
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=getattr(torch, kind), attn_implementation="sdpa"
+        load = partial(
+            AutoModelForCausalLM.from_pretrained,
+            str(folder),
+            dtype=getattr(torch, kind),
+            attn_implementation="sdpa",
         )
+        model = local_first(folder, load)
     if getattr(model, "_is_stateful", False):
         raise ModelLoadError(
             f"{str(folder)!r} ({model.config.model_type}) keeps a recurrent state; "
@@ -112,35 +108,13 @@ def load_texts(folder: str | Path, limit: int | None = None) -> Texts:
     from transformers import AutoConfig, GenerationConfig
 
     with boundary(ModelLoadError, f"reading the configuration of {str(folder)!r}"):
-        known = AutoConfig.from_pretrained(str(folder))
+        known = local_first(folder, partial(AutoConfig.from_pretrained, str(folder)))
         try:
-            named = GenerationConfig.from_pretrained(str(folder)).eos_token_id
-        except OSError:  # not every model has the file
+            load = partial(GenerationConfig.from_pretrained, str(folder))
+            named = local_first(folder, load).eos_token_id
+        except (OSError, ModelLoadError):  # not every model has the file
             named = getattr(known, "eos_token_id", None)
     own: int | None = getattr(known, "max_position_embeddings", None)
     bounds = [bound for bound in (own, limit) if bound is not None]
     ends: list[int | None] = list(named) if isinstance(named, list) else [named]
     return Texts(tokenizer, min(bounds, default=None), ends)
-
-
-def texts_digest(folder: str | Path) -> str:
-    """Return a digest of what turns a model's texts into tokens, equal on every machine.
-
-    Unlike `model_digest` it does not depend on when the weights beside it were written: two
-    clients of one server have copies of their own.
-
-    Args:
-        folder: Model folder or hub name; a name's digest is that of `model_digest`.
-
-    Returns:
-        SHA-256 in hexadecimal.
-    """
-    path = Path(folder)
-    if not path.is_dir():
-        return model_digest(folder)
-    total = sha256()
-    for name in _TEXT_FILES:
-        file = path / name
-        content = file.read_bytes() if file.is_file() else b""
-        total.update(sha256(name.encode() + b"\0" + content).digest())
-    return total.hexdigest()

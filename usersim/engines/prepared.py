@@ -8,13 +8,11 @@ with the manifest and takes the full digests only where these differ, or when `v
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,7 +22,7 @@ from usersim.engines.base import Progress
 from usersim.errors import ModelLoadError
 from usersim.files import file_digest, sync, write_text
 
-__all__ = ["DISK_HINT", "MANIFEST", "Manifest", "prepare_folder", "read_manifest"]
+__all__ = ["DISK_HINT", "MANIFEST", "Manifest", "folder_damage", "prepare_folder", "read_manifest"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +54,6 @@ class Manifest(BaseModel):
     source: str
     files: dict[str, _File]
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the files' names and digests; modification times do not enter."""
-        text = json.dumps(sorted((name, file.sha256) for name, file in self.files.items()))
-        return sha256(text.encode()).hexdigest()
-
 
 def prepare_folder(
     target: Path,
@@ -87,13 +79,13 @@ def prepare_folder(
         ModelLoadError: If it cannot be built.
     """
     step = progress or _ignore
-    if not _damage(target, source, verify=verify):
+    if not folder_damage(target, source=source, verify=verify):
         step(2, 2)
         return target
     step(0, 2)
     with _writing(target), _locked(target):
         # Another process may have built it while this one waited.
-        reason = _damage(target, source, verify=verify)
+        reason = folder_damage(target, source=source, verify=verify)
         if reason:
             _build(target, write, source=source, reason=reason, built=lambda: step(1, 2))
     step(2, 2)
@@ -193,14 +185,20 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
-def _damage(folder: Path, source: str, *, verify: bool) -> str:
-    """Return what is wrong with a prepared folder; empty if nothing is."""
+def folder_damage(folder: Path, *, source: str | None = None, verify: bool = False) -> str:
+    """Return what is wrong with a prepared folder; empty if nothing is.
+
+    Args:
+        folder: The folder.
+        source: What it must have been made from; None for anything.
+        verify: Take the digest of every file, also where size and modification time fit.
+    """
     if not folder.is_dir():
         return "it does not exist"
     manifest = read_manifest(folder)
     if manifest is None:
         return f"{MANIFEST} is missing or unreadable"
-    if manifest.source != source:
+    if source is not None and manifest.source != source:
         return f"it was made from {manifest.source!r}, not from {source!r}"
     for name, file in manifest.files.items():
         reason = _file_damage(folder / name, file, verify=verify)

@@ -29,7 +29,8 @@ from usersim.engines.base import (
     require_for_patterns,
 )
 from usersim.engines.embedded import model_folder
-from usersim.engines.loading import load_texts, texts_digest
+from usersim.engines.identity import texts_digest
+from usersim.engines.loading import load_texts
 from usersim.engines.remote_http import Transport
 from usersim.engines.remote_probe import Probed, probe
 from usersim.engines.remote_wire import (
@@ -323,6 +324,7 @@ class RemoteEngine:
             raise CapabilityError(
                 f"{self._config.base_url!r} does not go on with a text that was begun",
                 hint="name the model's tokenizer in RemoteConfig, or use another server",
+                cli_hint="use another server, such as the one that `usersim serve-engine` starts",
             )
         self._serve({request.adapter for request in requests})
 

@@ -14,24 +14,25 @@ from usersim.errors import ConfigError, boundary
 __all__ = ["check_address", "key_in"]
 
 
+_FORM = "write it as http://HOST:PORT/v1"
+
+
 def check_address(config: RemoteConfig) -> None:
     """Refuse an address that is none, or that would bring a secret into logs and errors.
 
     Raises:
         ConfigError: Without showing a secret.
     """
-    with boundary(ConfigError, "reading base_url"):
+    with boundary(ConfigError, "reading base_url", hint=_FORM):
         address = urlsplit(config.base_url)
+        port = address.port
     if address.username or address.password:
         raise ConfigError(
             "base_url holds a password or a name, which would stand in logs and errors",
             hint=f"put the server's key into the environment as {config.api_key_variable}",
         )
-    if address.scheme not in {"http", "https"} or not address.hostname:
-        raise ConfigError(
-            f"base_url {config.base_url!r} is no address",
-            hint="write it as http://HOST:PORT/v1",
-        )
+    if address.scheme not in {"http", "https"} or not address.hostname or port == 0:
+        raise ConfigError(f"base_url {config.base_url!r} is not a valid URL", hint=_FORM)
 
 
 def key_in(variable: str) -> str:

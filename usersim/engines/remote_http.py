@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from usersim.config import RemoteConfig
 from usersim.engines.remote_access import check_address, key_in
 from usersim.engines.remote_limiter import Limiter
+from usersim.engines.remote_reading import content, lines
 from usersim.errors import (
     EngineAccessError,
     EngineError,
@@ -52,6 +53,7 @@ UNKNOWN_CALLER = frozenset({401, 403})
 NOT_FOUND = 404
 SERVER_FAILED = 500
 NOT_IMPLEMENTED = 501
+_DATA = b"data:"
 
 
 @dataclass
@@ -172,22 +174,22 @@ class Transport:
                 self._client.stream("POST", path, json=body) as answer,
             ):
                 if not answer.is_success:
-                    raise self._refused(path, answer, await answer.aread(), turn)
-                async for line in self._lines(path, answer):
-                    data = line.removeprefix("data:").strip()
-                    if line.startswith("data:") and data != "[DONE]":
-                        event = _parsed(path, data.encode())
+                    received = await content(answer, self._config.max_reply_bytes)
+                    raise self._refused(path, answer, received, turn)
+                async for line in self._data(path, answer):
+                    data = line.removeprefix(_DATA).strip()
+                    if data != b"[DONE]":
+                        event = _parsed(path, data)
                         if "error" in event:
                             raise EngineUnavailableError(
-                                f"{path!r} of {self.base_url!r} broke off: "
-                                f"{self._words(data.encode())}"
+                                f"{path!r} of {self.base_url!r} broke off: {self._words(data)}"
                             )
                         yield event
         except httpx2.HTTPError as error:
             raise self._unreachable(path, error) from error
 
-    async def _lines(self, path: str, answer: httpx2.Response) -> AsyncIterator[str]:
-        """Yield a stream's lines; what keeps it alive without a word counts as silence.
+    async def _data(self, path: str, answer: httpx2.Response) -> AsyncIterator[bytes]:
+        """Yield a stream's lines of data; what keeps it alive without a word counts as silence.
 
         Yields:
             Lines with data.
@@ -195,11 +197,11 @@ class Transport:
         Raises:
             EngineTimeoutError: If no data comes for `timeout` seconds.
         """
-        lines = answer.aiter_lines()
+        pieces = lines(answer, self._config.max_reply_bytes)
         while True:
             try:
                 async with asyncio.timeout(self._config.timeout):
-                    while not (line := await anext(lines)).startswith("data:"):
+                    while not (line := await anext(pieces)).startswith(_DATA):
                         pass
             except StopAsyncIteration:
                 return
@@ -274,8 +276,11 @@ class Transport:
             started = self._loop.time()
             limit = max(min(self._config.timeout, patience.left), 0.001)
             try:
-                async with asyncio.timeout(limit):
-                    answer = await self._client.request(method, path, json=body)
+                async with (
+                    asyncio.timeout(limit),
+                    self._client.stream(method, path, json=body) as answer,
+                ):
+                    received = await content(answer, self._config.max_reply_bytes)
             except (TimeoutError, httpx2.TimeoutException) as error:
                 self.limiter.overloaded(turn)
                 raise self._late(path, limit) from error
@@ -284,12 +289,12 @@ class Transport:
             finally:
                 patience.left -= self._loop.time() - started
             if not answer.is_success:
-                raise self._refused(path, answer, answer.content, turn)
+                raise self._refused(path, answer, received, turn)
             self.limiter.succeeded()
         if read is None:
             return cast("T", None)
         with boundary(EngineResponseError, f"reading the answer of {path!r}"):
-            return read(_parsed(path, answer.content))
+            return read(_parsed(path, received))
 
     # ------------------------------------------------------------------ errors
 
@@ -297,6 +302,7 @@ class Transport:
         return EngineTimeoutError(
             f"{path!r} of {self.base_url!r} was not answered within {seconds:.3g} s",
             hint="raise RemoteConfig.timeout and deadline, or look at the server",
+            cli_hint="look at the server's log",
         )
 
     def _unreachable(self, path: str, error: httpx2.HTTPError) -> EngineUnavailableError:
@@ -312,12 +318,12 @@ class Transport:
         return (words.replace(self._key, "***") if self._key else words)[:MOST_TOLD]
 
     def _refused(
-        self, path: str, answer: httpx2.Response, content: bytes, turn: int
+        self, path: str, answer: httpx2.Response, received: bytes, turn: int
     ) -> EngineError:
         status = answer.status_code
         message = (
             f"{path!r} of {self.base_url!r} was refused with status {status}: "
-            f"{self._words(content)}"
+            f"{self._words(received)}"
         )
         if status in OVERLOAD:
             self.limiter.overloaded(turn)
@@ -332,7 +338,9 @@ class Transport:
             return refusal
         if status == NOT_FOUND:
             return EngineNotFoundError(
-                message, hint="look at base_url, which ends with /v1, and at the model's name"
+                message,
+                hint="check base_url, which ends with /v1, and the model's name",
+                cli_hint="check --base-url, which ends with /v1, and --model",
             )
         if status in UNKNOWN_CALLER:
             name = self._config.api_key_variable
@@ -340,8 +348,14 @@ class Transport:
                 message, hint=f"put the server's key into the environment as {name}"
             )
         moved = answer.headers.get("Location")
-        hint = f"set base_url to where it is: {self._words(moved.encode())}" if moved else ""
-        return EngineError(message, hint=hint)
+        if not moved:
+            return EngineError(message)
+        place = self._words(moved.encode())
+        return EngineError(
+            message,
+            hint=f"set base_url to where it is: {place}",
+            cli_hint=f"give its new address: --base-url {place}",
+        )
 
 
 def _pause(state: RetryCallState) -> float:
@@ -370,7 +384,7 @@ def _retry_after(header: str | None) -> float:
 def _parsed(path: str, content: bytes) -> Json:
     try:
         found = cast("object", json.loads(content))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         shown = content[:MOST_TOLD].decode("utf-8", "replace")
         raise EngineResponseError(f"the answer of {path!r} is not JSON: {shown!r}") from error
     if isinstance(found, dict):

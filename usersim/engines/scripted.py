@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from hashlib import sha256
+from typing import ClassVar
 
 from usersim.engines.base import (
     AdapterRef,
@@ -97,6 +98,9 @@ class ScriptedEngine:
         >>> engine.calls
         2
     """
+
+    has_weights: ClassVar[bool] = False
+    """Its name is not a model's; see `usersim.engines.base.weights_of`."""
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from usersim.engines.base import AdapterRef, ChatPrompt, Engine, Score, ScoreRequest, require
 from usersim.errors import CapabilityError
+from usersim.types.counting import counted
 
 __all__ = ["GainQuery", "TokenGain", "TokenGains", "token_gains", "token_texts"]
 
@@ -156,7 +157,7 @@ def _gains(
     total = sum(n for _, n in cells)
     if not len(given.logprobs) == len(without.logprobs) == total:
         raise CapabilityError(
-            f"the engine scored {len(given.logprobs)} tokens and tells {total}",
+            f"the engine scored {counted(len(given.logprobs), 'token')} and tells {total}",
             hint="use an engine in this process, or give the remote one its tokenizer",
         )
     pieces: list[TokenGain] = []

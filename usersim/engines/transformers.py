@@ -30,8 +30,9 @@ from usersim.engines.base import (
     require_for_patterns,
 )
 from usersim.engines.decoding import DrawState, decode, forward_row
-from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.embedded import model_folder
 from usersim.engines.grouping import by_adapter, decode_batches
+from usersim.engines.identity import model_digest
 from usersim.engines.loading import import_torch, load_model, load_tokenizer
 from usersim.engines.packing import PackedRow, pack
 from usersim.engines.sampling import stream_of

@@ -26,7 +26,8 @@ from usersim.engines.base import (
     Score,
     ScoreRequest,
 )
-from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.embedded import model_folder
+from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_texts
 from usersim.engines.texts import Pieces
 from usersim.engines.vllm_adapters import Adapters
@@ -263,6 +264,7 @@ class VllmEngine:
                 raise EngineError(
                     f"vLLM ended a request with {reason!r}",
                     hint="set VllmConfig(quiet=False) and try again to see why",
+                    cli_hint="start it with `usersim serve-engine --verbose` to see why",
                 )
             yield ticket, output
 
@@ -275,8 +277,9 @@ class VllmEngine:
         """
         if refs and self._config.adapters == "never":
             raise CapabilityError(
-                f"adapter {min(ref.name for ref in refs)!r} is asked for, and adapters='never'",
+                f"adapter {min(ref.name for ref in refs)!r} is asked for, and adapters are off",
                 hint="use VllmConfig(adapters='auto')",
+                cli_hint="leave --adapter out",
             )
         rank = max((adapter_rank(ref) for ref in refs), default=0)
         if self._config.adapters == "always" or rank:

@@ -67,7 +67,7 @@ _REMEDIES = (
     ("KV cache is needed", "lower max_model_len, or raise kv_cache_gib or memory_share"),
     ("is larger than the maximum number of tokens", "lower max_model_len, or raise kv_cache_gib"),
     ("less than desired", "lower memory_share, or end what else uses the memory"),
-    ("out of memory", "lower memory_share, max_batch or max_model_len, or use more GPUs"),
+    ("out of memory", "lower memory_share or max_model_len, or use more GPUs"),
     ("less than requested memory for kv", "lower kv_cache_gib"),
     ("can't allocate memory", "lower kv_cache_gib"),
     ("DefaultCPUAllocator", "lower kv_cache_gib"),
@@ -75,10 +75,18 @@ _REMEDIES = (
     ("World size", "lower tensor_parallel or pipeline_parallel to the GPUs that there are"),
     ("must be divisible by tensor parallel size", "choose another tensor_parallel"),
     ("Address already in use", "end the other program on that port, or set VLLM_PORT"),
-    ("got an unexpected keyword argument", "take it out of extra: EngineArgs has no such argument"),
+    ("got an unexpected keyword argument", "leave that setting out: vLLM has no such argument"),
     ("Ray", "start Ray on every machine, or use executor='mp'"),
 )
 """What vLLM says, and the setting of `VllmConfig` to change."""
+_SERVER_SETTINGS = (
+    "kv_cache_gib",
+    "max_model_len",
+    "memory_share",
+    "tensor_parallel",
+    "pipeline_parallel",
+)
+"""Settings that `usersim serve-engine` has a flag for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +302,17 @@ def _readable_errors(folder: str | Path) -> Iterator[None]:
         remedy = next((remedy for sign, remedy in _REMEDIES if sign.lower() in text), "")
         hint = remedy or "set VllmConfig(quiet=False) and try again to see vLLM's own log"
         plain = " ".join(str(error).partition(" [type=")[0].split())
-        raise ModelLoadError(plain, hint=hint) from error
+        raise ModelLoadError(plain, hint=hint, cli_hint=_with_flags(remedy)) from error
+
+
+def _with_flags(remedy: str) -> str:
+    """Return a remedy for the command line: the settings as flags of the server's command."""
+    if not remedy:
+        return "start it with `usersim serve-engine --verbose` to see vLLM's own log"
+    said = remedy.replace("executor='mp'", "a server of your own")
+    for setting in _SERVER_SETTINGS:
+        said = said.replace(setting, f"--{setting.replace('_', '-')}")
+    return said if said == remedy else f"start `usersim serve-engine` and there {said}"
 
 
 _running: set[int] = set()

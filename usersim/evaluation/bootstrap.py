@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usersim.errors import EvaluationError
+from usersim.types.counting import counted
 from usersim.views import in_words, printed
 
 __all__ = [
@@ -117,8 +118,9 @@ class Resampling:
         """
         if not users or len(users) != len(conversations):
             raise EvaluationError(
-                f"a bootstrap needs items, one conversation each; got {len(users)} users "
-                f"and {len(conversations)} conversations"
+                "a bootstrap needs items, one conversation each; got "
+                f"{counted(len(users), 'user')} "
+                f"and {counted(len(conversations), 'conversation')}"
             )
         if resamples < 1:
             raise EvaluationError(f"a bootstrap needs at least one resample, got {resamples!r}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, ratio
+from usersim.types.counting import counted
 from usersim.views import in_words, printed
 
 __all__ = ["Faithfulness", "faithfulness_index"]
@@ -46,7 +47,7 @@ class Faithfulness:
         return not bool(np.isnan(self.index.value))
 
     def __str__(self) -> str:
-        size = f"{self.n_items} items of {self.n_users} people"
+        size = f"{counted(self.n_items, 'item')} of {counted(self.n_users, 'person', 'people')}"
         if not self.defined:
             return (
                 f"undefined: what the own trace gives, {self.trace_gain} nats, cannot be told "

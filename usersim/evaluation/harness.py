@@ -20,6 +20,7 @@ from usersim.evaluation.cache import PredictionCache
 from usersim.evaluation.metrics import Metric, default_metrics, distribution
 from usersim.evaluation.results import Estimate, Evaluation
 from usersim.types import Failure, Interaction, Prediction, content_key, is_closed
+from usersim.types.counting import counted
 
 __all__ = ["evaluate"]
 
@@ -95,7 +96,8 @@ def _check(arms: Sequence[Arm], interactions: Sequence[Interaction], baseline: s
     names = [arm.name for arm in arms]
     if not arms or not interactions:
         raise EvaluationError(
-            f"nothing to evaluate: {len(arms)} arms, {len(interactions)} interactions"
+            f"nothing to evaluate: {counted(len(arms), 'arm')}, "
+            f"{counted(len(interactions), 'interaction')}"
         )
     if len(set(names)) < len(names):
         raise EvaluationError(f"two arms have the same name: {names!r}")
@@ -163,7 +165,8 @@ def _ask(arm: Arm, items: Sequence[Interaction]) -> tuple[list[Prediction], list
         batch = arm.predict(items)
     if len(batch.items) != len(items):
         raise EvaluationError(
-            f"arm {arm.name!r} returned {len(batch.items)} predictions for {len(items)} items",
+            f"arm {arm.name!r} returned {counted(len(batch.items), 'prediction')} for "
+            f"{counted(len(items), 'item')}",
             hint="return one entry per interaction, None where it failed",
         )
     told = {f.index: f for f in batch.failures}

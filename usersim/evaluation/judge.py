@@ -51,6 +51,7 @@ def check_judge(judge: str, selected_by: Collection[str], *, same_judge: bool = 
         raise EvaluationError(
             f"the judge {judge!r} also selected the traces that are judged",
             hint="judge with a model of another family, or pass same_judge=True and say so",
+            cli_hint="give --judge a model of another family",
         )
 
 

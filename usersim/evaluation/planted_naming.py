@@ -16,6 +16,7 @@ from usersim.evaluation.bootstrap import Interval, Resampling, ratio
 from usersim.evaluation.planted_rules import PlantedFacts, PlantedRule, PlantedSituation
 from usersim.evaluation.planted_words import named_attributes
 from usersim.types import Interaction
+from usersim.types.counting import counted
 
 __all__ = ["NamingRate", "names_other", "names_reason", "naming_rate"]
 
@@ -72,7 +73,8 @@ class NamingRate:
 
     def __str__(self) -> str:
         return (
-            f"{self.n} traces: names the reason {self.reason} (and nothing else {self.alone}), "
+            f"{counted(self.n, 'trace')}: names the reason {self.reason} (and nothing else "
+            f"{self.alone}), "
             f"only another {self.other}, none {self.neither}"
         )
 
@@ -104,7 +106,8 @@ def naming_rate(
     decided = [(i, text, where) for i, text, where in known if not where.random]
     if not decided:
         raise EvaluationError(
-            f"a naming rate needs a trace of a row that a rule decided, got {len(traces)} traces"
+            "a naming rate needs a trace of a row that a rule decided, got "
+            f"{counted(len(traces), 'trace')}"
         )
     flags = np.zeros((len(decided), 4))
     for place, (interaction, text, where) in enumerate(decided):

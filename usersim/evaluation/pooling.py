@@ -16,6 +16,7 @@ import numpy.typing as npt
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling
 from usersim.evaluation.report_files import read_scores
+from usersim.types.counting import counted
 
 __all__ = ["Pooled", "pool"]
 
@@ -72,7 +73,7 @@ def pool(
     items = [key for key in runs[0] if all(key in run for run in runs)]
     if not items:
         raise EvaluationError(
-            f"the {len(runs)} runs share no item that has the metric {metric!r}",
+            f"the {counted(len(runs), 'run')} share no item that has the metric {metric!r}",
             hint="evaluate the same people and held-out items under each seed",
         )
     arms = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from pydantic import BaseModel, RootModel, ValidationError
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.metrics import METRICS
@@ -16,6 +17,31 @@ __all__ = ["PREDICTIONS", "PROVENANCE", "ItemScores", "read_provenance", "read_s
 
 PREDICTIONS = "predictions.jsonl"
 PROVENANCE = "command.json"
+
+
+_AGAIN = "write the report again with `usersim evaluate`"
+
+
+class _Scores(BaseModel):
+    """What a line of predictions says of one arm: the part that is read back."""
+
+    scores: dict[str, float | None]
+
+
+class _Row(BaseModel):
+    """A line of predictions: the part that is read back."""
+
+    key: str
+    user_id: str
+    conversation: str
+    arms: dict[str, _Scores]
+
+
+class _Provenance(RootModel[dict[str, object]]):
+    """What a report says of its making."""
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +78,16 @@ def read_scores(folder: str | Path, metric: str) -> dict[str, ItemScores]:
     found: dict[str, ItemScores] = {}
     known: set[str] = set()
     for line in filter(None, _text(Path(folder), PREDICTIONS).split("\n")):
-        row = json.loads(line)
+        row = _read(_Row, line, Path(folder, PREDICTIONS))
         scores: dict[str, float] = {}
-        for arm, told in row["arms"].items():
-            known |= set(told["scores"])
-            value = told["scores"].get(metric)
+        for arm, told in row.arms.items():
+            known |= set(told.scores)
+            value = told.scores.get(metric)
             if value is not None and np.isfinite(value):
-                scores[arm] = float(value)
+                scores[arm] = value
         if scores:
-            found[row["key"]] = ItemScores(
-                user_id=row["user_id"], conversation=row["conversation"], scores=scores
+            found[row.key] = ItemScores(
+                user_id=row.user_id, conversation=row.conversation, scores=scores
             )
     if not found:
         raise EvaluationError(
@@ -77,12 +103,32 @@ def read_provenance(folder: str | Path) -> dict[str, object]:
     Raises:
         EvaluationError: If the folder holds no finished report.
     """
-    return dict(json.loads(_text(Path(folder), PROVENANCE)))
+    return _read(_Provenance, _text(Path(folder), PROVENANCE), Path(folder, PROVENANCE)).root
+
+
+def _read(model: type[_Model], text: str, path: Path) -> _Model:
+    """Return a piece of a report's file.
+
+    Raises:
+        EvaluationError: If it is damaged.
+    """
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise EvaluationError(
+            f"{str(path)!r} is damaged: {place}{': ' * bool(place)}{first['msg']}", hint=_AGAIN
+        ) from None
 
 
 def _text(folder: Path, name: str) -> str:
     try:
         return (folder / name).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise EvaluationError(
+            f"{str(folder / name)!r} is damaged: it is not UTF-8", hint=_AGAIN
+        ) from error
     except OSError as error:
         raise EvaluationError(
             f"no report in {str(folder)!r}: {name}: {error.strerror or error}",

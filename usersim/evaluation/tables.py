@@ -8,14 +8,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from usersim.evaluation.metrics import LOG_LIKELIHOOD
+from usersim.evaluation.metrics import LOG_LIKELIHOOD, LOG_SCORE
 from usersim.types import FreeText
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from usersim.evaluation.metrics import Metric
     from usersim.evaluation.results import Evaluation
 
-__all__ = ["arrow", "headline", "headline_metrics"]
+__all__ = ["arrow", "headline", "headline_metrics", "primary_metric"]
 
 
 def arrow(metric: Metric) -> str:
@@ -37,11 +38,25 @@ def headline_metrics(evaluation: Evaluation) -> list[Metric]:
     return [m for m in evaluation.metrics if m.headline and m.name in measured]
 
 
+def primary_metric(evaluation: Evaluation) -> Metric | None:
+    """Return the metric that a reader should look at first; None if nothing was measured.
+
+    The likelihood of what the person really said or chose: it is proper, needs no judge, and
+    tells a near miss from a wild guess.
+    """
+    measured = {metric.name: metric for metric in headline_metrics(evaluation)}
+    for name in (LOG_LIKELIHOOD.name, LOG_SCORE.name):
+        if name in measured:
+            return measured[name]
+    return next(iter(measured.values()), None)
+
+
 def headline(evaluation: Evaluation) -> Table:
     """Return arms by headline metrics; below each value its 95 % interval."""
     metrics = headline_metrics(evaluation)
     table = Table(
-        title=f"{len(evaluation.interactions)} held-out items of {evaluation.n_users} people",
+        title=f"{counted(len(evaluation.interactions), 'held-out item')} of "
+        f"{counted(evaluation.n_users, 'person', 'people')}",
         caption=f"95 % intervals, cluster bootstrap over users and conversations; "
         f"baseline: {evaluation.baseline}",
         box=box.SIMPLE_HEAD,

@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from usersim.errors import EvaluationError, boundary
+from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import Interval, Resampling, holm
 from usersim.evaluation.metrics import METRICS, Metric
 from usersim.evaluation.metrics.base import ratio
 from usersim.evaluation.report_files import ItemScores, read_provenance, read_scores
 from usersim.evaluation.results import Evaluation, better_word
-from usersim.files import csv_text, write_text
+from usersim.files import csv_text, make_folder, write_text
 
 __all__ = ["TransferCell", "TransferMatrix", "write_transfer"]
 
@@ -333,12 +333,10 @@ def write_transfer(matrix: TransferMatrix, folder: str | Path) -> Path:
     """
     from usersim.evaluation.report.plots_transfer import transfer_map
 
-    target = Path(folder)
     files = {"transfer.svg": transfer_map(matrix).svg, "transfer.csv": matrix.to_csv()}
     hint = "choose a folder that can be written"
-    with boundary(EvaluationError, f"making the folder {str(target)!r}", hint=hint):
-        target.mkdir(parents=True, exist_ok=True)
+    what = "the transfer matrix"
+    target = make_folder(folder, what=what, error=EvaluationError, hint=hint)
     for name, text in files.items():
-        what = "the transfer matrix"
         write_text(target / name, text, what=what, error=EvaluationError, hint=hint)
     return target / "transfer.csv"

@@ -6,8 +6,12 @@ p-value does not agree, the sentence says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from usersim.evaluation.metrics import Metric
 from usersim.evaluation.results import Comparison, Evaluation
 from usersim.evaluation.tables import headline_metrics
+from usersim.types.counting import counted
 
 __all__ = ["sentence", "verdicts"]
 
@@ -20,7 +24,7 @@ def sentence(evaluation: Evaluation, comparison: Comparison) -> str:
     gap = comparison.difference
     figures = (
         f"difference {_signed(gap.value)} [{_signed(gap.low)}, {_signed(gap.high)}] {metric.unit}, "
-        f"{comparison.n_items} items"
+        f"{counted(comparison.n_items, 'item')}"
     )
     head = f"{metric.label}: {comparison.arm}"
     if not gap.excludes(0.0):
@@ -36,7 +40,9 @@ def sentence(evaluation: Evaluation, comparison: Comparison) -> str:
     return f"{head} is {word} than {comparison.baseline}: {figures}{caution}."
 
 
-def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str]:
+def verdicts(
+    evaluation: Evaluation, *, baseline: str | None = None, metrics: Sequence[Metric] | None = None
+) -> list[str]:
     """Return what may be said of the arms on each headline metric.
 
     An arm that differs gets a sentence of its own; those that cannot be told from the baseline
@@ -45,6 +51,7 @@ def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str
     Args:
         evaluation: What was measured.
         baseline: What to compare with; None takes the evaluation's own.
+        metrics: On which metrics; None takes the headline metrics.
 
     Returns:
         Sentences, by metric.
@@ -52,7 +59,7 @@ def verdicts(evaluation: Evaluation, *, baseline: str | None = None) -> list[str
     against = baseline or evaluation.baseline
     compared = evaluation.against(against)
     found: list[str] = []
-    for metric in headline_metrics(evaluation):
+    for metric in headline_metrics(evaluation) if metrics is None else metrics:
         mine = [c for c in compared if c.metric == metric.name]
         found += [sentence(evaluation, c) for c in mine if c.difference.excludes(0.0)]
         alike = [c.arm for c in mine if not c.difference.excludes(0.0)]

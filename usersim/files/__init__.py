@@ -20,6 +20,7 @@ from usersim.files.rows import (
 from usersim.files.whole import (
     DISK_HINT,
     file_digest,
+    make_folder,
     remove_quietly,
     replacing,
     sync,
@@ -36,6 +37,7 @@ __all__ = [
     "file_digest",
     "form_of",
     "json_line",
+    "make_folder",
     "remove_quietly",
     "replacing",
     "sync",

@@ -21,6 +21,7 @@ __all__ = [
     "Check",
     "expect",
     "file_digest",
+    "make_folder",
     "remove_quietly",
     "replacing",
     "sync",
@@ -98,6 +99,33 @@ def replacing(
         raise error(
             f"{what} cannot be written to {str(path)!r}: {cause.strerror or cause}", hint=hint
         ) from cause
+
+
+def make_folder(
+    path: str | Path, *, what: str, error: type[UsersimError], hint: str = DISK_HINT
+) -> Path:
+    """Make a folder, with those above it, unless it is there.
+
+    Args:
+        path: The folder.
+        what: What is to be written there, for messages.
+        error: Raised in place of an `OSError`.
+        hint: Its hint.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsersimError: Of class `error`, if it cannot be made.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise error(
+            f"{what} cannot be written to {str(path)!r}: {cause.strerror or cause}", hint=hint
+        ) from cause
+    return folder
 
 
 def write_bytes(

@@ -17,6 +17,7 @@ from usersim.simulation import Answer
 from usersim.simulation.dialogue import Reached, Scenario, Speaker, Stop, Turn
 from usersim.simulator import UserSimulator
 from usersim.simulator.dialogue import Voices
+from usersim.types import Message, MessageLike
 
 __all__ = ["UserCallback", "UserSaid"]
 
@@ -74,7 +75,7 @@ class UserCallback:
         self._seed = seed
         self._reached = reached
 
-    def __call__(self, messages: Iterable[Mapping[str, object]]) -> UserSaid:
+    def __call__(self, messages: Iterable[MessageLike]) -> UserSaid:
         """Return the person's next message.
 
         Args:
@@ -103,17 +104,23 @@ class UserCallback:
             return UserSaid(text="", stop=talk.stop, answer=None)
         return UserSaid(text=turn.text, stop=talk.stop, answer=turn.answer)
 
-    async def acall(self, messages: Iterable[Mapping[str, object]]) -> UserSaid:
+    async def acall(self, messages: Iterable[MessageLike]) -> UserSaid:
         """Return the person's next message without blocking the event loop."""
         return await asyncio.to_thread(self, list(messages))
 
 
-def _turn(message: Mapping[str, object]) -> Turn | None:
+def _turn(message: MessageLike) -> Turn | None:
     """Return a chat message as a turn; None if the person never saw it.
 
     Raises:
         ConfigError: If it is no chat message.
     """
+    if isinstance(message, Message):
+        message = {"role": message.role, "content": message.content}
+    if not isinstance(message, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(
+            f'messages must be Message objects or {{"role", "content"}} dicts; got {message!r}'
+        )
     role, content = message.get("role"), message.get("content")
     if role not in {"user", "assistant"}:
         return None

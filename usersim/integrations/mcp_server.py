@@ -252,7 +252,7 @@ class PeopleTools:
                     f"{cost.requests} questions are more than the {MOST_ASKED} of one call",
                     hint="ask fewer people, or use the command `usersim survey run`",
                 )
-            results = instrument.run(respondents, memory=memory)
+            results = instrument.run(respondents, memory=memory, progress=False)
         kept = set(ItemAnswered.model_fields)
         return SurveyGiven(
             title=instrument.title,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from usersim.config import HistoryConfig
 from usersim.errors import PromptError
 from usersim.types import FreeText, Interaction, Message, Number, Question
+from usersim.types.counting import counted
 
 __all__ = [
     "CUT",
@@ -123,7 +124,7 @@ def view_question(
         if sorted(option_order) != list(range(len(options))):
             raise PromptError(
                 f"option order {list(option_order)!r} is not a permutation of the"
-                f" {len(options)} options"
+                f" {counted(len(options), 'option')}"
             )
         options = tuple(options[index] for index in option_order)
     return QuestionView(

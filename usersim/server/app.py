@@ -214,16 +214,7 @@ def serving(
 
 
 def _server(app: FastAPI, config: ServerConfig) -> DrainingServer:
-    import uvicorn
+    from usersim.server.uvicorn_server import DrainingServer, uvicorn_settings
 
-    from usersim.server.uvicorn_server import DrainingServer
-
-    settings = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,  # the guard's own says less
-        server_header=False,
-        timeout_graceful_shutdown=max(round(config.drain_seconds), 1),
-        lifespan="on",
-    )
+    settings = uvicorn_settings(app, config, lifespan=True)
     return DrainingServer(settings, app.state.answering)

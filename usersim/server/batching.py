@@ -24,6 +24,7 @@ from usersim.errors import (
     boundary,
 )
 from usersim.simulation import RespondItem
+from usersim.types.counting import counted
 
 __all__ = ["Batcher", "Job", "draining", "refuse_busy", "refuse_draining", "refuse_late"]
 
@@ -41,7 +42,7 @@ def refuse_busy(waiting: int) -> NoReturn:
         RefusedRequestError: Always.
     """
     raise RefusedRequestError(
-        f"{waiting} answers are waiting, as many as this server lets wait",
+        f"{counted(waiting, 'answer is', 'answers are')} waiting, as many as this server lets wait",
         status=429,
         code="queue_full",
         retry_after=RETRY_SECONDS,

@@ -9,26 +9,29 @@ import base64
 import binascii
 import errno
 import hmac
+import re
 import socket
 
 from usersim.errors import ConfigError
 
 __all__ = ["CHALLENGES", "bare_name", "check_token", "knows_key", "listening", "url_of"]
 
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(?::\d{0,5})?", re.ASCII)
+"""Name or address and port, and nothing before, between or after them."""
+
 CHALLENGES = ("Bearer", 'Basic realm="usersim", charset="UTF-8"')
 """How whoever came without the key is asked for it: clients send a token, browsers a password."""
 
 
 def bare_name(host: str) -> str:
-    """Return a `Host` header's name, without its port.
+    """Return a `Host` header's name, without its port; empty if it is neither name nor address.
 
     Example:
-        >>> bare_name("[::1]:8000"), bare_name("LocalHost:80")
-        ('::1', 'localhost')
+        >>> bare_name("[::1]:8000"), bare_name("LocalHost:80"), bare_name("[::1].evil.test")
+        ('::1', 'localhost', '')
     """
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    found = _HOST.fullmatch(host)
+    return (found["address"] or found["name"]).lower() if found else ""
 
 
 def check_token(key: str | None) -> None:
@@ -40,7 +43,7 @@ def check_token(key: str | None) -> None:
     if key is not None and (not key.strip() or not key.isascii() or key != key.strip()):
         raise ConfigError(
             "the key is empty, or holds white space around it or letters outside ASCII",
-            hint="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
+            hint="make one with: openssl rand -hex 32",
         )
 
 

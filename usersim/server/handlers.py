@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from usersim.errors import RefusedRequestError, UsersimError
 from usersim.server.refusals import error_body, refusal_of
+from usersim.server.wire import UNSUPPORTED
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -49,6 +50,8 @@ async def _misshapen(_: Request, error: Exception) -> Response:
                 hint="send the header 'content-type: application/json'",
             )
         )
+    if refusal := _unsupported(problems):
+        return _reply(refusal)
     unknown = first["type"] == "extra_forbidden"
     told = "; ".join(_problem(one) for one in problems[:_SHOWN_PROBLEMS])
     return _reply(
@@ -61,6 +64,21 @@ async def _misshapen(_: Request, error: Exception) -> Response:
             hint="this server refuses what it would have to ignore" if unknown else "",
         )
     )
+
+
+def _unsupported(problems: Sequence[Mapping[str, object]]) -> RefusedRequestError | None:
+    """Return in words that a field is one for which a simulated person has no use."""
+    for problem in problems:
+        parts = _place(problem).split(".")
+        for depth, name in enumerate(parts, start=1):
+            if name in UNSUPPORTED:
+                return RefusedRequestError(
+                    f"{name!r} is not supported: {UNSUPPORTED[name]}",
+                    code="unsupported_parameter",
+                    param=".".join(parts[:depth]),
+                    hint=f"leave {name!r} out",
+                )
+    return None
 
 
 def _problem(problem: Mapping[str, object]) -> str:
@@ -79,7 +97,7 @@ def _place(problem: Mapping[str, object]) -> str:
     return ".".join(str(part) for part in parts[1:])
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     """Tell of a path that is not there; and of a body that the guard cut off."""
     assert isinstance(error, HTTPException), "registered for these alone"
     cause = error.__cause__
@@ -88,7 +106,23 @@ async def _http(_: Request, error: Exception) -> Response:
         return _reply(cause, {"connection": "close"})
     code = _CODES.get(error.status_code, "invalid_value")
     refusal = RefusedRequestError(str(error.detail), status=error.status_code, code=code)
+    if error.status_code in _CODES:
+        asked = f"{request.method} {request.url.path}"
+        refusal = RefusedRequestError(
+            f"{asked!r} is not served here",
+            status=error.status_code,
+            code=code,
+            hint=f"served are {', '.join(_served(request.app))}",
+        )
     return _reply(refusal, error.headers)
+
+
+def _served(app: FastAPI) -> list[str]:
+    """Return method and path of everything that the API's document describes."""
+    paths = cast("Mapping[str, Mapping[str, object]]", app.openapi()["paths"])
+    return sorted(
+        f"{method.upper()} {path}" for path, methods in paths.items() for method in methods
+    )
 
 
 async def _defect(_: Request, error: Exception) -> Response:

@@ -171,6 +171,8 @@ class Reply:
         told = self._told(answer.kind) | {"reasoning_weight": answer.trace.reasoning_weight}
         if answer.probabilities:
             told["probabilities"] = dict(answer.probabilities)
+        if answer.trace.reasoning_failed:
+            told["reasoning_failed"] = True
         return told
 
     def _told(self, kind: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ from usersim.types import ActionSpace, ActionValue, FreeText, Number, action_spa
 
 __all__ = ["Form", "form_of_schema", "form_of_space"]
 
+_SHOWN = 200
 _NOTES = {"title", "description", "examples", "default", "$schema", "$defs", "$id", "$comment"}
 """Keywords that say nothing about which values are allowed."""
 _MOST_STEPS = 20
@@ -65,9 +66,10 @@ def form_of_schema(schema: Mapping[str, object], *, kind: str | None = None) -> 
         space, value = _value(root, schema, kind)
         return Form(space, lambda action: _json(value(action)))
     _only(root, {"type", "properties", "required", "additionalProperties"})
-    properties = root.get("properties")
+    given = root.get("properties")
+    properties = given
     if not isinstance(properties, dict) or len(properties) != 1:  # pyright: ignore[reportUnknownArgumentType]
-        _refuse(f"it has the properties {properties!r}, and one answer has one")
+        _refuse(f"it has the properties {_shown(given)}, and one answer has one")
     ((name, inner),) = cast("dict[str, object]", properties).items()
     space, value = _value(_resolved(inner, schema), schema, kind)
     return Form(space, lambda action: _json({name: value(action)}))
@@ -92,6 +94,15 @@ def _refuse(why: str) -> NoReturn:
     )
 
 
+def _shown(value: object) -> str:
+    """Return a value for a message: short, and also where Python has no text for it."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes out
+        return f"a value of type {type(value).__name__} with too many digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def _only(schema: Mapping[str, object], known: set[str]) -> None:
     """Refuse keywords that would be dropped otherwise.
 
@@ -112,7 +123,7 @@ def _resolved(part: object, whole: Mapping[str, object]) -> Mapping[str, object]
     here: object = part
     for _ in range(_MOST_STEPS):
         if not isinstance(here, Mapping):
-            _refuse(f"{here!r} is not a schema")
+            _refuse(f"{_shown(here)} is not a schema")
         told = cast("Mapping[str, object]", here)
         if "$ref" not in told:
             return told
@@ -133,7 +144,7 @@ def _defined(reference: object, whole: Mapping[str, object]) -> object:
         name = step.replace("~1", "/").replace("~0", "~")
         held = _object(found)
         if name not in held:
-            _refuse(f"its reference {path!r} names nothing in it")
+            _refuse(f"its reference {_shown(path)} names nothing in it")
         found = held[name]
     return found
 
@@ -156,12 +167,13 @@ def _value(
     try:
         if "enum" in schema or "const" in schema:
             return _enumerated(schema, kind)
-        if schema.get("type") == "array":
+        kind_of_value = schema.get("type")
+        if kind_of_value == "array":
             return _several(schema, whole)
         readers = {"boolean": _boolean, "integer": _number, "number": _number, "string": _string}
-        reader = readers.get(str(schema.get("type")))
+        reader = readers.get(kind_of_value) if isinstance(kind_of_value, str) else None
         if reader is None:
-            _refuse(f"of type {schema.get('type')!r}")
+            _refuse(f"of type {_shown(kind_of_value)}")
         return reader(schema)
     except ActionError as error:
         _refuse(str(error))
@@ -169,7 +181,8 @@ def _value(
 
 def _enumerated(schema: Mapping[str, object], kind: str | None) -> tuple[ActionSpace, _Write]:
     _only(schema, {"enum", "type"})
-    by_text = _options(schema.get("enum"), f"its enum is {schema.get('enum')!r}")
+    values = schema.get("enum")
+    by_text = _options(values, f"its enum is {_shown(values)}")
     space = action_space(kind or "choice", tuple(by_text))
     return space, lambda action: by_text[str(action)]
 
@@ -196,8 +209,21 @@ def _text(value: object) -> str:
         RefusedRequestError: If it is neither text nor a number.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        _refuse(f"{value!r} is no option")
-    return value if isinstance(value, str) else Number().render(value)
+        _refuse(f"{_shown(value)} is no option")
+    return value if isinstance(value, str) else Number().render(_finite(value))
+
+
+def _finite(value: float) -> float:
+    """Return a number that arithmetic can hold.
+
+    Raises:
+        RefusedRequestError: If it is larger; its digits are not repeated, since they are many.
+    """
+    try:
+        float(value)
+    except OverflowError:
+        _refuse("a number in it is larger than any that can be computed with")
+    return value
 
 
 def _boolean(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
@@ -208,7 +234,10 @@ def _boolean(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
 def _number(schema: Mapping[str, object]) -> tuple[ActionSpace, _Write]:
     _only(schema, {"type", "minimum", "maximum"})
     whole = schema["type"] == "integer"
-    low, high = schema.get("minimum"), schema.get("maximum")
+    low, high = (
+        _finite(bound) if isinstance(bound, int) else bound
+        for bound in (schema.get("minimum"), schema.get("maximum"))
+    )
     space = action_space("number", low=low, high=high, integer=whole)
     return space, lambda action: int(float(str(action))) if whole else float(str(action))
 

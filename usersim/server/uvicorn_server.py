@@ -8,13 +8,41 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from usersim.server.connections import limit_lines, limited_protocol
+
 if TYPE_CHECKING:
     import socket
     from types import FrameType
 
+    from starlette.types import ASGIApp
+
+    from usersim.config import ServerConfig
     from usersim.server.answering import Answering
 
-__all__ = ["DrainingServer"]
+__all__ = ["DrainingServer", "uvicorn_settings"]
+
+
+def uvicorn_settings(
+    app: ASGIApp, config: ServerConfig, *, lifespan: bool = False
+) -> uvicorn.Config:
+    """Return how uvicorn serves each of our applications.
+
+    Args:
+        app: What is served.
+        config: Limits.
+        lifespan: Whether the application is told that the server starts and stops.
+    """
+    limit_lines()
+    return uvicorn.Config(
+        app,
+        http=limited_protocol(config),
+        ws="none",
+        log_config=None,
+        access_log=False,  # addresses hold user ids; the guard's own lines say less
+        server_header=False,
+        timeout_graceful_shutdown=max(round(config.drain_seconds), 1),
+        lifespan="on" if lifespan else "off",
+    )
 
 
 class DrainingServer(uvicorn.Server):

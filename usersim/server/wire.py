@@ -16,6 +16,7 @@ from usersim.config import Roles
 __all__ = [
     "IGNORED",
     "MIN_TOKENS",
+    "UNSUPPORTED",
     "ChatCompletion",
     "ChatMessage",
     "ChatRequest",
@@ -41,6 +42,22 @@ IGNORED = (
     "parallel_tool_calls",
 )
 """Fields that are taken and not used: the caller's own bookkeeping, which changes no answer."""
+UNSUPPORTED = {
+    "tools": "a simulated person calls no tools",
+    "tool_choice": "a simulated person calls no tools",
+    "tool_calls": "a simulated person calls no tools",
+    "functions": "a simulated person calls no functions",
+    "function_call": "a simulated person calls no functions",
+    "audio": "a simulated person reads and writes text alone",
+    "modalities": "a simulated person reads and writes text alone",
+    "prediction": "an answer is drawn whole; predicted outputs are not read",
+    "web_search_options": "a simulated person does not search the web",
+    "logit_bias": "the tokens of an answer are not biased",
+    "frequency_penalty": "answers are drawn without penalties",
+    "presence_penalty": "answers are drawn without penalties",
+    "reasoning_effort": "reasoning is drawn or, with 'none', left out; it has no degrees",
+}
+"""Fields of the API that a simulated person has no use for, and why; by their last name."""
 
 
 class _Strict(BaseModel):

@@ -12,9 +12,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from usersim.errors import CorpusError
 from usersim.types import ActionKind, ActionValue, Evidence, Number, Predictor, Share
 from usersim.types.actions import MULTI_SEPARATOR, NOTHING_CHOSEN
-from usersim.views import shortened
+from usersim.views import Cell, shortened
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -102,6 +103,9 @@ class AnswerTrace:
             reasoning weight; empty for open answers.
         reasoning_weight: Share of the answer's probability that comes from reasoning.
         redraws: Malformed texts that were drawn again.
+        reasoning_failed: True if traces were drawn, none could be read, and a closed question was
+            answered without reasoning instead.
+        unreadable: The texts of those traces, as drawn; empty unless `reasoning_failed`.
         predictors: Where the probabilities come from, the largest share first; empty for open
             answers, and where the simulator answered alone.
         calibrated: Whether the predictors' weights were fitted on answers of this corpus.
@@ -127,6 +131,8 @@ class AnswerTrace:
     engine: str
     seed: int
     seconds: float
+    reasoning_failed: bool = False
+    unreadable: tuple[str, ...] = ()
     predictors: tuple[Share, ...] = ()
     calibrated: bool = False
     evidence: tuple[Evidence, ...] = ()
@@ -179,6 +185,15 @@ class Answer:
         """Return the action's text."""
         return self.action_text
 
+    def cells(self) -> dict[str, Cell]:
+        """Return what stands of the answer in a list of answers."""
+        return {
+            "user": self.trace.user_id,
+            "asked": shortened(self.trace.question, 40),
+            "answer": shortened(self.action_text, 60),
+            "p": self.probabilities.get(self.action_text),
+        }
+
     def __repr__(self) -> str:
         """Say in a line what was answered, as whom, how probable it was and by which adapter."""
         p = self.probabilities.get(self.action_text)
@@ -206,8 +221,22 @@ class Answer:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Answer:
-        """Return the answer that `to_dict` wrote."""
-        return _adapter().validate_python(data)
+        """Return the answer that `to_dict` wrote.
+
+        Raises:
+            CorpusError: If it wrote something else.
+        """
+        from pydantic import ValidationError
+
+        try:
+            return _adapter().validate_python(data)
+        except ValidationError as error:
+            problem = error.errors(include_input=False)[0]
+            where = ".".join(map(str, problem["loc"]))
+            raise CorpusError(
+                f"a stored answer cannot be read: {where!r}: {problem['msg']}",
+                hint="the store is damaged, or the answer is one of another version of usersim",
+            ) from None
 
     def to_json(self) -> str:
         """Return the answer as JSON."""

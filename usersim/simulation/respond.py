@@ -43,6 +43,12 @@ class _Work:
     pooled: Pooled | None = None
     action: ActionValue | None = None
     failure: Failure | None = None
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def weight(self) -> float:
+        """Share of the answer that comes from reasoning."""
+        return 0.0 if self.unreadable else self.item.reasoning_weight
 
     def fail(self, error: str, message: str, texts: Sequence[str]) -> None:
         self.failure = Failure(
@@ -74,8 +80,10 @@ def respond(
         progress: Called with (traces drawn for so many items, items).
 
     Returns:
-        Answers in the order of the items; an item whose texts stayed malformed is a failure
-        that keeps them, and so is one that does not fit the model.
+        Answers in the order of the items. An item whose texts stayed malformed is a failure
+        that keeps them, and so is one that does not fit the model. A closed question needs no
+        readable trace unless `config.require_reasoning` is set: it is then answered without
+        reasoning, and its trace says so.
 
     Raises:
         CapabilityError: If the engine cannot do what the questions need.
@@ -135,10 +143,20 @@ def _reason(
         result = next(drawn) if n else ReasoningResult([DrawnTrace(reasoning="", seed=item.seed)])
         one = _Work(index, item, result.traces, len(result.malformed))
         if not result.traces:
-            message = f"none of {len(result.malformed)} drawn traces could be read as reasoning"
-            one.fail("TranscriptError", message, result.malformed)
+            _without_reasoning(one, result.malformed, config)
         work.append(one)
     return work
+
+
+def _without_reasoning(work: _Work, malformed: Sequence[str], config: SimulationConfig) -> None:
+    """Let a closed question be answered without reasoning where that is allowed, or fail."""
+    item = work.item
+    if is_closed(item.question.space) and not config.require_reasoning:
+        work.traces = [DrawnTrace(reasoning="", seed=item.seed)]
+        work.unreadable = tuple(malformed)
+        return
+    message = f"none of {len(malformed)} drawn traces could be read as reasoning"
+    work.fail("TranscriptError", message, malformed)
 
 
 def _decide(
@@ -174,7 +192,7 @@ def _reasonings(work: _Work) -> list[str]:
     if work.item.combine is None:
         alone = not drawn or work.item.reasoning_weight < 1
     else:
-        alone = "no_reasoning" in work.item.asked
+        alone = "no_reasoning" in work.item.asked or bool(work.unreadable)
     return [*drawn, ""] if alone else drawn
 
 
@@ -225,7 +243,7 @@ def _settle(work: _Work, results: Sequence[ActionResult]) -> None:
     work.action = combine(space, [action for _, action in read])
 
 
-def answer_of(
+def answer_of(  # noqa: PLR0913 - keyword-only, each a plain fact about the answer
     item: RespondItem,
     action: ActionValue,
     traces: Sequence[DrawnTrace],
@@ -234,6 +252,7 @@ def answer_of(
     history: HistoryConfig,
     pooled: Pooled | None = None,
     redraws: int = 0,
+    unreadable: Sequence[str] = (),
     seconds: float,
 ) -> Answer:
     """Return an answer with everything behind it.
@@ -246,6 +265,7 @@ def answer_of(
         history: Limits of the prompt.
         pooled: Probabilities of a closed question, and where they come from.
         redraws: Malformed texts that were drawn again.
+        unreadable: Texts of a closed question's traces, where none of them could be read.
         seconds: How long it took.
     """
     trace = AnswerTrace(
@@ -259,8 +279,10 @@ def answer_of(
         predictors=pooled.shares if pooled else (),
         calibrated=pooled is not None and pooled.calibrated,
         evidence=item.evidence,
-        reasoning_weight=item.reasoning_weight,
+        reasoning_weight=0.0 if unreadable else item.reasoning_weight,
         redraws=redraws,
+        reasoning_failed=bool(unreadable),
+        unreadable=tuple(unreadable),
         kept_gains=item.gains,
         adapter=item.adapter.name if item.adapter else None,
         engine=engine.identity,
@@ -285,6 +307,7 @@ def _answer(work: _Work, engine: Engine, history: HistoryConfig, seconds: float)
         history=history,
         pooled=work.pooled,
         redraws=work.redraws,
+        unreadable=work.unreadable,
         seconds=seconds,
     )
 

@@ -10,6 +10,7 @@ from typing import Literal
 from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Draw, Engine, GenerateRequest
+from usersim.errors import TranscriptError
 from usersim.simulation.answer import Answer, DrawnTrace
 from usersim.simulation.closed import distributions, pooled
 from usersim.simulation.items import RespondItem
@@ -29,10 +30,13 @@ class Piece:
     Attributes:
         part: `reasoning` or `action`; all of the reasoning comes first.
         text: The next characters.
+        reasoning_failed: Of a closed question's action: True if the reasoning before it could not
+            be read, so that the question was answered without.
     """
 
     part: Literal["reasoning", "action"]
     text: str
+    reasoning_failed: bool = False
 
 
 def stream_answer(
@@ -44,7 +48,8 @@ def stream_answer(
 ) -> Generator[Piece, None, Answer]:
     """Yield one answer piece by piece, from a single trace and without redraws; return it.
 
-    A closed question's action comes in one piece: the likeliest option given the trace.
+    A closed question's action comes in one piece: the likeliest option given the trace, or given
+    none if what was written cannot be read as reasoning and `config` does not require it.
 
     Args:
         engine: Streams; needs `logprobs` for closed questions.
@@ -59,13 +64,15 @@ def stream_answer(
         The answer that the pieces make, with everything behind it.
 
     Raises:
-        TranscriptError: If what was written cannot be read as reasoning, or as an action; the
-            pieces that were yielded before are then no answer.
+        TranscriptError: If what was written cannot be read as an action, or as reasoning that the
+            answer needs; the pieces that were yielded before are then no answer.
         ActionError: If the action is no value of the question's action space.
     """
     started = time.perf_counter()
     prompt = item.prompt(history)
+    space = item.question.space
     trace = DrawnTrace(reasoning="", seed=item.seed)
+    unreadable: tuple[str, ...] = ()
     if config.traces and (item.combine is None or "reasoning" in item.asked):
         request = GenerateRequest(
             prompt=item.reasoning_prompt(history),
@@ -78,16 +85,20 @@ def stream_answer(
             adapter=item.adapter,
         )
         draw = yield from _pieces("reasoning", engine.stream(request))
-        text, closed = read_reasoning(draw, close=config.long_reasoning == "close")
-        trace = DrawnTrace(reasoning=text, seed=request.seed, closed=closed)
-    space = item.question.space
+        try:
+            text, cut = read_reasoning(draw, close=config.long_reasoning == "close")
+            trace = DrawnTrace(reasoning=text, seed=request.seed, closed=cut)
+        except TranscriptError as error:
+            if not is_closed(space) or config.require_reasoning:
+                raise
+            unreadable = (error.text,)
     if is_closed(space):
         rows = distributions(
             engine, [(item, [trace.reasoning, ""])], history=history, orders=config.option_orders
         )[0]
         found = pooled(item, rows[:1] if trace.reasoning else [], rows[1])
         chosen = max(found.probabilities, key=found.probabilities.__getitem__)
-        yield Piece("action", chosen)
+        yield Piece("action", chosen, reasoning_failed=bool(unreadable))
         trace = replace(trace, probabilities=rows[0], action=max(rows[0], key=rows[0].__getitem__))
         return answer_of(
             item,
@@ -96,6 +107,7 @@ def stream_answer(
             engine=engine,
             history=history,
             pooled=found,
+            unreadable=unreadable,
             seconds=time.perf_counter() - started,
         )
     request = GenerateRequest(

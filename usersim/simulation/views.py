@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+from usersim.terminal import visible
+from usersim.types.counting import counted
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
@@ -34,8 +37,8 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
     trace = answer.trace
     facts = [
         ("user", trace.user_id),
-        ("history", f"{len(trace.history)} past interactions in the prompt"),
-        ("traces", f"{len(trace.drawn)} drawn, {trace.redraws} malformed and drawn again"),
+        ("history", f"{counted(len(trace.history), 'past interaction')} in the prompt"),
+        ("traces", _traces(answer)),
         ("adapter", trace.adapter or "none (base model)"),
         ("engine", trace.engine),
         ("seed", str(trace.seed)),
@@ -56,6 +59,13 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
     return facts
 
 
+def _traces(answer: Answer) -> str:
+    trace = answer.trace
+    if trace.reasoning_failed:
+        return f"none of {len(trace.unreadable)} could be read; answered without reasoning"
+    return f"{len(trace.drawn)} drawn, {trace.redraws} malformed and drawn again"
+
+
 def rich_view(answer: Answer) -> RenderableType:
     """Return an answer as a panel for the terminal."""
     from rich.console import Group
@@ -63,23 +73,32 @@ def rich_view(answer: Answer) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    parts: list[RenderableType] = []
+    said = Table.grid(padding=(0, 2))
+    said.add_column(no_wrap=True)
     if answer.reasoning:
-        parts.append(Text(answer.reasoning, style="italic dim"))
-    parts.append(Text(answer.action_text, style="bold"))
+        said.add_row(
+            Text("trace", style="dim"), Text(visible(answer.reasoning, indent=""), style="italic")
+        )
+    said.add_row(
+        Text("answer", style="dim"), Text(visible(answer.action_text, indent=""), style="bold")
+    )
+    parts: list[RenderableType] = [said]
     if answer.probabilities:
         bars = Table.grid(padding=(0, 1))
         for option, p in answer.probabilities.items():
-            bars.add_row(Text(option), Text("█" * round(BAR * p), style="cyan"), f"{p:.2f}")
-        parts.append(bars)
+            bar = Text("█" * round(BAR * p), style="cyan")
+            bars.add_row(Text(visible(option)), bar, f"{p:.2f}")
+        parts += [Text(""), bars]
     if answer.trace.predictors:
         parts.append(_rich_shares(answer))
     facts = Table.grid(padding=(0, 1))
     for name, value in _facts(answer):
-        facts.add_row(Text(name, style="dim"), Text(value, style="dim"))
-    parts.append(facts)
+        facts.add_row(Text(name, style="dim"), Text(visible(value), style="dim"))
+    parts += [Text(""), facts]
     return Panel(
-        Group(*parts), title=Text(f"as {answer.trace.user_id} might answer"), subtitle=NOTE
+        Group(*parts),
+        title=Text(f"as {visible(answer.trace.user_id)} might answer"),
+        subtitle=NOTE,
     )
 
 
@@ -121,9 +140,14 @@ def html_view(answer: Answer) -> str:
         f"<tr><td><i>{escape(name)}</i></td><td>{escape(value)}</td></tr>"
         for name, value in _facts(answer)
     )
-    reasoning = f"<blockquote>{escape(answer.reasoning)}</blockquote>" if answer.reasoning else ""
+    reasoning = (
+        f"<p><small>trace</small><br><i>{escape(answer.reasoning)}</i></p>"
+        if answer.reasoning
+        else ""
+    )
+    action = f"<p><small>answer</small><br><b>{escape(answer.action_text)}</b></p>"
     return (
-        f"<div class='usersim-answer'>{reasoning}<p><b>{escape(answer.action_text)}</b></p>"
+        f"<div class='usersim-answer'>{reasoning}{action}"
         f"<table>{rows}</table>{_html_shares(answer)}<details><summary>{escape(NOTE)}</summary>"
         f"<table>{facts}</table></details></div>"
     )
@@ -147,6 +171,7 @@ def to_frame(answers: Iterable[Answer]) -> pd.DataFrame:
             "context": answer.trace.question,
             "action": answer.action,
             "reasoning": answer.reasoning,
+            "reasoning_failed": answer.trace.reasoning_failed,
             "probabilities": dict(answer.probabilities),
             "adapter": answer.trace.adapter,
             "engine": answer.trace.engine,

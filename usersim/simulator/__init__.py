@@ -13,6 +13,12 @@ from usersim.simulator.elicitation import (
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.measure import Measurement
 from usersim.simulator.naming import naming_rates
+from usersim.simulator.planning import (
+    EvaluationPlan,
+    TimeEstimate,
+    plan_evaluation,
+    time_evaluation,
+)
 from usersim.simulator.population import Population
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.rectified import RectifiedItem
@@ -34,6 +40,7 @@ __all__ = [
     "Base",
     "Elicitation",
     "ElicitationComparison",
+    "EvaluationPlan",
     "Measurement",
     "Population",
     "Recon",
@@ -46,6 +53,7 @@ __all__ = [
     "StoredAdapter",
     "StoredAdapters",
     "SurveyCost",
+    "TimeEstimate",
     "TraceSource",
     "UserSimulator",
     "Voices",
@@ -53,7 +61,9 @@ __all__ = [
     "compare_elicitation",
     "naming_rates",
     "open_store",
+    "plan_evaluation",
     "read_dialogues",
     "stored_adapters",
+    "time_evaluation",
     "write_chats",
 ]

@@ -76,9 +76,9 @@ def _listing(found: StoredAdapters) -> Sheet:
     notes = [f"{one.name}: {one.problem}" for one in found if one.problem]
     if any(one.after is not None for one in found):
         notes.append(_HELD_OUT)
-    return Sheet(
-        title="" if rows else "the store has no adapters", columns=columns, rows=rows, notes=notes
-    )
+    if not rows:
+        return Sheet(notes=["the store has no adapters"])
+    return Sheet(columns=columns, rows=rows, notes=notes)
 
 
 def _people(one: StoredAdapter) -> str:

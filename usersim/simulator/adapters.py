@@ -15,7 +15,8 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from usersim.corpus import AdapterRecord, Corpus
 from usersim.engines import Engine
-from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.embedded import model_folder
+from usersim.engines.identity import former_digests, model_digest
 from usersim.engines.select import EngineName
 from usersim.errors import (
     AdapterLoadError,
@@ -72,6 +73,13 @@ class Base:
         if self._engine in {"remote", "scripted"}:
             return None
         return model_digest(model_folder(self.name))
+
+    def is_of(self, digest: str) -> bool:
+        """Return whether a stored digest is this model's, by today's rule or by an earlier one."""
+        own = self.digest
+        return own is not None and (
+            digest == own or digest in former_digests(model_folder(self.name))
+        )
 
     def if_there(self) -> Base:
         """Return this model; one without a digest if its files cannot be looked at."""
@@ -137,7 +145,7 @@ def _fits(record: AdapterRecord, base: Base) -> bool:
     if record.base_model == base.name:
         return True  # other weights under this name are an error when the adapter is used
     wanted = record.manifest.get("base_model_digest")
-    return wanted is not None and wanted == base.digest
+    return wanted is not None and base.is_of(str(wanted))
 
 
 def loaded(record: AdapterRecord) -> TrainedAdapter:
@@ -168,8 +176,7 @@ def check_base(adapter: TrainedAdapter, base: Base) -> None:
     Raises:
         AdapterLoadError: If it was trained on another one, or this one has changed since.
     """
-    own = base.digest
-    if own is None or own == adapter.manifest.base_model_digest:
+    if base.digest is None or base.is_of(adapter.manifest.base_model_digest):
         return
     trained_on = adapter.manifest.base_model
     said = (

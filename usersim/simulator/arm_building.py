@@ -22,9 +22,9 @@ from usersim.types import Interaction
 __all__ = ["OFF", "RECON", "SWAPPED", "ArmBuilder"]
 
 RECON = TITLES["recon_select"]
-OFF = f"{RECON}, reasoning off"
+OFF = f"{RECON} (reasoning off)"
 """The same adapter, answering without reasoning."""
-SWAPPED = f"{RECON}, traces swapped"
+SWAPPED = f"{RECON} (traces swapped)"
 """The same adapter, answering after the traces of another context."""
 
 
@@ -97,7 +97,7 @@ class ArmBuilder:
             fitted = adapter.manifest.reasoning_weight
             if fitted is not None:
                 note = f"{text}; {fitted.summary}"
-                arms.append(model.arm(f"{title}, w = {fitted.w:.2f}", note, weight=fitted.w))
+                arms.append(model.arm(f"{title} (w = {fitted.w:.2f})", note, weight=fitted.w))
             arms.append(model.arm(OFF, f"{text}, answering without", weight=0.0))
             told = f"{text}, answering after another context's traces"
             arms.append(model.swapped(SWAPPED, told, among=self.held_out))

@@ -10,9 +10,11 @@ from usersim.config import PipelineConfig
 from usersim.corpus import Corpus, Response
 from usersim.engines import Engine, Progress
 from usersim.errors import (
+    SHORTEN_PROMPT,
     ActionError,
     ArgumentError,
     ConfigError,
+    ContextLengthError,
     UserForgottenError,
     UserNotFoundError,
     UsersimError,
@@ -47,6 +49,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_BRIEF = 60
+"""Characters of a context that are repeated in a hint."""
 
 Context: TypeAlias = ContextLike | Question | Interaction
 """A text, messages (dicts are messages too), a question, or an observed interaction, whose context
@@ -127,9 +132,10 @@ def as_contexts(
         [('yes', 'no'), ('yes', 'no')]
     """
     if isinstance(contexts, str | Question | Interaction | Message | Mapping | bytes):
+        one = _brief(cast("object", contexts))
         raise ArgumentError(
             f"contexts must be a list of contexts; got the single one {contexts!r}",
-            hint="put it into a list, or ask it with respond()",
+            hint=f"respond_many([{one}]) answers a list of one, respond({one}) the one alone",
         )
     if not isinstance(contexts, Iterable):
         raise ArgumentError(
@@ -144,6 +150,12 @@ def as_contexts(
             as_question(context)
             found.append(narrowed(context, options=own, kind=name))
     return found
+
+
+def _brief(context: object) -> str:
+    """Return a context as it stands in a call; a long one as an ellipsis."""
+    text = repr(context)
+    return text if len(text) <= _BRIEF else "…"
 
 
 def _options_each(options: object, n: int) -> Sequence[Sequence[str] | None]:
@@ -325,6 +337,7 @@ def response_of(item: RespondItem, answer: Answer) -> Response:
         question_key=key,
         record=answer.to_dict(),
         shown=answer.trace.history,
+        shortfall=_shortfall(answer),
     )
 
 
@@ -333,7 +346,21 @@ def _unkept(index: int, user_id: str, error: UserNotFoundError) -> Failure:
         index=index,
         item=user_id,
         error=UserForgottenError.__name__,
-        message=f"the answer was not kept: {error}",
+        message=f"the answer was not stored: {error}",
+    )
+
+
+def _shortfall(answer: Answer) -> Failure | None:
+    """Return what an answer had to do without; None if it is complete."""
+    if not answer.trace.reasoning_failed:
+        return None
+    texts = answer.trace.unreadable
+    return Failure(
+        index=0,
+        item=answer.trace.user_id,
+        error="TranscriptError",
+        message=f"answered without reasoning: none of {len(texts)} drawn traces could be read",
+        text="\n---\n".join(texts),
     )
 
 
@@ -348,10 +375,22 @@ def only(batch: Batch[Answer]) -> Answer:
     if answer is None:
         failure = batch.failures[0]
         if failure.error == UserForgottenError.__name__:
-            raise UserForgottenError([failure.item], "they were being asked")
-        error = UsersimError(
-            failure.message, hint="allow more tokens or redraws (SimulationConfig)"
-        )
-        error.add_note(f"what was drawn:\n{failure.text}")
+            raise UserForgottenError([failure.item], "an answer was being simulated for them")
+        error = _error_of(failure)
+        if failure.text:
+            error.add_note(f"what was drawn:\n{failure.text}")
         raise error
     return answer
+
+
+def _error_of(failure: Failure) -> UsersimError:
+    """Return a failure as an error with the next step for its kind."""
+    if failure.error == ContextLengthError.__name__:
+        hint = "shorten the history (HistoryConfig) or choose a model with a longer context"
+        return UsersimError(failure.message, hint=hint, cli_hint=SHORTEN_PROMPT)
+    return UsersimError(
+        failure.message,
+        hint="allow more tokens or redraws (SimulationConfig)",
+        cli_hint="try another --seed, a larger --model, or a larger --preset, which allows longer "
+        "answers",
+    )

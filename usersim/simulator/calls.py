@@ -150,7 +150,9 @@ def as_pipeline(config: object, call: str) -> PipelineConfig:
     )
     if stage is not None:
         hint = f"give it to its stage: config=PipelineConfig({stage}={type(config).__name__}(…))"
-    raise ArgumentError(f"{call}: config is {config!r}, which is not a PipelineConfig", hint=hint)
+    raise ArgumentError(
+        f"{call}: config is {_short(config)}, which is not a PipelineConfig", hint=hint
+    )
 
 
 def check_config(config: object, wanted: type[C], call: str) -> C:
@@ -162,6 +164,11 @@ def check_config(config: object, wanted: type[C], call: str) -> C:
     if isinstance(config, wanted):
         return config
     raise ArgumentError(
-        f"{call}: config is {config!r}, which is not a {wanted.__name__}",
+        f"{call}: config is {_short(config)}, which is not a {wanted.__name__}",
         hint=f"give config={wanted.__name__}(…), or leave it out",
     )
+
+
+def _short(config: object) -> str:
+    """Return a value; of settings the type alone."""
+    return f"a {type(config).__name__}" if isinstance(config, Config) else repr(config)

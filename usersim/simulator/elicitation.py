@@ -18,7 +18,8 @@ from usersim.simulation.survey.elicitation import map_question, say_question
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.surveys import StoreRespondents
 from usersim.types import Failure, Interaction, Prediction, Question, content_key
-from usersim.views import StageProgress, in_words, printed
+from usersim.types.counting import counted
+from usersim.views import ShowProgress, StageProgress, in_words, printed, told
 
 __all__ = ["Elicitation", "ElicitationComparison", "compare_elicitation"]
 
@@ -87,7 +88,8 @@ class ElicitationComparison:
         return (
             f"{self.direct}\n{self.say_then_map}\n"
             f"say_then_map - direct: accuracy {self.accuracy_difference}, "
-            f"log score {self.log_score_difference}; {self.people} people: {self.verdict}"
+            f"log score {self.log_score_difference}; "
+            f"{counted(self.people, 'person', 'people')}: {self.verdict}"
         )
 
 
@@ -95,14 +97,15 @@ def compare_elicitation(
     respondents: StoreRespondents,
     *,
     limit: int | None = None,
-    progress: StageProgress | None = None,
+    progress: ShowProgress = True,
 ) -> ElicitationComparison:
     """Measure both modes on held-out closed answers; goes on where it was interrupted.
 
     Args:
         respondents: Whose answers; `sim.respondents()` takes everybody's.
         limit: Answers in all, spread over the people; None takes every one.
-        progress: Called with (name of the wave, done, total).
+        progress: True shows the waves in a terminal and a notebook, False nowhere; a function is
+            called with (wave, done, total).
 
     Returns:
         Both modes, and their paired differences.
@@ -113,12 +116,13 @@ def compare_elicitation(
     """
     corpus = respondents.runner.corpus
     truth = pick_held_out(corpus, respondents.people, limit, closed=True)
-    told = f"elicitation-{content_key([one.key for one in truth])[:10]}"
+    name = f"elicitation-{content_key([one.key for one in truth])[:10]}"
     first = [_ask(one, one.question, "direct") for one in truth]
     first += [_ask(one, say_question(one.question), "say") for one in truth]
-    answers = respondents.ask_many(first, survey=told, wave=1, progress=progress)
-    direct, said = answers[: len(truth)], answers[len(truth) :]
-    mapped = _mapped(respondents, truth, said, told, progress)
+    with told(progress, "compare_elicitation()") as report:
+        answers = respondents.ask_many(first, survey=name, wave=1, progress=report)
+        direct, said = answers[: len(truth)], answers[len(truth) :]
+        mapped = _mapped(respondents, truth, said, name, report)
     people = [one.user_id for one in truth]
     resampling = Resampling.of(people, [one.conversation for one in truth])
     arms = [_Arm("direct", truth, direct), _Arm("say_then_map", truth, mapped)]
@@ -129,7 +133,7 @@ def compare_elicitation(
         accuracy_difference=resampling.difference(other[0], one[0], ratio)[0],
         log_score_difference=resampling.difference(other[1], one[1], ratio)[0],
         people=len(set(people)),
-        runs=tuple(respondents.names(told, 2)),
+        runs=tuple(respondents.names(name, 2)),
     )
 
 
@@ -141,8 +145,8 @@ def _mapped(
     respondents: StoreRespondents,
     truth: Sequence[Interaction],
     said: Sequence[Heard | Failure],
-    told: str,
-    progress: StageProgress | None,
+    survey: str,
+    progress: StageProgress,
 ) -> list[Heard | Failure]:
     """Map what was said onto the options; where nothing was said, the failure stays."""
     asks = [
@@ -152,7 +156,7 @@ def _mapped(
     ]
     if not asks:
         return list(said)
-    found = iter(respondents.ask_many(asks, survey=told, wave=2, progress=progress))
+    found = iter(respondents.ask_many(asks, survey=survey, wave=2, progress=progress))
     return [next(found) if isinstance(words, Heard) else words for words in said]
 
 

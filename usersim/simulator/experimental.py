@@ -16,6 +16,7 @@ from typing import Literal
 
 from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Draw, Engine, GenerateRequest, ScoreRequest
+from usersim.engines.base import weights_of
 from usersim.errors import TranscriptError
 from usersim.prompts import respond_prompt, templates_key
 from usersim.recon.fidelity.similarity import likeness
@@ -79,7 +80,7 @@ def train_control(
     with known(trainer.corpus, trainer.training, interactions) as training:
         adapter = train_synthesiser(
             lesson,
-            base_model=trainer.engine.model,
+            base_model=weights_of(trainer.engine),
             out_dir=trainer.folder,
             config=config.synthesiser,
             name=control.replace("_", "-"),

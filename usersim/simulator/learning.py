@@ -10,8 +10,9 @@ from pathlib import Path
 from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus, Training
 from usersim.engines import Engine
+from usersim.engines.base import weights_of
 from usersim.errors import ArtifactError
-from usersim.simulator.adapters import Purpose
+from usersim.simulator.adapters import Base, Purpose
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick_held_out
 from usersim.simulator.people import People
@@ -160,6 +161,7 @@ class Learner:
         check_one_process()
         check_recipe(recipe)
         check_source(traces)
+        weights_of(self.engine)  # before hours of reconstruction
         # Before anything is read: whoever is forgotten from here on is noticed.
         with self.corpus.trainings.under_way(self._whose(start)) as training:
             return replace(self, training=training)._train(  # noqa: SLF001 - a copy of this
@@ -289,11 +291,12 @@ def _check_base(synthesiser: TrainedAdapter, engine: Engine) -> None:
         ArtifactError: If the engine's model is another one, by its content where that is known:
             one model may lie in several places.
     """
-    own = getattr(engine, "model_digest", None)
-    if own is not None and own != synthesiser.manifest.base_model_digest:
+    base = Base(engine.model, engine)
+    if base.digest is not None and not base.is_of(synthesiser.manifest.base_model_digest):
         raise ArtifactError(
             f"the synthesiser {synthesiser.ref.name!r} is one of {synthesiser.ref.base_model!r}, "
             f"not of {engine.model!r}",
             hint="give the model that it was trained with as recon_engine=, or set synthesiser "
             "to None",
+            cli_hint="give --recon-model the model that it was trained with",
         )

@@ -14,6 +14,7 @@ from usersim.simulator.arm_names import title_of
 from usersim.simulator.synthesiser import RECIPES
 from usersim.training import TraceEvaluation, TrainedAdapter
 from usersim.training.schedule import StopReason
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from usersim.simulator.measure import Measurement
@@ -94,7 +95,10 @@ def synthesiser_section(title: str, synthesiser: TrainedAdapter) -> Section:
         heading=f"The synthesiser of {title}",
         paragraphs=(
             f"Recipe {record.recipe!r}: {RECIPES[record.recipe]}.",
-            f"{manifest.steps} of {manifest.planned_steps} steps; {_ENDED[manifest.stopped]}.",
+            (
+                f"{manifest.steps} of {counted(manifest.planned_steps, 'step')}; "
+                f"{_ENDED[manifest.stopped]}."
+            ),
             *(
                 [_MEASURED]
                 if rows

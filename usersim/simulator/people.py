@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from usersim.corpus import Corpus
 from usersim.errors import ArgumentError, ConfigError, EmptySplitError
 from usersim.types import Interaction
+from usersim.types.counting import counted
 
 __all__ = ["People", "attributes_of"]
 
@@ -61,8 +63,11 @@ class People:
         people = self.users
         if len(people) != 1:
             raise ConfigError(
-                f"whose answer? The corpus holds {len(people)} people",
+                f"whose answer? The corpus holds {counted(len(people), 'person', 'people')}",
                 hint=f"give user_id=, for instance {people[0]!r}" if people else "",
+                cli_hint=f"give --user, for instance --user {shlex.quote(people[0])}"
+                if people
+                else "",
             )
         return people[0]
 

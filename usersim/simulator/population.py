@@ -37,6 +37,7 @@ from usersim.simulator.survey_estimates import weigh
 from usersim.simulator.survey_tables import HumanSample, human_table, table_of
 from usersim.simulator.surveys import StoreRespondents
 from usersim.types import Failure
+from usersim.types.counting import counted
 from usersim.views import Sheet, StageProgress, facts, printed
 
 __all__ = ["Population"]
@@ -190,15 +191,19 @@ class Population:
 
     # whom
 
-    def keep(self, people: Collection[str]) -> Self:
+    def keep(self, people: str | Collection[str]) -> Self:
         """Return some of the people, in the population's order, with their weights.
+
+        Args:
+            people: Their ids, or one id.
 
         Raises:
             ConfigError: If nobody is left, or somebody is not in the population.
         """
-        chosen = tuple(person for person in self.people if person in set(people))
-        if len(chosen) != len(set(people)) or not chosen:
-            missing = sorted(set(people) - set(self.people))
+        people = {people} if isinstance(people, str) else set(people)
+        chosen = tuple(person for person in self.people if person in people)
+        if len(chosen) != len(people) or not chosen:
+            missing = sorted(people - set(self.people))
             raise ConfigError(f"{missing[:5]!r} are not in this population of {len(self.people)}")
         return replace(
             self,
@@ -253,7 +258,8 @@ class Population:
             own = [p for p in self.people if self.attributes[p].get(attribute) == category]
             if len(own) < count:
                 raise EmptyCellError(
-                    f"{len(own)} people have {attribute}={category!r}, {count} are wanted",
+                    f"{counted(len(own), 'person has', 'people have')} "
+                    f"{attribute}={category!r}, {count} are wanted",
                     hint="lower the quota, or add people to the store",
                 )
             chosen += generator.sample(own, count)
@@ -335,7 +341,7 @@ class Population:
         results: Results,
         human_sample: HumanSample,
         *,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         by: CountBy = "probabilities",
     ) -> list[RectifiedItem]:
         """Combine these people's simulated answers with what some of them really said.
@@ -346,7 +352,7 @@ class Population:
         Args:
             results: Of a survey of these people.
             human_sample: Real answers of some of the same people, by their ids.
-            columns: Items; None takes all that the humans answered.
+            columns: Items, or one; None takes all that the humans answered.
             by: What is used of the simulation; the options' probabilities vary less.
 
         Returns:

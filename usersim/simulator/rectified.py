@@ -63,7 +63,7 @@ def rectified(
     simulated: AnswerTable,
     human: AnswerTable,
     *,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     by: CountBy = "probabilities",
 ) -> list[RectifiedItem]:
     """Rectify items; people who are in both tables by their ids are the humans.
@@ -71,7 +71,7 @@ def rectified(
     Args:
         simulated: Simulated answers of everybody, with the weights of the population.
         human: Human answers of some of them.
-        columns: Items; None takes all that the humans answered.
+        columns: Items, or one; None takes all that the humans answered.
         by: What is used of the simulation.
 
     Returns:
@@ -82,7 +82,8 @@ def rectified(
     """
     shared = check_shared(simulated, human)
     real = human.keep(shared)
-    chosen = columns or [item.key for item in real.items if real.answered(item.key).any()]
+    given = [columns] if isinstance(columns, str) else columns
+    chosen = given or [item.key for item in real.items if real.answered(item.key).any()]
     return [_rectified(simulated, real, column, by) for column in chosen]
 
 

@@ -17,6 +17,7 @@ from usersim.errors import CorpusError
 from usersim.files import form_of, write_rows
 from usersim.simulation import Answer
 from usersim.types import RunItem, RunStatus
+from usersim.types.counting import counted
 from usersim.views import Sheet, in_words, printed, shortened
 
 __all__ = ["Run", "RunCost", "RunFailure"]
@@ -37,6 +38,7 @@ _COLUMNS: tuple[str, ...] = (
     "simulated",
     "action",
     "reasoning",
+    "reasoning_failed",
     "probabilities",
     "adapter",
     "engine",
@@ -69,8 +71,9 @@ class RunCost:
     def __str__(self) -> str:
         """Say it in one line."""
         return (
-            f"{self.requests} requests, {self.prompt_tokens} prompt tokens, "
-            f"at most {self.drawn_tokens} drawn tokens, {len(self.refused)} rows refused"
+            f"{counted(self.requests, 'request')}, {counted(self.prompt_tokens, 'prompt token')}, "
+            f"at most {counted(self.drawn_tokens, 'drawn token')}, "
+            f"{counted(len(self.refused), 'row')} refused"
         )
 
 
@@ -207,6 +210,7 @@ def _answer_row(item: RunItem, answer: Answer) -> dict[str, object]:
         **_item_row(item),
         "action": list(answer.action) if isinstance(answer.action, tuple) else answer.action,
         "reasoning": answer.reasoning,
+        "reasoning_failed": answer.trace.reasoning_failed,
         "probabilities": _probabilities(item, answer),
         "adapter": answer.trace.adapter,
         "engine": answer.trace.engine,

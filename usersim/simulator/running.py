@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from usersim.corpus import Corpus, RefusedRows, Requests, Response, RunRecord
+from usersim.corpus.report import SHOWN_GROUPS
 from usersim.engines import Engine, Progress
 from usersim.engines.options import OPTION_RULE
 from usersim.errors import (
@@ -33,6 +34,7 @@ from usersim.simulator.asking import Asker
 from usersim.simulator.requested import RequestSource, rows_of
 from usersim.simulator.run import Run, RunCost
 from usersim.types import Failure, RunItem, RunStatus, content_key
+from usersim.types.counting import counted
 
 __all__ = ["CHUNK", "Runner"]
 
@@ -109,7 +111,7 @@ class Runner:
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
         if self.chunk < 1:
-            raise ConfigError(f"chunk={self.chunk!r} asks for no item at a time")
+            raise ConfigError(f"a chunk must hold at least 1 request; got {self.chunk!r}")
         record, requests = self._begun(source, name)
         if requests is not None and record.total is None:
             self.corpus.runs.fill(record.id, requests.lines())
@@ -132,10 +134,11 @@ class Runner:
         """
         requests = self.corpus.requests(rows_of(source), user_id=self.user_id)
         if not len(requests):
-            said = "".join(f"\n{row}" for row, _ in zip(requests.refused, range(5), strict=False))
+            said = "".join(f"\n{group}" for group in requests.refused.groups()[:SHOWN_GROUPS])
+            others = requests.tally.other_users
             raise ConfigError(
-                f"there is nothing to ask: {len(requests.refused)} rows refused, "
-                f"{requests.tally.other_users} of other people{said}",
+                f"no valid requests: {counted(len(requests.refused), 'row')} refused, "
+                f"{counted(others, 'row')} of other people{said}",
                 hint='a request is a row such as {"user_id": "ada", "context": "Tea or coffee?"}',
             )
         return requests

@@ -120,6 +120,7 @@ def write_simulator(folder: str | Path, saved: SavedSimulator) -> Path:
         raise ConfigError(
             "the corpus is in memory and would be lost",
             hint="give `store=` a file or a database URL when loading the corpus",
+            cli_hint="give --corpus a file or a database URL",
         )
     absolute = saved.model_copy(update={"store": _absolute(saved.store)})
     target = Path(folder)

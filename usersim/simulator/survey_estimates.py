@@ -172,7 +172,7 @@ def estimate_survey(
     attributes: Attributes | None = None,
     margins: Margins | None = None,
     most: float | None = None,
-    human_sample: HumanSample | HumanAnswers | None = None,
+    human_sample: HumanSample | None = None,
     covers: Covers = "people",
     by: CountBy = "answers",
     seed: int = 0,
@@ -207,11 +207,8 @@ def estimate_survey(
         table = table_of(results, weights=weights)
     survey = results.survey if isinstance(results, SurveyResults) else results[0].survey
     told = None
-    if isinstance(human_sample, HumanAnswers):
-        told = human_sample.weighted(weights)
-    elif human_sample is not None:
+    if human_sample is not None:
         told = read_human(survey, human_sample, weights=weights)
-    if told is not None:
         check_shared(table, told.table)
     made = _Items(table, None if told is None else told.table, covers, by, seed)
     for item in table.items:

@@ -40,11 +40,9 @@ from usersim.types import (
     number_in,
     plain_value,
 )
+from usersim.types.counting import counted
 
 __all__ = ["HumanAnswers", "HumanSample", "human_table", "items_of", "read_human", "table_of"]
-
-HumanSample = Mapping[str, Mapping[str, object]] | Iterable[Mapping[str, object]]
-"""Answers by respondent and column, or rows with a column `respondent`; labels or codes."""
 
 Groups = Mapping[str, Mapping[str, str]]
 _PEOPLE = ("respondent", "user_id")
@@ -116,7 +114,7 @@ def table_of(
     runs = [results] if isinstance(results, SurveyResults) else list(results)
     if not runs or len({run.survey.digest for run in runs}) != 1:
         raise EvaluationError(
-            f"repeated draws are results of one survey, got {len(runs)} results of "
+            f"repeated draws are results of one survey, got {counted(len(runs), 'result')} of "
             f"{len({run.survey.digest for run in runs})} surveys"
         )
     columns = items_of(runs[0].survey)
@@ -170,11 +168,17 @@ class HumanAnswers:
     unmatched: tuple[str, ...]
     missing: int
 
-    def weighted(self, weights: Mapping[str, float] | None) -> HumanAnswers:
-        """Return the same answers with other weights; None: all alike."""
+    def weighted(
+        self, weights: Mapping[str, float] | None, groups: Groups | None = None
+    ) -> HumanAnswers:
+        """Return the same answers with other weights (None: all alike) and groups."""
         people = self.table.respondents
         values = np.array([(weights or {}).get(one, 1.0) for one in people], dtype=np.float64)
-        return replace(self, table=replace(self.table, weights=values))
+        told = groups or {}
+        names = dict.fromkeys(name for own in told.values() for name in own)
+        kept = {n: tuple(told.get(one, {}).get(n, "") for one in people) for n in names}
+        table = replace(self.table, weights=values, groups=kept or self.table.groups)
+        return replace(self, table=table)
 
     def __str__(self) -> str:
         """Say it in one line, or two where columns match nothing."""
@@ -187,6 +191,11 @@ class HumanAnswers:
         if self.unmatched:
             said += f"\nnot in the survey, and not used: {', '.join(self.unmatched)}"
         return said
+
+
+HumanSample = Mapping[str, Mapping[str, object]] | Iterable[Mapping[str, object]] | HumanAnswers
+"""Answers by respondent and column, or rows with a column `respondent`, as labels or codes; or what
+`read_human` made of them."""
 
 
 def read_human(
@@ -208,7 +217,8 @@ def read_human(
             no answer.
         weights: Of each respondent; None: all alike.
         groups: Categories of each respondent, by attribute.
-        missing: Values that are no answer, such as `-99`.
+        missing: Values that are no answer, such as `-99`; of answers that were read already they
+            are left out.
 
     Returns:
         The answers, and which columns they are from.
@@ -216,6 +226,8 @@ def read_human(
     Raises:
         EvaluationError: If an answer is none of its question's, or nobody answered anything.
     """
+    if isinstance(sample, HumanAnswers):
+        return sample.weighted(weights, groups)
     columns = items_of(survey)
     people = _by_person(sample)
     names = {normalized(column): column for column in columns}
@@ -268,7 +280,9 @@ def human_table(
     return read_human(survey, sample, weights=weights, groups=groups, missing=missing).table
 
 
-def _by_person(sample: HumanSample) -> dict[str, Mapping[str, object]]:
+def _by_person(
+    sample: Mapping[str, Mapping[str, object]] | Iterable[Mapping[str, object]],
+) -> dict[str, Mapping[str, object]]:
     """Return answers by respondent.
 
     Raises:

@@ -21,6 +21,7 @@ from usersim.simulator.people import People
 from usersim.simulator.requested import row_of
 from usersim.simulator.running import CHUNK, Runner
 from usersim.types import Choice, Failure, Number, Scale, content_key
+from usersim.types.counting import counted
 from usersim.views import StageProgress, in_words, printed
 
 __all__ = ["Chosen", "StoreRespondents", "SurveyCost", "respondents_of"]
@@ -56,9 +57,10 @@ class SurveyCost:
     def __str__(self) -> str:
         """Say it in one line."""
         return (
-            f"{self.respondents} respondents, {self.waves} waves, at most {self.requests} "
-            f"requests, about {self.prompt_tokens} prompt tokens, "
-            f"at most {self.drawn_tokens} drawn tokens"
+            f"{counted(self.respondents, 'respondent')}, {counted(self.waves, 'wave')}, at most "
+            f"{counted(self.requests, 'request')}"
+            f", about {counted(self.prompt_tokens, 'prompt token')}, "
+            f"at most {counted(self.drawn_tokens, 'drawn token')}"
         )
 
 
@@ -202,6 +204,7 @@ def respondents_of(
             raise ConfigError(
                 f"this simulator answers for {people.user_id!r} alone, not for {person!r}",
                 hint="make a simulator without user_id= to survey several people",
+                cli_hint="name every person with --user, or nobody to survey all of them",
             )
     return StoreRespondents(
         runner=runner_of(seed, chunk),

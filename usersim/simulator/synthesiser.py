@@ -12,6 +12,7 @@ from pathlib import Path
 from usersim.config import PipelineConfig, Recipe
 from usersim.corpus import Corpus, Training
 from usersim.engines import AdapterRef, Engine
+from usersim.engines.base import weights_of
 from usersim.errors import ConfigError, NoTrainingDataError
 from usersim.prompts import templates_key
 from usersim.recon import SynthesisItem, best_in, preferences, trace_prompts
@@ -213,7 +214,7 @@ class _Course:
         )
         adapter = train_synthesiser(
             lesson,
-            base_model=one.engine.model,
+            base_model=weights_of(one.engine),
             out_dir=one.folder,
             config=one.config.synthesiser,
             name=name,

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus, Training
 from usersim.engines import Engine
+from usersim.engines.base import weights_of
 from usersim.errors import CorpusError, NoTrainingDataError, UserForgottenError, UsersimError
 from usersim.prompts import templates_key
 from usersim.simulation import RespondItem, derive_seed, likelihoods
@@ -145,7 +146,7 @@ class Trainer:
 
         adapter = train_user_model(
             lessons,
-            base_model=self.engine.model,
+            base_model=weights_of(self.engine),
             out_dir=self.folder,
             config=self.config.training,
             history=self.config.history,

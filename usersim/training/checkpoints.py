@@ -116,8 +116,8 @@ class Checkpoints:
         """
         if not (self.folder / USERS).is_file():
             raise TrainingError(
-                f"the checkpoints in {str(self.folder)!r} were deleted while they were used: "
-                "somebody whose data they hold was forgotten",
+                f"the checkpoints in {str(self.folder)!r} were deleted during the training: "
+                "somebody in its data was forgotten",
                 hint="train again without them",
             )
 
@@ -216,7 +216,8 @@ def run_folder(
     except Timeout:
         raise TrainingError(
             f"another process is training the same adapter in {str(out_dir)!r}",
-            hint="wait for it, or choose another out_dir",
+            hint="wait for it to end, or choose another out_dir",
+            cli_hint="wait for it to end",
         ) from None
     try:
         folder.mkdir(exist_ok=True)  # the process before may have finished and removed it

@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from usersim.config import Recipe, SynthesiserConfig
-from usersim.errors import ContextLengthError, NoTrainingDataError
+from usersim.errors import SHORTEN_PROMPT, ContextLengthError, NoTrainingDataError
 from usersim.training.batches import make_batch, plan_steps
 from usersim.training.dataset import EncodedExample, Encoder, Term
 from usersim.training.policy import Policy, trace_tokens, train_policy
@@ -275,8 +275,10 @@ def _check(kept: Sequence[object], n: int, refused: Sequence[Failure], what: str
         raise NoTrainingDataError(
             f"none of the {n} lessons of the synthesiser fits the model: {refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
+            cli_hint=SHORTEN_PROMPT,
         )
     raise NoTrainingDataError(
         f"the synthesiser has nothing to learn from: there is no {what}",
         hint="draw more candidates (SynthesisConfig), or load more interactions",
+        cli_hint="load more interactions, or use a larger --preset, which draws more candidates",
     )

@@ -86,6 +86,7 @@ def adapted(model: Any, *, rank: int, alpha: int, start: Path | None = None) -> 
         raise TrainingError(
             f"the model {model.name_or_path!r} carries an adapter already",
             hint="pass model=None, so that the base model is loaded afresh",
+            cli_hint="rerun the command: it loads the base model afresh",
         )
     training, gradients = model.training, [p.requires_grad for p in model.parameters()]
     parameters = list(model.parameters())

@@ -90,6 +90,7 @@ def _checked(with_reasoning: npt.ArrayLike, without: npt.ArrayLike) -> tuple[Flo
         raise NoTrainingDataError(
             "the reasoning weight needs at least one validation item",
             hint="raise TrainingConfig.validation_share, or load more interactions",
+            cli_hint="load more interactions",
         )
     if drawn.ndim != 2 or alone.ndim != 1 or len(drawn) != len(alone) or not drawn.shape[1]:  # noqa: PLR2004
         raise TrainingError(

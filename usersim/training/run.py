@@ -157,7 +157,11 @@ class Run:
             if kept is None
             else (f"the last good checkpoint is {str(self.checkpoints.path(kept))!r}")
         )
-        raise DivergedError(f"{what}; {where}", hint="lower TrainingConfig.learning_rate")
+        raise DivergedError(
+            f"{what}; {where}",
+            hint="lower TrainingConfig.learning_rate",
+            cli_hint="choose another --preset: the learning rate is part of it",
+        )
 
     def due(self, step: int) -> tuple[bool, bool]:
         """Return whether to measure and whether to save after a step; notice the outer ends.

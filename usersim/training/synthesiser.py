@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from usersim.config import SynthesiserConfig
-from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.embedded import model_folder
+from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.errors import TrainingError, boundary
 from usersim.training.artifact import TrainedAdapter, find_artifact

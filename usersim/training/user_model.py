@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from usersim.config import HistoryConfig, TrainingConfig
-from usersim.engines.embedded import model_digest, model_folder
+from usersim.engines.embedded import model_folder
+from usersim.engines.identity import is_model, model_digest
 from usersim.engines.loading import load_tokenizer
-from usersim.errors import NoTrainingDataError, TrainingError, boundary
+from usersim.errors import SHORTEN_PROMPT, NoTrainingDataError, TrainingError, boundary
 from usersim.prompts import templates_key
 from usersim.training.arithmetic import arithmetic_of, load_base
 from usersim.training.artifact import TrainedAdapter, find_artifact
@@ -217,7 +218,7 @@ def _task(
     folder = model_folder(base_model)
     digest = model_digest(folder)
     if start is not None:
-        _check_start(start, str(base_model), digest)
+        _check_start(start, str(base_model), folder)
     return _Task(
         name=name,
         base_model=str(base_model),
@@ -230,7 +231,7 @@ def _task(
     )
 
 
-def _check_start(start: TrainedAdapter, base_model: str, digest: str) -> None:
+def _check_start(start: TrainedAdapter, base_model: str, folder: Path | str) -> None:
     """Refuse to go on from weights that belong to another model.
 
     Raises:
@@ -242,7 +243,7 @@ def _check_start(start: TrainedAdapter, base_model: str, digest: str) -> None:
             f"the adapter {start.ref.name!r} writes reasoning traces and is no user model",
             hint="start from an adapter that answers, or from none",
         )
-    if own.base_model_digest != digest:
+    if not is_model(folder, own.base_model_digest):
         raise TrainingError(
             f"the adapter {start.ref.name!r} was trained on {own.base_model!r}, this training is"
             f" one of {base_model!r}",
@@ -271,6 +272,7 @@ def _encode(task: _Task, model: object) -> _Data:
         raise NoTrainingDataError(
             f"none of the interactions of {task.name!r} fits the model: {found.refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
+            cli_hint=SHORTEN_PROMPT,
         )
     validation = [windows.batch(step) for step in windows.validation(most=config.validation_most)]
     return _Data(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Literal, Protocol
@@ -101,7 +101,7 @@ class Interaction:
         key: Content hash; the identity in the store and in every cache.
         user_id: Whose behaviour it is.
         position: Place in that person's history, 0 for the oldest.
-        context: Messages, oldest first.
+        context: Messages, oldest first; dicts are messages too.
         action: The typed value of what the person did.
         space: What the person could have done.
         conversation: Interactions that share it are never split apart.
@@ -120,6 +120,10 @@ class Interaction:
     timestamp: str | None = None
     split: Split = "train"
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def __post_init__(self) -> None:
+        if not all(message.__class__ is Message for message in self.context):
+            object.__setattr__(self, "context", as_messages(self.context))
 
     @property
     def action_text(self) -> str:
@@ -163,7 +167,7 @@ def content_key(*parts: object) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def question_key(user_id: str, context: Sequence[Message]) -> str:
+def question_key(user_id: str, context: ContextLike) -> str:
     """Return the identity of a context put to a person, by the texts of its messages.
 
     Example:
@@ -173,4 +177,4 @@ def question_key(user_id: str, context: Sequence[Message]) -> str:
         >>> asked == question_key("bob", [Message("Tea?")])
         False
     """
-    return content_key(user_id, [message.content for message in context])
+    return content_key(user_id, [message.content for message in as_messages(context)])

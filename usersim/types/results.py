@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar, overload
+from typing import Generic, Protocol, TypeVar, overload, runtime_checkable
 
 from usersim.errors import UsersimError
 from usersim.types.interactions import Interaction
-from usersim.views import Sheet, printed, shortened
+from usersim.views import Cell, Sheet, printed, shortened
 
 __all__ = ["Batch", "Failure", "PersonLesson", "Prediction", "TrainingExample"]
 
@@ -37,21 +37,34 @@ class Failure:
     text: str = ""
 
 
+@runtime_checkable
+class _Listed(Protocol):
+    """An item that says what stands of it in a list."""
+
+    def cells(self) -> Mapping[str, Cell]: ...
+
+
 def _listing(batch: Batch[object]) -> Sheet:
     failed = {one.index: one for one in batch.failures}
+    told = [_cells(item) for item in batch.items[:_SHOWN]]
+    heads = next((list(cells) for cells in told if cells), ["item"])
     rows = [
-        (place, _said(item) if item is not None else f"failed: {_reason(failed.get(place))}")
-        for place, item in enumerate(batch.items[:_SHOWN])
+        (place, *cells.values())
+        if cells
+        else (place, f"failed: {_reason(failed.get(place))}", *[""] * (len(heads) - 1))
+        for place, cells in enumerate(told)
     ]
     more = len(batch.items) - len(rows)
     notes = [f"{len(batch.items)} asked, {len(batch.failures)} failed"]
     if more:
         notes.insert(0, f"… and {more} more")
-    return Sheet(columns=("#", "item"), rows=rows, notes=notes)
+    return Sheet(columns=("#", *heads), rows=rows, notes=notes)
 
 
-def _said(item: object) -> str:
-    return shortened(str(item))
+def _cells(item: object) -> Mapping[str, Cell]:
+    if item is None:
+        return {}
+    return item.cells() if isinstance(item, _Listed) else {"item": shortened(str(item))}
 
 
 def _reason(failure: Failure | None) -> str:

@@ -52,6 +52,8 @@ class RunStatus:
         failed: Items that could not be answered; they are not asked again.
         left: Items not asked yet, or being asked.
         forgotten: Items of people who were forgotten since; nothing of them is kept.
+        without_reasoning: Those of `done` whose traces could not be read: closed questions that
+            were answered without reasoning.
 
     Example:
         >>> status = RunStatus(done=7, failed=1, left=2)
@@ -59,12 +61,15 @@ class RunStatus:
         (10, '7 done, 1 failed, 2 left of 10')
         >>> str(RunStatus(done=7, failed=0, left=0, forgotten=3))
         '7 done, 0 failed, 0 left, 3 forgotten of 10'
+        >>> str(RunStatus(done=7, failed=1, left=2, without_reasoning=3))
+        '7 done (3 without readable reasoning), 1 failed, 2 left of 10'
     """
 
     done: int
     failed: int
     left: int
     forgotten: int = 0
+    without_reasoning: int = 0
 
     @property
     def total(self) -> int:
@@ -74,4 +79,8 @@ class RunStatus:
     def __str__(self) -> str:
         """Say it in one line."""
         gone = f", {self.forgotten} forgotten" if self.forgotten else ""
-        return f"{self.done} done, {self.failed} failed, {self.left} left{gone} of {self.total}"
+        without = self.without_reasoning
+        noted = f" ({without} without readable reasoning)" if without else ""
+        return (
+            f"{self.done} done{noted}, {self.failed} failed, {self.left} left{gone} of {self.total}"
+        )

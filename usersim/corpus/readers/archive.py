@@ -1,7 +1,8 @@
 """Files wherever they lie: on disk, compressed, in a folder, in a zip archive.
 
 A zip archive is read in place and never unpacked to disk. What it declares is checked before it
-is read and counted while it is read, so that a small file cannot become an endless one.
+is read and counted while it is read, so that a small file cannot become an endless one; the same
+holds of a file that gzip packed. Lines are read up to a limit, so that memory stays flat.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar, cast
+from typing import IO, Protocol, TypeVar, cast
 
 from usersim.errors import CorpusFormatError
 
-__all__ = ["Archive", "Member", "file_of", "guarded", "is_zip"]
+__all__ = ["Archive", "LongLine", "Member", "file_of", "guarded", "is_zip"]
 
 MOST_MEMBERS = 200_000
 """Files of an archive or a folder."""
@@ -29,12 +30,28 @@ MOST_BYTES = 64 << 30
 """What is read of one archive, uncompressed."""
 MOST_RATIO = 200
 """How many times its compressed size a file of an archive may have; text reaches about 30."""
+MOST_LINE = 32 << 20
+"""Longest line of a file that is read line by line, bytes or characters."""
+MOST_WHOLE = 256 << 20
+"""Largest file that is read in one piece, bytes."""
 _RATIO_FROM = 16 << 20  # bytes; below it a ratio harms nobody
 _BUFFER = 1 << 20
 _HEAD = 1 << 16
+_SHOWN = 200
 _GZIP = b"\x1f\x8b"
 _ENCRYPTED = 0x1
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class LongLine:
+    """A line that is longer than `MOST_LINE`.
+
+    Attributes:
+        beginning: Its first bytes.
+    """
+
+    beginning: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +82,40 @@ class Member:
         """Return the whole content.
 
         Raises:
+            CorpusFormatError: If it cannot be read to its end, or is too large for one piece.
+        """
+        size, chunks = 0, list[bytes]()
+        for chunk in guarded(self._chunks(_BUFFER), self.name):
+            size += len(chunk)
+            if size > MOST_WHOLE:
+                raise CorpusFormatError(
+                    f"{self.name!r} has more than {MOST_WHOLE} bytes in one piece",
+                    hint="a large corpus is best written as JSON Lines: one object a line",
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def lines(self) -> Iterator[bytes | LongLine]:
+        """Yield the lines with their ends; of one that is too long, its beginning.
+
+        Yields:
+            Lines.
+
+        Raises:
             CorpusFormatError: If it cannot be read to its end.
         """
-        return b"".join(guarded(self._chunks(_BUFFER), self.name))
+
+        def read() -> Iterator[bytes | LongLine]:
+            with self.open() as file:
+                while line := file.readline(MOST_LINE + 1):
+                    if len(line) <= MOST_LINE or line.endswith(b"\n"):
+                        yield line
+                        continue
+                    while (more := file.readline(_BUFFER)) and not more.endswith(b"\n"):
+                        pass
+                    yield LongLine(line[:_SHOWN])
+
+        return guarded(read(), self.name)
 
     def _chunks(self, size: int, *, most: int | None = None) -> Iterator[bytes]:
         with self.open() as file:
@@ -110,8 +158,14 @@ def file_of(path: Path) -> Member:
             hint="check the path; a relative one starts at the working directory",
         ) from error
     if packed:
-        return Member(str(path), lambda: cast("IO[bytes]", gzip.open(path, "rb")))
+        return Member(str(path), lambda: _unpacked(path))
     return Member(str(path), lambda: path.open("rb", buffering=_BUFFER), size, path)
+
+
+def _unpacked(path: Path) -> AbstractContextManager[IO[bytes]]:
+    packed = path.open("rb")
+    counted = _Counted(cast("IO[bytes]", gzip.GzipFile(fileobj=packed)), _Ratio(str(path), packed))
+    return closing(cast("IO[bytes]", io.BufferedReader(counted, _BUFFER)))
 
 
 def is_zip(path: Path) -> bool:
@@ -213,6 +267,42 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
+class _Spent(Protocol):
+    """What bytes that were unpacked are counted by."""
+
+    def spend(self, count: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Ratio:
+    """How much a file that gzip packed unpacks to, compared with what was read of it."""
+
+    name: str
+    packed: IO[bytes]
+    unpacked: int = 0
+
+    def spend(self, count: int) -> None:
+        """Count bytes.
+
+        Raises:
+            CorpusFormatError: If they are too many.
+        """
+        self.unpacked += count
+        read = self.packed.tell()
+        if self.unpacked > max(_RATIO_FROM, MOST_RATIO * read):
+            raise CorpusFormatError(
+                f"{self.name!r} unpacks to {self.unpacked} bytes from {read}, more than "
+                f"{MOST_RATIO} times as many",
+                hint="if you trust the file, unpack it and load what comes out",
+            )
+
+    def close(self) -> None:
+        """Close the packed file, which the unpacking one leaves open."""
+        self.packed.close()
+
+
 @dataclass(slots=True)
 class _Budget:
     """Bytes that may still be read of an archive, over all its files."""
@@ -233,6 +323,9 @@ class _Budget:
                 hint="if you trust the archive, unpack it and load the folder",
             )
 
+    def close(self) -> None:
+        """Do nothing: the other files of the archive are counted too."""
+
 
 def _opener(
     path: Path, info: zipfile.ZipInfo, budget: _Budget
@@ -247,11 +340,11 @@ def _opener(
 
 
 class _Counted(io.RawIOBase):
-    """A file of an archive whose bytes are counted."""
+    """A file that is being unpacked, its bytes counted."""
 
-    def __init__(self, raw: IO[bytes], budget: _Budget) -> None:
+    def __init__(self, raw: IO[bytes], spent: _Spent) -> None:
         self._raw = raw
-        self._budget = budget
+        self._spent = spent
 
     def readable(self) -> bool:
         return True
@@ -259,10 +352,11 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(cast("bytearray", buffer))
         data = self._raw.read(len(view))
-        self._budget.spend(len(data))
+        self._spent.spend(len(data))
         view[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
         self._raw.close()
+        self._spent.close()
         super().close()

@@ -8,12 +8,12 @@ calls of tools, is left out and counted. `Chat` is what the shapes of records ar
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from usersim.corpus.readers.records import LeftOut
+from usersim.corpus.readers.records import MOST_CONTEXT, LeftOut
 from usersim.corpus.readers.talk import OPENING
 from usersim.corpus.values import RowError
 from usersim.errors import SpeakerNotFoundError
@@ -99,8 +99,8 @@ class ChatRows:
     Args:
         read: From a record to a chat; raises `RowError` where it is none.
         person: Role or name of the modelled person; the human side if not given.
-        user_id: The person's id where a record has none.
-        named: Whether records may name their person; if not and no id is given, the load ends
+        user_id: The person's id where a record has none; their name if not given.
+        named: Whether records may name their person; if not and nobody is named, the load ends
             with an error that lists who speaks.
     """
 
@@ -141,7 +141,7 @@ class ChatRows:
         if not spoken and (self._person or not self._named):
             yield LeftOut(SILENT)
             return
-        owner = chat.owner or self._user_id or _named(spoken, who)
+        owner = chat.owner or self._user_id or _named(spoken) or self._person
         if not owner and not self._named:
             return
         yield from _rows(chat, spoken, owner, who)
@@ -157,12 +157,14 @@ class ChatRows:
         """
         if self._person and self._speakers and not self._heard:
             raise SpeakerNotFoundError(self._person, self._speakers)
-        if self._heard and not self._named and not self._user_id:
+        if self._heard and not self._named and not self._user_id and not self._person:
             raise SpeakerNotFoundError(
-                self._person,
+                None,
                 self._speakers,
-                hint='say under which id the person is stored: user_id="mira" in Python, --user '
-                'mira for the command; the human side is person="user", --person user',
+                hint='say under which id the person is stored: user_id="mira"; the human side is '
+                'person="user"',
+                cli_hint="say under which id the person is stored: --user mira; the human side is "
+                "--person user",
             )
         yield from ()
 
@@ -171,7 +173,7 @@ def _rows(
     chat: Chat, spoken: list[Said], owner: object, who: str
 ) -> Iterator[Mapping[str, object]]:
     if not isinstance(owner, str | int) or not owner:
-        raise RowError("user_id", owner, "is missing; give user_id= or the person's name")
+        raise RowError("user_id", owner, "is missing, and the chat names nobody in that role")
     if not spoken:
         speakers = sorted({str(turn.name or turn.role) for turn in chat.turns})
         raise RowError("person", who, f"does not speak; speakers are {speakers}")
@@ -182,7 +184,7 @@ def _rows(
         begun = [turn.content for turn in chat.turns[: chat.turns.index(spoken[0]) + 1]]
         conversation = "chat-" + content_key(str(owner), begun)[:16]
     opening = {"role": "system", "name": "conversation", "content": OPENING}
-    context: list[dict[str, object]] = []
+    context: deque[dict[str, object]] = deque(maxlen=MOST_CONTEXT)
     for turn in chat.turns:
         if id(turn) in own:
             yield {
@@ -280,9 +282,7 @@ def _is_person(turn: Said, who: str) -> bool:
     return known == turn.role and turn.label.lower() in _ROLES
 
 
-def _named(spoken: list[Said], who: str) -> str | None:
-    """Return `who` if it is a speaker's name, or the one name of the person's turns."""
-    if who.lower() not in _ROLES:
-        return who
+def _named(spoken: list[Said]) -> str | None:
+    """Return the one name of the person's turns; None if they have none, or several."""
     names = {turn.name for turn in spoken}
     return names.pop() if len(names) == 1 else None

@@ -21,6 +21,7 @@ from usersim.types import (
     number_in,
     plain_value,
 )
+from usersim.types.counting import counted
 
 __all__ = ["ID_COLUMNS", "Codebook", "Item", "column_key"]
 
@@ -345,7 +346,8 @@ def _named_codes(given: object, labels: list[str], column: str) -> dict[str, str
         return {str(code): _label(one) for code, one in enumerate(listed, start=1)}
     if len(listed) != len(labels):
         raise CorpusFormatError(
-            f"codebook column {column!r}: {len(listed)} codes for {len(labels)} options"
+            f"codebook column {column!r}: {counted(len(listed), 'code')} for "
+            f"{counted(len(labels), 'option')}"
         )
     return {_code(code): label for code, label in zip(listed, labels, strict=True)}
 

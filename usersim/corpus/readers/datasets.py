@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from usersim.corpus.readers.chat import EMPTY, Chat, Said, messages_chat
-from usersim.corpus.readers.records import LeftOut, UnusableRow
+from usersim.corpus.readers.records import MOST_CONTEXT, LeftOut, UnusableRow
 from usersim.corpus.readers.talk import OPENING
 from usersim.corpus.values import RowError
 from usersim.errors import SpeakerNotFoundError
@@ -188,7 +188,7 @@ class OasstRows:
             return
         self._heard = True
         parent, context = message.get("parent_id"), list[dict[str, object]]()
-        while parent is not None:
+        while parent is not None and len(context) < MOST_CONTEXT:
             before = known.get(str(parent))
             if before is None or len(context) > len(known):
                 reason = "is not in the message's tree" if before is None else "leads in a circle"

@@ -27,6 +27,7 @@ from usersim.corpus.readers.talk import Piece, Speakers, Talk, Turn
 from usersim.corpus.readers.whatsapp import WhatsApp, looks_like_whatsapp
 from usersim.errors import CorpusFormatError
 from usersim.types import DateOrder
+from usersim.types.counting import counted
 
 __all__ = ["ChatOptions", "conversation_files", "export_format", "open_chat", "open_slack"]
 
@@ -150,7 +151,7 @@ def _mail(
 ) -> Records:
     if len(members) != 1:
         raise CorpusFormatError(
-            f"{name!r} holds {len(members)} mailboxes",
+            f"{name!r} holds {counted(len(members), 'mailbox', 'mailboxes')}",
             hint="load them one by one into one store",
         )
     box = Mailbox(members[0])

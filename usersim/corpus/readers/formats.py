@@ -156,6 +156,8 @@ def _wide(codebook: Codebook | None, first: Mapping[str, object], user_id: str |
         raise CorpusFormatError(
             "a wide survey needs a codebook",
             hint='give codebook={"Q1": {"text": "…", "kind": "scale", "options": […]}, …}',
+            cli_hint="give --codebook FILE, which holds "
+            '{"Q1": {"text": "…", "kind": "scale", "options": […]}, …}',
         )
     if not codebook.items:
         raise CorpusFormatError("the codebook has no question")

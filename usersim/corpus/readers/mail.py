@@ -15,14 +15,14 @@ from email import message_from_bytes, policy
 from email.errors import MessageError
 from email.message import EmailMessage, Message
 from email.utils import getaddresses, parsedate_to_datetime
-from html.parser import HTMLParser
 from itertools import takewhile
 from typing import cast
 
-from usersim.corpus.readers.archive import Member, guarded
+from usersim.corpus.readers.archive import MOST_LINE, Member, guarded
 from usersim.corpus.readers.records import LeftOut, Unreadable
 from usersim.corpus.readers.talk import Speaker, Speakers, spoken_name
 from usersim.errors import CorpusFormatError
+from usersim.markup import pieces
 from usersim.types import content_key, read_moment
 
 __all__ = ["Mailbox", "looks_like_mbox", "own_words"]
@@ -31,7 +31,12 @@ MOST_TEXT = 1 << 30
 """Characters of all mails' own words that are held while a mailbox is read."""
 MOST_MAIL = 64 << 20
 """Largest mail, bytes, attachments included."""
+_UNREADABLE = (MessageError, ValueError, LookupError, TypeError, AttributeError, IndexError,
+               RecursionError)  # fmt: skip
+"""What the standard library raises at mails that mailers, or others, wrote wrongly."""
 _MOST_CONTEXT = 20
+_MOST_PARTS = 100
+"""Mails within a mail, and parts within its parts; reading one looks for the end of each."""
 """Mails of a thread that stand before one."""
 AUTOMATIC = "automatic mails"
 DRAFTS = "drafts"
@@ -95,6 +100,7 @@ class Mailbox:
     member: Member
     speakers: Speakers = field(default_factory=Speakers)
     _mails: dict[str, _Mail] = field(default_factory=dict[str, _Mail])
+    _roots: dict[str, str] = field(default_factory=dict[str, str])
     _left: list[tuple[int, LeftOut | Unreadable]] = field(
         default_factory=list[tuple[int, LeftOut | Unreadable]]
     )
@@ -163,18 +169,34 @@ class Mailbox:
         before: list[_Mail] = []
         seen = {mail.key}
         here = mail
-        while (parent := self._parent(here)) is not None and parent.key not in seen:
+        while len(before) < _MOST_CONTEXT and (parent := self._parent(here)) is not None:
+            if parent.key in seen:
+                break
             seen.add(parent.key)
             before.append(parent)
             here = parent
-        root = (here.parents or (here.key,))[0]
-        messages = [_message(one, key, owner) for one in before[:_MOST_CONTEXT][::-1]]
+        root = self._root(mail)
+        messages = [_message(one, key, owner) for one in before[::-1]]
         if messages:
             return messages, root, False
         if mail.quoted:
             return [{"role": "user", "name": None, "content": mail.quoted}], root, True
         opening = f"(A new mail. Subject: {mail.subject or 'none'})"
         return [{"role": "system", "name": "mail", "content": opening}], root, False
+
+    def _root(self, mail: _Mail) -> str:
+        """Return what a mail's thread began with; each mail's is found once."""
+        way: dict[str, None] = {}
+        here: _Mail | None = mail
+        root = ""
+        while here is not None and not root and here.key not in way:
+            way[here.key] = None
+            root = self._roots.get(here.key, "")
+            top, here = here, self._parent(here)
+            if not root and (here is None or here.key in way):
+                root = (top.parents or (top.key,))[0]
+        self._roots.update(dict.fromkeys(way, root))
+        return root
 
     def _parent(self, mail: _Mail) -> _Mail | None:
         """Return the nearest mail of the thread that is in the mailbox."""
@@ -196,7 +218,8 @@ def _messages(member: Member) -> Iterator[bytes | LeftOut]:
         lines: list[bytes] = []
         size, blank, begun = 0, True, False
         with member.open() as file:
-            for line in file:
+            # A line that is too long comes in parts, which are as good as lines to a mail's size.
+            for line in iter(lambda: file.readline(MOST_LINE), b""):
                 if blank and line.startswith(b"From ") and _FROM.match(line.strip()):
                     if begun:
                         yield LeftOut(LARGE) if size > MOST_MAIL else b"".join(lines)
@@ -215,10 +238,12 @@ def _messages(member: Member) -> Iterator[bytes | LeftOut]:
 def _mail(raw: bytes | LeftOut, number: int) -> _Mail | LeftOut | Unreadable:
     if isinstance(raw, LeftOut):
         return raw
+    if raw.lower().count(b"multipart/") > _MOST_PARTS:
+        return Unreadable(raw[:2_000], f"has more than {_MOST_PARTS} parts of parts")
     try:
         # The modern policy decodes headers; it fails on some that mailers wrote wrongly.
         return _read_mail(message_from_bytes(raw, policy=policy.default), number)
-    except (MessageError, ValueError, LookupError, TypeError, AttributeError, IndexError) as error:
+    except _UNREADABLE as error:
         return Unreadable(raw, f"cannot be read as a mail: {type(error).__name__}: {error}")
 
 
@@ -298,6 +323,8 @@ def _end_of_own(lines: list[str]) -> tuple[int, int]:
     """Return where own words end, and where the quotation after them begins."""
     for place, line in enumerate(lines):
         bare = line.strip()
+        if not bare:
+            continue
         if line.rstrip("\r") == "-- ":
             return place, len(lines)
         for length in (1, 2, 3):  # mailers wrap the line that introduces a quotation
@@ -312,35 +339,20 @@ def _end_of_own(lines: list[str]) -> tuple[int, int]:
     return len(lines), len(lines)
 
 
-class _Page(HTMLParser):
-    """The text of a page; quotations and styles apart."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.texts: list[str] = []
-        self._quotes = 0
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's signature
-        self._hidden += tag in {"style", "script", "head"}
-        self._quotes += tag == "blockquote"
-        if tag in _BREAKS:
-            self.texts.append("\n" + "> " * self._quotes)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in {"style", "script", "head"} and self._hidden > 0
-        self._quotes -= tag == "blockquote" and self._quotes > 0
-        if tag in _BREAKS and tag != "br":
-            self.texts.append("\n" + "> " * self._quotes)
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.texts.append(" ".join(data.split()) + (" " if data[-1:].isspace() else ""))
-
-
 def _without_tags(page: str) -> str:
-    parser = _Page()
-    parser.feed(page)
-    parser.close()
-    lines = [line.rstrip() for line in "".join(parser.texts).split("\n")]
+    """Return the text of a page; quotations begin with `> `, the head and styles are left out."""
+    texts: list[str] = []
+    quotes = head = 0
+    for kind, value in pieces(page):
+        step = 1 if kind == "start" else -1
+        if kind == "text":
+            if not head:
+                texts.append(" ".join(value.split()) + (" " if value[-1:].isspace() else ""))
+        elif value == "head":
+            head = max(head + step, 0)
+        elif value == "blockquote":
+            quotes = max(quotes + step, 0)
+        if value in _BREAKS and (kind == "start" or (kind == "end" and value != "br")):
+            texts.append("\n" + "> " * quotes)
+    lines = [line.rstrip() for line in "".join(texts).split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line for line in lines if line != ">"))

@@ -102,7 +102,7 @@ class PlatformTable:
         columns = self._columns()
         for _, cells in self._rows():
             if not isinstance(cells, BrokenRecord):
-                _count(columns, cells)
+                self._count(columns, cells)
         self._sort(columns)
         if not self._single and not self._several:
             raise CorpusFormatError(f"{self.table.member.name!r} has no question")
@@ -119,9 +119,13 @@ class PlatformTable:
 
     def records(self) -> Iterator[tuple[int, object]]:
         """Yield one record per respondent, and what is none."""
+        width = len(self.table.header()[0])
         for number, cells in self._rows():
             if isinstance(cells, BrokenRecord):
                 yield number, unreadable(cells)
+            elif any(cell.strip() for cell in cells[width:]):
+                reason = f"has {len(cells)} cells and the header {width} columns"
+                yield number, Unreadable(",".join(cells).encode(), reason)
             elif not any(cell.strip() for cell in cells):
                 yield number, LeftOut("blank rows")
             else:
@@ -213,6 +217,18 @@ class PlatformTable:
             return _Column(place, question, "")
         return _Column(place, found["question"], " ".join(found["part"].split()))
 
+    def _count(self, columns: Sequence[_Column], cells: Sequence[str]) -> None:
+        for column in columns:
+            answer = _at(cells, column.place)
+            known = answer in column.answers
+            fits = known or len(column.answers) < _SCANNED
+            if answer and not self._hidden(answer) and fits:
+                column.answers[answer] = column.answers.get(answer, 0) + 1
+
+    def _hidden(self, answer: str) -> bool:
+        """Return whether a cell says that its question was not shown."""
+        return answer == "N/A" and self.platform == "limesurvey"
+
     def _sort(self, columns: Sequence[_Column]) -> None:
         """Tell questions of several choices from tables of single ones, by their answers."""
         groups: dict[str, list[_Column]] = {}
@@ -250,7 +266,7 @@ class PlatformTable:
         hidden = 0
         for name, column in self._single.items():
             answer = _at(cells, column.place)
-            if answer == "N/A" and self.platform == "limesurvey":
+            if self._hidden(answer):
                 hidden += 1
                 answer = ""
             record[name] = answer or None
@@ -274,14 +290,6 @@ class PlatformTable:
 
 def _at(cells: Sequence[str], place: int) -> str:
     return cells[place].strip() if 0 <= place < len(cells) else ""
-
-
-def _count(columns: Sequence[_Column], cells: Sequence[str]) -> None:
-    for column in columns:
-        answer = _at(cells, column.place)
-        known = answer in column.answers
-        if answer and answer != "N/A" and (known or len(column.answers) < _SCANNED):
-            column.answers[answer] = column.answers.get(answer, 0) + 1
 
 
 def _ticks(column: _Column) -> bool:

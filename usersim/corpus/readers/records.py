@@ -5,12 +5,54 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from usersim.corpus.readers.codebook import Codebook
 
-__all__ = ["LeftOut", "Records", "Unreadable", "UnusableRow"]
+__all__ = [
+    "MOST_CONTEXT",
+    "MOST_DEEP",
+    "TOO_DEEP",
+    "LeftOut",
+    "Records",
+    "Unreadable",
+    "UnusableRow",
+    "too_deep",
+]
+
+MOST_DEEP = 200
+"""Deepest nesting of a record; what computes with it goes down level by level."""
+MOST_CONTEXT = 100
+"""Messages before a turn that are kept as its context, the newest. Each turn of a conversation
+has its own, so without a limit a long one would be stored as often as it has turns."""
+TOO_DEEP = f"is nested deeper than {MOST_DEEP} levels"
+
+
+def too_deep(value: object) -> bool:
+    """Tell whether a value is nested deeper than a record may be; without recursion.
+
+    Example:
+        >>> too_deep({"context": [{"content": "Tea?"}]})
+        False
+    """
+    level = [value]
+    for _ in range(MOST_DEEP + 1):
+        level = [inner for one in level for inner in _parts(one)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: object) -> list[object]:
+    """Return the parts of a value that have parts themselves."""
+    if isinstance(value, dict):
+        parts = cast("dict[object, object]", value).values()
+    elif isinstance(value, list | tuple):
+        parts = cast("list[object]", value)
+    else:
+        return []
+    return [one for one in parts if isinstance(one, dict | list | tuple)]
 
 
 @dataclass(frozen=True, slots=True)

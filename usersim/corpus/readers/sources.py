@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import cast
 
-from usersim.corpus.readers.archive import Archive, Member, file_of, guarded, is_zip
+from usersim.corpus.readers.archive import Archive, Member, file_of, is_zip
 from usersim.corpus.readers.codebook import Codebook, column_key
 from usersim.corpus.readers.exports import (
     OTHER_FILES,
@@ -23,7 +23,7 @@ from usersim.corpus.readers.formats import SOURCE_FORMATS
 from usersim.corpus.readers.frames import is_frame, read_frame, read_parquet
 from usersim.corpus.readers.json_stream import items
 from usersim.corpus.readers.platforms import Platform, PlatformTable, platform_of
-from usersim.corpus.readers.records import LeftOut, Records
+from usersim.corpus.readers.records import TOO_DEEP, LeftOut, Records, Unreadable, too_deep
 from usersim.corpus.readers.slack import looks_like_slack
 from usersim.corpus.readers.spss import SpssFile, is_spss
 from usersim.corpus.readers.text import Table, read_document, read_lines
@@ -100,7 +100,13 @@ def open_source(source: object, options: SourceOptions = SourceOptions()) -> Rec
         )
     rows = cast("Iterable[object]", source)
     total = len(rows) if isinstance(rows, Sized) else None
-    return Records("an iterable of rows", "json", enumerate(rows, start=1), total)
+    return Records("an iterable of rows", "json", enumerate(map(_shallow, rows), start=1), total)
+
+
+def _shallow(row: object) -> object:
+    if too_deep(row):
+        return Unreadable(b"a row that was given", TOO_DEEP)
+    return row
 
 
 def _open_path(path: Path, options: SourceOptions) -> Records:
@@ -196,7 +202,7 @@ def _open_records(member: Member, head: bytes, options: SourceOptions) -> Record
     if _is_document(body):
         return _open_document(member, body)
     if body[:1] in {b"{", b"["} or member.name.endswith((".jsonl", ".jsonl.gz", ".ndjson")):
-        return Records(member.name, "json", read_lines(_lines(member)))
+        return Records(member.name, "json", read_lines(member.lines()))
     return _open_table(member, head, options)
 
 
@@ -280,8 +286,9 @@ def _check_text(head: bytes, name: str) -> None:
     if head.startswith(b"SQLite format 3\x00"):
         raise CorpusFormatError(
             f"{name!r} is a database, not a file of rows",
-            hint="a store that usersim made is opened as it is: --corpus FILE, "
-            "UserSimulator.open(path) or Corpus.open(path)",
+            hint="a store that usersim made is opened as it is: UserSimulator.open(path) or "
+            "Corpus.open(path)",
+            cli_hint="a store that usersim made is opened as it is: --corpus FILE",
         )
     bom = next((mark for mark in (*_UTF32, *_UTF16) if head.startswith(mark)), None)
     if bom is not None and recognize(head) is None:
@@ -300,11 +307,3 @@ def _is_document(body: bytes) -> bool:
         alone = not newline or not rest.strip()
         return inside.startswith(b"{") and (alone or not bare.endswith(b"]"))
     return bare == b"{" and bool(newline)
-
-
-def _lines(member: Member) -> Iterator[bytes]:
-    def read() -> Iterator[bytes]:
-        with member.open() as file:
-            yield from file
-
-    return guarded(read(), member.name)

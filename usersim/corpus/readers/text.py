@@ -14,19 +14,23 @@ from typing import cast
 
 import orjson
 
-from usersim.corpus.readers.archive import Member, guarded
-from usersim.corpus.readers.records import LeftOut, Unreadable
+from usersim.corpus.readers.archive import MOST_LINE, LongLine, Member, guarded
+from usersim.corpus.readers.records import MOST_DEEP, TOO_DEEP, LeftOut, Unreadable, too_deep
 from usersim.delimited import BrokenRecord, Dialect, read_records
 from usersim.errors import CorpusFormatError
+from usersim.types.counting import counted
 
 __all__ = ["Table", "read_document", "read_lines", "unreadable"]
 
 _JSON_CELLS = ("[", "{")
 
 
-def read_lines(handle: Iterable[bytes]) -> Iterator[tuple[int, object]]:
+def read_lines(lines: Iterable[bytes | LongLine]) -> Iterator[tuple[int, object]]:
     """Yield the records of JSON Lines with their line numbers; blank lines are passed over."""
-    for number, line in enumerate(handle, start=1):
+    for number, line in enumerate(lines, start=1):
+        if isinstance(line, LongLine):
+            yield number, Unreadable(line.beginning, f"is longer than {MOST_LINE} bytes")
+            continue
         if number == 1:
             line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901 - the same line
         if line.strip():
@@ -34,6 +38,14 @@ def read_lines(handle: Iterable[bytes]) -> Iterator[tuple[int, object]]:
 
 
 def _parse(line: bytes) -> object:
+    value = _loaded(line)
+    # Counting is quick, and hardly any row has so many.
+    if line.count(b"[") + line.count(b"{") > MOST_DEEP and too_deep(value):
+        return Unreadable(line.rstrip(b"\r\n"), TOO_DEEP)
+    return value
+
+
+def _loaded(line: bytes) -> object:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -54,7 +66,7 @@ def _parse_odd(line: bytes) -> object:
         elif "Unterminated string" in error.msg and bare == line:
             reason = "ends in the middle of a text: the source may be cut off"
     except RecursionError:
-        reason = "is nested too deeply"
+        reason = TOO_DEEP
     except ValueError as error:  # an integer of thousands of digits
         reason = f"is not JSON that can be read: {error}"
     return Unreadable(bare, reason)
@@ -144,7 +156,9 @@ def _record(columns: list[str], cells: list[str] | BrokenRecord) -> object:
     if not any(cell.strip() for cell in cells):
         return LeftOut("blank rows")
     if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
-        reason = f"has {len(cells)} cells and the header {len(columns)} columns"
+        reason = (
+            f"has {counted(len(cells), 'cell')} and the header {counted(len(columns), 'column')}"
+        )
         return Unreadable(",".join(cells).encode(), reason)
     return {column: _cell(cell) for column, cell in zip(columns, cells, strict=False)}
 
@@ -157,6 +171,8 @@ def _cell(cell: str) -> object:
         try:
             value = json.loads(cell)
         except (ValueError, RecursionError):
+            return cell
+        if cell.count("[") + cell.count("{") > MOST_DEEP and too_deep(value):
             return cell
         return value if isinstance(value, list | dict) else cell  # pyright: ignore[reportUnknownVariableType]
     return cell

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from usersim.corpus.readers.archive import Member, guarded
+from usersim.corpus.readers.archive import MOST_LINE, Member, guarded
 from usersim.corpus.readers.records import LeftOut
 from usersim.corpus.readers.talk import Piece, Speaker, Turn, spoken_name
+from usersim.errors import CorpusFormatError
 from usersim.types import DateOrder, Moment
 
 __all__ = ["WhatsApp", "looks_like_whatsapp"]
@@ -169,7 +170,11 @@ class WhatsApp:
         def read() -> Iterator[str]:
             with self.member.open() as file:
                 text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="\n")
-                for line in text:
+                while line := text.readline(MOST_LINE + 1):
+                    if len(line) > MOST_LINE:
+                        raise CorpusFormatError(
+                            f"{self.member.name!r} has a line of more than {MOST_LINE} characters"
+                        )
                     yield line.rstrip("\r\n")
 
         return guarded(read(), self.member.name)

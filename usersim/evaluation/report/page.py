@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -17,8 +18,9 @@ from usersim.evaluation.report.drawing import Plot
 from usersim.evaluation.report.plots import calibration, forest, leakage_scatter, per_user
 from usersim.evaluation.report.plots_training import Curves, training_curves
 from usersim.evaluation.results import Evaluation, better_word
-from usersim.evaluation.tables import arrow, headline_metrics
+from usersim.evaluation.tables import arrow, headline_metrics, primary_metric
 from usersim.evaluation.verdict import verdicts
+from usersim.types.counting import counted
 
 __all__ = ["Example", "Section", "page_environment", "render_page"]
 
@@ -74,6 +76,7 @@ def render_page(
 ) -> str:
     """Return the report as HTML; arguments as in `write_report`."""
     baselines = list(dict.fromkeys([evaluation.baseline, *also_against]))
+    primary = primary_metric(evaluation)
     return (
         page_environment()
         .get_template("report.html.jinja")
@@ -84,6 +87,7 @@ def render_page(
             measured=[m for m in evaluation.metrics if _measured(evaluation, m.name)],
             arrow=arrow,
             better_word=better_word,
+            result=verdicts(evaluation, metrics=[primary] if primary else []),
             verdicts={name: verdicts(evaluation, baseline=name) for name in baselines},
             comparisons=evaluation.comparisons,
             plots=_plots(evaluation, baselines, leakage),
@@ -106,6 +110,8 @@ def page_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "share": _share, "interval": _interval}
+    # jinja's own filters are typed as the union of their signatures, of which this is none.
+    environment.filters["counted"] = cast("Any", counted)
     return environment
 
 
@@ -113,15 +119,22 @@ def _measured(evaluation: Evaluation, metric: str) -> bool:
     return any(e.metric == metric for e in evaluation.estimates)
 
 
+class _Plots(NamedTuple):
+    """The picture of the result, and those that are folded."""
+
+    main: Plot | None
+    more: list[Plot]
+
+
 def _plots(
     evaluation: Evaluation, baselines: Sequence[str], leakage: LeakageTable | None
-) -> list[Plot]:
+) -> _Plots:
     first = next((m for m in headline_metrics(evaluation) if m.itemwise), None)
-    drawn = [forest(evaluation, evaluation.against(name)) for name in baselines]
-    drawn.append(calibration(evaluation))
-    drawn.append(per_user(evaluation, first) if first else None)
-    drawn.append(leakage_scatter(leakage) if leakage else None)
-    return [plot for plot in drawn if plot is not None]
+    main, *more = [forest(evaluation, evaluation.against(name)) for name in baselines]
+    more.append(calibration(evaluation))
+    more.append(per_user(evaluation, first) if first else None)
+    more.append(leakage_scatter(leakage) if leakage else None)
+    return _Plots(main, [plot for plot in more if plot is not None])
 
 
 def _number(value: float, digits: int = 3) -> str:

@@ -8,6 +8,7 @@ Knows evaluations and leakage tables; knows nothing of pages or files.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,17 @@ from usersim.evaluation.metrics.closed import ECE_BINS, top_option
 from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
 from usersim.evaluation.results import Comparison, Evaluation
 from usersim.evaluation.tables import headline_metrics
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from usersim.evaluation.leakage import LeakageTable
+
+_QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TITLE = 22
+"""Characters that stand over a panel in one line."""
 
 __all__ = ["calibration", "forest", "leakage_scatter", "per_user"]
 
@@ -53,7 +59,7 @@ def forest(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> Plot | 
     return Plot(
         f"Differences to {baseline}",
         draw((5 * columns, rows * (1.1 + 0.32 * tallest)), paint),
-        f"Paired differences of {tallest} arms to {baseline} with 95 % intervals.",
+        f"Paired differences of {counted(tallest, 'arm')} to {baseline} with 95 % intervals.",
         "Best arm on top. A bar that crosses the line at 0 is not distinguishable from the "
         "baseline. Blue: better, orange: worse, grey: not distinguishable.",
     )
@@ -90,9 +96,12 @@ def calibration(evaluation: Evaluation) -> Plot | None:
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for axes, arm in zip(grid.flat, measured, strict=False):
+        for place, arm in enumerate(measured):
+            axes = grid.flat[place]
             _calibration_panel(axes, _confidences(evaluation, arm))
-            axes.set_title(short(arm), fontsize=9, loc="left")
+            axes.set_title(textwrap.fill(short(arm), _TITLE), fontsize=9, loc="left")
+            # The lowest panel of a column has the column's numbers, also in a row that is not full.
+            axes.tick_params(labelbottom=place + columns >= len(measured))
         for axes in grid.flat[len(measured) :]:
             axes.set_axis_off()
         figure.supxlabel("confidence: largest option probability", fontsize=9)
@@ -101,7 +110,7 @@ def calibration(evaluation: Evaluation) -> Plot | None:
     return Plot(
         "Calibration",
         draw((2.4 * columns, 2.3 * rows + 0.3), paint),
-        f"Share correct against confidence for {len(measured)} arms.",
+        f"Share correct against confidence for {counted(len(measured), 'arm')}.",
         "On the dashed line the arm is right as often as it says. Area of a dot: number of items.",
     )
 
@@ -121,8 +130,12 @@ def _calibration_panel(axes: Axes, told: FloatArray) -> None:
         x, y = told[inside].mean(axis=0)
         size = 15 + 120 * inside.mean()
         axes.scatter(x, y, s=size, color=BLUE, edgecolor="white", linewidth=0.6)
-    axes.set_xlim(0, 1.03)
-    axes.set_ylim(-0.03, 1.03)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(_QUARTERS, ["0", "¼", "½", "¾", "1"])
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlim(-0.03, 1.05)
+    axes.set_ylim(-0.03, 1.05)
     axes.set_aspect("equal")
 
 
@@ -153,7 +166,8 @@ def per_user(evaluation: Evaluation, metric: Metric) -> Plot | None:
     return Plot(
         f"Each person: {metric.label}",
         draw((max(5.0, 1.1 * len(arms) + 2), 3.6), paint),
-        f"{metric.label} of {len(users)} people under {len(arms)} arms.",
+        f"{metric.label} of {counted(len(users), 'person', 'people')} under "
+        f"{counted(len(arms), 'arm')}.",
         "One grey line is one person, the same person in every arm.",
     )
 
@@ -195,6 +209,6 @@ def leakage_scatter(table: LeakageTable) -> Plot | None:
     return Plot(
         "Gain against leakage",
         draw((7.0, 3.6), paint),
-        f"Gain and containment of {len(table.points)} traces.",
+        f"Gain and containment of {counted(len(table.points), 'trace')}.",
         "A trace that copies the action reconstructs it: high on the right is a leak.",
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from usersim.evaluation.bootstrap import FloatArray, divide
 from usersim.evaluation.report.drawing import BLUE, GREY, Plot, draw, short
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,7 @@ def training_curves(curves: Curves) -> Plot | None:
     return Plot(
         curves.heading,
         draw((2.4 * columns + 0.4, 1.7 * rows + 0.3), paint),
-        f"{', '.join(panels)} over {steps} steps.",
+        f"{', '.join(panels)} over {counted(steps, 'step')}.",
         "Grey: each step. Blue: mean over the tenth of the steps around it. Each panel has an "
         "axis of its own.",
     )

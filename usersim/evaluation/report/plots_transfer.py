@@ -13,6 +13,7 @@ import numpy as np
 
 from usersim.evaluation.bootstrap import FloatArray
 from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +53,8 @@ def transfer_map(matrix: TransferMatrix) -> Plot:
     return Plot(
         f"Transfer: {matrix.metric.label}",
         draw((1.9 * columns + 1.8, 0.8 * rows + 0.9), paint),
-        f"{len(matrix.cells)} pairs of selector and student; in {len(cells)} the interval of the "
+        f"{counted(len(matrix.cells), 'pair')} of selector and student; in {len(cells)} the "
+        "interval of the "
         "difference excludes 0.",
         f"{matrix.arm} less {matrix.baseline} of the same student, {matrix.metric.unit}, with the "
         f"95 % interval; {_key(matrix)}. A frame and * mark the cells whose interval excludes 0; "

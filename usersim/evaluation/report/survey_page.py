@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from usersim.errors import EvaluationError, boundary
+from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import Interval
 from usersim.evaluation.report.page import page_environment
 from usersim.evaluation.report.plots_survey import survey_plots
@@ -22,7 +22,7 @@ from usersim.evaluation.surveys import (
     estimate,
     survey_fit,
 )
-from usersim.files import write_text
+from usersim.files import make_folder, write_text
 
 __all__ = ["write_survey_report"]
 
@@ -100,8 +100,7 @@ def write_survey_report(
     )
     target = Path(path)
     hint = "choose a folder that can be written"
-    with boundary(EvaluationError, f"making the folder {str(target.parent)!r}", hint=hint):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent, what="the report", error=EvaluationError, hint=hint)
     return write_text(target, text, what="the report", error=EvaluationError, hint=hint)
 
 

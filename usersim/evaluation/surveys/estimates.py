@@ -25,6 +25,7 @@ from usersim.evaluation.surveys.proportions import share_interval
 from usersim.evaluation.surveys.rectify import t_quantile
 from usersim.evaluation.surveys.tables import AnswerTable, CountBy, Item
 from usersim.evaluation.surveys.weights import effective_n
+from usersim.types.counting import counted
 from usersim.views import Sheet, printed
 
 __all__ = ["LEAST_ITEMS", "Covers", "ItemEstimate", "Misfit", "estimate", "misfit", "split_half"]
@@ -203,7 +204,7 @@ def misfit(human: AnswerTable, simulated: AnswerTable, *, by: CountBy = "answers
             means.append(float((gap @ item.points / item.length) ** 2))
     if len(shares) < LEAST_ITEMS:
         raise EvaluationError(
-            f"{len(shares)} items have both human and simulated answers; a misfit needs "
+            f"{counted(len(shares), 'item')} with both human and simulated answers; a misfit needs "
             f"{LEAST_ITEMS}",
             hint="add human answers to further items of the same kind",
         )
@@ -294,6 +295,7 @@ def _spread(item: Item, covers: Covers, gaps: Misfit | None) -> FloatArray:
         raise EvaluationError(
             "an interval that covers misfit needs to know it",
             hint="give gaps=misfit(human, simulated), measured on items with human answers",
+            cli_hint="give --human FILE, from which it is measured, or another --covers",
         )
     if not item.options or (item.ordered and gaps.n_scales < LEAST_ITEMS):
         raise EvaluationError(

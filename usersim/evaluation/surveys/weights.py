@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from usersim.errors import EmptyCellError, ImpossibleMarginsError, WeightingError
 from usersim.evaluation.bootstrap import FloatArray
+from usersim.types.counting import counted
 from usersim.views import in_words, printed
 
 __all__ = ["Margins", "Weights", "effective_n", "rake"]
@@ -65,9 +66,10 @@ class Weights:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.values)} respondents weigh as much as {self.effective_n:.0f} "
+            f"{counted(len(self.values), 'respondent')} weigh as much as {self.effective_n:.0f} "
             f"(design effect {self.design_effect:.2f}); largest weight {self.largest:.2f}; "
-            f"margins met to {self.gap:.1e} after {self.rounds} rounds; {self.trimmed} trimmed"
+            f"margins met to {self.gap:.1e} after {counted(self.rounds, 'round')}; "
+            f"{self.trimmed} trimmed"
         )
 
 
@@ -184,7 +186,8 @@ def _start(
         raise WeightingError(f"raking needs one category a respondent, got {sorted(sizes)!r}")
     if most is not None and not most > 1:
         raise WeightingError(
-            f"most={most!r}: the largest weight is counted in mean weights and is above 1"
+            "the largest weight is a multiple of the mean weight and must be greater than 1, "
+            f"got {most!r}"
         )
     first = np.ones(sizes.pop()) if start is None else np.asarray(start, dtype=np.float64)
     if not np.isfinite(first).all() or (first <= 0).any():

@@ -52,7 +52,9 @@ def scorer_for(
     if name == "judge_listwise":
         if judge is None:
             raise ScoringError(
-                "scorer 'judge_listwise' has no judge", hint="pass judge=, an engine that ranks"
+                "scorer 'judge_listwise' has no judge",
+                hint="pass judge=, an engine that ranks",
+                cli_hint="name the judge's model with --judge",
             )
         return JudgeListwise(judge)
     scorers: dict[str, Scorer] = {

@@ -97,6 +97,7 @@ class NumberScore:
                 f"no draw is a number (user {item.user_id!r}, interaction {item.key[:12]!r},"
                 f" the first is {answers.draws[0][0].text!r})",
                 hint="use a larger model, or scorer='loglik_gain'",
+                cli_hint="use a larger --model",
             )
         worst = max(read, key=lambda value: abs(value - observed))
         half = (self.samples + 1) // 2

@@ -15,6 +15,7 @@ from usersim.recon.fidelity.base import Answers, Case, Embed, Fidelity, Plan
 from usersim.recon.fidelity.drawn import drawn_actions, drawn_text
 from usersim.recon.words import tokens
 from usersim.style import style_distance
+from usersim.types.counting import counted
 
 __all__ = ["SampledSimilarity", "likeness"]
 
@@ -143,6 +144,6 @@ def _cosine(first: Sequence[float], second: Sequence[float]) -> float:
         ScoringError: If their lengths differ.
     """
     if len(first) != len(second):
-        raise ScoringError(f"embeddings of {len(first)} and {len(second)} dimensions")
+        raise ScoringError(f"embeddings of {len(first)} and {counted(len(second), 'dimension')}")
     norm = math.hypot(*first) * math.hypot(*second)
     return max(sum(a * b for a, b in zip(first, second, strict=True)) / norm, 0.0) if norm else 0.0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from usersim.config import ServerConfig
 from usersim.server.door import listening, url_of
 from usersim.server.explore.guard import Guard, check_address
 from usersim.server.explore.links import ServerLinks
@@ -73,9 +74,10 @@ class ServedExplorer:
         app = explorer_app(explorer, host=host, key=key)
         import uvicorn
 
-        # Addresses hold user ids, so requests are not logged.
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        self._server: uvicorn.Server = uvicorn.Server(config)
+        from usersim.server.uvicorn_server import uvicorn_settings
+
+        settings = uvicorn_settings(app, ServerConfig())
+        self._server: uvicorn.Server = uvicorn.Server(settings)
         self._socket = listening(host, port)
         self.url = f"{url_of(host, self._socket)}/"
 

@@ -15,6 +15,7 @@ from typing import cast
 import jinja2
 
 from usersim.types import ScoredCandidate
+from usersim.types.counting import counted
 
 __all__ = ["GuardRow", "asset", "cut", "gain_step", "guard_rows", "percent", "render", "signed"]
 
@@ -54,9 +55,17 @@ def guard_rows(one: ScoredCandidate) -> list[GuardRow]:
     named = "is named" if leakage.asserts_option else "is not named"
     lost = scores.gain - scores.masked_gain
     rows = [
-        GuardRow("L1 copy", f"longest run shared with the action: {leakage.longest_run} words", ""),
+        GuardRow(
+            "L1 copy",
+            f"longest run shared with the action: {counted(leakage.longest_run, 'word')}",
+            "",
+        ),
         GuardRow("L1 containment", f"{leakage.containment:.0%} of the action stands in it", ""),
-        GuardRow("L1 quote", f"longest quotation of the action: {leakage.quoted_span} words", ""),
+        GuardRow(
+            "L1 quote",
+            f"longest quotation of the action: {counted(leakage.quoted_span, 'word')}",
+            "",
+        ),
         GuardRow("L1 option", f"the chosen option {named}", ""),
         GuardRow("L2 masking", f"{signed(-lost)} when the action is blanked out of it", "counted"),
         GuardRow(

@@ -22,6 +22,7 @@ from usersim.server.explore.drawing import ASSETS, asset
 from usersim.server.explore.links import FileLinks, Step
 from usersim.server.explore.views import Pages
 from usersim.simulator.exploring import Explorer
+from usersim.types.counting import counted
 
 __all__ = ["Exported", "export_run"]
 
@@ -159,7 +160,9 @@ def _chosen(explorer: Explorer, name: str | None) -> RunRecord:
     if name is not None and name in runs:
         return runs[name]
     some = ", ".join(repr(one) for one in list(runs)[-5:])
-    asked = f"no run {name!r}" if name is not None else f"{len(runs)} runs and none is named"
+    asked = (
+        f"no run {name!r}" if name is not None else f"{counted(len(runs), 'run')} and none is named"
+    )
     raise ConfigError(
         f"which run? The store {explorer.corpus.name!r} has {asked}",
         hint=f"give --run; the last ones are {some}" if runs else "`usersim simulate` makes one",

@@ -194,7 +194,7 @@ class Pages:
         else:
             raise ConfigError(
                 "nothing to compare: neither an answer nor an interaction is given",
-                hint="open one of them and choose `compare`",
+                hint="open one of them and choose Compare",
             )
         people = [one.user_id for one in corpus.browse.people(limit=NAMED).items]
         sides = [self._side(user_id, context) for user_id in (first, other) if user_id]

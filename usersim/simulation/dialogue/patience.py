@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from usersim.types.counting import counted
+
 __all__ = ["DEFAULT_REPEATS", "Patience", "folded", "learn_patience"]
 
 DEFAULT_REPEATS = 2
@@ -93,7 +95,10 @@ class Patience:
         if not self.conversations:
             return "no patience or persistence is known; the defaults stand"
         whose = "their own" if self.source == "person" else "everybody's"
-        return f"from {self.conversations} conversations of {whose} with {self.turns} turns"
+        return (
+            f"from {counted(self.conversations, 'conversation')} of {whose} with "
+            f"{counted(self.turns, 'turn')}"
+        )
 
 
 def learn_patience(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from usersim.simulation.answer import Answer
 from usersim.simulation.dialogue.patience import Patience
-from usersim.views import in_words, printed
+from usersim.views import Cell, in_words, printed, shortened
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -137,6 +137,15 @@ class Dialogue:
             traces: Add the reasoning behind each turn of the person, as `reasoning`.
         """
         return [message(turn, traces=traces) for turn in self.turns if turn.text]
+
+    def cells(self) -> dict[str, Cell]:
+        """Return what stands of the dialogue in a list of dialogues."""
+        return {
+            "user": self.user_id,
+            "goal": shortened(self.scenario.goal, 40),
+            "turns": len(self.turns),
+            "ended": shortened(str(self.stop), 60),
+        }
 
     def __repr__(self) -> str:
         """Say who talked with whom, for how long and why it ended."""

@@ -12,6 +12,7 @@ from usersim.simulation.dialogue.patience import Patience, folded
 from usersim.simulation.dialogue.record import Stop, Turn, said_before
 from usersim.simulation.dialogue.roles import DONE, GIVES_UP, Marks
 from usersim.simulation.reasoning import derive_seed
+from usersim.types.counting import counted
 
 __all__ = ["Reached", "asked", "limit", "out_of_patience", "repetition", "said"]
 
@@ -71,4 +72,4 @@ def out_of_patience(patience: Patience, turn: int, seed: int) -> Stop | None:
 
 def limit(turn: int, most: int) -> Stop | None:
     """Return the end of a dialogue in which the person had all their turns."""
-    return Stop(reason="limit", detail=f"{turn} turns") if turn >= most else None
+    return Stop(reason="limit", detail=counted(turn, "turn")) if turn >= most else None

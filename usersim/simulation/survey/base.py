@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field, FiniteFloat, StringConstraints, field_validator
 
 from usersim.config.base import Config
-from usersim.types import ActionSpace
+from usersim.types import ActionSpace, normalized
 
 __all__ = [
     "Code",
@@ -109,16 +109,19 @@ class QuestionBase(Config):
 
 
 def doubled(labels: Sequence[str]) -> list[str]:
-    """Return the labels that stand there more than once, compared without case and spaces.
+    r"""Return the labels that stand there more than once for whoever reads them.
+
+    Compared without case, and as `usersim.types.normalized` has it: white space, invisible signs,
+    HTML entities and the composition of accents make no other label.
 
     Example:
-        >>> doubled(["Tea", "coffee", "tea "])
-        ['tea ']
+        >>> doubled(["Tea", "coffee", "tea ", "R&D", "R&amp;D", "cof\u200bfee"])
+        ['tea ', 'R&amp;D', 'cof\u200bfee']
     """
     seen: set[str] = set()
     found: list[str] = []
     for label in labels:
-        folded = " ".join(label.split()).casefold()
+        folded = normalized(label).casefold()
         if folded in seen:
             found.append(label)
         seen.add(folded)

@@ -6,7 +6,7 @@ Every problem names its question and value; all of them are found at once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from usersim.errors import ExpressionError
@@ -26,6 +26,8 @@ __all__ = ["Places", "problems"]
 
 COLUMNS = ("respondent", "simulated", "timestamp")
 """Columns of wide tables and of codebooks; no question's column may have their name."""
+_NAMED = 40
+"""Question ids that a problem lists."""
 
 
 def problems(survey: Survey) -> list[str]:
@@ -41,20 +43,20 @@ def problems(survey: Survey) -> list[str]:
     places = Places(survey)
     for section in survey.all_sections:
         where = f"section {section.id!r}"
-        found += _references(survey, places, section, None, (where, section.show_if, section.text))
-        found += _passages(survey, places, section)
+        found += _references(places, section, None, (where, section.show_if, section.text))
+        found += _passages(places, section)
         for question in section.questions:
             said = f"{question.instruction}\n{question.text}"
             where = f"question {question.id!r}"
             own = (where, question.show_if, said)
-            found += _references(survey, places, section, question, own)
+            found += _references(places, section, question, own)
             for label, text in question.shown_if.items():
                 own = (f"{where}, {label!r}", text, "")
-                found += _references(survey, places, section, question, own)
+                found += _references(places, section, question, own)
     return found
 
 
-def _passages(survey: Survey, places: Places, section: Section) -> Iterator[str]:
+def _passages(places: Places, section: Section) -> Iterator[str]:
     """Yield what is wrong with the texts to read of a section."""
     own = {question.id: question for question in section.questions}
     for number, passage in enumerate(section.passages, start=1):
@@ -67,9 +69,7 @@ def _passages(survey: Survey, places: Places, section: Section) -> Iterator[str]
         first = own[passage.before or section.questions[0].id]
         if section.random_order or not passage.before:
             first = None
-        yield from _references(
-            survey, places, section, first, (where, passage.show_if, passage.text)
-        )
+        yield from _references(places, section, first, (where, passage.show_if, passage.text))
 
 
 def _names(survey: Survey) -> Iterator[str]:
@@ -98,6 +98,7 @@ class Places:
 
     def __init__(self, survey: Survey) -> None:
         self.home: dict[str, tuple[Section, int]] = {}
+        self.questions = {one.id: one for one in survey.all_questions}
         self._slots: dict[str, tuple[int, int]] = {}
         sections = survey.all_sections
         movable = [
@@ -105,11 +106,14 @@ class Places:
             for slot, section in enumerate(sections)
             if survey.random_sections and not section.fixed
         ]
+        moves = set(movable)
         for slot, section in enumerate(sections):
-            moves = slot in movable
-            self._slots[section.id] = (movable[0], movable[-1]) if moves else (slot, slot)
+            self._slots[section.id] = (movable[0], movable[-1]) if slot in moves else (slot, slot)
             for place, question in enumerate(section.questions):
                 self.home[question.id] = (section, place)
+        names = list(self.home)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        self.named = f"{', '.join(names[:_NAMED])}{more}"
 
     def surely_before(self, name: str, section: Section, question: SurveyQuestion | None) -> bool:
         """Return whether `name` always comes before a question, or a section."""
@@ -122,7 +126,6 @@ class Places:
 
 
 def _references(
-    survey: Survey,
     places: Places,
     section: Section,
     question: SurveyQuestion | None,
@@ -140,18 +143,17 @@ def _references(
             yield f"{where}: {error}"
         else:
             names |= dict.fromkeys(sorted(read.questions), f"show_if {show_if!r}")
-            yield from (f"{where}: {said}" for said in _labels(survey, read))
+            yield from (f"{where}: {said}" for said in _labels(places.questions, read))
     for name, via in names.items():
         if name not in places.home:
-            known = ", ".join(places.home)
+            known = places.named
             yield f"{where}: {via} names {name!r}, and there is no such question; there are {known}"
         elif not places.surely_before(name, section, question):
             yield f"{where}: {via} names {name!r}, which need not have been asked by then"
 
 
-def _labels(survey: Survey, read: Expression) -> Iterator[str]:
+def _labels(by_id: Mapping[str, SurveyQuestion], read: Expression) -> Iterator[str]:
     """Yield the options that an expression names and its questions do not have."""
-    by_id = {one.id: one for one in survey.all_questions}
     for name, item in read.mentions:
         if name in by_id and item is not None and item not in _named(by_id[name]):
             yield f"show_if {read.text!r} names {item!r}; {name!r} has {_named(by_id[name])!r}"

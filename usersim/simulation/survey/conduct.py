@@ -197,6 +197,7 @@ def _response(walk: Walk, step: Step, item: str, position: int | None) -> Survey
         mode=mode_of(question, walk.design.mode),
         said=str(said.action) if said else None,
         traces=source.traces if source else (),
+        reasoning_failed=source is not None and source.reasoning_failed,
         seed=source.seed if source else None,
     )
 

@@ -81,12 +81,14 @@ class Heard:
         probabilities: Of each label; empty for numbers and texts.
         traces: The reasoning drawn, the one that speaks most for the answer first.
         seed: Seed of the answer.
+        reasoning_failed: Whether no drawn trace could be read, so that it came without reasoning.
     """
 
     action: ItemValue
     probabilities: Mapping[str, float]
     traces: tuple[str, ...]
     seed: int
+    reasoning_failed: bool = False
 
     @classmethod
     def of(cls, answer: Answer) -> Heard:
@@ -98,6 +100,7 @@ class Heard:
             probabilities=dict(answer.probabilities),
             traces=tuple(one.reasoning for one in answer.trace.drawn if one.reasoning),
             seed=answer.trace.seed,
+            reasoning_failed=answer.trace.reasoning_failed,
         )
 
 

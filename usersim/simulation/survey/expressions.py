@@ -230,15 +230,15 @@ class _Reader:
         return _Literal(self._constant(node))
 
     def _constant(self, node: ast.expr) -> str | float:
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            number = self._constant(node.operand)
-            if isinstance(number, float):
-                return -number
-        if isinstance(node, ast.Constant):
-            if isinstance(node.value, str):
-                return node.value
-            if isinstance(node.value, int | float) and not isinstance(node.value, bool):
-                return self._number(node.value, node)
+        # One sign at the most: Python's grammar allows any number of them, each a level deeper.
+        negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+        inner = node.operand if isinstance(node, ast.UnaryOp) and negative else node
+        value = inner.value if isinstance(inner, ast.Constant) else None
+        if isinstance(value, str) and not negative:
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number = self._number(value, node)
+            return -number if negative else number
         raise self._refused(node, "is no number, text or question")
 
     def _number(self, value: float, node: ast.expr) -> float:

@@ -1,13 +1,14 @@
 """Instruments as files: JSON, and YAML where PyYAML is installed.
 
-YAML is read by its safe loader alone, within a bounded size; nothing in a file can name code.
+YAML is read by its safe loader alone; nothing in a file can name code. Size, depth and number of
+values are bounded before anything is made of them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
@@ -19,10 +20,19 @@ from usersim.files import write_text
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["of_data", "plain", "read_file", "read_json", "write_file"]
+__all__ = ["listed", "of_data", "plain", "read_file", "read_json", "write_file"]
 
 MOST_BYTES = 4_000_000
 """Largest instrument file; aliases of YAML could make a small one large, so they are refused."""
+
+MOST_DEEP = 20
+"""Deepest nesting of a file; an instrument has 7 levels."""
+MOST_VALUES = 200_000
+"""Most values of a file, keys included."""
+MOST_QUESTIONS = 5_000
+"""Most questions of an instrument."""
+MOST_TOLD = 50
+"""Problems that an error lists."""
 
 
 class _Mark(Protocol):
@@ -38,6 +48,7 @@ class _Node(Protocol):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _JSON_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:\n]')
 """Strings whole, so that what stands in them is no mark."""
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -93,8 +104,11 @@ def read_json(text: str, where: str) -> object:
     """
     try:
         found: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise SurveyError(_too_deep(where)) from error
+    except ValueError as error:
         raise SurveyError(f"{where!r} is not JSON: {error}") from error
+    _check_shape(found, where)
     if (twice := _doubled_key(text)) is not None:
         _refuse_key(where, *twice)
     return found
@@ -135,18 +149,44 @@ def _doubled_key(text: str) -> tuple[str, int] | None:
     return None
 
 
+def _check_shape(data: object, where: str) -> None:
+    """Check how deep data are, and how many; without recursion.
+
+    Raises:
+        SurveyError: If they are too deep or too many.
+    """
+    level, values = [data], 0
+    for _ in range(MOST_DEEP):
+        level = [inner for one in level for inner in _inside(one)]
+        values += len(level)
+        if values > MOST_VALUES:
+            raise SurveyError(_too_many(where))
+        if not level:
+            return
+    raise SurveyError(_too_deep(where))
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[object, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
+
+
+def _too_deep(where: str) -> str:
+    return f"{where!r} is nested deeper than {MOST_DEEP} levels"
+
+
+def _too_many(where: str) -> str:
+    return f"{where!r} has more than {MOST_VALUES} values"
+
+
 def _of_yaml(text: str, file: Path) -> object:
     yaml = _yaml()
+    loader = _loader(yaml)
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                where = event.start_mark
-                raise SurveyError(
-                    f"{str(file)!r} has an alias (*{event.anchor}) in line {where.line + 1}",
-                    hint="write the value out; aliases are not read, since a few can grow huge",
-                )
-        _check_keys(yaml.compose(text, Loader=yaml.SafeLoader), file)
-        return cast("object", yaml.safe_load(text))
+        _check_events(yaml, text, str(file))
+        _check_keys(yaml.compose(text, Loader=loader), file)
+        return cast("object", yaml.load(text, Loader=loader))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise SurveyError(f"{str(file)!r} is no YAML: {error}") from error
 
@@ -171,6 +211,59 @@ def _check_keys(node: _Node | None, file: Path) -> None:
         _check_keys(value, file)
 
 
+def _check_events(yaml: ModuleType, text: str, where: str) -> None:
+    """Check a file before values are made of it: PyYAML's own time grows with the depth.
+
+    Raises:
+        SurveyError: If it has an alias, or is too deep or too long.
+    """
+    depth = values = 0
+    for event in yaml.parse(text, Loader=_base(yaml)):
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1
+            raise SurveyError(
+                f"{where!r} has an alias (*{event.anchor}) in line {line}",
+                hint="write the value out; aliases are not read, since a few can grow huge",
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        values += isinstance(event, yaml.NodeEvent)
+        if depth > MOST_DEEP:
+            raise SurveyError(_too_deep(where))
+        if values > MOST_VALUES:
+            raise SurveyError(_too_many(where))
+
+
+class _Base(Protocol):
+    """A loader of PyYAML: how it tells a plain word's type by its first letter."""
+
+    yaml_implicit_resolvers: Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]
+
+
+def _base(yaml: ModuleType) -> type:
+    """Return the safe loader; where libyaml is there, the fast one."""
+    return cast("type", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _loader(yaml: ModuleType) -> type:
+    """Return the safe loader without numbers of base 60, as YAML 1.2 has it.
+
+    `10:30` is a text then, as whoever writes it means it, and `1:1:1…` takes no time.
+    """
+    base = _base(yaml)
+    kept = {
+        first: [
+            (tag, _without_colons(pattern) if tag in _NUMBERS else pattern) for tag, pattern in of
+        ]
+        for first, of in cast("_Base", base).yaml_implicit_resolvers.items()
+    }
+    return type("PlainNumbers", (base,), {"yaml_implicit_resolvers": kept})
+
+
+def _without_colons(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(f"(?!.*:)(?:{pattern.pattern})", pattern.flags)
+
+
 def _yaml() -> ModuleType:
     try:
         import yaml
@@ -190,19 +283,16 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
     Raises:
         SurveyError: If it is none; every problem is listed, with question and value.
     """
+    _check_count(data, where)
     try:
         return model.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False)
         # A list whose entries are all wrong is also called empty, which would mislead.
-        inner = [one["loc"] for one in found]
-        found = [
-            one
-            for one in found
-            if not any(loc != one["loc"] and loc[: len(one["loc"])] == one["loc"] for loc in inner)
-        ]
-        said = "".join(
-            f"\n- {_place(data, one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
+        outer = {one["loc"][:steps] for one in found for steps in range(len(one["loc"]))}
+        found = [one for one in found if one["loc"] not in outer]
+        said = listed(
+            f"{_place(data, one['loc'])}: {one['msg'].removeprefix('Value error, ')}"
             f"{_given(one['input'])}"
             for one in found
         )
@@ -210,6 +300,43 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
             f"{where!r} is no instrument:{said}",
             hint="the page 'Simulate a survey' shows every question type",
         ) from None
+
+
+def listed(problems: Iterable[str]) -> str:
+    r"""Return problems as lines of an error: the first ones, and how many more there are.
+
+    Example:
+        >>> listed(["a", "b"])
+        '\n- a\n- b'
+    """
+    every = list(problems)
+    lines = every[:MOST_TOLD]
+    if len(every) > MOST_TOLD:
+        lines.append(f"… and {len(every) - MOST_TOLD} more")
+    return "".join(f"\n- {line}" for line in lines)
+
+
+def _check_count(data: object, where: str) -> None:
+    """Check how many questions there are, before any of them is looked at.
+
+    Raises:
+        SurveyError: If there are too many.
+    """
+    if not isinstance(data, Mapping):
+        return
+    told = cast("Mapping[str, object]", data)
+    sections = [told, *_inside(told.get("sections"))]
+    questions = [
+        cast("Mapping[str, object]", one).get("questions")
+        for one in sections
+        if isinstance(one, Mapping)
+    ]
+    count = sum(len(cast("list[object]", one)) for one in questions if isinstance(one, list))
+    if count > MOST_QUESTIONS:
+        raise SurveyError(
+            f"{where!r} has {count} questions, and at most {MOST_QUESTIONS} are taken",
+            hint="split it into several instruments",
+        )
 
 
 def _place(data: object, loc: Sequence[int | str]) -> str:

@@ -24,6 +24,7 @@ from usersim.simulation.survey.base import (
     distinct,
 )
 from usersim.types import ActionSpace, Choice, FreeText, Number, Scale
+from usersim.types.counting import counted
 
 __all__ = [
     "Budget",
@@ -112,8 +113,8 @@ class MultipleChoice(_Listed):
         most = len(self.options) if self.most is None else self.most
         if not self.least <= most <= len(self.options):
             raise ValueError(
-                f"least={self.least!r} and most={self.most!r} do not fit "
-                f"{len(self.options)} options"
+                f"least {self.least!r} and most {self.most!r} do not fit "
+                f"{counted(len(self.options), 'option')}"
             )
         if unknown := [label for label in self.exclusive if label not in self.options]:
             raise ValueError(f"exclusive names {unknown!r}, not among {self.options!r}")
@@ -232,7 +233,7 @@ class NumberQuestion(QuestionBase):
     @model_validator(mode="after")
     def _range_fits(self) -> Self:
         if self.low is not None and self.high is not None and self.low >= self.high:
-            raise ValueError(f"low={self.low!r} is not below high={self.high!r}")
+            raise ValueError(f"low {self.low!r} is not below high {self.high!r}")
         return self
 
     @property
@@ -286,7 +287,7 @@ class Budget(_Listed):
     @model_validator(mode="after")
     def _total_is_whole(self) -> Self:
         if self.integer and not self.total.is_integer():
-            raise ValueError(f"total={self.total!r} cannot be allocated in whole units")
+            raise ValueError(f"total {self.total!r} cannot be allocated in whole units")
         return self
 
     @property

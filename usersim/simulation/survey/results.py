@@ -66,6 +66,8 @@ class SurveyResponse(Config):
     """The answer in own words that came first, where the mode asks for one."""
     traces: tuple[str, ...] = ()
     """The reasoning drawn for the answer, the one that speaks most for it first."""
+    reasoning_failed: bool = False
+    """Whether reasoning was drawn and none of it could be read: the answer came without."""
     seed: int | None = None
     """Seed of the answer; None if the question was skipped."""
     simulated: Literal[True] = True

@@ -19,7 +19,7 @@ from usersim.simulation.survey.checks import problems
 from usersim.simulation.survey.expressions import Expression, parse
 from usersim.simulation.survey.questions import SurveyQuestion
 from usersim.types import content_key
-from usersim.views import StageProgress
+from usersim.views import ShowProgress, told
 
 if TYPE_CHECKING:
     from usersim.simulation.survey.conduct import Respondents
@@ -100,9 +100,10 @@ class Survey(Config):
     def _holds_together(self) -> Self:
         # No ValueError, so that pydantic lets it through as it is.
         if found := problems(self):
-            listed = "".join(f"\n- {problem}" for problem in found)
+            from usersim.simulation.survey.loading import listed
+
             raise SurveyError(
-                f"survey {self.title!r} does not hold together:{listed}",
+                f"survey {self.title!r} does not hold together:{listed(found)}",
                 hint="mend the instrument; `usersim survey check FILE` looks at it again",
             )
         return self
@@ -150,7 +151,11 @@ class Survey(Config):
         Raises:
             KeyError: If there is none.
         """
-        return {one.id: one for one in self.all_questions}[question_id]
+        return self._by_id[question_id]
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, SurveyQuestion]:
+        return {one.id: one for one in self.all_questions}
 
     def run(
         self,
@@ -158,7 +163,7 @@ class Survey(Config):
         *,
         mode: Mode = "direct",
         memory: bool = False,
-        progress: StageProgress | None = None,
+        progress: ShowProgress = True,
     ) -> SurveyResults:
         """Ask everybody everything that their way through the survey holds.
 
@@ -168,14 +173,16 @@ class Survey(Config):
             respondents: Who is asked.
             mode: How answers are elicited.
             memory: Whether respondents have their earlier questions and answers before them.
-            progress: Called with (name of the wave, done, total).
+            progress: True shows the waves in a terminal and a notebook, False nowhere; a function
+                is called with (wave, done, total).
 
         Raises:
             SurveyError: If nobody is asked, or somebody twice.
         """
         from usersim.simulation.survey.conduct import conduct
 
-        return conduct(self, respondents, mode=mode, memory=memory, progress=progress)
+        with told(progress, "Survey.run()") as report:
+            return conduct(self, respondents, mode=mode, memory=memory, progress=report)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from usersim.simulation.survey import Survey
+from usersim.types.counting import counted
 
 __all__ = ["Column", "Note", "Notes", "SurveyImport", "listed"]
 
@@ -109,6 +110,6 @@ class SurveyImport:
         """Say how much came over, and list what did not."""
         count = (
             f"{len(self.ids)} of {self.asked} questions of {self.survey.title!r}; "
-            f"{len(self.notes)} notes"
+            f"{counted(len(self.notes), 'note')}"
         )
         return "\n".join([count, *(f"  {line}" for line in listed(self.notes))])

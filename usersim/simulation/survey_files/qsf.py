@@ -61,7 +61,7 @@ def read_qsf(
             hint="export the survey from Qualtrics with Tools > Import/Export > Export survey",
         )
     survey = finished(walk.sections, parts.title, walk.shuffled, notes)
-    _account(parts, notes)
+    _account(parts, walk, notes)
     return SurveyImport(
         survey=survey,
         ids=walk.ids,
@@ -72,7 +72,7 @@ def read_qsf(
     )
 
 
-def _account(source: Source, notes: Notes) -> None:
+def _account(source: Source, walk: Walk, notes: Notes) -> None:
     """Note whatever stands in the file beside blocks, flow and questions."""
     _unread(source.top, "file", ("SurveyElements", "SurveyEntry"), notes)
     _unread(source.entry, "survey", COSMETIC["SurveyEntry"], notes)
@@ -84,15 +84,17 @@ def _account(source: Source, notes: Notes) -> None:
         if kind not in ELEMENTS:
             notes.add(where, f"element {kind}", "not taken over")
         elif kind == "QO":
-            _quota(map_in(element, "Payload"), where, notes)
+            _quota(map_in(element, "Payload"), where, walk, notes)
         elif kind not in {"BL", "FL", "SQ"}:
             payload = element.get("Payload")
             if isinstance(payload, Traced):
                 _other(payload, kind, notes)
 
 
-def _quota(payload: Mapping[str, object], where: str, notes: Notes) -> None:
+def _quota(payload: Mapping[str, object], where: str, walk: Walk, notes: Notes) -> None:
     what = f"quota {payload.get('Name')!r} of {payload.get('Occurrences')}"
+    if said := walk.said(map_in(payload, "Logic")):
+        what += f" where {said}"
     action = f", then {payload.get('QuotaAction')}" if is_set(payload.get("QuotaAction")) else ""
     notes.add(where, what + action, "not counted: nobody is turned away, no quota is ever met")
 

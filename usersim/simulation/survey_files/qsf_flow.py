@@ -21,6 +21,7 @@ from usersim.simulation.survey_files.qsf_logic import (
     Imported,
     UnmappedError,
     all_of,
+    any_of,
     condition,
     negated,
     piped,
@@ -132,6 +133,14 @@ class Walk:
             self.notes.add(one.where, "a text after the last question", "left out")
         self._left_over()
 
+    def said(self, logic: Mapping[str, object]) -> str:
+        """Return a condition over the whole survey in our grammar; empty if it cannot be said."""
+        try:
+            found = condition(logic, self._known, self._fields)
+        except UnmappedError:
+            return ""
+        return found if isinstance(found, str) else ""
+
     # ------------------------------------------------------------------ flow
 
     def _steps(self, steps: Sequence[object], path: list[Condition], deep: int) -> None:
@@ -161,7 +170,7 @@ class Walk:
         elif kind == "BlockRandomizer":
             self._randomizer(step, where, path, deep)
         elif kind == "EndSurvey":
-            self._end(path)
+            self._end(path, where)
         elif kind == "EmbeddedData":
             self._embedded(step, path)
         elif kind == "Group":
@@ -205,8 +214,11 @@ class Walk:
             return
         self._steps(inner, [*path, own], deep + 1)
 
-    def _end(self, path: list[Condition]) -> None:
+    def _end(self, path: list[Condition], where: str) -> None:
         if self._unsure:
+            return
+        if self._some:
+            self.notes.add(where, "an end of the survey for some at random", "nobody is sent there")
             return
         here = all_of(path)
         if here is True:
@@ -254,7 +266,7 @@ class Walk:
             self.notes.add(f"block {name}", "no such block, or in the trash", "left out")
             return
         if name in self._seen:
-            self.notes.add(f"block {name}", "stands in the flow again", "asked once")
+            self._again(name, path)
             return
         self._seen.add(name)
         outer = self._known
@@ -267,6 +279,14 @@ class Walk:
             outer = {k: v for k, v in self._known.items() if loop is None or k not in own}
         self._known = outer
         self._account(block, f"block {name}", "block")
+
+    def _again(self, name: str, path: list[Condition]) -> None:
+        """Let a block that stands in the flow again be asked under either condition."""
+        where = f"block {name}"
+        held = [one for one in self.sections if one.where == where]
+        self.notes.add(where, "stands in the flow again", "asked once, where it stands first")
+        for draft in held:
+            draft.only_if = [any_of([all_of(draft.only_if), all_of([*path, *self._ended])])]
 
     def _account(self, part: Traced, where: str, kind: str) -> None:
         for key, value in part.unread(COSMETIC[kind]):

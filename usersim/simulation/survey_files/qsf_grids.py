@@ -47,6 +47,7 @@ from usersim.simulation.survey_files.qsf_logic import (
 )
 from usersim.simulation.survey_files.texts import plain_label, plain_text
 from usersim.simulation.survey_files.traced import Traced, map_in, settle_at
+from usersim.types.counting import counted
 
 __all__ = ["GRIDS"]
 
@@ -378,7 +379,7 @@ def _drill_down(asked: Asked) -> Imported:
     for place, (key, label) in enumerate(levels.labels.items()):
         options = _level(paths, place)
         if len(options) < 2:  # noqa: PLR2004 - nothing to choose
-            asked.note(f"level {label!r} has {len(options)} options", "left out")
+            asked.note(f"level {label!r} has {counted(len(options), 'option')}", "left out")
             continue
         name = asked.take(f"{asked.tag}_{key}")
         above = questions[-1] if questions else None

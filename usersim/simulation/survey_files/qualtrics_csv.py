@@ -28,6 +28,7 @@ from usersim.simulation.survey_files.qualtrics_cells import (
     values_as,
 )
 from usersim.types import DateOrder, normalized, number_in, read_moment
+from usersim.types.counting import counted
 
 __all__ = ["PERSONAL", "QualtricsAnswers", "read_qualtrics_csv"]
 
@@ -79,7 +80,7 @@ class QualtricsAnswers:
         some = len(answered - {"respondent", "timestamp"})
         said = f"{some} of {len(self.codebook) - 2} columns have answers"
         lines = [
-            f"{len(self.records)} respondents, {said}",
+            f"{counted(len(self.records), 'respondent')}, {said}",
             f"dropped: {', '.join(self.dropped) or 'none'}",
         ]
         return "\n".join([*lines, *(f"  {line}" for line in listed(self.notes))])
@@ -151,7 +152,8 @@ def read_qualtrics_csv(  # noqa: PLR0913 - each rule of reading can be set
         raise SurveyFileError(
             f"{cell!r} in column {column!r} of {str(path)!r} is one option's label and another "
             "one's recode value, and nothing in the file says which of them it holds",
-            hint="say which: values='labels' or values='codes' (--values on the command line)",
+            hint="say which: values='labels' or values='codes'",
+            cli_hint="say which: --values labels or --values codes",
         )
     read = {*places, *kept, *head.known}
     return QualtricsAnswers(
@@ -306,7 +308,9 @@ def _sound(
         if isinstance(row, BrokenRecord):
             notes.add(f"record {number}", row.reason, "left out")
         elif len(row) != width:
-            notes.add(f"record {number}", f"{len(row)} cells instead of {width}", "left out")
+            notes.add(
+                f"record {number}", f"{counted(len(row), 'cell')} instead of {width}", "left out"
+            )
         elif any(cell.strip() for cell in row):
             yield row
 
@@ -401,20 +405,24 @@ def _records(
             **reader.answers(cells),
         }
     for cell, count in times.unread.most_common(1):
-        what = f"times such as {cell!r} in {sum(times.unread.values())} records cannot be read"
+        records = counted(sum(times.unread.values()), "record")
+        what = f"times such as {cell!r} in {records} cannot be read"
         done = "answers kept without a time; name the order of day and month if that is missing"
         notes.add(head.names[head.time or 0], what, f"{done} ({count} like this)")
     shown = reader.strange.most_common()
     for (column, value), count in shown[:_EXAMPLES]:
-        notes.add(column, f"{value!r} in {count} records is no answer", "taken as no answer")
+        notes.add(
+            column, f"{value!r} in {counted(count, 'record')} is no answer", "taken as no answer"
+        )
     if rest := shown[_EXAMPLES:]:
         total = sum(count for _, count in rest)
-        notes.add("file", f"{total} further cells are no answers", "taken as no answer")
+        further = counted(total, "further cell is no answer", "further cells are no answers")
+        notes.add("file", further, "taken as no answer")
     if reader.told and reader.strange.total() > reader.told / 2:
         what = f"{reader.strange.total()} of {reader.told} cells are no answers to this instrument"
         notes.add("file", what, "taken as no answers; is it an export of this very survey?")
     for column, count in reader.in_range.items():
-        what = f"a missing code in {count} records, which could be an answer too"
+        what = f"a missing code in {counted(count, 'record')}, which could be an answer too"
         notes.add(column, what, "taken as no answer")
 
 

@@ -16,6 +16,7 @@ from usersim.files import replacing
 from usersim.simulation.survey import (
     Budget,
     LikertScale,
+    Matrix,
     NumberQuestion,
     OpenText,
     Ranking,
@@ -26,6 +27,7 @@ from usersim.simulation.survey import (
     column_of,
 )
 from usersim.simulation.survey_files.frames import to_frame, weight_column
+from usersim.types.counting import counted
 
 __all__ = ["spss_problems", "to_spss"]
 
@@ -41,6 +43,7 @@ _WORDS = frozenset({
 """Words that no variable may be called."""
 _MOST_MISSING = 3
 """Missing values of a variable that SPSS takes."""
+_MEASURES = {"respondent": "nominal", "simulated": "nominal", "weight": "scale"}
 _MARK = "All answers are simulated by a model; none was given by a person (usersim)."
 
 
@@ -117,6 +120,8 @@ def to_spss(
             column_labels={name: marks[name] for name in marks if name in frame}
             | {column: _label(question, item) for column, question, item in columns},
             variable_value_labels=values,
+            variable_measure=_MEASURES
+            | {column: _measure(question) for column, question, _ in columns},
             missing_ranges={
                 column: _refusals(question)[:_MOST_MISSING]
                 for column, question, _ in columns
@@ -158,7 +163,15 @@ def _read_back(half: Path, rows: int, columns: list[str]) -> None:
     # One column is enough: the rows are read through to the end.
     found, _ = read(str(half), usecols=columns[:1])
     if len(found) != rows or about.column_names != columns:
-        raise OSError(errno.EIO, f"{len(found)} rows can be read back of {rows} written")
+        raise OSError(errno.EIO, f"{counted(len(found), 'row')} can be read back of {rows} written")
+
+
+def _measure(question: SurveyQuestion) -> str:
+    """Return the level on which SPSS should treat a question: what can be done with its codes."""
+    if isinstance(question, NumberQuestion | Budget):
+        return "scale"
+    ordered = isinstance(question, Matrix) and question.ordered
+    return "ordinal" if ordered or isinstance(question, LikertScale | Ranking) else "nominal"
 
 
 def _label(question: SurveyQuestion, item: str) -> str:

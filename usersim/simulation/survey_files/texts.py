@@ -5,60 +5,31 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Container
-from html.parser import HTMLParser
 
+from usersim.markup import pieces
 from usersim.simulation.survey.base import RESERVED
 
 __all__ = ["identifier", "media_in", "plain_label", "plain_text"]
 
 _BREAKS = {"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "hr"}
 _CELLS = {"td", "th"}
-_HIDDEN = {"script", "style"}
 _MEDIA = {"img": "picture", "video": "video", "audio": "sound", "iframe": "frame",
           "object": "object", "embed": "object", "svg": "picture"}  # fmt: skip
 _JOINERS = "\u200c\u200d"  # they shape letters and emoji
 _LONGEST_ID = 60
 
 
-class _Words(HTMLParser):
-    """Collects what a reader of a page sees."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.media: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's signature
-        """Begin a line at a block, and hide what no reader sees."""
-        self._hidden += tag in _HIDDEN
-        if tag in _BREAKS:
-            self.parts.append("\n")
-        elif tag in _CELLS:
-            self.parts.append(" ")
-        elif tag in _MEDIA:
-            self.media.append(_MEDIA[tag])
-
-    def handle_endtag(self, tag: str) -> None:
-        """End what was hidden, and the line of a block."""
-        self._hidden -= tag in _HIDDEN and self._hidden > 0
-        if tag in _BREAKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        """Keep text."""
-        if not self._hidden:
-            self.parts.append(data)
-
-
-def _read(source: object) -> _Words:
-    words, text = _Words(), str(source or "")
-    if "<" in text or "&" in text:
-        words.feed(text)
-        words.close()
-    else:
-        words.parts.append(text)
-    return words
+def _words(source: object) -> str:
+    """Return what a reader of a page sees, with line ends at its blocks."""
+    words: list[str] = []
+    for kind, value in pieces(str(source or "")):
+        if kind == "text":
+            words.append(value)
+        elif value in _BREAKS:
+            words.append("\n")
+        elif value in _CELLS and kind == "start":
+            words.append(" ")
+    return "".join(words)
 
 
 def plain_text(source: object) -> str:
@@ -70,7 +41,7 @@ def plain_text(source: object) -> str:
         >>> plain_text("<b>How</b>&nbsp;old<br>are you?")
         'How old\nare you?'
     """
-    text = "".join(_read(source).parts).replace("\xa0", " ")
+    text = _words(source).replace("\xa0", " ")
     if not text.isascii():
         text = "".join(c for c in text if c in _JOINERS or unicodedata.category(c) != "Cf")
     text = "".join(" " if unicodedata.category(c) == "Cc" and c != "\n" else c for c in text)
@@ -96,7 +67,8 @@ def media_in(source: object) -> list[str]:
         >>> media_in('<p>Look: <img src="a.png"></p>')
         ['picture']
     """
-    return _read(source).media
+    tags = (value for kind, value in pieces(str(source or "")) if kind == "start")
+    return [_MEDIA[tag] for tag in tags if tag in _MEDIA]
 
 
 def identifier(wanted: str, taken: Container[str], *, prefix: str = "q") -> str:

@@ -1,0 +1,31 @@
+"""Every status that a command ends with. `docs/reference/cli.md` has the same list."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from usersim.errors import RefusedRowsError, UsersimError
+
+__all__ = ["ExitCode", "code_of"]
+
+
+class ExitCode(IntEnum):
+    """Statuses of `usersim`, other than `serve-engine`, which ends with the status of vLLM."""
+
+    OK = 0
+    """What was asked for was done."""
+    ERROR = 1
+    """An error; standard error says what happened and what to do next."""
+    USAGE = 2
+    """The command line was not understood: an unknown option, a missing file."""
+    INCOMPLETE = 3
+    """The command ran to its end, and what was asked for was not done: no row kept, no request
+    answered, or, with `--strict`, a row rejected or a request failed; of `forget`, something of
+    the person remains, which the output names."""
+    INTERRUPTED = 130
+    """Ctrl-C; what was finished is stored, and the same command resumes."""
+
+
+def code_of(error: UsersimError) -> ExitCode:
+    """Return the status of a command that ended with an error."""
+    return ExitCode.INCOMPLETE if isinstance(error, RefusedRowsError) else ExitCode.ERROR
