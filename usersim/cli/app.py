@@ -14,6 +14,7 @@ from rich.text import Text
 from usersim.cli import (
     adapters,
     cache,
+    calibrate,
     corpus,
     demo,
     endpoint,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 corpus.register(app)
 simulate.register(app)
+calibrate.register(app)
 adapters.register(app)
 runs.register(app)
 survey.register(app)

@@ -37,6 +37,7 @@ from usersim.simulator import (
     plan_evaluation,
     time_evaluation,
 )
+from usersim.simulator.predicting import check_predictors
 from usersim.training import Board, StepNote, TrainedAdapter
 from usersim.types.counting import counted
 
@@ -168,6 +169,13 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     base_url: BaseUrlOption = None,
     preset: PresetOption = DEFAULT_PRESET,
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
+    predictors: Annotated[
+        str | None,
+        typer.Option(
+            help="What a closed answer pools, separated by commas: reasoning, no_reasoning, panel, "
+            "others, own_scale. Default: all."
+        ),
+    ] = None,
     *,
     require_reasoning: RequireReasoningOption = False,
     explain: Annotated[
@@ -189,7 +197,14 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
         adapter,
         require_reasoning=require_reasoning,
     ) as sim:
-        answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
+        answer = sim.respond(
+            context,
+            options=option,
+            kind=kind,
+            predictors=None if predictors is None else check_predictors(predictors.split(",")),
+            explain=explain,
+            seed=seed,
+        )
         if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
             tell_adapter(sim)
     if as_json:

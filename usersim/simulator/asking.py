@@ -208,6 +208,27 @@ class Asker:
     kept: Mapping[str, ScoredCandidate]
     predictors: tuple[Predictor, ...] | None = None
 
+    @property
+    def pooled(self) -> tuple[Predictor, ...]:
+        """The predictors whose distributions are pooled."""
+        return self.predictors or self.config.prediction.predictors
+
+    def simulator(self, user_id: str) -> str:
+        """Return what answers for a person: digest of the adapter, or name of the base model."""
+        adapter = self.adapters.for_person(user_id)
+        return adapter.ref.digest if adapter else self.model
+
+    def held_answers(self, user_id: str) -> frozenset[str] | None:
+        """Return the keys of the answers that a person's adapter did not learn from.
+
+        Returns:
+            None if it learned from none of theirs, or there is no adapter.
+        """
+        adapter = self.adapters.for_person(user_id)
+        if adapter is None or user_id not in adapter.manifest.learned_from:
+            return None
+        return frozenset(adapter.manifest.held)
+
     def item(
         self, user_id: str, context: Context, *, seed: int | None = None, as_new: bool = False
     ) -> RespondItem:

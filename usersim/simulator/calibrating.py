@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import cast
 
@@ -18,13 +19,15 @@ import numpy as np
 from usersim.config import PipelineConfig
 from usersim.engines import Engine
 from usersim.engines.batching import each
-from usersim.errors import EvaluationError
+from usersim.errors import CorpusError, EvaluationError
 from usersim.evaluation import Arm, Evaluation, evaluate, write_report
+from usersim.evaluation.metrics.closed import ECE_BINS, top_option
 from usersim.prediction import GROUPS, Observation, Pool, fit_pool, group_of
 from usersim.simulation import RespondItem, likelihoods
 from usersim.simulation.closed import mixed
 from usersim.simulator.asking import Asker
 from usersim.simulator.people import People
+from usersim.simulator.predicting import SIMULATOR
 from usersim.types import (
     Batch,
     Choice,
@@ -34,11 +37,12 @@ from usersim.types import (
     Prediction,
     Predictor,
     Scale,
+    content_key,
     is_closed,
 )
 from usersim.views import Sheet, StageProgress, printed
 
-__all__ = ["POOL", "Calibration", "Observed", "calibrate", "observe", "pick_answers"]
+__all__ = ["POOL", "Calibration", "Observed", "calibrate", "calibrate_people", "observe"]
 
 CHUNK = 16
 """Answers of one call to the engine."""
@@ -50,6 +54,7 @@ others were: new questions are met at run time, and have weights of their own.""
 POOL = "the pool"
 BEFORE = "the pool, not calibrated"
 STAGE = "calibrate"
+NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +96,39 @@ class Calibration:
             notes=(*self._weights(), *self._left_out()),
         )
 
+    def reliability(self) -> Sheet:
+        """Return a reliability diagram as a table: how sure the pool was, and how often right.
+
+        One row for each tenth of the confidence (the largest option's probability) with answers
+        in it, before the weights were fitted and after.
+        """
+        rows: list[tuple[str, ...]] = []
+        told = {name: self._by_confidence(name) for name in (BEFORE, POOL)}
+        for place in range(ECE_BINS):
+            cells = [cell for name in told for cell in _bin(told[name].get(place))]
+            if any(cell != NOTHING for cell in cells):
+                rows.append((f"{place / ECE_BINS:.1f}–{(place + 1) / ECE_BINS:.1f}", *cells))
+        return Sheet(
+            title="Reliability: how sure, and how often right",
+            columns=("confidence", "sure before", "right", "n", "sure after", "right", "n"),
+            rows=tuple(rows),
+        )
+
+    def _by_confidence(self, name: str) -> dict[int, list[tuple[float, float]]]:
+        """Return confidence and hit of each answer, by the tenth that the confidence is in."""
+        found: dict[int, list[tuple[float, float]]] = {}
+        pairs = zip(self.evaluation.interactions, self.evaluation.predictions[name], strict=True)
+        for interaction, prediction in pairs:
+            sure, right = top_option(interaction, prediction)
+            place = max(ceil(sure * ECE_BINS) - 1, 0)
+            found.setdefault(place, []).append((sure, right))
+        return found
+
     def _row(self, name: str) -> tuple[str, ...]:
         cells = [name]
         for metric in ("log_score", "accuracy", "ece"):
             found = self.evaluation.estimate(name, metric)
-            cells.append("–" if found is None else str(found.interval))
+            cells.append(NOTHING if found is None else str(found.interval))
         return tuple(cells)
 
     def _left_out(self) -> Iterator[str]:
@@ -108,6 +141,70 @@ class Calibration:
             if own.answers:
                 parts = [f"{name} {w:.2f}" for name, w in own.weights.items() if w >= 0.005]  # noqa: PLR2004 - 0.00
                 yield f"{group} ({own.answers} answers): {', '.join(parts) or 'nothing helps'}"
+
+
+def _bin(told: Sequence[tuple[float, float]] | None) -> tuple[str, str, str]:
+    """Return mean confidence, share right and count of the answers of one tenth."""
+    if not told:
+        return NOTHING, NOTHING, NOTHING
+    sure, right = np.mean(told, axis=0)
+    return f"{sure:.2f}", f"{right:.2f}", str(len(told))
+
+
+def calibrate_people(
+    asker: Asker,
+    engine: Callable[[], Engine],
+    people: People,
+    *,
+    answers: int | None = None,
+    out: Path | None = None,
+    progress: StageProgress | None = None,
+) -> Calibration:
+    """Fit the pool of some people on their own answers, and keep it in the store.
+
+    Args:
+        asker: Puts the questions, as they are put at run time.
+        engine: Returns what runs the model; called only where a predictor needs it.
+        people: Whose answers are predicted; those that an adapter learned from are not.
+        answers: How many at the most; None takes the configured number.
+        out: Folder of a report with the reliability diagram; None writes none.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        EvaluationError: If there is no answer to fit on.
+        CorpusError: If rows came or went meanwhile.
+    """
+    settings = asker.config.prediction
+    picked = pick_answers(people, asker.held_answers, answers or settings.calibration)
+    needed = bool(SIMULATOR.intersection(asker.pooled))
+    observed, failures = observe(
+        engine() if needed and picked else None,
+        asker,
+        picked,
+        asker.config,
+        as_new=_met_as_new,
+        progress=progress,
+    )
+    simulators = sorted({asker.simulator(person) for person in people.users})
+    found = calibrate(
+        observed,
+        failures,
+        simulator=", ".join(simulators),
+        seed=settings.seed,
+        out=out,
+    )
+    for simulator in simulators:
+        if not asker.predictions.keep_pool(simulator, asker.pooled, found.pool):
+            raise CorpusError(
+                "rows were loaded or deleted during the calibration, and nothing was kept",
+                hint="repeat it",
+            )
+    return found
+
+
+def _met_as_new(one: Interaction) -> bool:
+    """Return whether an answer is predicted as if nobody else had been asked; always the same."""
+    return int(content_key("met as new", one.key)[:8], 16) < AS_NEW * 16**8
 
 
 def pick_answers(

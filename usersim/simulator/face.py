@@ -31,12 +31,13 @@ from usersim.simulator.asking import (
     only,
     response_of,
 )
+from usersim.simulator.calibrating import Calibration, calibrate_people
 from usersim.simulator.calls import as_pipeline, check_config, in_call, public
 from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.people import People
-from usersim.simulator.predicting import Predictions
+from usersim.simulator.predicting import Predictions, check_predictors
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.requested import RequestSource
 from usersim.simulator.run import Run, RunCost
@@ -46,7 +47,7 @@ from usersim.simulator.stores import load_into_store, open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
 from usersim.simulator.surveys import Chosen, StoreRespondents, respondents_of
 from usersim.training import StepNote, TrainedAdapter
-from usersim.types import Batch, DateOrder, ScoredCandidate
+from usersim.types import Batch, DateOrder, Predictor, ScoredCandidate
 from usersim.views import Sheet, ShowProgress, StageProgress, facts, printed, staged, told
 
 __all__ = ["LOADING", "UserSimulator"]
@@ -530,6 +531,44 @@ class UserSimulator:
         return learned.adapter
 
     @public
+    def calibrate(
+        self,
+        *,
+        answers: int | None = None,
+        out: str | Path | None = None,
+        progress: ShowProgress = True,
+    ) -> Calibration:
+        """Fit what each predictor counts in closed answers, on answers nothing learned from.
+
+        Every closed answer pools what the other people's answers, the person's own use of the
+        options and the model say; before this, with weights that were fitted on other corpora.
+        Repeat it after training, and after loading many more rows. Trains nothing.
+
+        Args:
+            answers: How many answers to predict, spread over the people; None takes
+                `PredictionConfig.calibration`.
+            out: Folder of a report with the reliability diagram; None writes none.
+            progress: Whether, or to whom, progress is shown.
+
+        Returns:
+            The weights, and every predictor and the pool measured on people the weights were not
+            fitted on.
+
+        Raises:
+            EvaluationError: If there is no closed answer that nothing learned from.
+            CorpusError: If rows came or went meanwhile.
+        """
+        with told(progress, "calibrate()") as report:
+            return calibrate_people(
+                self.asker(),
+                lambda: self._ready(report),
+                self._people,
+                answers=answers,
+                out=None if out is None else Path(out),
+                progress=report,
+            )
+
+    @public
     def evaluate(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         *,
@@ -604,8 +643,16 @@ class UserSimulator:
 
     # ------------------------------------------------------------------ asking
 
-    def asker(self) -> Asker:
-        """Return what puts questions to the people, as they would be answered now."""
+    def asker(self, predictors: Sequence[Predictor] | None = None) -> Asker:
+        """Return what puts questions to the people, as they would be answered now.
+
+        Args:
+            predictors: Whose distributions closed answers pool; None for those of the
+                configuration.
+
+        Raises:
+            ArgumentError: If there is no such predictor.
+        """
         return Asker(
             self.corpus,
             self.config,
@@ -613,6 +660,7 @@ class UserSimulator:
             self._model,
             self._adapters,
             self._kept,
+            None if predictors is None else check_predictors(predictors),
         )
 
     @public
@@ -623,6 +671,7 @@ class UserSimulator:
         user_id: str | None = None,
         options: Sequence[str] | None = None,
         kind: str | None = None,
+        predictors: Sequence[Predictor] | None = None,
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
@@ -634,6 +683,8 @@ class UserSimulator:
             user_id: Who answers, where the simulator holds several people.
             options: Options of a closed question, in order.
             kind: `choice`, `scale`, `number`, `multi_choice` or `free_text`.
+            predictors: Whose distributions a closed answer pools, as `["panel", "reasoning"]`;
+                None for those of the configuration.
             explain: Also measure how far the trace moves the answer.
             seed: Reproduces the answer; None takes the configured one.
             store: Keep the answer in the store, where the explorer shows it and `forget` finds it.
@@ -646,18 +697,24 @@ class UserSimulator:
             as_question(context)
             asked = narrowed(context, options=options, kind=kind)
         batch = self._answered(
-            [self._people.one(user_id)], [asked], explain=explain, seed=seed, store=store
+            [self._people.one(user_id)],
+            [asked],
+            predictors=predictors,
+            explain=explain,
+            seed=seed,
+            store=store,
         )
         return only(batch)
 
     @public
-    def respond_many(
+    def respond_many(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         contexts: Iterable[Context],
         *,
         user_id: str | Sequence[str] | None = None,
         options: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
         kind: str | Sequence[str | None] | None = None,
+        predictors: Sequence[Predictor] | None = None,
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
@@ -670,6 +727,8 @@ class UserSimulator:
             user_id: Who answers: one person for all, or one for each.
             options: Options of closed questions, in order: the same for all, or a list for each.
             kind: Kind of question: one for all, or one for each.
+            predictors: Whose distributions a closed answer pools, as `["panel", "reasoning"]`;
+                None for those of the configuration.
             explain: Also measure how far the traces move the answers.
             seed: Reproduces the answers; None takes the configured one.
             store: Keep the answers in the store, where the explorer shows them and `forget` finds
@@ -685,7 +744,13 @@ class UserSimulator:
             people = self._people.each(user_id, len(asked))
         with told(progress, "respond_many()") as report:
             return self._answered(
-                people, asked, explain=explain, seed=seed, store=store, progress=report
+                people,
+                asked,
+                predictors=predictors,
+                explain=explain,
+                seed=seed,
+                store=store,
+                progress=report,
             )
 
     def _answered(
@@ -693,12 +758,13 @@ class UserSimulator:
         people: Sequence[str],
         asked: Sequence[Context],
         *,
+        predictors: Sequence[Predictor] | None,
         explain: bool,
         seed: int | None,
         store: bool,
         progress: StageProgress | None = None,
     ) -> Batch[Answer]:
-        asker = self.asker()
+        asker = self.asker(predictors)
         pairs = zip(people, asked, strict=True)
         items = [asker.item(person, context, seed=seed) for person, context in pairs]
         batch, answers = asker.answered(
@@ -714,6 +780,7 @@ class UserSimulator:
         user_id: str | None = None,
         options: Sequence[str] | None = None,
         kind: str | None = None,
+        predictors: Sequence[Predictor] | None = None,
         seed: int | None = None,
         store: bool = True,
     ) -> AnswerStream:
@@ -727,6 +794,7 @@ class UserSimulator:
             user_id: Who answers, where the simulator holds several people.
             options: Options of a closed question, in order.
             kind: `choice`, `scale`, `number`, `multi_choice` or `free_text`.
+            predictors: Whose distributions a closed answer pools; see `respond`.
             seed: Reproduces the answer; None takes the configured one.
             store: Keep the answer in the store once it is whole, where the explorer shows it and
                 `forget` finds it.
@@ -736,7 +804,7 @@ class UserSimulator:
         """
         with in_call("stream()"):
             question = as_question(context, options=options, kind=kind)
-        asker = self.asker()
+        asker = self.asker(predictors)
         item = asker.item(self._people.one(user_id), question, seed=seed)
 
         def drawing() -> Generator[Piece, None, Answer]:
@@ -974,6 +1042,7 @@ class UserSimulator:
         user_id: str | None = None,
         options: Sequence[str] | None = None,
         kind: str | None = None,
+        predictors: Sequence[Predictor] | None = None,
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
@@ -985,19 +1054,21 @@ class UserSimulator:
             user_id=user_id,
             options=options,
             kind=kind,
+            predictors=predictors,
             explain=explain,
             seed=seed,
             store=store,
         )
 
     @public
-    async def arespond_many(
+    async def arespond_many(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         contexts: Iterable[Context],
         *,
         user_id: str | Sequence[str] | None = None,
         options: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
         kind: str | Sequence[str | None] | None = None,
+        predictors: Sequence[Predictor] | None = None,
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
@@ -1010,6 +1081,7 @@ class UserSimulator:
             user_id=user_id,
             options=options,
             kind=kind,
+            predictors=predictors,
             explain=explain,
             seed=seed,
             store=store,
@@ -1024,13 +1096,20 @@ class UserSimulator:
         user_id: str | None = None,
         options: Sequence[str] | None = None,
         kind: str | None = None,
+        predictors: Sequence[Predictor] | None = None,
         seed: int | None = None,
         store: bool = True,
     ) -> AsyncAnswerStream:
         """Answer one context piece by piece: `async for piece in sim.astream(…)`; see `stream`."""
         return AsyncAnswerStream(
             lambda: self.stream(
-                context, user_id=user_id, options=options, kind=kind, seed=seed, store=store
+                context,
+                user_id=user_id,
+                options=options,
+                kind=kind,
+                predictors=predictors,
+                seed=seed,
+                store=store,
             )
         )
 

@@ -10,9 +10,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast, get_args
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
+from usersim.errors import ArgumentError
 from usersim.prediction import (
     Group,
     PanelModel,
@@ -36,7 +38,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Foreseen", "Predictions"]
+__all__ = ["SIMULATOR", "Foreseen", "Predictions", "check_predictors"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,27 @@ FEWEST_PEOPLE = 2
 """A panel is other people: one person is none."""
 SHORT = 120
 """Characters of a past question or action in the list of evidence."""
+
+
+def check_predictors(names: object) -> tuple[Predictor, ...]:
+    """Return predictors as they were named.
+
+    Raises:
+        ArgumentError: If one is unknown, or there is none.
+
+    Example:
+        >>> check_predictors(["panel", "reasoning"])
+        ('panel', 'reasoning')
+    """
+    known = get_args(Predictor)
+    listed = [names] if isinstance(names, str) else list(cast("Sequence[object]", names))
+    unknown = [one for one in listed if one not in known]
+    if unknown or not listed or isinstance(names, str):
+        raise ArgumentError(
+            f"predictors must be a list of names; got {names!r}",
+            hint=f"there are {', '.join(known)}",
+        )
+    return tuple(cast("list[Predictor]", listed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
