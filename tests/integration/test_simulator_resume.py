@@ -56,7 +56,9 @@ def thought(request, index):
         os.kill(os.getpid(), signal.SIGINT)
     return THOUGHT + "\\n</think>"
 
-face.load_engine = lambda *a, **k: engine(reasoning=thought)
+made = engine(reasoning=thought)
+made.has_weights = True  # training is to begin, and is interrupted before it needs them
+face.load_engine = lambda *a, **k: made
 from usersim.cli import main
 main()
 """

@@ -42,6 +42,11 @@ MORE = (
 FIRED = "() => window.hit === undefined && document.scripts.length <= 1"
 
 
+def plain(rng: random.Random, words: str) -> str:
+    """Return the same without a placeholder, which a survey's texts and options may not hold."""
+    return mixed(rng, words).replace("{{", "{").replace("}}", "}")
+
+
 def mixed(rng: random.Random, words: str) -> str:
     """A text with a payload in it."""
     cut = rng.randrange(len(words) + 1)
@@ -68,8 +73,8 @@ def make(rng: random.Random, folder: Path) -> list[Path]:
     survey = Survey(
         title=mixed(rng, "Tea"),
         questions=(
-            SingleChoice(id="q1", text=mixed(rng, "Which?").replace("{{", "{").replace("}}", "}"),
-                         options=(mixed(rng, "tea")[:200], mixed(rng, "milk")[:200] + " ")),
+            SingleChoice(id="q1", text=plain(rng, "Which?"),
+                         options=(plain(rng, "tea")[:200], plain(rng, "milk")[:200] + " ")),
             LikertScale(id="q2", text="Joy?", low=mixed(rng, "no")[:90], high="much", points=5),
             OpenText(id="q3", text="Why?"),
         ),

@@ -23,7 +23,7 @@ from usersim.cli.app import app, main
 from usersim.cli.codes import ExitCode
 from usersim.cli.progress import LINE_SECONDS, Lines, Times
 from usersim.corpus import RefusedRow, RefusedRows
-from usersim.simulator import lifecycle
+from usersim.simulator import face
 from usersim.transcript import REASONING_STOP
 
 CLI = Path(usersim.__file__).parent / "cli"
@@ -54,7 +54,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return f"{'' if 'Bad' in str(request) else 'I like it.'}\n{REASONING_STOP}"
 
     model = engine(reasoning=thought, action="With milk.")
-    monkeypatch.setattr(lifecycle, "load_engine", lambda *_, **__: model)
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: model)
 
 
 def lines(path: Path, rows: list[dict[str, object]]) -> Path:

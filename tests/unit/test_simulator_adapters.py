@@ -214,7 +214,7 @@ def test_an_adapter_is_chosen_by_name_beginning_folder_or_itself(
     ("choice", "error", "said"),
     [
         ("nobody", ConfigError, "there is no adapter 'nobody'"),
-        ("ada", ConfigError, "2 adapters begin with 'ada'"),
+        ("ada", ConfigError, "several adapters begin with 'ada'"),
         ("bob", ConfigError, "learned from 'bob' alone"),
         ("writer", ArtifactError, "writes reasoning traces"),
         ("large", AdapterLoadError, "was trained on 'large'"),

@@ -1,4 +1,4 @@
-"""Predictions as callers meet them: pooled answers, calibration, what is chosen and what is told."""
+"""Predictions as callers meet them: pooled answers, calibration, what is chosen and told."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_calibration_is_kept_used_and_measured_on_other_people(sim: UserSimulato
     assert sum(int(str(row[-1])) for row in rows if row[-1] != "–") == len(
         found.evaluation.interactions
     )
-    ask = dict(user_id="p000", options=LEVELS, kind="scale", seed=1)
+    ask = {"user_id": "p000", "options": LEVELS, "kind": "scale", "seed": 1}
     answer = sim.respond("How often do you do thing 0?", **ask)  # pyright: ignore[reportArgumentType]
     assert answer.trace.calibrated
     with UserSimulator.open(sim.corpus.name, engine=engine(), config=NO_MODEL) as again:
@@ -103,7 +103,7 @@ def test_forgetting_anybody_forgets_the_calibration(sim: UserSimulator) -> None:
 def test_predictors_are_chosen_by_name(sim: UserSimulator) -> None:
     """Only the named ones speak; an unknown one is an error that lists them."""
     context = "How often do you do thing 1?"
-    ask = dict(user_id="p000", options=LEVELS, kind="scale")
+    ask = {"user_id": "p000", "options": LEVELS, "kind": "scale"}
     only = sim.respond(context, predictors=["others"], **ask)  # pyright: ignore[reportArgumentType]
     assert [one.predictor for one in only.trace.predictors] == ["others"]
     with pytest.raises(ArgumentError, match="predictors must be a list of names"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.disk import full_disk
 from usersim.config import TrainingConfig
 from usersim.engines.base import AdapterRef
 from usersim.errors import ArtifactError
@@ -203,17 +204,11 @@ def test_a_reasoning_weight_is_added_without_touching_the_weights(made: TrainedA
 
 
 def test_a_reasoning_weight_that_cannot_be_written_is_an_error(
-    made: TrainedAdapter, monkeypatch: pytest.MonkeyPatch
+    made: TrainedAdapter,
 ):
     """A full disk is reported, and the manifest stays as it was."""
-
-    def full(*_: object, **__: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(ArtifactError, match=r"cannot be written to .*No space left"):
+    with full_disk(), pytest.raises(ArtifactError, match="cannot be written"):
         set_reasoning_weight(made, WEIGHT)
-    monkeypatch.undo()
     assert load_artifact(made.folder) == made
 
 

@@ -79,5 +79,5 @@ def _named(corpus: str | None) -> str:
         ConfigError: If none is named.
     """
     if corpus is None:
-        raise ConfigError("which store? None is named", hint="give --corpus people.usersim.db")
+        raise ConfigError("no store was given", hint="give --corpus people.usersim.db")
     return corpus

@@ -19,6 +19,7 @@ from usersim.simulator.adapters import (
     loaded,
     purpose_of,
 )
+from usersim.types.counting import counted
 from usersim.views import Sheet, printed
 
 __all__ = ["StoredAdapter", "StoredAdapters", "ref_of", "stored_adapters"]
@@ -84,7 +85,7 @@ def _listing(found: StoredAdapters) -> Sheet:
 def _people(one: StoredAdapter) -> str:
     if one.purpose == "synthesiser":
         return "writes traces"
-    said = one.users[0] if len(one.users) == 1 else f"{len(one.users)} people"
+    said = one.users[0] if len(one.users) == 1 else counted(len(one.users), "person", "people")
     return said if one.purpose == "answers" else f"{said}, an evaluation"
 
 

@@ -402,7 +402,7 @@ def _named(corpus: Corpus, choice: TrainedAdapter | str | Path) -> TrainedAdapte
     if len(found) == 1:
         return loaded(found[0])
     names = [one.name for one in found or records]
-    said = f"{len(found)} adapters begin with" if found else "there is no adapter"
+    said = "several adapters begin with" if found else "there is no adapter"
     raise ConfigError(
         f"{said} {text!r}; the store has {names!r}" if names else f"{said} {text!r}, nor any other",
         hint="give one of these names, the folder of an adapter, 'default' or 'none'",

@@ -36,6 +36,7 @@ from usersim.types import (
     as_options,
     question_key,
 )
+from usersim.types.counting import counted
 
 __all__ = [
     "Asker",
@@ -180,7 +181,7 @@ def _kind_each(kind: str | Sequence[str | None] | None, n: int) -> Sequence[str 
 def _as_many(name: str, given: Sequence[T], n: int) -> Sequence[T]:
     if len(given) != n:
         raise ConfigError(
-            f"{name} has {len(given)} entries for {n} contexts",
+            f"{name} has {counted(len(given), 'entry', 'entries')} for {counted(n, 'context')}",
             hint="give one for all contexts, or one for each",
         )
     return given

@@ -40,6 +40,7 @@ from usersim.types import (
     content_key,
     is_closed,
 )
+from usersim.types.counting import counted
 from usersim.views import Sheet, StageProgress, printed
 
 __all__ = ["POOL", "Calibration", "Observed", "calibrate", "calibrate_people", "observe"]
@@ -90,7 +91,8 @@ class Calibration:
         rows = [self._row(name) for name in self.evaluation.arms]
         found = self.evaluation
         return Sheet(
-            title=f"{len(found.interactions)} answers of {found.n_users} people",
+            title=f"{counted(len(found.interactions), 'answer')} of "
+            f"{counted(found.n_users, 'person', 'people')}",
             columns=("predictor", "log score", "accuracy", "ECE"),
             rows=tuple(rows),
             notes=(*self._weights(), *self._left_out()),
@@ -363,6 +365,8 @@ def calibrate(
             "there is no closed answer to calibrate on",
             hint="load people who answered choices or scales; an adapter that learned from all of "
             "them leaves none (TrainingConfig.validation_share)",
+            cli_hint="load people who answered choices or scales; an adapter that learned from all "
+            "of them leaves none",
         )
     everything = [one.observation for one in observed]
     crossed = _crossed(everything, seed)

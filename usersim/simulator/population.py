@@ -141,7 +141,7 @@ class Population:
     def __repr__(self) -> str:
         """Say how many people there are, and whether they are weighted."""
         weighted = "weighted" if self.weighting is not None else "all alike"
-        return f"Population({len(self.people)} people, {weighted})"
+        return f"Population({counted(len(self.people), 'person', 'people')}, {weighted})"
 
     # what `Survey.run` needs
 

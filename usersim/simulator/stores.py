@@ -35,6 +35,7 @@ def open_store(store: str | Path, config: CorpusConfig = CorpusConfig()) -> Corp
         raise ConfigError(
             f"there is no store at {str(store)!r}",
             hint="UserSimulator.from_corpus(rows, store=…) makes one",
+            cli_hint="make one: usersim load people.jsonl --corpus people.usersim.db",
         )
     return Corpus.open(store, config=config)
 
@@ -135,6 +136,9 @@ def _check_loaded(report: LoadReport) -> None:
         hint="a row is an object such as "
         '{"user_id": "ada", "context": "Tea or coffee?", "action": "Tea."}; '
         "UserSimulator.open(store) opens people who were loaded before",
+        cli_hint="a row is an object such as "
+        '{"user_id": "ada", "context": "Tea or coffee?", "action": "Tea."}; '
+        "--corpus FILE opens people who were loaded before",
     )
 
 

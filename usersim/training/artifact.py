@@ -30,6 +30,7 @@ from usersim.training.card import adapter_sheet, model_card
 from usersim.training.manifest import FORMAT, Frozen, Manifest
 from usersim.training.mixture import ReasoningWeight
 from usersim.training.schedule import FINISHED
+from usersim.types.counting import counted
 from usersim.views import printed
 
 __all__ = [
@@ -63,7 +64,7 @@ class TrainedAdapter(Frozen):
     def __repr__(self) -> str:
         """Say its name, whom it learned from and on which model."""
         users = self.manifest.users
-        whom = repr(users[0]) if len(users) == 1 else f"{len(users)} people"
+        whom = repr(users[0]) if len(users) == 1 else counted(len(users), "person", "people")
         return f"TrainedAdapter({self.ref.name!r}, for {whom}, on {self.manifest.base_model!r})"
 
     @property

@@ -20,6 +20,7 @@ from usersim.engines.decoding import forward_row
 from usersim.errors import TrainingError
 from usersim.training.batches import MicroBatch
 from usersim.training.schedule import Evaluation
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     import torch
@@ -128,8 +129,8 @@ def _take_weights(peft_model: Any, folder: Path) -> None:
     if form != wanted or expected != {name: tensor.shape for name, tensor in found.items()}:
         raise TrainingError(
             f"the adapter in {str(folder)!r} has rank {form[0]} and alpha {form[1]} on"
-            f" {len(found)} matrices; this training has rank {wanted[0]} and alpha {wanted[1]} on"
-            f" {len(expected)}",
+            f" {counted(len(found), 'matrix', 'matrices')}; this training has rank {wanted[0]} and"
+            f" alpha {wanted[1]} on {len(expected)}",
             hint="train with the rank and alpha of the adapter that it starts from",
         )
     set_peft_model_state_dict(peft_model, found, adapter_name=ADAPTER)

@@ -65,8 +65,9 @@ class Question:
         if options is not None or kind is not None:
             if space is not None:
                 raise ActionError(
-                    f"space={space!r} already says what an answer may be",
+                    f"the question already says what an answer may be: {space!r}",
                     hint="leave out space=, or options= and kind=",
+                    cli_hint="leave out --option and --kind",
                 )
             space = asked_space(options, kind)
         object.__setattr__(self, "context", as_messages(context))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar, overload, runtime_checkable
 
 from usersim.errors import UsersimError
+from usersim.types.counting import counted
 from usersim.types.interactions import Interaction
 from usersim.views import Cell, Sheet, printed, shortened
 
@@ -131,7 +132,7 @@ class Batch(Generic[T]):
 
     def __repr__(self) -> str:
         """Say how many were asked and how many failed."""
-        return f"Batch({len(self.items)} items, {len(self.failures)} failed)"
+        return f"Batch({counted(len(self.items), 'item')}, {len(self.failures)} failed)"
 
 
 def _lost(failure: Failure | None) -> UsersimError:
