@@ -71,27 +71,9 @@ def stream_answer(
     started = time.perf_counter()
     prompt = item.prompt(history)
     space = item.question.space
-    trace = DrawnTrace(reasoning="", seed=item.seed)
-    unreadable: tuple[str, ...] = ()
+    trace, unreadable = DrawnTrace(reasoning="", seed=item.seed), ()
     if config.traces and (item.combine is None or "reasoning" in item.asked):
-        request = GenerateRequest(
-            prompt=item.reasoning_prompt(history),
-            prefix=transcript.OPEN,
-            max_tokens=config.max_reasoning_tokens,
-            temperature=config.temperature,
-            top_p=config.top_p,
-            stop=(transcript.REASONING_STOP, *(["\n"] if item.drafted else [])),
-            seed=derive_seed(item.seed, "reasoning", 0),
-            adapter=item.adapter,
-        )
-        draw = yield from _pieces("reasoning", engine.stream(request))
-        try:
-            text, cut = read_reasoning(draw, close=config.long_reasoning == "close")
-            trace = DrawnTrace(reasoning=text, seed=request.seed, closed=cut)
-        except TranscriptError as error:
-            if not is_closed(space) or config.require_reasoning:
-                raise
-            unreadable = (error.text,)
+        trace, unreadable = yield from _reasoning(engine, item, config, history)
     if is_closed(space):
         rows = distributions(
             engine, [(item, [trace.reasoning, ""])], history=history, orders=config.option_orders
@@ -130,6 +112,34 @@ def stream_answer(
         history=history,
         seconds=time.perf_counter() - started,
     )
+
+
+def _reasoning(
+    engine: Engine, item: RespondItem, config: SimulationConfig, history: HistoryConfig
+) -> Generator[Piece, None, tuple[DrawnTrace, tuple[str, ...]]]:
+    """Yield reasoning; return it, and what was written where that is none and need not be.
+
+    Raises:
+        TranscriptError: If what was written cannot be read as reasoning that the answer needs.
+    """
+    request = GenerateRequest(
+        prompt=item.reasoning_prompt(history),
+        prefix=transcript.OPEN,
+        max_tokens=config.max_reasoning_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        stop=(transcript.REASONING_STOP, *(["\n"] if item.drafted else [])),
+        seed=derive_seed(item.seed, "reasoning", 0),
+        adapter=item.adapter,
+    )
+    draw = yield from _pieces("reasoning", engine.stream(request))
+    try:
+        text, cut = read_reasoning(draw, close=config.long_reasoning == "close")
+    except TranscriptError as error:
+        if not is_closed(item.question.space) or config.require_reasoning:
+            raise
+        return DrawnTrace(reasoning="", seed=item.seed), (error.text,)
+    return DrawnTrace(reasoning=text, seed=request.seed, closed=cut), ()
 
 
 def _pieces(
