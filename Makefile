@@ -42,7 +42,7 @@ FAST := not model and not slow and not postgres and not vllm
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.run  ## Take real people from corpus to measured, simulated users (10 minutes)
+demo: $(VENV)/.run  ## Predict real people by the people around them and a model (10 minutes)
 	$(BIN)/usersim demo $(DEMO_ARGS)
 
 test: $(VENV)/.test  ## Run the tests, those with the real model included

@@ -42,7 +42,7 @@ def _bfi() -> Panel:
     places: dict[str, int] = {}
     questions: list[PanelQuestion] = []
     cells: dict[str, dict[int, float]] = {}
-    for row in demo_rows(10_000):
+    for row in demo_rows():
         key = str(row["metadata"]["item"])  # type: ignore[index]
         options = tuple(row["options"])  # type: ignore[arg-type]
         if key not in places:

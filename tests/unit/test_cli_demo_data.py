@@ -41,6 +41,21 @@ def test_the_same_seed_draws_the_same_people_in_the_same_order() -> None:
     assert list(demo_rows(2, seed=1)) != list(demo_rows(2, seed=2))
 
 
+@pytest.mark.usefixtures("respondents")
+def test_everybody_is_in_the_panel_with_the_answers_they_gave() -> None:
+    """All 2,800 respondents come, gaps and all; the simulated ones have the same rows there."""
+    rows = list(demo_rows())
+    by_person: dict[object, list[dict[str, object]]] = {}
+    for row in rows:
+        by_person.setdefault(row["user_id"], []).append(row)
+    assert len(by_person) == 2_800
+    sizes = {len(own) for own in by_person.values()}
+    assert max(sizes) == 25
+    assert len(sizes) > 1, "people who skipped a statement are in it too"
+    drawn = list(demo_rows(1))
+    assert by_person[drawn[0]["user_id"]] == drawn
+
+
 def test_a_figure_that_nothing_gives_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
     """No trace of a kind was scored or refused: the demo's leakage table says so, not NaN."""
     nothing = LeakageRow(

@@ -14,6 +14,8 @@ from usersim import Corpus, UserSimulator
 from usersim.cli.app import app
 from usersim.config import HistoryConfig, PipelineConfig, PredictionConfig, SimulationConfig
 from usersim.errors import ArgumentError, EvaluationError
+from usersim.prediction import Observation
+from usersim.simulator.calibrating import Observed, calibrate
 
 LEVELS = ["never", "sometimes", "always"]
 CONFIG = PipelineConfig(
@@ -131,5 +133,33 @@ def test_the_command_prints_weights_and_reliability(tmp_path: Path) -> None:
         app, ["calibrate", "-c", str(store), "--answers", "20", "--engine", "scripted"]
     )
     assert printed.exit_code == 0, printed.output
-    for part in ("panel", "the pool", "Reliability", "use these weights from now on"):
+    parts = ("Chance", "panel", "the pool", "Reliability", "use these weights from now on")
+    for part in (*parts, "the reasoning added"):
         assert part in printed.output
+
+
+def test_what_predictors_add_is_measured_against_a_pool_without_them(sim: UserSimulator) -> None:
+    """Predictors that were not asked leave no row; a pool without a good one is worse."""
+    found = sim.calibrate(answers=80, progress=False)
+    assert found.added() == ()
+    assert "the pool without reasoning" not in found.evaluation.arms
+    observed = [
+        Observed(
+            one,
+            Observation(
+                person=one.user_id,
+                group="scale, known",
+                predictors={
+                    "others": dict.fromkeys(LEVELS, 1 / 3),
+                    "reasoning": {o: 0.8 if o == one.action else 0.1 for o in LEVELS},
+                    "no_reasoning": dict.fromkeys(LEVELS, 1 / 3),
+                },
+                truth=str(one.action),
+            ),
+        )
+        for one in found.evaluation.interactions
+    ]
+    told = calibrate(observed, [], simulator="m", seed=0).added()
+    assert len(told) == 2
+    assert all(one.endswith("that is a gain.") for one in told)
+    assert "80 answers" in told[0]

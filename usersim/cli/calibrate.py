@@ -60,6 +60,8 @@ def calibrate(  # noqa: PLR0913, PLR0917 - options of a command
         found = sim.calibrate(answers=answers, out=out, progress=progress)
     console.print(found)
     console.print(found.reliability())
+    for line in found.added():
+        console.print(Text(line))
     if found.report is not None:
         console.print(Text(f"report: {found.report}"), soft_wrap=True)
     console.print(Text(f"closed answers in {corpus} use these weights from now on"), soft_wrap=True)

@@ -66,15 +66,23 @@ def _labels(documentation: str) -> tuple[str, ...]:
     return tuple(labels[key] for key in sorted(labels))
 
 
-def demo_rows(people: int, *, seed: int = 0) -> Iterator[dict[str, object]]:
-    """Yield the answers of `people` respondents in the row format.
+def _opinionated(row: dict[str, str], columns: list[str]) -> bool:
+    """Return whether a respondent answered everything, with an opinion and not a pattern."""
+    return (
+        all(row[column].isdigit() for column in columns)
+        and len({row[column] for column in columns}) > 2  # noqa: PLR2004 - see the docstring
+    )
 
-    Respondents who answered every statement and used at least three points are drawn without
-    replacement. The order of asking was not recorded, so each person's is shuffled: what is
-    held out differs between people.
+
+def demo_rows(people: int | None = None, *, seed: int = 0) -> Iterator[dict[str, object]]:
+    """Yield the answers of respondents in the row format.
+
+    The order of asking was not recorded, so each person's is shuffled: what is held out differs
+    between people.
 
     Args:
-        people: How many respondents.
+        people: How many respondents, drawn without replacement from those who answered every
+            statement and used at least three points; None yields everybody's answers, with gaps.
         seed: Draws them and shuffles their answers.
 
     Yields:
@@ -88,17 +96,16 @@ def demo_rows(people: int, *, seed: int = 0) -> Iterator[dict[str, object]]:
     labels = _labels(texts["rst/bfi.rst"])
     dictionary = csv.DictReader(io.StringIO(texts["bfi.dictionary.csv"]))
     items = {row[""]: row["Item"] for row in dictionary if row["ItemLabel"].startswith("q_")}
-    respondents = [
-        row
-        for row in csv.DictReader(io.StringIO(texts["bfi.csv"]))
-        if all(row[column].isdigit() for column in items)
-        and len({row[column] for column in items}) > 2  # noqa: PLR2004 - an opinion, not a pattern
-    ]
-    for row in random.Random(seed).sample(respondents, min(people, len(respondents))):  # noqa: S311
+    respondents = list(csv.DictReader(io.StringIO(texts["bfi.csv"])))
+    if people is not None:
+        whole = [row for row in respondents if _opinionated(row, list(items))]
+        respondents = random.Random(seed).sample(whole, min(people, len(whole)))  # noqa: S311
+    for row in respondents:
         columns = list(items)
         random.Random(f"{seed}:{row['']}").shuffle(columns)  # noqa: S311
         about = {"gender": {"1": "male", "2": "female"}.get(row["gender"]), "age": row["age"]}
-        for order, column in enumerate(columns):
+        answered = [column for column in columns if row[column].isdigit()]
+        for order, column in enumerate(answered):
             yield {
                 "user_id": f"respondent-{row['']}",
                 "order": order,

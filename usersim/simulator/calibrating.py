@@ -7,7 +7,7 @@ serve, except those that the adapter learned from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -20,7 +20,7 @@ from usersim.config import PipelineConfig
 from usersim.engines import Engine
 from usersim.engines.batching import each
 from usersim.errors import CorpusError, EvaluationError
-from usersim.evaluation import Arm, Evaluation, evaluate, write_report
+from usersim.evaluation import Arm, Evaluation, evaluate, uniform_arm, write_report
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
 from usersim.prediction import GROUPS, Observation, Pool, fit_pool, group_of
 from usersim.simulation import RespondItem, likelihoods
@@ -43,7 +43,15 @@ from usersim.types import (
 from usersim.types.counting import counted
 from usersim.views import Sheet, StageProgress, printed
 
-__all__ = ["POOL", "Calibration", "Observed", "calibrate", "calibrate_people", "observe"]
+__all__ = [
+    "POOL",
+    "Calibration",
+    "Observed",
+    "calibrate",
+    "calibrate_on",
+    "calibrate_people",
+    "observe",
+]
 
 CHUNK = 16
 """Answers of one call to the engine."""
@@ -54,6 +62,12 @@ AS_NEW = 0.25
 others were: new questions are met at run time, and have weights of their own."""
 POOL = "the pool"
 BEFORE = "the pool, not calibrated"
+ABLATIONS: dict[str, tuple[str, frozenset[Predictor]]] = {
+    "the pool without reasoning": ("the reasoning", frozenset({"reasoning"})),
+    "the pool without the model": ("the model, with and without reasoning", SIMULATOR),
+}
+"""Pools that leave predictors out, by name: what is left out, in words, and its predictors. Each is
+fitted like the pool itself, so that the difference is what they add."""
 STAGE = "calibrate"
 NOTHING = "–"
 
@@ -116,6 +130,34 @@ class Calibration:
             rows=tuple(rows),
         )
 
+    def added(self) -> tuple[str, ...]:
+        """Say what the model, and its reasoning, added to the pool, in a sentence each.
+
+        The paired difference in log score to a pool that was fitted without them.
+        """
+        return tuple(
+            sentence
+            for name, (words, _) in ABLATIONS.items()
+            if name in self.evaluation.arms
+            for sentence in self._added(name, words)
+        )
+
+    def _added(self, without: str, words: str) -> Iterator[str]:
+        found = self.evaluation
+        compared = found.against(without)
+        one = next((c for c in compared if (c.arm, c.metric) == (POOL, "log_score")), None)
+        if one is None:
+            return
+        gap = one.difference
+        verdict = "that cannot be told from nothing"
+        if gap.excludes(0.0):
+            verdict = "that is a gain" if gap.value > 0 else "that is a loss"
+        yield (
+            f"To the pool's log score {words} added {gap.value:+.3f} nats "
+            f"[{gap.low:+.3f}, {gap.high:+.3f}] on {counted(one.n_items, 'answer')} of "
+            f"{counted(found.n_users, 'person', 'people')}: {verdict}."
+        )
+
     def _by_confidence(self, name: str) -> dict[int, list[tuple[float, float]]]:
         """Return confidence and hit of each answer, by the tenth that the confidence is in."""
         found: dict[int, list[tuple[float, float]]] = {}
@@ -176,24 +218,61 @@ def calibrate_people(
         EvaluationError: If there is no answer to fit on.
         CorpusError: If rows came or went meanwhile.
     """
-    settings = asker.config.prediction
-    picked = pick_answers(people, asker.held_answers, answers or settings.calibration)
+    picked = pick_answers(
+        people, asker.held_answers, answers or asker.config.prediction.calibration
+    )
+    return calibrate_on(
+        asker, engine, picked, people.users, as_new=_met_as_new, out=out, progress=progress
+    )
+
+
+def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
+    asker: Asker,
+    engine: Callable[[], Engine],
+    interactions: Sequence[Interaction],
+    people: Sequence[str],
+    *,
+    as_new: Callable[[Interaction], bool] = lambda _: False,
+    out: Path | None = None,
+    title: str = "Calibration",
+    provenance: Mapping[str, object] | None = None,
+    progress: StageProgress | None = None,
+) -> Calibration:
+    """Fit the pool on given answers, and keep it in the store.
+
+    Args:
+        asker: Puts the questions, as they are put at run time.
+        engine: Returns what runs the model; called only where a predictor needs it.
+        interactions: Closed answers that nothing was learned from.
+        people: Whose answers the pool is for from now on.
+        as_new: Whether a question is to be met as one that nobody else answered.
+        out: Folder of a report with the reliability diagram; None writes none.
+        title: Its heading.
+        provenance: Command and sizes, for the report.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        EvaluationError: If there is no answer to fit on.
+        CorpusError: If rows came or went meanwhile.
+    """
     needed = bool(SIMULATOR.intersection(asker.pooled))
     observed, failures = observe(
-        engine() if needed and picked else None,
+        engine() if needed and interactions else None,
         asker,
-        picked,
+        interactions,
         asker.config,
-        as_new=_met_as_new,
+        as_new=as_new,
         progress=progress,
     )
-    simulators = sorted({asker.simulator(person) for person in people.users})
+    simulators = sorted({asker.simulator(person) for person in people})
     found = calibrate(
         observed,
         failures,
         simulator=", ".join(simulators),
-        seed=settings.seed,
+        seed=asker.config.prediction.seed,
         out=out,
+        title=title,
+        provenance=provenance,
     )
     for simulator in simulators:
         if not asker.predictions.keep_pool(simulator, asker.pooled, found.pool):
@@ -346,6 +425,7 @@ def calibrate(
     seed: int,
     out: Path | None = None,
     title: str = "Calibration",
+    provenance: Mapping[str, object] | None = None,
 ) -> Calibration:
     """Fit the pool, and measure it on people whose answers it was not fitted on.
 
@@ -356,6 +436,7 @@ def calibrate(
         seed: Of the folds and of the bootstrap.
         out: Folder of a report; None writes none.
         title: Its heading.
+        provenance: Command and sizes, for the report.
 
     Raises:
         EvaluationError: If there is no answer to fit on.
@@ -370,16 +451,26 @@ def calibrate(
         )
     everything = [one.observation for one in observed]
     crossed = _crossed(everything, seed)
+    names = _names(everything)
     arms = [
-        *(_predictor_arm(name, observed) for name in _names(everything)),
+        uniform_arm(seed=seed),
+        *(_predictor_arm(name, observed) for name in names),
         _arm(BEFORE, observed, [_pooled(Pool(), one) for one in everything]),
+        *(
+            _arm(name, observed, _crossed(left, seed))
+            for name, (_, out_of_it) in ABLATIONS.items()
+            if out_of_it.issubset(names)
+            for left in [_without(everything, out_of_it)]
+            if all(one.predictors for one in left)
+        ),
         _arm(POOL, observed, crossed),
     ]
     held = [replace(one.interaction, split="held_out") for one in observed]
     evaluation = evaluate(arms, held, baseline=POOL, seed=seed)
     page = None
     if out is not None:
-        page = write_report(evaluation, out, title=title, provenance={"simulator": simulator})
+        told = {"simulator": simulator, **(provenance or {})}
+        page = write_report(evaluation, out, title=title, provenance=told)
     return Calibration(
         pool=fit_pool(everything, seed=seed),
         evaluation=evaluation,
@@ -394,6 +485,19 @@ def _names(observations: Sequence[Observation]) -> list[Predictor]:
     for one in observations:
         seen.update(dict.fromkeys(one.predictors))
     return list(seen)
+
+
+def _without(
+    observations: Sequence[Observation], predictors: frozenset[Predictor]
+) -> list[Observation]:
+    """Return the same answers without what some predictors said of them."""
+    return [
+        replace(
+            one,
+            predictors={name: p for name, p in one.predictors.items() if name not in predictors},
+        )
+        for one in observations
+    ]
 
 
 def _crossed(observations: Sequence[Observation], seed: int) -> list[Distribution]:
