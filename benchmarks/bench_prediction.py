@@ -380,14 +380,17 @@ def run(name: str, given: argparse.Namespace) -> None:
                 cells = (found.estimate(title, metric) for metric in METRICS)
                 told = "  ".join(f"{one.interval.value:7.3f}" if one else "–" for one in cells)
                 print(f"  {title:24s} {told}", flush=True)
-    if given.csv is not None:
-        given.csv.mkdir(parents=True, exist_ok=True)
-        with (given.csv / f"predictions-{name}.csv").open(
-            "w", encoding="utf-8", newline=""
-        ) as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+            if given.csv is not None:
+                write(given.csv / f"predictions-{name}.csv", rows)
+
+
+def write(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    """Write what was measured so far."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def print_table(path: Path) -> None:
