@@ -78,18 +78,17 @@ def row_of(name: str, fit: SurveyFit) -> str:
         one.distances.wasserstein for one in fit.items if np.isfinite(one.distances.wasserstein)
     ]
     w1 = f"{np.mean(ordered):.3f}" if ordered else "–"
-    corr = fit.correlation
-    gaps = [one.total_variation for one in fit.groups]
-    return (
-        f"{name:26s} entropy ratio {fit.entropy_ratio}  W1 {w1}  TV {fit.total_variation} "
-        f"(halves of the people {fit.floor:.3f})  "
-        + (
-            f"correlations off by {corr.gap} (halves {corr.floor:.3f}), strength {corr.strength:.2f}  "
-            if corr
-            else ""
-        )
-        + (f"groups' TV {np.mean(gaps):.3f}" if gaps else "")
-    )
+    parts = [
+        f"{name:26s} entropy ratio {fit.entropy_ratio}",
+        f"W1 {w1}",
+        f"TV {fit.total_variation} (halves of the people {fit.floor:.3f})",
+    ]
+    if (found := fit.correlation) is not None:
+        off = f"correlations off by {found.gap} (halves {found.floor:.3f})"
+        parts.append(f"{off}, strength {found.strength:.2f}")
+    if fit.groups:
+        parts.append(f"groups' TV {np.mean([one.total_variation for one in fit.groups]):.3f}")
+    return "  ".join(parts)
 
 
 def main() -> None:
