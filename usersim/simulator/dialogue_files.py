@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from usersim.corpus.values import dump_json
 from usersim.errors import ConfigError, CorpusError
-from usersim.files import DISK_HINT, write_rows
+from usersim.files import DISK_HINT, remove_quietly, write_rows
 from usersim.simulation.dialogue import Dialogue
 
 __all__ = ["DialogueFile", "read_dialogues", "write_chats"]
@@ -72,7 +72,7 @@ class DialogueFile:
         trace: TracebackType | None,
     ) -> None:
         self._out.close()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        remove_quietly(Path(self._lock.lock_file))
         self._lock.release()
 
     def append(self, dialogue: Dialogue) -> None:
