@@ -107,10 +107,10 @@ def test_an_adapter_that_was_written_is_not_registered_for_somebody_forgotten(
     """Between writing and registering: the adapter is removed, by whoever comes second."""
     register = training_stage.register
 
-    def late(corpus, adapter, training) -> None:
+    def late(corpus, adapter, purpose, training) -> None:
         if step == "before":
             forget(sim)
-        register(corpus, adapter, training)
+        register(corpus, adapter, purpose, training)
         forget(sim)
 
     monkeypatch.setattr(training_stage, "register", late)
