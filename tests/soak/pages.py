@@ -16,6 +16,7 @@ from usersim.engines import GenerateRequest
 from usersim.evaluation import write_survey_report
 from usersim.server.explore import export_run
 from usersim.simulation.survey import LikertScale, OpenText, SingleChoice, Survey
+from usersim.simulation.survey.base import unfit
 from usersim.simulator.exploring import Explorer
 from usersim.simulator.survey_tables import table_of
 
@@ -42,15 +43,16 @@ MORE = (
 FIRED = "() => window.hit === undefined && document.scripts.length <= 1"
 
 
-def plain(rng: random.Random, words: str) -> str:
-    """Return the same without a placeholder, which a survey's texts and options may not hold."""
-    return mixed(rng, words).replace("{{", "{").replace("}}", "}")
-
-
 def mixed(rng: random.Random, words: str) -> str:
     """A text with a payload in it."""
     cut = rng.randrange(len(words) + 1)
     return f"{words[:cut]}{rng.choice(MORE)}{words[cut:]}"[:400]
+
+
+def label(rng: random.Random, words: str) -> str:
+    """A label with a payload in it: a survey takes none with control signs or placeholders."""
+    text = "".join(sign for sign in mixed(rng, words) if not unfit(sign))
+    return text.replace("{{", "{").replace("}}", "}")[:90].strip()
 
 
 def corpus_of(rng: random.Random, users: int = 2) -> list[dict[str, object]]:
@@ -73,9 +75,9 @@ def make(rng: random.Random, folder: Path) -> list[Path]:
     survey = Survey(
         title=mixed(rng, "Tea"),
         questions=(
-            SingleChoice(id="q1", text=plain(rng, "Which?"),
-                         options=(plain(rng, "tea")[:200], plain(rng, "milk")[:200] + " ")),
-            LikertScale(id="q2", text="Joy?", low=mixed(rng, "no")[:90], high="much", points=5),
+            SingleChoice(id="q1", text=mixed(rng, "Which?").replace("{{", "{").replace("}}", "}"),
+                         options=(f"1 {label(rng, 'tea')}", f"2 {label(rng, 'milk')}")),
+            LikertScale(id="q2", text="Joy?", low=label(rng, "no"), high="much", points=5),
             OpenText(id="q3", text="Why?"),
         ),
     )  # fmt: skip

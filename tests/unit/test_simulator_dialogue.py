@@ -87,11 +87,17 @@ def test_the_user_model_sees_itself_and_the_assistant_sees_a_user() -> None:
     with simulator(model) as sim:
         sim.dialogue(assistant, "a refund", user_id="ada", config=SHORT)
     assert seen[0] == [{"role": "user", "content": "i was charged twice"}]
-    second = [one for one in model.requests if "For which month?" in one.prompt[-1][1]]
-    system, user = (content for _, content in second[0].prompt)
-    assert system.startswith("You are ada.")
-    assert user.rstrip().endswith(
-        "what I want: a refund\nMe: i was charged twice\nassistant: For which month?"
+    second = [
+        one
+        for one in model.requests
+        if "For which month?" in one.prompt[-1][1] and not is_reasoning(one)
+    ]
+    assert second[0].prompt[0][1].startswith("You are ada.")
+    assert (
+        second[0]
+        .prompt[-1][1]
+        .rstrip()
+        .endswith("what I want: a refund\nMe: i was charged twice\nassistant: For which month?")
     )
 
 
@@ -517,3 +523,27 @@ def test_a_dialogue_on_the_embedded_model(embedded_model: Path) -> None:
     assert spoken
     assert all(turn.answer is not None for turn in spoken)
     assert "think>" not in str(held.messages())
+
+
+def test_half_a_surrogate_pair_in_a_reply_or_an_error_is_kept_as_a_replacement(
+    tmp_path: Path,
+) -> None:
+    """The file holds every dialogue, and the same call takes them from there."""
+    asked: list[Messages] = []
+
+    def broken(messages: Messages) -> str:
+        asked.append(messages)
+        return "I can help\ud800 you."
+
+    def raising(messages: Messages) -> str:
+        raise RuntimeError("no\udfff more")
+
+    path = tmp_path / "talks.jsonl"
+    with simulator() as sim:
+        sim.dialogues(broken, GOALS[:2], config=SHORT, path=path)
+        told = len(asked)
+        assert len(sim.dialogues(broken, GOALS[:2], config=SHORT, path=path)) == 2
+        assert len(asked) == told
+        assert len(sim.dialogues(raising, GOALS[2:4], config=SHORT, path=path)) == 2
+    assert len(list(read_dialogues(path))) >= 2
+    assert "I can help\N{REPLACEMENT CHARACTER} you." in path.read_text(encoding="utf-8")

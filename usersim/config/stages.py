@@ -171,9 +171,10 @@ class SimulationConfig(Config):
     or refused as malformed."""
     option_orders: Annotated[int, Field(ge=1)] = 1
     """Option orders over which the probabilities of a closed question are averaged."""
-    decision: Literal["likeliest", "sampled"] = "likeliest"
-    """How an option is chosen from its probabilities. `sampled` reproduces the spread of
-    repeated answers; `likeliest` is right more often."""
+    decision: Literal["likeliest", "sampled"] | None = None
+    """How an option is chosen from its probabilities. `sampled` answers as varied as people do;
+    `likeliest` is right more often. None samples in surveys, which are about many people, and
+    takes the likeliest option everywhere else."""
     max_action_tokens: Annotated[int, Field(ge=1)] = 256
     """A longer action is malformed."""
     temperature: Annotated[float, Field(ge=0)] = 0.8

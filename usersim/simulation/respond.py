@@ -200,7 +200,7 @@ def _option(work: _Work, config: SimulationConfig) -> str:
     assert work.pooled is not None, "an option is chosen from its probabilities"
     probabilities = work.pooled.probabilities
     options, weights = zip(*probabilities.items(), strict=True)
-    if config.decision == "likeliest":
+    if config.decision != "sampled":
         return max(options, key=probabilities.__getitem__)
     stream = random.Random(derive_seed(work.item.seed, "option"))  # noqa: S311 - not a secret
     return str(stream.choices(options, weights=weights)[0])

@@ -312,7 +312,7 @@ class Population:
         column: str,
         *,
         covers: Covers = "people",
-        by: CountBy = "answers",
+        by: CountBy = "probabilities",
         human_sample: HumanSample | None = None,
         seed: int = 0,
     ) -> ItemEstimate:
