@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.fixtures.people import person
-from tests.integration.test_simulator_study import ScriptedDraws, long_model  # noqa: F401
+from tests.integration.test_simulator_study import ScriptedDraws
 from usersim import Corpus
 from usersim.cli.app import app
 from usersim.simulator import face
@@ -27,7 +27,7 @@ def run(*arguments: object) -> str:
 
 
 def test_the_command_that_train_prints_is_answered_by_what_was_trained(
-    long_model: Path,  # noqa: F811
+    roomy_model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -36,12 +36,12 @@ def test_the_command_that_train_prints_is_answered_by_what_was_trained(
     with Corpus.open(store) as corpus:
         corpus.add([*person("ada", 8), *person("bob", 8, "market")])
     monkeypatch.setattr(face, "load_engine", lambda model, **_: ScriptedDraws(Path(model)))
-    how = ("--corpus", store, "--user", "ada", "--model", long_model, "--preset", "tiny")
+    how = ("--corpus", store, "--user", "ada", "--model", roomy_model, "--preset", "tiny")
     printed = run("train", *how, "--limit", 3)
     (line,) = (line for line in printed.splitlines() if "usersim respond" in line)
     _, *command = shlex.split(line.partition(": ")[2])
     answer = json.loads(run(*command, "--json"))
-    listed = json.loads(run("adapters", "--corpus", store, "--model", long_model, "--json"))
+    listed = json.loads(run("adapters", "--corpus", store, "--model", roomy_model, "--json"))
     (mine,) = (one for one in listed if one["default_for"] == "ada")
     assert answer["trace"]["adapter"] == mine["name"]
     assert answer["trace"]["user_id"] == "ada"

@@ -23,7 +23,7 @@ from usersim.cli.app import app, main
 from usersim.cli.codes import ExitCode
 from usersim.cli.progress import LINE_SECONDS, Lines, Times
 from usersim.corpus import RefusedRow, RefusedRows
-from usersim.simulator import lifecycle
+from usersim.simulator import face
 from usersim.transcript import REASONING_STOP
 
 CLI = Path(usersim.__file__).parent / "cli"
@@ -54,7 +54,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return f"{'' if 'Bad' in str(request) else 'I like it.'}\n{REASONING_STOP}"
 
     model = engine(reasoning=thought, action="With milk.")
-    monkeypatch.setattr(lifecycle, "load_engine", lambda *_, **__: model)
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: model)
 
 
 def lines(path: Path, rows: list[dict[str, object]]) -> Path:
@@ -135,6 +135,10 @@ def _commands() -> dict[str, typer.models.CommandInfo]:
         f"{group} {one.name or one.callback.__name__}".strip(): one
         for group, made in groups.items()
         for one in made.registered_commands
+    } | {
+        group: made.registered_callback
+        for group, made in groups.items()
+        if group and made.info.invoke_without_command
     }
 
 
@@ -150,6 +154,8 @@ def test_every_listing_command_prints_json() -> None:
         "power",
         "pool",
         "transfer",
+        "adapters",
+        "survey estimate",
     } <= listing
     for name in listing:
         assert "as_json" in _commands()[name].callback.__annotations__, name
@@ -262,11 +268,12 @@ def test_load_ends_with_the_status_of_what_it_kept(  # type: ignore[no-untyped-d
 def test_an_error_of_many_rows_is_told_once(tmp_path: Path) -> None:
     """Its column, its count, the first rows and values; the most frequent reason comes first."""
     good = {"user_id": "ada", "context": "Tea?", "action": "Yes."}
-    bad = [{**good, "order": f"day {n}"} for n in range(57)]
+    asked = {**good, "options": ["tea", "coffee"]}
+    bad = [{**asked, "action": f"juice {n}"} for n in range(57)]
     path = lines(tmp_path / "rows.jsonl", [good, {**good, "action": ""}, *bad])
     printed = invoke("load", path).stdout
     many, one, more = [line.strip() for line in printed.splitlines()][-4:-1]
-    assert many.startswith("57 rows (3, 4, 5, …): order 'day 0', 'day 1', 'day 2', … ")
+    assert many.startswith("57 rows (3, 4, 5, …): action 'juice 0', 'juice 1', 'juice 2', … ")
     assert one.startswith("row 2: action '' ")
     assert more == "--refused FILE writes all of them"
 

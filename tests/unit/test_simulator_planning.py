@@ -16,7 +16,7 @@ from usersim import UserSimulator
 from usersim.cli.app import app
 from usersim.engines import GenerateRequest, ScoreRequest
 from usersim.errors import EmptySplitError, EvaluationError
-from usersim.simulator import lifecycle, plan_evaluation, time_evaluation
+from usersim.simulator import face, plan_evaluation, time_evaluation
 
 THOUGHT = "It says fine to me on such a day.\n</think>"
 
@@ -114,7 +114,7 @@ def test_evaluate_says_first_what_it_does_and_how_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counts and time come before the first stage; `--dry-run` ends there and leaves no file."""
-    monkeypatch.setattr(lifecycle, "load_engine", lambda *_, **__: engine(reasoning=THOUGHT))
+    monkeypatch.setattr(face, "load_engine", lambda *_, **__: engine(reasoning=THOUGHT))
     monkeypatch.chdir(tmp_path)
     source = tmp_path / "people.jsonl"
     rows = [*person("ada", 10), *person("bob", 10), {"user_id": "ada", "context": "No action?"}]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes
 from usersim.terminal import visible
 
@@ -56,4 +57,4 @@ def verify(
     if damaged and not repair:
         hint = "usersim cache verify --repair: the next use prepares them again"
         notes.print(Text(f"next: {hint}"), soft_wrap=True)
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.ERROR)

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
@@ -265,10 +265,13 @@ def action_space(
     try:
         return _ADAPTER.validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ActionError(
-            f"not an action space: {kind!r}, options {options!r}: {first['msg']}"
-        ) from None
+        if kind not in get_args(ActionKind):
+            known = ", ".join(get_args(ActionKind))
+            raise ActionError(f"{kind!r} is not a kind of action; the kinds are {known}") from None
+        if kind in _WITH_OPTIONS and not options:
+            raise ActionError(f"a {kind} needs options") from None
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ActionError(f"{kind!r} with the options {options!r}: {reason}") from None
 
 
 def as_options(options: object) -> tuple[str, ...]:
