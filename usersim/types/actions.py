@@ -270,8 +270,10 @@ def action_space(
             raise ActionError(f"{kind!r} is not a kind of action; the kinds are {known}") from None
         if kind in _WITH_OPTIONS and not options:
             raise ActionError(f"a {kind} needs options") from None
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ActionError(f"{kind!r} with the options {options!r}: {reason}") from None
+        first = error.errors()[0]
+        if first["type"] == "value_error":  # raised by the space itself, with the value
+            raise ActionError(first["msg"].removeprefix("Value error, ")) from None
+        raise ActionError(f"a {kind} with {values!r}: {first['msg']}") from None
 
 
 def as_options(options: object) -> tuple[str, ...]:
