@@ -67,7 +67,7 @@ fuzz: $(VENV)/.test  ## Run the fast tests on new examples, in random order; pri
 	    --hypothesis-seed=$$seed --random-order --random-order-seed=$$seed $(PYTEST_ARGS) || exit 1; \
 	done
 
-system:  ## Install what some tests need besides Python: Chromium, PostgreSQL (with apt)
+system:  ## Install what some tests need besides Python: Chromium, PostgreSQL, proxies (with apt)
 	.ci/system-packages
 
 soak: $(VENV)/.test  ## Attack it for SOAK_MINUTES (60): kills, races, full disks, changed files, lost power

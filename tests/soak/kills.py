@@ -43,8 +43,8 @@ def kill(field: Field, code: str, *arguments: object, within: float) -> bool:
     assert child.stdout.readline() == "begun\n"
     time.sleep(field.rng.random() ** 2 * within)
     child.kill()
-    child.wait()
-    return "done" in child.stdout.read()
+    said, _ = child.communicate()
+    return "done" in said
 
 
 def load(field: Field) -> None:

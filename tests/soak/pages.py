@@ -16,6 +16,7 @@ from usersim.engines import GenerateRequest
 from usersim.evaluation import write_survey_report
 from usersim.server.explore import export_run
 from usersim.simulation.survey import LikertScale, OpenText, SingleChoice, Survey
+from usersim.simulation.survey.base import unfit
 from usersim.simulator.exploring import Explorer
 from usersim.simulator.survey_tables import table_of
 
@@ -48,6 +49,12 @@ def mixed(rng: random.Random, words: str) -> str:
     return f"{words[:cut]}{rng.choice(MORE)}{words[cut:]}"[:400]
 
 
+def label(rng: random.Random, words: str) -> str:
+    """A label with a payload in it: a survey takes none with control signs or placeholders."""
+    text = "".join(sign for sign in mixed(rng, words) if not unfit(sign))
+    return text.replace("{{", "{").replace("}}", "}")[:90].strip()
+
+
 def corpus_of(rng: random.Random, users: int = 2) -> list[dict[str, object]]:
     """Rows of people whose every text is hostile."""
     rows = [row for n in range(users) for row in person(f"u{n}{rng.choice(MORE)}", 6)]
@@ -69,8 +76,8 @@ def make(rng: random.Random, folder: Path) -> list[Path]:
         title=mixed(rng, "Tea"),
         questions=(
             SingleChoice(id="q1", text=mixed(rng, "Which?").replace("{{", "{").replace("}}", "}"),
-                         options=(mixed(rng, "tea")[:200], mixed(rng, "milk")[:200] + " ")),
-            LikertScale(id="q2", text="Joy?", low=mixed(rng, "no")[:90], high="much", points=5),
+                         options=(f"1 {label(rng, 'tea')}", f"2 {label(rng, 'milk')}")),
+            LikertScale(id="q2", text="Joy?", low=label(rng, "no"), high="much", points=5),
             OpenText(id="q3", text="Why?"),
         ),
     )  # fmt: skip

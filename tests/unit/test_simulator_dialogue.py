@@ -517,3 +517,27 @@ def test_a_dialogue_on_the_embedded_model(embedded_model: Path) -> None:
     assert spoken
     assert all(turn.answer is not None for turn in spoken)
     assert "think>" not in str(held.messages())
+
+
+def test_half_a_surrogate_pair_in_a_reply_or_an_error_is_kept_as_a_replacement(
+    tmp_path: Path,
+) -> None:
+    """The file holds every dialogue, and the same call takes them from there."""
+    asked: list[Messages] = []
+
+    def broken(messages: Messages) -> str:
+        asked.append(messages)
+        return "I can help\ud800 you."
+
+    def raising(messages: Messages) -> str:
+        raise RuntimeError("no\udfff more")
+
+    path = tmp_path / "talks.jsonl"
+    with simulator() as sim:
+        sim.dialogues(broken, GOALS[:2], config=SHORT, path=path)
+        told = len(asked)
+        assert len(sim.dialogues(broken, GOALS[:2], config=SHORT, path=path)) == 2
+        assert len(asked) == told
+        assert len(sim.dialogues(raising, GOALS[2:4], config=SHORT, path=path)) == 2
+    assert len(list(read_dialogues(path))) >= 2
+    assert "I can help\N{REPLACEMENT CHARACTER} you." in path.read_text(encoding="utf-8")

@@ -81,6 +81,11 @@ def test_answers_that_are_all_alike_have_an_interval_with_a_width() -> None:
     assert (mean.value, mean.low, mean.high) == pytest.approx((1, 1, 1 + 2 * last.high))
     uneven = estimate(table(np.zeros((1, 40, 1)), weights=[9.0] * 4 + [1.0] * 36), "q0")
     assert uneven.shares[0].low < first.low
+    assert uneven.mean is not None
+    assert uneven.mean.high > mean.high
+    odd = estimate(table(np.zeros((1, 8, 1)), weights=[0.6, 1.4] * 4), "q0")
+    assert odd.mean is not None
+    assert odd.mean.high > 1.5  # whatever weights like these leave to rounding
     twice = estimate(table(np.zeros((2, 40, 1))), "q0", covers="draws").shares[0]
     assert first.low < twice.low < 1
 

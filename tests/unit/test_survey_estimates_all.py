@@ -113,7 +113,7 @@ def test_weights_are_no_misfit() -> None:
 
 
 def test_what_cannot_be_estimated_raises() -> None:
-    """Margins nobody is in, intervals that need what is not there, humans who are others."""
+    """Margins nobody is in, intervals that need what is not there."""
     with pytest.raises(EmptyCellError, match="'x'"):
         estimate_survey(results(), attributes=SEX, margins={"sex": {"f": 0.5, "x": 0.5}})
     with pytest.raises(WeightingError, match="40 of 40 people have no 'age'") as caught:
@@ -121,9 +121,21 @@ def test_what_cannot_be_estimated_raises() -> None:
     assert "'sex'" in caught.value.hint
     with pytest.raises(EvaluationError, match="none of 3 items can be estimated"):
         estimate_survey(results(), covers="misfit")
-    strangers = [{"respondent": f"q{n}", "tea": "yes"} for n in range(20)]
-    with pytest.raises(EvaluationError, match=r"sample \('q0', …\) is in the population \('p00'"):
-        estimate_survey(results(), human_sample=strangers)
+
+
+def test_a_sample_of_other_people_stands_beside_and_rectifies_nothing() -> None:
+    """Its shares are those of the sample, whatever the margins weight; a note says why."""
+    strangers = [{"respondent": f"q{n}", "tea": "yes" if n < 15 else "no"} for n in range(20)]
+    found = estimate_survey(
+        results(), attributes=SEX, margins={"sex": {"f": 0.5, "m": 0.5}}, human_sample=strangers
+    )
+    rows = found.to_records()
+    assert [(row["figure"], row["humans"], row["n_human"]) for row in rows][:2] == [
+        ("no", pytest.approx(0.25), 20), ("yes", pytest.approx(0.75), 20),
+    ]  # fmt: skip
+    assert rows[0]["simulated"] == pytest.approx(0.5)
+    assert not found.rectified
+    assert "not rectified: nobody of the human sample is among the simulated people" in str(found)
 
 
 def run(*arguments: object) -> str:

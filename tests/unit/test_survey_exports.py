@@ -257,6 +257,7 @@ def test_a_question_that_is_called_weight_keeps_its_answers(
     assert found["weight"].tolist() == [2, 2]
     assert found["survey_weight"].tolist() == [1.5, 0.5]
     assert about.column_names_to_labels["survey_weight"] == "Weight"
+    assert about.variable_measure["survey_weight"] == "scale"
     plain = to_frame(made(), "wide", weights={"ada": 1, "bob": 1})
     assert list(plain.columns[-2:]) == ["weight", "simulated"]
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures import qsf
+from tests.soak.attack import patience
 from usersim.errors import SurveyError
 from usersim.simulation.survey import Survey, loading
 from usersim.simulation.survey.loading import MOST_QUESTIONS, MOST_TOLD, of_data, read_file
+from usersim.simulation.survey_files import read_qsf
 
 GOOD = {"title": "T", "questions": [{"id": "q", "type": "yes_no", "text": "Tea?"}]}
 
@@ -103,3 +106,24 @@ def test_a_good_file_is_read_as_before(tmp_path: Path) -> None:
     for name in ("a.json", "a.yaml"):
         (tmp_path / name).write_text(json.dumps(GOOD), encoding="utf-8")
         assert Survey.load(tmp_path / name).title == "T"
+
+
+@pytest.mark.parametrize(
+    ("field", "piece"),
+    [
+        ("QuestionText", "${q://QID1/"),
+        ("QuestionText", "${lm://Field/"),
+        ("QuestionText", "<a "),
+        ("QuestionText", "{{ a "),
+        ("QuestionJS", "/*"),
+        ("QuestionJS", "Qualtrics.SurveyEngine.addOnload(function () {"),
+    ],
+)
+def test_parts_of_a_qualtrics_file_that_never_end_are_looked_at_once(
+    field: str, piece: str
+) -> None:
+    """Two megabytes of pipes, comments and markup; a second look at each would take an hour."""
+    fields = {"QuestionText": "Tea?", field: piece * (2_000_000 // len(piece))}
+    one = qsf.question("QID1", "tea", str(fields.pop("QuestionText")), "TE", "SL", **fields)
+    with patience("a Qualtrics file", 60):
+        assert read_qsf(qsf.survey_of(one)).survey.all_questions

@@ -17,8 +17,9 @@ from typing import Self
 import orjson
 from pydantic import ValidationError
 
+from usersim.corpus.values import dump_json
 from usersim.errors import ConfigError, CorpusError
-from usersim.files import DISK_HINT, write_rows
+from usersim.files import DISK_HINT, remove_quietly, write_rows
 from usersim.simulation.dialogue import Dialogue
 
 __all__ = ["DialogueFile", "read_dialogues", "write_chats"]
@@ -71,7 +72,7 @@ class DialogueFile:
         trace: TracebackType | None,
     ) -> None:
         self._out.close()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        remove_quietly(Path(self._lock.lock_file))
         self._lock.release()
 
     def append(self, dialogue: Dialogue) -> None:
@@ -81,7 +82,7 @@ class DialogueFile:
             CorpusError: If it cannot be written.
         """
         with _writing(self._path):
-            self._out.write(orjson.dumps(dialogue.to_dict()) + b"\n")
+            self._out.write(_line(dialogue))
             self._out.flush()
             os.fsync(self._out.fileno())
 
@@ -118,6 +119,14 @@ def read_dialogues(path: str | Path) -> Iterator[Dialogue]:
                 yield _read(line, path, number)
     except OSError as error:
         raise CorpusError(f"dialogues cannot be read from {str(path)!r}: {error}") from error
+
+
+def _line(dialogue: Dialogue) -> bytes:
+    row = dialogue.to_dict()
+    try:
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # an assistant said half a surrogate pair, which no file can hold
+        return dump_json(row) + b"\n"
 
 
 def _read(line: bytes, path: str | Path, number: int) -> Dialogue:

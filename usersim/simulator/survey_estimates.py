@@ -23,13 +23,18 @@ from usersim.evaluation.surveys import (
     rake,
 )
 from usersim.simulation.survey import SurveyResults
-from usersim.simulator.rectified import RectifiedItem, check_shared, rectified
+from usersim.simulator.rectified import RectifiedItem, rectified
 from usersim.simulator.survey_tables import HumanAnswers, HumanSample, read_human, table_of
 from usersim.views import Sheet, printed
 
 __all__ = ["SurveyEstimates", "estimate_survey", "sheet_of", "weigh"]
 
 Attributes = Mapping[str, Mapping[str, str]]
+
+_OTHERS = (
+    "not rectified: nobody of the human sample is among the simulated people, by their ids; its "
+    "figures stand beside the simulated ones"
+)
 
 
 def weigh(
@@ -87,6 +92,8 @@ def sheet_of(found: SurveyEstimates) -> Sheet:
             cells += [_figure(row, "humans"), str(row["n_human"])]
         rows.append((*cells, *((_figure(row, "rectified"),) if found.rectified else ())))
     told = [str(one) for one in (found.human, found.weighting) if one is not None]
+    if found.human is not None and not found.shared:
+        told.append(_OTHERS)
     return Sheet(
         columns=columns,
         rows=rows,
@@ -116,6 +123,8 @@ class SurveyEstimates:
         people: Estimates from the human answers alone, by column.
         texts: What was asked, by column.
         human: The human sample, and how much of it was used; None without one.
+        shared: Whether somebody of it is among the simulated people. If not, its figures stand
+            beside the simulated ones, and nothing is rectified.
         weighting: What raking gave, and what it cost; None without margins.
         left_out: Columns without an estimate, or whose human answers could not be used, and why.
     """
@@ -125,6 +134,7 @@ class SurveyEstimates:
     people: Mapping[str, ItemEstimate]
     texts: Mapping[str, str]
     human: HumanAnswers | None
+    shared: bool = False
     weighting: Weights | None
     left_out: Mapping[str, str]
 
@@ -184,10 +194,10 @@ def estimate_survey(
         attributes: What is known of respondents, for `margins`.
         margins: Known shares of the population, by attribute; None weights all alike.
         most: Largest weight, in mean weights.
-        human_sample: What some of the same people really said, by their ids (or what `read_human`
-            made of it): the estimates are then also rectified, and the misfit is measured on it.
-            Those asked must be a random part of the population, or the margins' weights make them
-            one.
+        human_sample: What people really said (or what `read_human` made of it), to stand beside
+            the simulated answers; the misfit is measured on it. If some are the same people, by
+            their ids, the estimates are also rectified: those asked must then be a random part of
+            the population, or the margins' weights make them one.
         covers: What the intervals of the simulated estimates allow for; `misfit` needs humans.
         by: How simulated answers are counted, rectifying included.
         seed: Of the resamples.
@@ -196,7 +206,7 @@ def estimate_survey(
         The estimates; an item that allows none is left out, with the reason.
 
     Raises:
-        EvaluationError: If no item can be estimated, or nobody of the sample is among them.
+        EvaluationError: If no item can be estimated.
         WeightingError: If no weights give the margins.
     """
     table = table_of(results)
@@ -209,8 +219,8 @@ def estimate_survey(
     told = None
     if human_sample is not None:
         told = read_human(survey, human_sample, weights=weights)
-        check_shared(table, told.table)
-    made = _Items(table, None if told is None else told.table, covers, by, seed)
+    shared = told is not None and bool(set(told.table.respondents) & set(table.respondents))
+    made = _Items(table, None if told is None else told.table, shared, covers, by, seed)
     for item in table.items:
         made.add(item.key)
     if not made.items:
@@ -222,6 +232,7 @@ def estimate_survey(
         people=made.people,
         texts={item.key: item.text for item in table.items},
         human=told,
+        shared=shared,
         weighting=weighting,
         left_out=made.left_out,
     )
@@ -233,6 +244,7 @@ class _Items:
 
     table: AnswerTable
     human: AnswerTable | None
+    shared: bool
     covers: Covers
     by: CountBy
     seed: int
@@ -252,6 +264,8 @@ class _Items:
         if self.human is None or not self.human.answered(key).any():
             return
         self.people[key] = estimate(self.human, key, seed=self.seed)
+        if not self.shared:
+            return
         try:
             (self.rectified[key],) = rectified(self.table, self.human, columns=[key], by=self.by)
         except EvaluationError as error:

@@ -40,6 +40,7 @@ _COVERED = {
 LEAST_ITEMS = 5
 """Fewer items with human answers say too little of how wrong a simulation is on the next."""
 _RESAMPLES = 2000
+_ROUNDING = 1e-9
 _ENDS = (0.025, 0.975)
 _NOTHING = 1e-15
 """A variance below this is rounding."""
@@ -351,7 +352,8 @@ def _mean(one: Interval, item: Item, shares: Sequence[Interval]) -> Interval:
 
     Then as many people as the share's interval allows may have answered the scale's farther ends.
     """
-    if one.low < one.high or not item.ordered:
+    # Resamples of people who said the same differ by what weights leave to rounding.
+    if not item.ordered or one.high - one.low > _ROUNDING * item.length:
         return one
     others = 1 - min((share.low for share in shares if share.value > 0), default=1.0)
     first, last = float(item.points[0]), float(item.points[-1])

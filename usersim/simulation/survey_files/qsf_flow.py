@@ -46,7 +46,7 @@ MOST_QUESTIONS = 2_000
 _SHOWN = "DB"
 _DEEPEST = 20
 _LOOP_FIELD = re.compile(r"\$\{lm://(?:Field/(\w+)|(CurrentLoopNumber|TotalLoops))\}")
-_COMMENTS = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_COMMENTS = re.compile(r"/\*(?:.*?\*/|.*)|//[^\n]*", re.DOTALL)
 _EMPTY_HANDLERS = re.compile(
     r"Qualtrics\.SurveyEngine\.add\w+\(\s*function\s*\(\)\s*\{\s*\}\s*\);?"
 )

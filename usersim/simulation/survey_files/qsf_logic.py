@@ -36,7 +36,8 @@ Condition = str | bool
 """An expression, or what it always is."""
 
 _LOCATOR = re.compile(r"q://(QID[^/]*|\d+_QID[^/]*)/(\w+)(?:/(.+))?$", re.DOTALL)
-_PIPE = re.compile(r"\$\{(\w+)://([^}]*)\}")
+_PIPE = re.compile(r"\$\{(\w{1,20})://([^}]{0,500})\}")
+"""Bounded: in a text of nothing but beginnings, each would be looked at up to the text's end."""
 _SIGNS = {
     "EqualTo": "==",
     "NotEqualTo": "!=",

@@ -43,7 +43,7 @@ _WORDS = frozenset({
 """Words that no variable may be called."""
 _MOST_MISSING = 3
 """Missing values of a variable that SPSS takes."""
-_MEASURES = {"respondent": "nominal", "simulated": "nominal", "weight": "scale"}
+_MEASURES = {"respondent": "nominal", "simulated": "nominal"}
 _MARK = "All answers are simulated by a model; none was given by a person (usersim)."
 
 
@@ -121,6 +121,7 @@ def to_spss(
             | {column: _label(question, item) for column, question, item in columns},
             variable_value_labels=values,
             variable_measure=_MEASURES
+            | ({} if weights is None else {weight: "scale"})
             | {column: _measure(question) for column, question, _ in columns},
             missing_ranges={
                 column: _refusals(question)[:_MOST_MISSING]
