@@ -81,7 +81,7 @@ def test_load_stores_beside_the_file_and_reports(source: Path, tmp_path: Path) -
     mend = tmp_path / "refused.jsonl"
     printed = run("load", source, "--refused", mend)
     assert "kept 20, already present 0, merged duplicates 0, refused 1" in printed
-    assert "row 21: action None is missing" in printed
+    assert "row 21: action is missing" in printed
     assert f"stored in {tmp_path / 'people.usersim.db'}" in printed
     (row,) = [json.loads(line) for line in mend.read_text(encoding="utf-8").splitlines()]
     assert (row["user_id"], row["context"]) == ("ada", "No action?")

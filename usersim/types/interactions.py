@@ -65,8 +65,8 @@ class Question:
         if options is not None or kind is not None:
             if space is not None:
                 raise ActionError(
-                    f"space={space!r} already says what an answer may be",
-                    hint="leave out space=, or options= and kind=",
+                    f"the space {space!r} already says what an answer may be",
+                    hint="give either the space, or options and kind",
                 )
             space = asked_space(options, kind)
         object.__setattr__(self, "context", as_messages(context))
