@@ -32,7 +32,7 @@ from usersim.engines.transformers import TransformersEngine
 SIZES = (50, 200, 800)
 PAIRS_OF_A_PERSON = 25
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=2, similar=2, max_item_chars=60, max_context_chars=100),
+    history=HistoryConfig(recent=2, evidence=2, max_item_chars=60, max_context_chars=100),
     synthesis=SynthesisConfig(n_forward=1, n_backward=1, max_tokens=24),
     scoring=ScoringConfig(option_orders=1, samples=2, diagnostics=0),
     training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=2048),

@@ -6,14 +6,13 @@
 
     the action
 
-The empty reasoning is written as an explicit marker, so that the same weights can answer with
-and without reasoning. Synthesis, training targets and runtime parsing all use this codec, and
-nothing else in the library knows the format. Tags inside a text are escaped by a backslash, so
-`parse(render(t)) == t` for every transcript, and reasoning can never reach the action.
-Tags and line breaks are those of the field's reasoning models, which serving tools know how to
-split. The empty line makes
-the two places look different: after `think>` and one line break a model is to reason, after two
-it is to act.
+Without reasoning the action stands alone: it is then written exactly as in the past turns of a
+prompt, so that every past answer is also an example of the next one. Whoever asks says which of
+the two is wanted, by beginning the model's turn with the tag or not. Synthesis, training targets
+and runtime parsing all use this codec, and nothing else in the library knows the format. Tags
+inside a text are escaped by a backslash, so `parse(render(t)) == t` for every transcript, and
+reasoning can never reach the action. Tags and line breaks are those of the field's reasoning
+models, which serving tools know how to split.
 """
 
 from __future__ import annotations
@@ -41,7 +40,8 @@ __all__ = [
 
 OPEN = "<think>\n"
 CLOSE = "\n</think>\n\n"
-NO_REASONING = OPEN + CLOSE
+NO_REASONING = ""
+"""What stands before an action without reasoning."""
 REASONING_STOP = "</think>"
 """Stop string of a draw that ends with the reasoning."""
 
@@ -51,7 +51,7 @@ _TAG = re.compile(r"(\\*)(</?think>)")
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Reasoning and the action that followed it; an empty `reasoning` is the marker."""
+    """Reasoning and the action that followed it; `reasoning` is empty where there was none."""
 
     reasoning: str
     action: str
@@ -79,7 +79,7 @@ def prefix(reasoning: str) -> str:
         >>> prefix("She likes Fridays.")
         '<think>\nShe likes Fridays.\n</think>\n\n'
     """
-    return OPEN + _escape(reasoning) + CLOSE
+    return OPEN + _escape(reasoning) + CLOSE if reasoning else NO_REASONING
 
 
 def action_text(action: str) -> str:
@@ -96,7 +96,7 @@ def parse(text: str, *, complete: bool) -> Transcript:
     r"""Read a whole transcript.
 
     Args:
-        text: What a model wrote, from the opening tag on.
+        text: What a model wrote in its turn.
         complete: False if the text was cut at a token limit. A cut text is refused: what
             looks like an action may be the beginning of another one.
 
@@ -104,19 +104,22 @@ def parse(text: str, *, complete: bool) -> Transcript:
         The transcript.
 
     Raises:
-        TranscriptError: If the text is cut, has no reasoning block, or holds a stray tag.
+        TranscriptError: If the text is cut, its reasoning is not closed or empty, or it holds a
+            stray tag.
 
     Example:
         >>> parse("<think>\nIt is late.\n</think>\n\nNo.", complete=True)
         Transcript(reasoning='It is late.', action='No.')
     """
     if not text.startswith(OPEN):
-        raise TranscriptError(f"the text does not begin with {OPEN!r}", text=text)
+        return Transcript("", parse_action(text, complete=complete))
     end = text.find(CLOSE, len(OPEN) - 1)
     if end < 0:
         raise TranscriptError("the reasoning is not closed", text=text, position=len(text))
     start = end + len(CLOSE)
     reasoning = _unescape(text[len(OPEN) : end], whole=text, offset=len(OPEN))
+    if not reasoning:
+        raise TranscriptError("the reasoning is empty", text=text, position=len(OPEN))
     return Transcript(reasoning, parse_action(text[start:], complete=complete, whole=text))
 
 

@@ -31,7 +31,7 @@ from usersim.types import Choice, Message, Question
 HISTORY = 20
 OPTIONS = Choice(("in the garden", "on the train", "in the rain"))
 CONFIG = PipelineConfig(
-    simulation=SimulationConfig(traces=0), history=HistoryConfig(recent=4, similar=0)
+    simulation=SimulationConfig(traces=0), history=HistoryConfig(recent=4, evidence=0)
 )
 
 

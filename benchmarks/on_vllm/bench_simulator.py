@@ -20,7 +20,7 @@ from usersim.types import FreeText, Interaction, Message, Question
 SIMULATION = SimulationConfig(
     traces=1, max_reasoning_tokens=64, max_action_tokens=32, redraws=0, long_reasoning="close"
 )
-HISTORY = HistoryConfig(recent=8, similar=0, max_item_chars=200)
+HISTORY = HistoryConfig(recent=8, evidence=0, max_item_chars=200)
 
 
 class Recorder:

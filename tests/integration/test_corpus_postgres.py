@@ -2,7 +2,6 @@
 
 import pytest
 
-from usersim.config import HistoryConfig
 from usersim.corpus import Corpus, Response
 from usersim.errors import CorpusError
 from usersim.types import Candidate, Question
@@ -37,9 +36,11 @@ def test_postgres_and_sqlite_hold_the_same_corpus(postgres):
         assert list(corpus.interactions()) == list(local.interactions())
         item = next(corpus.interactions(["ada"]))
         assert corpus.interaction(item.key[:12]) == item
-        memory = corpus.memory(HistoryConfig(recent=1, similar=1))
-        found = memory.retrieve("ada", Question.of("number 3 & ' | !"), before=6, limit=3)
-        assert [place.position for place in found] == [3, 5]
+        (found,) = corpus.search("ada", Question.of("number 3 & ' | !"), before=6, limit=1)
+        assert found.position == 3
+        state = corpus.fits.state()
+        assert corpus.fits.put("panel", "k", state=state, data=b"\x00\xff")
+        assert corpus.fits.get("panel", "k", state=state) == b"\x00\xff"
         drawn = Candidate(
             interaction_key=item.key,
             direction="forward",

@@ -26,7 +26,7 @@ from usersim.config import (
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
+    history=HistoryConfig(recent=1, evidence=0, max_item_chars=60, max_context_chars=100),
     synthesis=SynthesisConfig(n_forward=3, n_backward=2, max_tokens=24),
     scoring=ScoringConfig(option_orders=1, samples=2),
     training=TrainingConfig(rank=2, epochs=1, evaluations=4, batch_tokens=256),

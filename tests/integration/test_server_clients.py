@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.fixtures.endpoint import PEOPLE, ask, chat, echoing, served
-from tests.fixtures.people import engine, person
+from tests.fixtures.people import engine, is_reasoning, person
 from usersim import PipelineConfig, ServerConfig, SimulationConfig, UserSimulator
 from usersim.server import serving
 
@@ -190,7 +190,11 @@ def test_both_orientations_reach_the_person_alike() -> None:
         ):
             reply = ask(f"{url}/chat/completions", body, headers=headers)
             assert reply.json["choices"][0]["message"]["content"] == "ada heard 2"
-    prompts = [one.prompt for one in own.requests if "number 2" in one.prompt[-1][1]]
+    prompts = [
+        one.prompt
+        for one in own.requests
+        if "number 2" in one.prompt[-1][1] and not is_reasoning(one)
+    ]
     assert len(set(prompts)) == 1
     said = prompts[0][-1][1]
     assert "Scenario: You want a refund.\nassistant: Hello, number 1!\nMe: My order" in said

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.lessons import answered
 from tests.fixtures.people import ThoughtEngine, is_reasoning, person
 from usersim import Corpus, UserSimulator
 from usersim.config import (
@@ -25,7 +26,7 @@ from usersim.engines import GenerateRequest
 from usersim.errors import TrainingError, UserForgottenError
 from usersim.simulator import train as training_stage
 from usersim.training import train_user_model
-from usersim.types import TrainingExample
+from usersim.types import PersonLesson
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
@@ -107,10 +108,10 @@ def test_an_adapter_that_was_written_is_not_registered_for_somebody_forgotten(
     """Between writing and registering: the adapter is removed, by whoever comes second."""
     register = training_stage.register
 
-    def late(corpus, adapter, training) -> None:
+    def late(corpus, adapter, purpose, training) -> None:
         if step == "before":
             forget(sim)
-        register(corpus, adapter, training)
+        register(corpus, adapter, purpose, training)
         forget(sim)
 
     monkeypatch.setattr(training_stage, "register", late)
@@ -155,20 +156,19 @@ def test_an_evaluation_stops_when_somebody_in_it_is_forgotten(sim, tmp_path) -> 
 
 def test_a_training_that_no_store_knows_stops_with_its_checkpoints(sim, tmp_path, model) -> None:
     """Called by itself, in the store's folder: what was deleted does not come back."""
-    examples = [
-        TrainingExample(
-            key=f"{user}{index}",
+    lessons = [
+        PersonLesson(
             user_id=user,
-            messages=(("user", f"How is day {index}?"),),
-            reasoning="It is fine.",
-            action="Fine.",
+            interactions=tuple(
+                answered(f"{user}{index}", f"How is day {index}?", "Fine.", user=user, place=index)
+                for index in range(8)
+            ),
         )
         for user in ("ada", "bob")
-        for index in range(8)
     ]
     with pytest.raises(TrainingError, match="somebody in its data was forgotten"):
         train_user_model(
-            examples,
+            lessons,
             base_model=str(model),
             out_dir=sim.corpus.adapters_root,
             config=CONFIG.training,

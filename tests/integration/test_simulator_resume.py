@@ -18,7 +18,7 @@ from usersim.simulator import Reconstruction
 from usersim.simulator.recon import CHUNK
 
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=3, similar=2),
+    history=HistoryConfig(recent=3, evidence=2),
     synthesis=SynthesisConfig(n_forward=2, n_backward=1),
 )
 N = 40  # 32 of them are learned from: two chunks
@@ -56,7 +56,9 @@ def thought(request, index):
         os.kill(os.getpid(), signal.SIGINT)
     return THOUGHT + "\\n</think>"
 
-face.load_engine = lambda *a, **k: engine(reasoning=thought)
+made = engine(reasoning=thought)
+made.has_weights = True  # training is to begin, and is interrupted before it needs them
+face.load_engine = lambda *a, **k: made
 from usersim.cli import main
 main()
 """

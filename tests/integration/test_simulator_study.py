@@ -29,7 +29,7 @@ from usersim.errors import ArtifactError, UserNotFoundError
 from usersim.transcript import REASONING_STOP
 
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
+    history=HistoryConfig(recent=1, evidence=0, max_item_chars=60, max_context_chars=100),
     synthesis=SynthesisConfig(n_forward=2, n_backward=1, max_tokens=24),
     scoring=ScoringConfig(option_orders=1, samples=2, diagnostics=2),
     training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=512),

@@ -107,7 +107,7 @@ def test_a_survey_is_answered_as_in_process(engine: VllmEngine, tiny_model: Path
         ),
     )
     short = SimulationConfig(traces=0, max_action_tokens=8)
-    config = PipelineConfig(simulation=short, history=HistoryConfig(recent=1, similar=0))
+    config = PipelineConfig(simulation=short, history=HistoryConfig(recent=1, evidence=0))
     found = {}
     with TransformersEngine(tiny_model) as other:
         for name, used in (("vllm", engine), ("transformers", other)):

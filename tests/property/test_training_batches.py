@@ -8,46 +8,91 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usersim.training.batches import KINDS, make_batch, plan_steps
-from usersim.training.dataset import EncodedExample, Term
+from usersim.training.batches import KINDS, MicroBatch, make_batch, plan_steps
+from usersim.training.dataset import Decision, EncodedExample, Term
 
 few = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 
 
 @st.composite
 def encoded_examples(draw: st.DrawFn) -> list[EncodedExample]:
-    """Draw examples of two users that share prompts, over an alphabet of four tokens."""
+    """Draw examples of two users that share prompts, over an alphabet of four tokens.
+
+    Open and closed questions, with a trace and without.
+    """
     examples: list[EncodedExample] = []
     prompts = draw(st.lists(few, min_size=1, max_size=3))
     for number in range(draw(st.integers(1, 8))):
         prompt = draw(st.sampled_from(prompts))
-        kinds = draw(st.sampled_from([KINDS[:1], KINDS[:2], KINDS]))
-        terms = [Term(kind, (*prompt, *draw(few)), len(prompt)) for kind in kinds]
+        options = draw(st.integers(1, 4))
+        terms: list[Term] = []
+        decisions: list[Decision] = []
+        for before in [prompt, [*prompt, *draw(few)]][: draw(st.integers(1, 2))]:
+            places = tuple(range(len(terms), len(terms) + options))
+            kind = "action" if options == 1 else "option"
+            terms += [Term(kind, (*before, *draw(few)), len(before)) for _ in places]
+            truth = draw(st.integers(0, options - 1))
+            decisions.append(Decision(places, truth, reasoned=bool(decisions)))
+        if len(decisions) > 1:
+            terms.append(Term("reasoning", (*prompt, *draw(few)), len(prompt)))
         user = draw(st.sampled_from(["ada", "bob"]))
-        examples.append(EncodedExample(str(number), user, tuple(terms)))
+        examples.append(EncodedExample(str(number), user, tuple(terms), tuple(decisions)))
     return examples
+
+
+def predicted(batch: MicroBatch) -> list[tuple[tuple[int, ...], list[int]]]:
+    """Return what stands before the first target of each term, and its targets."""
+    depth, ancestors = batch.row.positions, batch.row.mask()
+    found: list[tuple[tuple[int, ...], list[int]]] = []
+    for term in range(len(batch.sizes)):
+        own = np.flatnonzero(batch.term == term)
+        for count, place in enumerate(own):
+            seen = np.flatnonzero(ancestors[batch.nodes[batch.source[place]]])
+            before = tuple(batch.row.tokens[seen[np.argsort(depth[seen])]].tolist())
+            if count == 0:
+                found.append((before, []))
+            # Each target is predicted from the tree's path to it, and from nothing else.
+            assert before == (*found[-1][0], *found[-1][1])
+            found[-1][1].append(int(batch.target[place]))
+    return found
 
 
 @given(encoded_examples())
 def test_a_batch_predicts_exactly_the_target_tokens(examples: list[EncodedExample]):
-    """Per kind the multiset of (everything before, target, share) is that of the examples."""
+    """Each term's targets follow what stands before them, and nothing else is predicted."""
     batch = make_batch(examples)
-    depth = batch.row.positions
-    ancestors = batch.row.mask()
-    found: Counter[tuple[object, ...]] = Counter()
-    for source, target, share, kind in zip(
-        batch.source, batch.target, batch.share, batch.kind, strict=True
-    ):
-        seen = np.flatnonzero(ancestors[batch.nodes[source]])
-        before = batch.row.tokens[seen[np.argsort(depth[seen])]]
-        found[KINDS[kind], tuple(before.tolist()), int(target), float(share)] += 1
-    expected = Counter(
-        (term.kind, term.tokens[:place], term.tokens[place], float(np.float32(1 / len(targets))))
-        for example in examples
-        for term in example.terms
-        for targets in [term.targets]
-        for place in range(term.start, len(term.tokens))
-    )
+    terms = [term for example in examples for term in example.terms]
+    assert predicted(batch) == [(t.tokens[: t.start], list(t.targets)) for t in terms]
+    assert [KINDS[kind] for kind in batch.kind] == [term.kind for term in terms]
+    assert batch.sizes.tolist() == [len(term.targets) for term in terms]
+
+
+@given(encoded_examples())
+def test_a_batch_holds_no_node_that_predicts_nothing(examples: list[EncodedExample]):
+    """The tree is that of the terms without their last tokens, each beginning once."""
+    terms = [term for example in examples for term in example.terms]
+    beginnings = {term.tokens[:n] for term in terms for n in range(1, len(term.tokens))}
+    assert len(make_batch(examples).row.tokens) == len(beginnings)
+
+
+@given(encoded_examples())
+def test_decisions_point_at_their_own_terms(examples: list[EncodedExample]):
+    """Every decision has its options in order, its truth, and whether a trace stands before."""
+    batch = make_batch(examples)
+    first = 0
+    expected: list[tuple[list[int], int, bool]] = []
+    for example in examples:
+        expected += [
+            ([first + place for place in one.terms], one.truth, one.reasoned)
+            for one in example.decisions
+        ]
+        first += len(example.terms)
+    found = [
+        ([place for place in row if place >= 0], truth, reasoned)
+        for row, truth, reasoned in zip(
+            batch.options.tolist(), batch.truth.tolist(), batch.reasoned.tolist(), strict=True
+        )
+    ]
     assert found == expected
 
 
@@ -55,21 +100,13 @@ def test_a_batch_predicts_exactly_the_target_tokens(examples: list[EncodedExampl
 def test_the_weights_of_a_batch_sum_to_its_terms(
     examples: list[EncodedExample], reasoning_weight: float
 ):
-    """A long trace weighs no more than a short one; what is only measured weighs nothing."""
-    weights = make_batch(examples).weights(reasoning_weight)
-    traced = sum(len(example.terms) > 1 for example in examples)
-    expected = 1.0 + reasoning_weight * traced / len(examples)
-    assert abs(float(weights.sum()) - expected) < 1e-4
-    assert (weights[make_batch(examples).kind == KINDS.index("action_alone")] == 0).all()
-
-
-@given(encoded_examples())
-def test_bare_targets_are_those_of_examples_without_a_trace(examples: list[EncodedExample]):
-    """They are what both validation figures have in common."""
+    """A long trace weighs no more than a short one; an option counts in its decision alone."""
     batch = make_batch(examples)
-    bare = sum(len(e.terms[0].targets) for e in examples if len(e.terms) == 1)
-    assert int(batch.bare.sum()) == bare
-    assert (batch.kind[batch.bare] == 0).all()
+    weights = batch.term_weights(reasoning_weight)
+    kinds = Counter(term.kind for example in examples for term in example.terms)
+    expected = (kinds["action"] + reasoning_weight * kinds["reasoning"]) / len(examples)
+    assert abs(float(weights.sum()) - expected) < 1e-4
+    assert (weights[batch.kind == KINDS.index("option")] == 0).all()
 
 
 @given(encoded_examples(), st.integers(1, 40), st.integers(1, 3), st.integers(0, 5))
@@ -88,7 +125,7 @@ def test_a_row_stays_within_its_limit(examples: list[EncodedExample], batch_toke
     """`batch_tokens`, or twice the longest example where that is more."""
     for step in plan_steps(examples, batch_tokens=batch_tokens, epochs=1, seed=0):
         members = [examples[index] for index in step]
-        longest = max(len(make_batch([member]).row.tokens) for member in members)
+        longest = max(sum(len(term.tokens) for term in member.terms) for member in members)
         assert len(make_batch(members).row.tokens) <= max(batch_tokens, 2 * longest)
 
 

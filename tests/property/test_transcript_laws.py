@@ -36,5 +36,13 @@ def test_a_truncated_transcript_is_never_an_action(reasoning: str, action: str, 
 def test_reasoning_never_reaches_the_action(reasoning: str, action: str) -> None:
     """The rendered action holds no tag that could be taken for one of the codec's own."""
     rendered = transcript.render(Transcript(reasoning, action))
-    body = rendered.split(transcript.CLOSE, 1)[1]
+    body = rendered.removeprefix(transcript.prefix(reasoning))
+    assert body == transcript.action_text(action)
     assert transcript.parse_action(body, complete=True) == action
+
+
+@given(TEXTS)
+def test_an_action_is_written_alike_with_and_without_reasoning(action: str) -> None:
+    """What a model writes after a trace is what stands in a past turn, to the character."""
+    with_reasoning = transcript.render(Transcript("It is late.", action))
+    assert with_reasoning.endswith(transcript.render(Transcript("", action)))

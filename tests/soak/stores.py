@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.fixtures.runs import fill, simulator, work
 from tests.soak.attack import Field, typed
-from usersim import Corpus
+from usersim import Corpus, Question
 
 JUNK = (None, "", "x", "\x00", b"\xff", -1, 0, 2**62, 1.5, "[", "{}", "[]", "null", '{"a": 1}',
         "=1", "ada", "a" * 5_000, "NaN")  # fmt: skip
@@ -119,7 +119,7 @@ def everything(path: Path) -> list[Callable[[], object]]:
         with_corpus(lambda c: [list(c.runs.failures(one.id)) for one in c.runs.all()]),
         with_corpus(lambda c: list(c.ledger.responses("ada"))),
         with_corpus(lambda c: c.ledger.adapters()),
-        with_corpus(lambda c: c.memory().find if hasattr(c.memory(), "find") else c.memory()),
+        with_corpus(lambda c: c.search("ada", Question.of("Tea with milk?"), limit=3)),
         with_corpus(lambda c: c.add([{"user_id": "eve", "context": "Tea?", "action": "Yes."}])),
         answers,
         respond,

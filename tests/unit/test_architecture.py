@@ -43,7 +43,7 @@ LOADED_WITH_A_SERVER = {"connections.py", "handlers.py", "routes.py", "uvicorn_s
 """Modules of `server/` that are made of the web framework: it reads their annotations. They are
 imported when a server is made, and `test_packaging_import.py` shows that nothing else does so."""
 WEB = {"fastapi", "starlette", "uvicorn"}
-MAX_MODULE_LINES = 400
+MAX_MODULE_LINES = 600
 WHOLE_CLASSES = {"simulator/face.py"}
 """Modules that are one class whose signatures are spelled out: such a class is not cut in two."""
 MAX_FUNCTION_LINES = 60
@@ -91,7 +91,7 @@ def test_there_are_modules() -> None:
 
 
 def test_a_module_fits_on_a_few_screens() -> None:
-    """No module is longer than 400 lines, but for one class that is not cut in two for it."""
+    """No module is longer than 600 lines, but for one class that is not cut in two for it."""
     lengths = {
         _name(path): len(path.read_text("utf-8").splitlines())
         for path in MODULES

@@ -26,9 +26,15 @@ ELSEWHERE = {
     "server/roles.py": "said to clients over HTTP",
     "simulation/dialogue/assistants.py": "dialogues are held from Python",
     "simulator/dialogue_files.py": "dialogues are held from Python",
-    "training/artifact.py": "provenance comes from our own code",
+    "corpus/store.py": "stores are handed to workers in Python alone",
+    "simulator/face.py": "simulators are handed to workers in Python alone",
+    "training/manifest.py": "provenance comes from our own code",
 }
 """Modules whose words about Python reach no command, and why."""
+
+
+PYTHON_ONLY = "ArgumentError"
+"""Raised for arguments of calls in Python, which no command gives wrongly."""
 
 
 class Said:
@@ -78,7 +84,7 @@ def _calls() -> list[tuple[Path, ast.Call, dict[str, ast.expr]]]:
 
 def _hints() -> Iterator[tuple[Said, Said | None]]:
     for path, node, named in _calls():
-        if "hint" in named:
+        if "hint" in named and ast.unparse(node.func) != PYTHON_ONLY:
             other = named.get("cli_hint")
             cli = None if other is None else Said(path, node, _text(other))
             yield Said(path, node, _text(named["hint"])), cli
@@ -88,7 +94,7 @@ def _messages() -> Iterator[Said]:
     for path, node, _ in _calls():
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         name = node.func.id if isinstance(node.func, ast.Name) else name
-        if name.endswith("Error"):
+        if name.endswith("Error") and name != PYTHON_ONLY:
             for argument in node.args:
                 yield Said(path, node, _text(argument))
 

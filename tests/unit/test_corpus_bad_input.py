@@ -40,7 +40,7 @@ LINE = json.dumps(GOOD).encode()
         (b"[1, 2]", "is not an object but a list"),
         (b"3", "is not an object but a int"),
         (b"nonsense", "is not JSON"),
-        (b"[" * 100_000, "is nested too deeply"),
+        (b"[" * 100_000, "is nested deeper than 200 levels"),
         (b'{"user_id": "a", "action": "x"}', "context is missing"),
         (b'{"user_id": "a", "context": "c"}', "action is missing"),
         (b'{"context": "c", "action": "x"}', "user_id is missing"),

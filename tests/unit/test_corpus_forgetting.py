@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.adapters import FILES, adapter_folder, put
-from usersim.config import HistoryConfig
 from usersim.corpus import Corpus, Response, Training
 from usersim.corpus.database import Database
 from usersim.errors import CorpusError, UserForgottenError, UserNotFoundError
@@ -429,9 +428,7 @@ def group(request, tmp_path):
         name = request.getfixturevalue("postgres")
     with Corpus.open(name) as corpus:
         corpus.add([row("ada", 0), *(talk("bob", index) for index in range(6)), row("bob", 9)])
-        corpus.memory(HistoryConfig(recent=0, similar=1)).retrieve(
-            "bob", Question.of("secret"), before=None, limit=1
-        )
+        corpus.search("bob", Question.of("secret"), limit=1)
         items = list(corpus.interactions(["bob"]))
         corpus.ledger.put_candidates("s", [drawn(item) for item in items])
         answers = [
@@ -490,10 +487,7 @@ def test_other_peoples_rows_are_redacted_where_that_is_asked(group, tmp_path) ->
     assert (status.done, status.left) == (1, 1)
     (item,) = group.runs.claim(1, "me", limit=9, seconds=9)
     assert item.request.question.context[0].content == "[removed]"
-    found = group.memory(HistoryConfig(recent=0, similar=9)).retrieve(
-        "bob", Question.of("secret"), before=None, limit=9
-    )
-    assert found == []
+    assert group.search("bob", Question.of("secret"), limit=9) == []
     for file in tmp_path.glob("g.db*"):
         assert b"'s secret " not in file.read_bytes(), file
     with Corpus.open(":memory:") as copy:

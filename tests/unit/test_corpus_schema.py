@@ -9,7 +9,6 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from usersim.config import HistoryConfig
 from usersim.corpus import Corpus, schema
 from usersim.corpus.database import Database
 from usersim.corpus.tables import SCHEMA_VERSION, metadata
@@ -76,8 +75,7 @@ def check_filled(corpus):
     assert (status.done, status.left) == (1, 1)
     (answer,) = corpus.ledger.responses(run_id=6)
     assert (answer.id, answer.user_id) == (8, "ada")
-    memory = corpus.memory(HistoryConfig(recent=0, similar=1))
-    (found,) = memory.retrieve("ada", Question.of("tea"), before=None, limit=1)
+    (found,) = corpus.search("ada", Question.of("tea"), limit=1)
     assert found == item
 
 

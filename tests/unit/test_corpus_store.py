@@ -7,7 +7,6 @@ import traceback
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-import numpy as np
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -16,7 +15,6 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from tests.fixtures.adapters import put
-from usersim.config import HistoryConfig
 from usersim.corpus import Corpus, Response, loading, schema
 from usersim.corpus.database import Database
 from usersim.corpus.tables import SCHEMA_VERSION, SEARCH_TABLE, metadata
@@ -335,22 +333,51 @@ def test_a_read_only_store_reads_but_does_not_load(corpus, tmp_path):
             readonly.add(rows("eve"))
 
 
+# Order
+
+
+@pytest.mark.parametrize(
+    ("fields", "ordered"),
+    [
+        ([{}, {}], False),
+        ([{"order": 1}, {"order": 2}], True),
+        ([{"order": 1}, {"order": 1}], False),
+        ([{"timestamp": "2026-01-01"}, {"timestamp": "2026-01-02"}], True),
+        ([{"timestamp": "2026-01-01"}, {"timestamp": "2026-01-01"}], False),
+        ([{"conversation_id": "c"}, {"conversation_id": "c"}], True),
+        ([{"conversation_id": "c"}, {"conversation_id": "d"}], False),
+    ],
+)
+def test_an_order_that_means_something_is_told_from_the_order_of_a_file(fields, ordered):
+    """Times, an order of the source, or turns of one conversation; of each person by themselves."""
+    with Corpus.open(":memory:") as store:
+        other = {"user_id": "eve", "context": "Tea?", "action": "Yes.", "order": 5}
+        own = [
+            {"user_id": "ada", "context": f"Tea {i}?", "action": "Yes.", **more}
+            for i, more in enumerate(fields)
+        ]
+        store.add([*own, other])
+        assert store.ordered_users() == ({"ada"} if ordered else set())
+
+
 # Retrieval
 
 
-def test_memory_is_recent_and_similar_from_the_past_of_the_train_split(corpus):
-    """The similar one is found by its words; nothing held out, nothing later."""
+def test_the_search_finds_words_in_the_past_of_the_train_split(corpus):
+    """An interaction is found by its words; nothing held out, nothing later, nobody else's."""
     odd = {"user_id": "ada", "order": 0.5, "context": "What about zebras?", "action": "Striped."}
     corpus.add([odd])
-    memory = corpus.memory(HistoryConfig(recent=2, similar=1))
-    found = memory.retrieve("ada", Question.of("Zebras again?"), before=8, limit=5)
-    assert [item.position for item in found] == [1, 6, 7]
+    (found,) = corpus.search("ada", Question.of("Zebras again?"), before=8, limit=5)
+    assert found.action == "Striped."
     for before in range(11):
-        found = memory.retrieve("ada", Question.of("tea number"), before=before, limit=9)
+        found = corpus.search("ada", Question.of("tea number"), before=before, limit=9)
+        assert [item.position for item in found] == sorted(item.position for item in found)
         assert all(item.position < before and item.split == "train" for item in found)
         assert all(item.user_id == "ada" for item in found)
-    assert len(memory.retrieve("ada", Question.of("tea"), before=None, limit=1)) == 1
-    assert memory.retrieve("ada", Question.of("tea"), before=None, limit=0) == []
+    assert len(corpus.search("ada", Question.of("tea"), limit=1)) == 1
+    assert corpus.search("ada", Question.of("tea"), limit=0) == []
+    with pytest.raises(UserNotFoundError, match="no user 'eve'"):
+        corpus.search("eve", Question.of("tea"), limit=1)
 
 
 @pytest.mark.parametrize(
@@ -358,35 +385,16 @@ def test_memory_is_recent_and_similar_from_the_past_of_the_train_split(corpus):
 )
 def test_search_syntax_in_a_question_is_only_text(corpus, text):
     """No character of a question breaks the search or reaches another user."""
-    memory = corpus.memory(HistoryConfig(recent=1, similar=3))
-    found = memory.retrieve("ada", Question.of(text), before=None, limit=4)
-    assert {item.user_id for item in found} == {"ada"}
+    found = corpus.search("ada", Question.of(text), limit=4)
+    assert {item.user_id for item in found} <= {"ada"}
 
 
 def test_the_search_index_keeps_in_step(corpus):
     """Rows that come after the first search are found by the next."""
-    memory = corpus.memory(HistoryConfig(recent=0, similar=1))
-    assert memory.retrieve("ada", Question.of("zebras"), before=None, limit=1) == []
+    assert corpus.search("ada", Question.of("zebras"), limit=1) == []
     corpus.add([{"user_id": "ada", "order": -1, "context": "Zebras?", "action": "Yes."}])
-    (found,) = memory.retrieve("ada", Question.of("zebras"), before=None, limit=1)
+    (found,) = corpus.search("ada", Question.of("zebras"), limit=1)
     assert found.action == "Yes."
-
-
-def test_an_embedding_memory_embeds_each_interaction_once(corpus):
-    """Similarity by a given function; vectors are kept for the session."""
-    seen = []
-
-    def embed(texts):
-        seen.extend(texts)
-        return np.array([[text.count("number 1?"), 0.1] for text in texts])
-
-    memory = corpus.memory(HistoryConfig(recent=1, similar=1), embed=embed)
-    found = memory.retrieve("ada", Question.of("number 1?"), before=None, limit=4)
-    assert [item.position for item in found] == [1, 7]
-    before = len(seen)
-    memory.retrieve("ada", Question.of("number 1?"), before=None, limit=4)
-    assert len(seen) == before + 1
-    assert len(memory.retrieve("ada", Question.of("x"), before=None, limit=1)) == 1
 
 
 # The ledger
@@ -514,9 +522,7 @@ def test_adapters_come_back(corpus, tmp_path):
 def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
     """Rows, index, traces, responses and adapters; the text is gone from the files."""
     item = next(corpus.interactions(["ada"]))
-    corpus.memory(HistoryConfig(recent=1, similar=1)).retrieve(
-        "ada", Question.of("tea"), before=None, limit=2
-    )
+    corpus.search("ada", Question.of("tea"), limit=2)
     corpus.ledger.put_candidates("s", [candidate(item, reasoning="ada secret reasoning")])
     corpus.ledger.put_selections("s", [Selection(interaction_key=item.key, kept=None, reason="r")])
     corpus.ledger.put_responses([response("ada", action="ada secret answer")])

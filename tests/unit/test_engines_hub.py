@@ -47,9 +47,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_what_looks_like_a_path_is_looked_for_on_this_machine_alone(
-    name: str, message: str, asked: list[str]
+    name: str, message: str, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hub is not asked for a folder that does not exist."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")  # whatever lies beside the project
     with pytest.raises(ModelLoadError, match=message) as caught:
         check_model(name)
     assert repr(name) in str(caught.value)

@@ -20,7 +20,7 @@ from usersim.integrations.callback import UserCallback
 from usersim.integrations.mcp_server import PeopleTools, Said, build_server
 
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=2, similar=0), simulation=SimulationConfig(traces=2, redraws=0)
+    history=HistoryConfig(recent=2, evidence=0), simulation=SimulationConfig(traces=2, redraws=0)
 )
 QUIET = DialogueConfig(max_turns=3, leaving="never", patience="off")
 ROWS = [

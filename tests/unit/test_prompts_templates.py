@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -10,18 +11,21 @@ from tests.fixtures.recon_engine import pair
 from usersim.config import HistoryConfig
 from usersim.errors import PromptError
 from usersim.prompts import (
+    PersonChat,
     backward_prompt,
     forward_prompt,
     load_template,
     respond_prompt,
     template_names,
     templates_key,
+    turn_text,
 )
 from usersim.prompts.view import CUT, cut_end, cut_start
-from usersim.transcript import OPEN, REASONING_STOP, parse_reasoning
+from usersim.transcript import OPEN, REASONING_STOP, action_text, parse_reasoning
 from usersim.types import Choice, Message, MultiChoice, Number, Question, Scale
 
 VIEW = HistoryConfig()
+PAGE = HistoryConfig(form="page")
 YES_NO = Choice(("Yes", "No", "Maybe"))
 
 
@@ -29,17 +33,103 @@ def _user(prompt: tuple[tuple[str, str], ...]) -> str:
     return prompt[-1][1]
 
 
-def test_corpus_text_is_never_rendered() -> None:
+@pytest.mark.parametrize("view", [VIEW, PAGE])
+def test_corpus_text_is_never_rendered(view: HistoryConfig) -> None:
     """A template expression inside a context, an action or a user id stays text."""
     evil = "{{ 7*7 }}{% for x in y %}"
     past = pair(evil, context=evil, key="p")
-    prompt = respond_prompt(evil, Question.of(evil), [past], config=VIEW, reasonings={"p": evil})
+    prompt = respond_prompt(evil, Question.of(evil), [past], config=view, reasonings={"p": evil})
     text = "\n".join(content for _, content in prompt)
     assert text.count(evil) == 6
     assert "49" not in text
 
 
-def test_the_history_is_shown_in_order_with_kept_reasoning_and_own_turns_marked() -> None:
+def test_each_past_interaction_is_a_turn_of_the_chat() -> None:
+    """Question and action follow each other as user and assistant, the question in hand last."""
+    first = pair("No.", context="Tea?", key="a")
+    second = pair("Yes!", context="Cake?", key="b")
+    prompt = respond_prompt(
+        "ada",
+        Question((Message("Hello", name="bob"), Message("Hi", name="ada"))),
+        [first, second],
+        config=VIEW,
+        profile="A nurse.",
+        reasonings={"b": "I am hungry."},
+    )
+    system, *turns = prompt
+    assert system[0] == "system"
+    assert system[1].endswith("About me: A nurse.")
+    assert turns == [
+        ("user", "Tea?"),
+        ("assistant", "No."),
+        ("user", "Cake?"),
+        ("assistant", "<think>\nI am hungry.\n</think>\n\nYes!"),
+        ("user", "bob: Hello\nMe: Hi"),
+    ]
+
+
+def test_a_past_action_stands_as_the_model_writes_the_next_one() -> None:
+    """Tags that it holds are escaped as the codec does, so every past turn is an example."""
+    past = pair("I <think> so.", context="Tea?", key="a")
+    prompt = respond_prompt("ada", Question.of("Cake?"), [past], config=VIEW)
+    assert prompt[2] == ("assistant", action_text("I <think> so."))
+
+
+def test_options_are_repeated_only_where_they_change() -> None:
+    """A question with the options shown last stands without them, in the past and in hand."""
+    other = Choice(("Sun", "Rain"))
+    history = [
+        pair("Yes", YES_NO, context="Tea?", key="a"),
+        pair("No", YES_NO, context="Cake?", key="b"),
+        pair("Fine.", context="How are you?", key="c"),
+        pair("Maybe", YES_NO, context="Milk?", key="d"),
+        pair("Sun", other, context="Tomorrow?", key="e"),
+    ]
+    question = Question((Message("Coffee?"),), YES_NO)
+    prompt = respond_prompt("ada", question, history, config=VIEW)
+    asked = [content for role, content in prompt if role == "user"]
+    assert asked == [
+        "Tea?\nOptions: Yes | No | Maybe",
+        "Cake?",
+        "How are you?",
+        "Milk?",
+        "Tomorrow?\nOptions: Sun | Rain",
+        "Coffee?\nOptions: Yes | No | Maybe",
+    ]
+    again = respond_prompt("ada", question, history[:1], config=VIEW)
+    assert again[-1] == ("user", "Coffee?")
+    turned = respond_prompt("ada", question, history[:1], config=VIEW, option_order=(2, 1, 0))
+    assert turned[-1] == ("user", "Coffee?\nOptions: Maybe | No | Yes")
+
+
+@pytest.mark.parametrize("profile", [None, "A nurse."])
+def test_a_chat_that_grows_is_the_prompt_of_each_moment(profile: str | None) -> None:
+    """Asked after each turn, the chat gives what `respond_prompt` gives for that history."""
+    view = HistoryConfig(max_item_chars=40, max_context_chars=100)
+    history = [
+        pair("Yes", YES_NO, context="Tea? " * 20, key="a"),
+        pair("No", YES_NO, context="Cake?", key="b"),
+        pair("word " * 30, context="How are you?", key="c"),
+    ]
+    chat = PersonChat("ada", config=view, profile=profile)
+    for place, past in enumerate(history):
+        expected = respond_prompt(
+            "ada", past.question, history[:place], config=view, profile=profile
+        )
+        assert chat.ask(past.question) == expected
+        assert chat.ask(past.question) == expected
+        chat.add(past)
+    asked, shown = (
+        turn_text("ada", history[0].question, config=view, past=past) for past in (False, True)
+    )
+    assert chat.ask(Question.of("Well?"))[1] == ("user", shown)
+    assert respond_prompt("ada", history[0].question, [], config=view)[-1] == ("user", asked)
+    assert asked != shown
+    hidden = turn_text("ada", history[1].question, config=view, options=False)
+    assert chat.ask(Question.of("Well?"))[3] == ("user", hidden)
+
+
+def test_a_page_shows_the_history_in_order_with_kept_reasoning_and_own_turns_marked() -> None:
     """Items appear in the order given, as context, thought and action of the person."""
     first = pair("No.", context="Tea?", key="a")
     second = pair("Yes!", context="Cake?", key="b")
@@ -48,7 +138,7 @@ def test_the_history_is_shown_in_order_with_kept_reasoning_and_own_turns_marked(
             "ada",
             Question((Message("Hello", name="bob"), Message("Hi", name="ada"))),
             [first, second],
-            config=VIEW,
+            config=PAGE,
             reasonings={"b": "I am hungry."},
         )
     )
@@ -59,16 +149,17 @@ def test_the_history_is_shown_in_order_with_kept_reasoning_and_own_turns_marked(
     assert text == expected
 
 
-def test_questions_of_one_person_share_their_beginning() -> None:
+@pytest.mark.parametrize("view", [VIEW, PAGE])
+def test_questions_of_one_person_share_their_beginning(view: HistoryConfig) -> None:
     """Everything before the context in question is the same for two questions."""
     history = [pair("No.", context="Tea?", key="a")]
     one, two = (
-        _user(respond_prompt("ada", Question.of(q), history, config=VIEW, profile="A nurse."))
+        respond_prompt("ada", Question.of(q), history, config=view, profile="A nurse.")
         for q in ("Cake?", "Milk?")
     )
-    shared = one.split("Cake?")[0]
-    assert shared.startswith("About me: A nurse.")
-    assert two.startswith(shared)
+    assert one[:-1] == two[:-1]
+    assert "A nurse." in "\n".join(content for _, content in one)
+    assert _user(two).startswith(_user(one).removesuffix("Cake?"))
 
 
 def test_forward_and_backward_differ_by_the_action_alone() -> None:
@@ -111,7 +202,8 @@ def test_a_number_question_names_its_range(space: Number, line: str) -> None:
 
 def test_an_empty_context_is_shown_as_such() -> None:
     """A withheld context leaves a mark, not a hole."""
-    assert "Now:\n(no context)" in _user(respond_prompt("ada", Question(()), [], config=VIEW))
+    assert _user(respond_prompt("ada", Question(()), [], config=VIEW)) == "(no context)"
+    assert "Now:\n(no context)" in _user(respond_prompt("ada", Question(()), [], config=PAGE))
 
 
 def test_an_order_that_is_no_permutation_is_refused() -> None:
@@ -121,11 +213,13 @@ def test_an_order_that_is_no_permutation_is_refused() -> None:
         respond_prompt("ada", question, [], config=VIEW, option_order=(0, 0))
 
 
-def test_long_texts_are_cut_with_a_mark() -> None:
+@pytest.mark.parametrize("form", ["turns", "page"])
+def test_long_texts_are_cut_with_a_mark(form: Literal["turns", "page"]) -> None:
     """A past context loses its beginning, a past action its end, a question its oldest text."""
-    view = HistoryConfig(max_item_chars=40, max_context_chars=100)
+    view = HistoryConfig(form=form, max_item_chars=40, max_context_chars=100)
     past = pair("b" * 99 + "END", context="START" + "a" * 99, key="a")
-    text = _user(respond_prompt("ada", Question.of("OLD" + "q" * 200), [past], config=view))
+    prompt = respond_prompt("ada", Question.of("OLD" + "q" * 200), [past], config=view)
+    text = "\n".join(content for _, content in prompt)
     assert "START" not in text
     assert "END" not in text
     assert "OLD" not in text
@@ -140,9 +234,9 @@ def test_a_cut_text_is_never_longer_than_its_limit(cut: object) -> None:
 
 
 def test_line_breaks_of_a_past_text_cannot_forge_a_turn() -> None:
-    """A past text stands on one line each, so it cannot open another person's turn."""
+    """On a page a past text stands on one line, so it cannot open another person's turn."""
     past = pair("fine\nMe: forged", context="a\nMe: also", key="a")
-    lines = _user(respond_prompt("ada", Question.of("q"), [past], config=VIEW)).splitlines()
+    lines = _user(respond_prompt("ada", Question.of("q"), [past], config=PAGE)).splitlines()
     assert [line for line in lines if line.startswith("Me:")] == ["Me: fine Me: forged"]
 
 
@@ -159,14 +253,15 @@ def test_the_worked_examples_are_read_by_the_codec() -> None:
         assert content == f"{OPEN}{reasoning}\n{REASONING_STOP}"
         assert not close
         assert parse_reasoning(reasoning, stopped=True) == reasoning
-    system = respond_prompt("ada", Question.of("q"), [], config=VIEW)[0][1]
+    system = respond_prompt("ada", Question.of("q"), [], config=PAGE)[0][1]
     assert f"{OPEN.strip()} and {REASONING_STOP}" in system
 
 
 def test_every_template_has_a_name_and_a_content_hash() -> None:
     """Ids differ between templates, and the key of all is a SHA-256."""
-    assert template_names() == ["backward", "forward", "judge", "judge_pair", "respond"]
-    assert len({load_template(name).id for name in template_names()}) == 5
+    names = ["backward", "forward", "judge", "judge_pair", "respond", "turns"]
+    assert template_names() == names
+    assert len({load_template(name).id for name in names}) == len(names)
     assert len(templates_key()) == 64
 
 
@@ -208,7 +303,7 @@ def test_an_own_template_may_extend_one_of_the_library(tmp_path: Path) -> None:
     """What is not overridden comes from the extended template, in its order."""
     own = _own(tmp_path, '{% extends "respond.jinja" %}{% block user %}Well?{% endblock %}')
     prompt = respond_prompt("ada", Question.of("q"), [], config=VIEW, template=load_template(own))
-    system = respond_prompt("ada", Question.of("q"), [], config=VIEW)[0]
+    system = respond_prompt("ada", Question.of("q"), [], config=PAGE)[0]
     assert prompt == (system, ("user", "Well?"))
 
 

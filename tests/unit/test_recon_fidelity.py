@@ -280,7 +280,7 @@ def test_a_withheld_case_shows_neither_context_nor_history() -> None:
     case = Case(
         interaction=item, history=(pair("x", key="p"),), reasonings=(), view=VIEW, withheld=True
     )
-    assert case.prompt()[1][1] == "Now:\n(no context)\nOptions: tea | milk | water"
+    assert case.prompt()[1][1] == "(no context)\nOptions: tea | milk | water"
 
 
 def test_option_probabilities_are_asked_in_one_call_and_sum_to_one() -> None:

@@ -14,7 +14,7 @@ from usersim import Corpus, UserSimulator
 from usersim.config import HistoryConfig, PipelineConfig, SimulationConfig
 from usersim.errors import AdapterLoadError, ArgumentError, ArtifactError, ConfigError
 from usersim.simulation.dialogue import Scenario
-from usersim.training.artifact import SynthesiserRecord
+from usersim.training.manifest import SynthesiserRecord
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=2, similar=0), simulation=SimulationConfig(traces=1, redraws=0)
@@ -214,7 +214,7 @@ def test_an_adapter_is_chosen_by_name_beginning_folder_or_itself(
     ("choice", "error", "said"),
     [
         ("nobody", ConfigError, "there is no adapter 'nobody'"),
-        ("ada", ConfigError, "2 adapters begin with 'ada'"),
+        ("ada", ConfigError, "several adapters begin with 'ada'"),
         ("bob", ConfigError, "learned from 'bob' alone"),
         ("writer", ArtifactError, "writes reasoning traces"),
         ("large", AdapterLoadError, "was trained on 'large'"),

@@ -13,7 +13,7 @@ from usersim.simulator.history import Histories
 from usersim.types import is_closed
 
 CONFIG = PipelineConfig(
-    history=HistoryConfig(recent=2, similar=0, max_item_chars=60),
+    history=HistoryConfig(recent=2, evidence=0, max_item_chars=60),
     simulation=SimulationConfig(traces=1),
 )
 

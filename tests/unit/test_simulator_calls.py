@@ -91,9 +91,9 @@ def test_options_and_kinds_are_one_for_all_or_one_for_each(sim: UserSimulator) -
         asked[::2], user_id="ada", options=[["a", "b"], None], kind=["scale", None]
     )
     assert [one.kind for one in each] == ["scale", "free_text"]
-    with pytest.raises(ConfigError, match="options has 1 entries for 2 contexts"):
+    with pytest.raises(ConfigError, match="options has 1 entry for 2 contexts"):
         sim.respond_many(asked[:2], user_id="ada", options=[["a", "b"]])
-    with pytest.raises(ConfigError, match="kind has 1 entries for 2 contexts"):
+    with pytest.raises(ConfigError, match="kind has 1 entry for 2 contexts"):
         sim.respond_many(asked[:2], user_id="ada", kind=["number"])
 
 

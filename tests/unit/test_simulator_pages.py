@@ -10,7 +10,7 @@ from usersim.config import SynthesiserConfig
 from usersim.engines import AdapterRef
 from usersim.simulator.pages import PANELS, curves_of, synthesiser_section
 from usersim.training import TraceEvaluation, TrainedAdapter
-from usersim.training.artifact import Counts, Manifest, SynthesiserRecord
+from usersim.training.manifest import Counts, Manifest, SynthesiserRecord
 
 BASE = TraceEvaluation(
     step=0, gain=-0.0126, second_gain=None, reward=-0.5, malformed=0.25, refused=0.5, n=8

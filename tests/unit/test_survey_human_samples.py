@@ -127,7 +127,7 @@ def test_columns_that_match_nothing_are_named_and_the_others_counted() -> None:
     ("content", "message"),
     [
         ("respondent,tea,tea\na,yes,no\n", "'tea'.* more than once"),
-        ("respondent,tea\na\n", "row 2 .* has 1 cells"),
+        ("respondent,tea\na\n", "row 2 .* has 1 cell,"),
         ('respondent,tea\na,"yes\n', "cannot be read"),
         ("", "no header"),
     ],

@@ -142,7 +142,8 @@ def test_probabilities_are_averaged_over_traces_and_option_orders(store: Path) -
             one = sim.survey(survey, "ada").responses[0]
         scored = [one for one in asked.requests if isinstance(one, ScoreRequest)]  # type: ignore[attr-defined]
         assert len(one.traces) == traces
-        assert len(scored) == max(traces, 1) * orders * 2
+        # Yes and no, after each trace and, for the pool, without any.
+        assert len(scored) == (traces + 1) * orders * 2
         assert len({one.prompt for one in scored}) == orders
 
 

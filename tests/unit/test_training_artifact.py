@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.disk import full_disk
 from usersim.config import TrainingConfig
 from usersim.engines.base import AdapterRef
 from usersim.errors import ArtifactError
 from usersim.training import ReasoningWeight, TrainedAdapter, load_artifact, set_reasoning_weight
 from usersim.training import artifact as module
-from usersim.training.artifact import Counts, Manifest, find_artifact, write_artifact
+from usersim.training.artifact import find_artifact, write_artifact
 from usersim.training.card import model_card
+from usersim.training.manifest import Arithmetic, Counts, Manifest
 from usersim.training.schedule import Evaluation
 
 WEIGHT = ReasoningWeight(w=0.01, low=0.0, high=0.2, n=30, gain=0.0)
@@ -202,17 +204,11 @@ def test_a_reasoning_weight_is_added_without_touching_the_weights(made: TrainedA
 
 
 def test_a_reasoning_weight_that_cannot_be_written_is_an_error(
-    made: TrainedAdapter, monkeypatch: pytest.MonkeyPatch
+    made: TrainedAdapter,
 ):
     """A full disk is reported, and the manifest stays as it was."""
-
-    def full(*_: object, **__: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(ArtifactError, match="reasoning weight cannot be written"):
+    with full_disk(), pytest.raises(ArtifactError, match="cannot be written"):
         set_reasoning_weight(made, WEIGHT)
-    monkeypatch.undo()
     assert load_artifact(made.folder) == made
 
 
@@ -221,14 +217,38 @@ def test_the_card_tells_counts_scores_limits_and_that_it_is_simulated():
     card = model_card(manifest())
     for fact in (
         "**simulated**",
-        "| training examples | 8 |",
-        "| of them with a reasoning trace | 6 |",
+        "| interactions learned from | 8 |",
+        "| of them with a reasoning trace, learned with and without it | 6 |",
+        "Mean log-likelihood of 2 held-out answers",
         "| base model | -3.000 | -3.500 |",
         "licence of the base model",
         "## Limits",
         "ended because all steps were done",
     ):
         assert fact in card
+
+
+def test_the_card_tells_pace_arithmetic_and_start_where_they_were_noted():
+    """An adapter that went on from another one says whose data it holds too."""
+    noted = manifest(
+        answers=1200,
+        tokens=40_000,
+        seconds=90.0,
+        arithmetic=Arithmetic(dtype="bfloat16", chosen="measured"),
+        people=("ada",),
+        users=("ada", "bob"),
+        start="shared-1c9e2b7a",
+    )
+    card = model_card(noted)
+    for fact in (
+        "| people | 1 |",
+        "| goes on from the adapter | shared-1c9e2b7a, which learned from 2 people with these |",
+        "1,200 answers learned in 1.5 minutes \\(40,000 tokens\\): 800 answers a minute.",
+        "computed in bfloat16",
+    ):
+        assert fact in card
+    assert "goes on from" not in model_card(manifest())
+    assert (manifest().pace, manifest().learned_from) == ("", ("ada",))
 
 
 def test_the_card_admits_a_training_that_did_not_help():

@@ -1,4 +1,4 @@
-"""The transcript codec: what it refuses, and with which words."""
+"""The transcript codec: what it writes, what it rejects, and with which words."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import pytest
 
 from usersim import transcript
 from usersim.errors import TranscriptError
+from usersim.transcript import Transcript
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("No.", "does not begin with"),
         ("<think>\nStill thinking", "not closed"),
+        ("<think>\n\n</think>\n\nNo.", "empty"),
+        ("<think>No.", "unexpected <think> at character 0"),
+        ("No. </think>", "unexpected </think> at character 4"),
         ("<think>\na\n</think>\n\nNo. <think>", "unexpected <think> at character 24"),
         ("<think>\na <think> b\n</think>\n\nNo.", "unexpected <think> at character 10"),
     ],
@@ -24,22 +27,30 @@ def test_a_malformed_text_is_refused_and_kept(text: str, words: str) -> None:
     assert caught.value.text == text
 
 
-def test_a_cut_action_is_refused() -> None:
-    """The beginning of an action is not taken for the action."""
+@pytest.mark.parametrize("text", ["<think>\na\n</think>\n\nNo, but", "No, but", ""])
+def test_a_cut_action_is_refused(text: str) -> None:
+    """The beginning of an action is not taken for the action, with reasoning or without."""
     with pytest.raises(TranscriptError, match="cut at the token limit"):
-        transcript.parse("<think>\na\n</think>\n\nNo, but", complete=False)
+        transcript.parse(text, complete=False)
 
 
-def test_the_marker_is_the_empty_reasoning() -> None:
-    """The no-reasoning marker reads as empty reasoning."""
-    read = transcript.parse(transcript.NO_REASONING + "No.", complete=True)
-    assert read == transcript.Transcript("", "No.")
+def test_an_action_without_reasoning_stands_alone() -> None:
+    """Nothing marks that there was none: the text is that of a past turn in a prompt."""
+    assert transcript.render(Transcript("", "No.")) == transcript.action_text("No.") == "No."
+    assert transcript.prefix("") == transcript.NO_REASONING == ""
+    assert transcript.parse("No.", complete=True) == Transcript("", "No.")
+
+
+def test_an_action_that_spells_the_tag_is_no_reasoning() -> None:
+    """The escape keeps an action that begins like reasoning from being read as it."""
+    said = Transcript("", f"{transcript.OPEN}I said so.{transcript.CLOSE}No.")
+    assert not transcript.render(said).startswith(transcript.OPEN)
+    assert transcript.parse(transcript.render(said), complete=True) == said
 
 
 def test_reasoning_and_action_follow_different_endings() -> None:
     """A model can tell from the last characters whether it is to reason or to act."""
     assert transcript.OPEN[-2:] != transcript.CLOSE[-2:]
-    assert transcript.NO_REASONING.endswith(transcript.CLOSE)
 
 
 @pytest.mark.parametrize(

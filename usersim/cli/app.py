@@ -15,6 +15,7 @@ from rich.text import Text
 from usersim.cli import (
     adapters,
     cache,
+    calibrate,
     corpus,
     demo,
     endpoint,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 corpus.register(app)
 simulate.register(app)
+calibrate.register(app)
 adapters.register(app)
 runs.register(app)
 survey.register(app)

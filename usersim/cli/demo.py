@@ -118,7 +118,7 @@ def _plan(sim: UserSimulator, pairs: int, held_out: int) -> None:
         "held-out answers, in all": held_out,
         "candidate traces of each pair": config.synthesis.n_forward + config.synthesis.n_backward,
         "traces averaged over for an answer": config.simulation.traces,
-        "past answers in the prompt": config.history.recent + config.history.similar,
+        "past answers in the prompt": config.history.recent + config.history.evidence,
     }
     table = Table("size", "value", title="what is done")
     for name, value in rows.items():

@@ -37,6 +37,7 @@ from usersim.simulator import (
     plan_evaluation,
     time_evaluation,
 )
+from usersim.simulator.predicting import check_predictors
 from usersim.training import Board, StepNote, TrainedAdapter
 from usersim.types.counting import counted
 
@@ -118,7 +119,7 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
             engine=_named(model, engine, dtype)
             if base_url is None and engine != "remote"
             else _remote(model, engine, base_url, dtype),
-            config=_settings(preset, require_reasoning=require_reasoning),
+            config=_settings(preset, dtype, require_reasoning=require_reasoning),
             adapter=adapter,
         )
     except BaseException:
@@ -126,10 +127,14 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
         raise
 
 
-def _settings(preset: Preset, *, require_reasoning: bool) -> PipelineConfig:
+def _settings(preset: Preset, dtype: Dtype, *, require_reasoning: bool) -> PipelineConfig:
+    """Return a preset; an arithmetic that was asked for holds for training too."""
     config = PipelineConfig.preset(preset)
     simulation = config.simulation.model_copy(update={"require_reasoning": require_reasoning})
-    return config.model_copy(update={"simulation": simulation})
+    training = config.training
+    if dtype not in {"auto", "float16"}:  # float16 has no room for gradients: training measures
+        training = training.model_copy(update={"dtype": dtype})
+    return config.model_copy(update={"simulation": simulation, "training": training})
 
 
 def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
@@ -164,6 +169,13 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     base_url: BaseUrlOption = None,
     preset: PresetOption = DEFAULT_PRESET,
     seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
+    predictors: Annotated[
+        str | None,
+        typer.Option(
+            help="What a closed answer pools, separated by commas: reasoning, no_reasoning, panel, "
+            "others, own_scale. Default: all."
+        ),
+    ] = None,
     *,
     require_reasoning: RequireReasoningOption = False,
     explain: Annotated[
@@ -185,7 +197,14 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
         adapter,
         require_reasoning=require_reasoning,
     ) as sim:
-        answer = sim.respond(context, options=option, kind=kind, explain=explain, seed=seed)
+        answer = sim.respond(
+            context,
+            options=option,
+            kind=kind,
+            predictors=None if predictors is None else check_predictors(predictors.split(",")),
+            explain=explain,
+            seed=seed,
+        )
         if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
             tell_adapter(sim)
     if as_json:
@@ -213,6 +232,13 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     limit: Annotated[
         int | None, typer.Option(help="Interactions of each person, the newest.")
     ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            help="Adapter whose weights are the first ones, for one person after all: none; "
+            "default: the store's newest shared one; a name of `usersim adapters`, or a folder."
+        ),
+    ] = "none",
     max_minutes: Annotated[
         float | None, typer.Option(help="Stop training cleanly after so many minutes.")
     ] = None,
@@ -238,6 +264,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             recipe=synthesizer,
             traces=traces,
             limit=limit,
+            start=start,
             max_minutes=max_minutes,
             recon_engine=recon_engine,
             second=reconstructor,
@@ -246,6 +273,8 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
         )
         print_synthesiser(sim.synthesiser)
     console.print(Text(f"adapter: {adapter.folder}"))
+    if adapter.manifest.pace:
+        console.print(Text(adapter.manifest.pace))
     fitted = adapter.manifest.reasoning_weight
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
     who = ["--user", user] if user else []

@@ -56,7 +56,7 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = "people",
     by: Annotated[
         CountBy, typer.Option(help="Count the answers, or add up the probabilities.")
-    ] = "answers",
+    ] = "probabilities",
     out: Annotated[Path | None, typer.Option(help="Also write the figures here: .csv.")] = None,
     *,
     as_json: JsonOption = False,

@@ -17,6 +17,7 @@ from usersim.simulation.survey import SurveyResults
 from usersim.simulation.survey.loading import read_json
 from usersim.simulator.people import attributes_of
 from usersim.simulator.survey_estimates import weigh
+from usersim.types.counting import counted
 
 __all__ = [
     "GroupsOption",
@@ -153,7 +154,8 @@ def _delimited(path: Path) -> list[Mapping[str, object]]:
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(names):
             raise SurveyFileError(
-                f"row {number} of {str(path)!r} has {len(row)} cells, its header has {len(names)}"
+                f"row {number} of {str(path)!r} has {counted(len(row), 'cell')}, its header has "
+                f"{len(names)}"
             )
     return [dict(zip(names, row, strict=True)) for row in rows[1:]]
 

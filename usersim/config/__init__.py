@@ -4,6 +4,7 @@ from usersim.config.cache import cache_dir
 from usersim.config.dialogue import AssistantEndpoint, DialogueConfig
 from usersim.config.engines import Dtype, EngineConfig, RemoteConfig, VllmConfig
 from usersim.config.pipeline import DEFAULT_PRESET, PipelineConfig, Preset
+from usersim.config.prediction import PredictionConfig, PredictorName
 from usersim.config.server import Roles, ServerConfig, Shown
 from usersim.config.stages import (
     CorpusConfig,
@@ -26,6 +27,8 @@ __all__ = [
     "GuardConfig",
     "HistoryConfig",
     "PipelineConfig",
+    "PredictionConfig",
+    "PredictorName",
     "Preset",
     "Recipe",
     "RemoteConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from usersim.config.base import Config
+from usersim.config.prediction import PredictionConfig
 from usersim.config.stages import (
     CorpusConfig,
     GuardConfig,
@@ -36,6 +37,7 @@ class PipelineConfig(Config):
     synthesiser: SynthesiserConfig = SynthesiserConfig()
     training: TrainingConfig = TrainingConfig()
     simulation: SimulationConfig = SimulationConfig()
+    prediction: PredictionConfig = PredictionConfig()
 
     def with_seed(self, seed: int) -> PipelineConfig:
         """Return the same settings with another seed in every stage that draws.
@@ -44,7 +46,7 @@ class PipelineConfig(Config):
             >>> PipelineConfig().with_seed(3).training.seed
             3
         """
-        stages = ("synthesis", "synthesiser", "training", "simulation")
+        stages = ("synthesis", "synthesiser", "training", "simulation", "prediction")
         own: dict[str, Config] = {name: getattr(self, name) for name in stages}
         return self.model_copy(
             update={name: one.model_copy(update={"seed": seed}) for name, one in own.items()}
@@ -77,7 +79,7 @@ class PipelineConfig(Config):
         if name == "small":
             return cls(training=TrainingConfig(epochs=1.0))
         return cls(
-            history=HistoryConfig(recent=6, similar=0, max_item_chars=200, max_context_chars=800),
+            history=HistoryConfig(recent=4, evidence=6, max_item_chars=200, max_context_chars=800),
             synthesis=SynthesisConfig(n_forward=2, n_backward=2, max_tokens=32),
             scoring=ScoringConfig(option_orders=1, samples=4, diagnostics=8),
             synthesiser=SynthesiserConfig(
@@ -90,15 +92,8 @@ class PipelineConfig(Config):
                 prompts=2,
                 evaluations=2,
             ),
-            # Two passes: fewer malformed draws than one; no setting was clearly better calibrated
-            # (docs/adr/0011-user-model-trainer.md). A heavy reasoning, or so small a model learns
-            # to act at once.
             training=TrainingConfig(
-                epochs=2.0,
-                evaluations=2,
-                batch_tokens=512,
-                learning_rate=5e-4,
-                reasoning_weight=2.0,
+                epochs=2.0, evaluations=2, batch_tokens=1024, learning_rate=1e-3
             ),
             simulation=SimulationConfig(traces=2, max_reasoning_tokens=32, max_action_tokens=128),
         )

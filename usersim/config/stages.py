@@ -6,9 +6,9 @@ Docstrings below a field give its unit, its effect and where the default comes f
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from usersim.config.base import Config
 
@@ -44,15 +44,28 @@ class CorpusConfig(Config):
 class HistoryConfig(Config):
     """What of a person's history stands in the prompt, and how long it may be."""
 
+    form: Literal["turns", "page"] = "turns"
+    """How the prompt shows it: each past interaction as a turn of the chat, or all of them as one
+    text before the question. Measured for the embedded model (docs/results/predictions.md)."""
     recent: Annotated[int, Field(ge=0)] = 12
     """Newest interactions before the moment in question. They come first in the prompt, in
     time order, so that questions of one person share their prompt's beginning."""
-    similar: Annotated[int, Field(ge=0)] = 4
-    """Further interactions found by similarity to the question."""
+    evidence: Annotated[int, Field(ge=0)] = 4
+    """Further interactions that bear on the question: those whose answers go with it over the
+    other people of the corpus, or, of a question that nobody else answered, by its meaning."""
     max_item_chars: Annotated[int, Field(ge=40)] = 400
     """Longest form of one past context or action in the prompt; the rest is cut and marked."""
     max_context_chars: Annotated[int, Field(ge=100)] = 3_000
     """Longest form of the context in question; the oldest text goes first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, data: object) -> object:
+        """Read settings that were saved while `evidence` was called `similar`."""
+        if isinstance(data, dict) and "similar" in data:
+            old = cast("dict[str, object]", data)
+            return {("evidence" if name == "similar" else name): old[name] for name in old}
+        return cast("object", data)
 
 
 class SynthesisConfig(Config):
@@ -116,27 +129,33 @@ class GuardConfig(Config):
 class TrainingConfig(Config):
     """How the user model's adapter is trained."""
 
-    rank: Annotated[int, Field(ge=1)] = 8
+    rank: Annotated[int, Field(ge=1)] = 16
     """LoRA rank, on all linear layers."""
-    alpha: Annotated[int, Field(ge=1)] = 16
+    alpha: Annotated[int, Field(ge=1)] = 32
     """LoRA scaling numerator; the update is scaled by alpha / rank."""
-    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     """Peak rate of AdamW, after a linear warm-up over 5 % of the steps, cosine to 0."""
     epochs: Annotated[float, Field(gt=0)] = 2.0
-    """Passes over the training examples, at the most."""
-    batch_tokens: Annotated[int, Field(ge=64)] = 1024
-    """Tokens of one optimiser step's packed row; examples that share a prompt share its tokens."""
+    """Passes over the people, at the most."""
+    batch_tokens: Annotated[int, Field(ge=64)] = 1536
+    """Tokens of one optimiser step: a window of one person, or several short ones."""
     reasoning_weight: Annotated[float, Field(ge=0)] = 0.5
-    """Weight of the mean loss over reasoning tokens; the mean over action tokens has weight 1."""
-    no_reasoning_share: Annotated[float, Field(ge=0, le=1)] = 0.15
-    """Share of the examples trained with the no-reasoning marker."""
+    """Weight of the mean loss over reasoning tokens; an action has weight 1."""
     validation_share: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
-    """Share of the training part, newest first per user, kept for early stopping and for the
-    reasoning weight w."""
+    """Share of the training part, newest first per user, kept for early stopping and for
+    calibration."""
+    validation_people: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    """Share of the people who are not learned from at all, where there are ten or more."""
+    validation_most: Annotated[int, Field(ge=1)] = 120
+    """Held-out actions that one measurement looks at."""
     evaluations: Annotated[int, Field(ge=1)] = 4
-    """How often the validation loss is taken; training stops after two that do not improve."""
+    """How often the held-out actions are measured; training stops after two measurements that do
+    not improve."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the frozen base model; `auto` takes bfloat16 where a short measurement says
+    that this machine gains by it. The adapter's weights and the loss are float32 in any case."""
     seed: int = 0
-    """Order of the examples, initial weights, choice of the no-reasoning share."""
+    """Order of the people and initial weights."""
 
 
 class SimulationConfig(Config):
@@ -152,9 +171,10 @@ class SimulationConfig(Config):
     or refused as malformed."""
     option_orders: Annotated[int, Field(ge=1)] = 1
     """Option orders over which the probabilities of a closed question are averaged."""
-    decision: Literal["likeliest", "sampled"] = "likeliest"
-    """How an option is chosen from its probabilities. `sampled` reproduces the spread of
-    repeated answers; `likeliest` is right more often."""
+    decision: Literal["likeliest", "sampled"] | None = None
+    """How an option is chosen from its probabilities. `sampled` answers as varied as people do;
+    `likeliest` is right more often. None samples in surveys, which are about many people, and
+    takes the likeliest option everywhere else."""
     max_action_tokens: Annotated[int, Field(ge=1)] = 256
     """A longer action is malformed."""
     temperature: Annotated[float, Field(ge=0)] = 0.8

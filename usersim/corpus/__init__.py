@@ -20,7 +20,6 @@ from usersim.corpus.ledger_records import (
     ResponseRecord,
     TraceRecord,
 )
-from usersim.corpus.memory import EmbeddingMemory, SearchMemory
 from usersim.corpus.readers import Codebook
 from usersim.corpus.removal import LeftFolder, Remains, Removal
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
@@ -38,7 +37,6 @@ __all__ = [
     "Browser",
     "Codebook",
     "Corpus",
-    "EmbeddingMemory",
     "FailureRow",
     "ItemRow",
     "Ledger",
@@ -56,7 +54,6 @@ __all__ = [
     "ResponseRecord",
     "RunRecord",
     "Runs",
-    "SearchMemory",
     "StoreCounts",
     "StoredAnswer",
     "TraceRecord",

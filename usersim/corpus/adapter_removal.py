@@ -53,7 +53,7 @@ def adapter_named(ledger: Ledger, name: str) -> AdapterRecord:
     if len(found) == 1:
         return found[0]
     names = [one.name for one in found or known]
-    said = f"{len(found)} adapters begin with" if found else "the store has no adapter"
+    said = "several adapters begin with" if found else "the store has no adapter"
     raise NotStoredError(f"{said} {name!r}; there are {names!r}")
 
 

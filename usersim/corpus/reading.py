@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import orjson
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, or_, select
 
 from usersim.corpus.database import Database
 from usersim.corpus.owners import still_there, user_row_id
@@ -143,6 +143,24 @@ class InteractionReader:
                 query = query.where(interactions.c.position < before)
             newest = query.order_by(interactions.c.position.desc()).limit(limit)
             return [_interaction(row) for row in reversed(connection.execute(newest).all())]
+
+    def ordered(self) -> set[str]:
+        """Return the users whose interactions stand in an order that the source knows."""
+        talks = func.count(interactions.c.conversation_id)
+        query = (
+            select(users.c.user_id)
+            .join(interactions, interactions.c.user_id == users.c.id)
+            .group_by(users.c.user_id)
+            .having(
+                or_(
+                    func.count(interactions.c.moment.distinct()) > 1,
+                    func.count(interactions.c.source_order.distinct()) > 1,
+                    talks > func.count(interactions.c.conversation_id.distinct()),
+                )
+            )
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
 
     def by_row_id(self, ids: Sequence[int]) -> list[Interaction]:
         """Return the interactions of these row ids, oldest first."""

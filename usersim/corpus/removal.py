@@ -19,6 +19,7 @@ from sqlalchemy.sql import ColumnElement
 
 from usersim.corpus.adapter_folders import AdapterFolders, LeftFolder
 from usersim.corpus.database import Database
+from usersim.corpus.fits import drop_fits
 from usersim.corpus.mentions import Mentions, find_mentions, redact_mentions
 from usersim.corpus.owners import user_row_id
 from usersim.corpus.search import drop_user
@@ -96,6 +97,7 @@ class Removal:
         responses: Answers given in their name.
         run_items: Requests of runs that were put to them.
         search_rows: Rows of the search index.
+        fits: Panel models and pools that everybody was in; fitted again when next needed.
         adapters: Names of the adapters that learned from them, those that no store knew of
             included.
         shared_adapters: Those of `adapters` that learned from other people too; they are gone
@@ -117,6 +119,7 @@ class Removal:
     responses: int
     run_items: int
     search_rows: int
+    fits: int
     adapters: tuple[str, ...]
     shared_adapters: tuple[str, ...]
     folders: tuple[str, ...]
@@ -135,7 +138,7 @@ class Removal:
     def __str__(self) -> str:
         """Say it in lines."""
         lines = [f"removed of user {self.user_id!r}:"]
-        counts = (item.name for item in fields(self)[1:8])
+        counts = (item.name for item in fields(self)[1:9])
         lines += [f"  {name.replace('_', ' ')}: {getattr(self, name)}" for name in counts]
         lines.append(f"  adapters: {', '.join(self.adapters) or 'none'}")
         if self.shared_adapters:
@@ -295,6 +298,7 @@ def _delete_rows(
         "conversations": _count(connection, conversations.c.user_id == owner),
     }
     counts["search_rows"] = drop_user(connection, database, owner)
+    counts["fits"] = drop_fits(connection)
     connection.execute(delete(adapters).where(adapters.c.id.in_(taught)))
     # The rest hangs on these two by ON DELETE CASCADE.
     connection.execute(delete(interactions).where(interactions.c.user_id == owner))

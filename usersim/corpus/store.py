@@ -14,15 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from usersim.config import CorpusConfig, HistoryConfig
+from usersim.config import CorpusConfig
 from usersim.corpus.adapter_folders import AdapterFolders
 from usersim.corpus.adapter_removal import RemovedAdapter, remove_adapter
 from usersim.corpus.browsing import Browser
 from usersim.corpus.database import Database
+from usersim.corpus.fits import Fits
 from usersim.corpus.ledger import Ledger
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress, scanned
-from usersim.corpus.memory import Embed, EmbeddingMemory, SearchMemory
 from usersim.corpus.owners import user_row_id
+from usersim.corpus.panel import read_panel
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
 from usersim.corpus.reading import InteractionReader
 from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
@@ -30,12 +31,13 @@ from usersim.corpus.report import LoadReport
 from usersim.corpus.requests import Requests, read_requests
 from usersim.corpus.runs import Runs
 from usersim.corpus.schema import prepare
+from usersim.corpus.search import find_similar, index_user, query_words, search_text
 from usersim.corpus.summaries import UserSummary, repeated_ids, summaries
 from usersim.corpus.trainings import Trainings
 from usersim.corpus.writer import place_users
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import write_rows
-from usersim.types import DateOrder, Interaction, Retriever, Split
+from usersim.types import DateOrder, Interaction, Panel, Question, Split
 
 __all__ = ["Corpus", "UserSummary"]
 
@@ -64,6 +66,7 @@ class Corpus:
         self._settled = False
         self.ledger = Ledger(database, adapter_folders)
         self.runs = Runs(database)
+        self.fits = Fits(database)
         self.trainings = Trainings(database)
         self.browse = Browser(database)
 
@@ -269,20 +272,56 @@ class Corpus:
         self._settle()
         return self._reader.history(user_id, before=before, limit=limit)
 
-    def memory(
-        self, config: HistoryConfig = HistoryConfig(), *, embed: Embed | None = None
-    ) -> Retriever:
-        """Return what finds past interactions that bear on a question.
+    def ordered_users(self) -> frozenset[str]:
+        """Return the users whose interactions stand in an order that means something.
 
-        Args:
-            config: How many recent and how many similar ones.
-            embed: Texts to vectors, for similarity by embeddings; full-text search (BM25) if
-                not given.
+        Those with different times, an order that the source gave, or a conversation of several
+        interactions. The others are in the order of the file, and `position` counts that.
         """
         self._settle()
-        if embed is not None:
-            return EmbeddingMemory(self._database, config, embed)
-        return SearchMemory(self._database, config)
+        return frozenset(self._reader.ordered())
+
+    def search(
+        self, user_id: str, question: Question, *, before: int | None = None, limit: int
+    ) -> list[Interaction]:
+        """Return the interactions of the train split that share most words with a question.
+
+        By full-text search in the store (BM25 in SQLite, PostgreSQL's own ranking).
+
+        Args:
+            user_id: Whose.
+            question: What is asked.
+            before: Only interactions whose `position` is smaller.
+            limit: How many at the most.
+
+        Returns:
+            Interactions, oldest first.
+
+        Raises:
+            UserNotFoundError: If there is no such user.
+        """
+        self._settle()
+        with self._database.read() as connection:
+            owner = user_row_id(connection, user_id)
+        index_user(self._database, owner)
+        words = query_words(search_text(question.context))
+        with self._database.read() as connection:
+            ids = find_similar(connection, self._database, owner, words, before=before, limit=limit)
+        return self._reader.by_row_id(ids)
+
+    def panel(self, *, weight: str | None = None, shared_by: int = 1) -> Panel:
+        """Return everybody's answers of the train split to closed questions and numbers.
+
+        Args:
+            weight: Field of the metadata that holds how many people a person stands for; None
+                counts everybody once.
+            shared_by: Leave out questions that fewer people answered.
+
+        Raises:
+            CorpusError: If a person has no usable weight where one is asked for.
+        """
+        self._settle()
+        return read_panel(self._database, weight=weight, shared_by=shared_by)
 
     def digest(self, user_ids: str | Sequence[str] | None = None) -> str:
         """Return a hash of the content: equal digests mean the same interactions.

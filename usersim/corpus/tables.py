@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -33,6 +34,7 @@ __all__ = [
     "adapters",
     "candidates",
     "conversations",
+    "fits",
     "interactions",
     "metadata",
     "responses",
@@ -44,7 +46,7 @@ __all__ = [
     "users",
 ]
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """Newest revision in `migrations/versions`."""
 
 SEARCH_TABLE = "history_search"
@@ -193,6 +195,17 @@ training_users = Table(
     metadata,
     Column("training_id", _Id, _cascade("trainings.id"), primary_key=True),
     Column("user_id", _Id, _cascade("users.id"), primary_key=True, index=True),
+)
+
+# What is fitted over everybody. Every row is in it, so forgetting anybody deletes all of it.
+fits = Table(
+    "fits",
+    metadata,
+    Column("kind", Text, primary_key=True),  # panel, pool
+    Column("key", Text, primary_key=True),  # of the settings
+    Column("state", Text, nullable=False),  # of the rows that it was fitted to
+    Column("created", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
 )
 
 runs = Table(

@@ -250,7 +250,7 @@ def weights_of(engine: Engine) -> str:
     raise CapabilityError(
         f"{engine.identity!r} is a script and has no weights to train",
         hint="train with engine='transformers' or 'vllm', or name the script after a model folder",
-        cli_hint="train with --engine transformers or --engine vllm",
+        cli_hint="train with --engine transformers or vllm, or with --model FOLDER",
     )
 
 

@@ -20,7 +20,14 @@ from usersim.engines.base import (
 )
 from usersim.transcript import action_text
 
-__all__ = ["OPTION_RULE", "OptionQuery", "normalised", "option_probabilities", "option_requests"]
+__all__ = [
+    "OPTION_RULE",
+    "OptionQuery",
+    "needs_end",
+    "normalised",
+    "option_probabilities",
+    "option_requests",
+]
 
 
 OPTION_RULE = 2
@@ -54,7 +61,7 @@ def option_requests(query: OptionQuery) -> list[ScoreRequest]:
     (docs/adr/0022-options-without-their-end.md).
     """
     texts = [action_text(option) for option in query.options]
-    end = any(a != b and b.startswith(a) for a in texts for b in texts)
+    end = needs_end(texts)
     return [
         ScoreRequest(
             prompt=query.prompt,
@@ -65,6 +72,16 @@ def option_requests(query: OptionQuery) -> list[ScoreRequest]:
         )
         for text in texts
     ]
+
+
+def needs_end(texts: Sequence[str]) -> bool:
+    """Return whether one of the options begins another, so that only its end tells them apart.
+
+    Example:
+        >>> needs_end(["1", "2", "10"]), needs_end(["no", "yes"])
+        (True, False)
+    """
+    return any(a != b and b.startswith(a) for a in texts for b in texts)
 
 
 def normalised(scores: Sequence[Score]) -> tuple[float, ...]:

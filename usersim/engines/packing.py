@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PackedRow", "pack"]
+__all__ = ["PackedRow", "common_length", "pack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class PackedRow:
         return allowed
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the longest common prefix."""
+def common_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return the length of the longest common beginning of two lists, or of two tuples."""
     limit = min(len(first), len(second))
     if first[:limit] == second[:limit]:
         return limit
@@ -86,10 +86,10 @@ class _Row:
         self.longest = 0
 
     def cost(self, sequence: Sequence[int]) -> int:
-        return len(sequence) - _common(self.last, sequence)
+        return len(sequence) - common_length(self.last, sequence)
 
     def add(self, sequence: Sequence[int], member: int) -> None:
-        shared = _common(self.last, sequence)
+        shared = common_length(self.last, sequence)
         start = len(self.tokens)
         self.tokens.extend(sequence[shared:])
         self.positions.extend(range(shared, len(sequence)))

@@ -18,6 +18,7 @@ from usersim.errors import EvaluationError, MissingDependencyError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.metrics import Metric
 from usersim.types import Failure, Interaction, Prediction
+from usersim.types.counting import counted
 from usersim.views import Sheet, printed
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ class Evaluation:
         heads = [f"{one.label} ({better_word(one)} is better)" for one in metrics]
         note = "95 % intervals, cluster bootstrap over users and conversations; baseline: "
         return Sheet(
-            title=f"{len(self.interactions)} held-out items of {self.n_users} people",
+            title=self._size(),
             columns=("arm", *heads, "failed"),
             rows=rows,
             notes=(note + self.baseline,),
@@ -291,10 +292,11 @@ class Evaluation:
 
     def __repr__(self) -> str:
         """Say what was measured on how much."""
-        return (
-            f"Evaluation({len(self.arms)} arms, {len(self.interactions)} held-out items of "
-            f"{self.n_users} people)"
-        )
+        return f"Evaluation({counted(len(self.arms), 'arm')}, {self._size()})"
+
+    def _size(self) -> str:
+        people = counted(self.n_users, "person", "people")
+        return f"{counted(len(self.interactions), 'held-out item')} of {people}"
 
 
 def better_word(metric: Metric) -> str:

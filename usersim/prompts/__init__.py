@@ -7,14 +7,17 @@ from usersim.prompts.environment import (
     templates_key,
 )
 from usersim.prompts.requests import (
+    PersonChat,
     backward_prompt,
     forward_prompt,
     judge_pair_prompt,
     judge_prompt,
     respond_prompt,
+    turn_text,
 )
 
 __all__ = [
+    "PersonChat",
     "PromptTemplate",
     "backward_prompt",
     "forward_prompt",
@@ -24,4 +27,5 @@ __all__ = [
     "respond_prompt",
     "template_names",
     "templates_key",
+    "turn_text",
 ]

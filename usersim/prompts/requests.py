@@ -7,19 +7,31 @@ first and what varies comes last, so that questions of one person share their be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
+from usersim import transcript
 from usersim.config import HistoryConfig
 from usersim.prompts.environment import PromptTemplate, load_template
-from usersim.prompts.view import cut_end, view_history, view_question
+from usersim.prompts.view import (
+    QuestionView,
+    cut_end,
+    view_history,
+    view_question,
+    view_turn,
+    without_repeated_options,
+)
+from usersim.transcript import Transcript
 from usersim.types import Interaction, Question
 
 __all__ = [
+    "PersonChat",
     "backward_prompt",
     "forward_prompt",
     "judge_pair_prompt",
     "judge_prompt",
     "respond_prompt",
+    "turn_text",
 ]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -39,13 +51,16 @@ def respond_prompt(
 ) -> _ChatPrompt:
     r"""Return the prompt of the user model and of the reconstructor.
 
-    The model goes on with reasoning and action in the format of `usersim.transcript`.
+    The model continues with reasoning and action in the format of `usersim.transcript`. In the
+    form `turns` each past interaction is a turn of its own, written exactly as the model is to
+    write the next one; options are repeated only where they change. In the form `page` the
+    history is one text before the question.
 
     Args:
         user_id: Who is to answer.
         question: What is to be answered; an empty context is shown as withheld.
         history: What they did before, shown in the order given: the recent ones first, then
-            those found by similarity.
+            the evidence.
         config: Character limits.
         reasonings: Kept reasoning by interaction key, shown with the history (Recon-Memory).
         option_order: Order in which the options are shown; None for their own.
@@ -61,14 +76,105 @@ def respond_prompt(
     Example:
         >>> prompt = respond_prompt("ada", Question.of("Tea?"), [], config=HistoryConfig())
         >>> prompt[1]
-        ('user', 'Now:\nTea?')
+        ('user', 'Tea?')
     """
+    if template is None and config.form == "turns":
+        chat = PersonChat(user_id, config=config, profile=profile)
+        for past in history:
+            chat.add(past, reasonings.get(past.key, ""))
+        return chat.ask(question, option_order=option_order)
     return (template or load_template("respond")).render(
         user_id=user_id,
         profile=profile or "",
         history=view_history(user_id, history, config=config, reasonings=reasonings),
         question=view_question(user_id, question, config=config, option_order=option_order),
     )
+
+
+class PersonChat:
+    """One person's interactions as a chat that grows turn by turn.
+
+    `respond_prompt` renders the whole history for one question. Where every interaction of a
+    person is asked after all that came before it, this renders each of them once.
+
+    Args:
+        user_id: Who answers.
+        config: Character limits.
+        profile: What is known of the person, shown first.
+
+    Example:
+        >>> chat = PersonChat("ada", config=HistoryConfig())
+        >>> [role for role, _ in chat.ask(Question.of("Tea?"))]
+        ['system', 'user']
+    """
+
+    def __init__(self, user_id: str, *, config: HistoryConfig, profile: str | None = None) -> None:
+        self._user_id = user_id
+        self._config = config
+        self._messages: list[tuple[str, str]] = [_turns(user_id, profile or "")[0]]
+        self._shown: tuple[str, ...] = ()
+
+    def ask(self, question: Question, *, option_order: Sequence[int] | None = None) -> _ChatPrompt:
+        """Return the prompt that puts a question now; the chat stays as it is.
+
+        Args:
+            question: What is to be answered.
+            option_order: Order in which the options are shown; None for their own.
+
+        Raises:
+            PromptError: If the order is no permutation.
+        """
+        view = view_question(
+            self._user_id, question, config=self._config, option_order=option_order
+        )
+        asked, _ = without_repeated_options(view, self._shown)
+        return (*self._messages, ("user", _turn(asked)))
+
+    def add(self, past: Interaction, reasoning: str = "") -> None:
+        """Append an interaction: the question, and what the person did.
+
+        Args:
+            past: The interaction.
+            reasoning: Kept reasoning, shown before the action.
+        """
+        view = view_turn(self._user_id, past.question, config=self._config)
+        asked, self._shown = without_repeated_options(view, self._shown)
+        action = cut_end(past.action_text, self._config.max_item_chars)
+        said = transcript.render(Transcript(reasoning, action))
+        self._messages += [("user", _turn(asked)), ("assistant", said)]
+
+
+def turn_text(
+    user_id: str,
+    question: Question,
+    *,
+    config: HistoryConfig,
+    past: bool = False,
+    options: bool = True,
+) -> str:
+    """Return a question as `PersonChat` writes it.
+
+    Args:
+        user_id: Who answers.
+        question: The question.
+        config: Character limits.
+        past: Whether it was answered already: past questions are cut earlier.
+        options: Whether its options are shown.
+    """
+    view = (view_turn if past else view_question)(user_id, question, config=config)
+    return _turn(view if options else without_repeated_options(view, view.options)[0])
+
+
+def _turns(user_id: str, profile: str, view: QuestionView | None = None) -> _ChatPrompt:
+    """Return the system message and one question of the form `turns`."""
+    asked = view or QuestionView("-", "free_text", (), "")
+    return load_template("turns").render(user_id=user_id, profile=profile, question=asked)
+
+
+@lru_cache(maxsize=4096)
+def _turn(view: QuestionView) -> str:
+    """Return a question as it stands in a turn; many people are asked the same."""
+    return _turns("", "", view)[-1][1]
 
 
 def forward_prompt(

@@ -6,7 +6,7 @@ Knows the value objects and the character limits; knows nothing of wording or of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from usersim.config import HistoryConfig
 from usersim.errors import PromptError
@@ -22,6 +22,8 @@ __all__ = [
     "cut_start",
     "view_history",
     "view_question",
+    "view_turn",
+    "without_repeated_options",
 ]
 
 CUT = "[...]"
@@ -131,6 +133,28 @@ def view_question(
         options=options,
         number_form=_number_form(space) if isinstance(space, Number) else "",
     )
+
+
+def view_turn(user_id: str, question: Question, *, config: HistoryConfig) -> QuestionView:
+    """Return a past question as text, within the limit of past interactions."""
+    view = view_question(user_id, question, config=config)
+    return replace(view, context=cut_start(view.context, config.max_item_chars))
+
+
+def without_repeated_options(
+    view: QuestionView, shown: tuple[str, ...]
+) -> tuple[QuestionView, tuple[str, ...]]:
+    """Return a question without its options if they are those shown last, and the last ones now.
+
+    Args:
+        view: The question.
+        shown: The options that were shown last.
+    """
+    if not view.options:
+        return view, shown
+    if view.options == shown:
+        return replace(view, options=()), shown
+    return view, view.options
 
 
 def _lines(user_id: str, context: Sequence[Message], *, one_line: bool = False) -> str:

@@ -9,16 +9,30 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from usersim.errors import CorpusError
-from usersim.types import ActionKind, ActionValue, Number
+from usersim.types import ActionKind, ActionValue, Evidence, Number, Predictor, Share
 from usersim.types.actions import MULTI_SEPARATOR, NOTHING_CHOSEN
 from usersim.views import Cell, shortened
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from rich.console import RenderableType
+
+ORIGINS: Mapping[Predictor, str] = MappingProxyType(
+    {
+        "reasoning": "its reasoning",
+        "no_reasoning": "the model without reasoning",
+        "panel": "the person's other answers, judged by the panel",
+        "others": "how the panel answers",
+        "own_scale": "the person's use of these options",
+    }
+)
+"""Each predictor in words."""
+SMALLEST_SHARE = 0.005
+"""A smaller share is none."""
 
 __all__ = ["Answer", "AnswerTrace", "DrawnTrace", "Influence"]
 
@@ -92,6 +106,10 @@ class AnswerTrace:
         reasoning_failed: True if traces were drawn, none could be read, and a closed question was
             answered without reasoning instead.
         unreadable: The texts of those traces, as drawn; empty unless `reasoning_failed`.
+        predictors: Where the probabilities come from, the largest share first; empty for open
+            answers, and where the simulator answered alone.
+        calibrated: Whether the predictors' weights were fitted on answers of this corpus.
+        evidence: What of the history stood in the prompt, and how much it bears on the question.
         kept_gains: Reconstruction gain of the kept traces shown as demonstrations, by key.
         adapter: Served name of the adapter; None for the base model.
         engine: Identity of the engine.
@@ -115,6 +133,32 @@ class AnswerTrace:
     seconds: float
     reasoning_failed: bool = False
     unreadable: tuple[str, ...] = ()
+    predictors: tuple[Share, ...] = ()
+    calibrated: bool = False
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def reasoning_share(self) -> float | None:
+        """Part that the reasoning has in the answer, 0 to 1; None where no pool answered."""
+        if not self.predictors:
+            return None
+        return next((one.share for one in self.predictors if one.predictor == "reasoning"), 0.0)
+
+    @property
+    def origin(self) -> str:
+        """Where a closed answer comes from, in a sentence; empty where no pool answered."""
+        if not self.predictors:
+            return ""
+        parts = [
+            f"{one.share:.0%} {ORIGINS[one.predictor]}"
+            for one in self.predictors
+            if one.share >= SMALLEST_SHARE
+        ]
+        share = self.reasoning_share or 0.0
+        if share < SMALLEST_SHARE:
+            parts.append("the reasoning had no part in it")
+        state = "" if self.calibrated else "; not calibrated on this corpus yet"
+        return f"From {', '.join(parts)}{state}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

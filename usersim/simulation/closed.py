@@ -5,7 +5,7 @@ Closed questions are scored, not generated: the answer is always one of the opti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,12 +14,9 @@ from usersim.config import HistoryConfig
 from usersim.engines import Engine
 from usersim.engines.options import OptionQuery, option_probabilities
 from usersim.simulation.items import RespondItem, option_orders
-from usersim.types import Choice, Scale
+from usersim.types import Choice, Distribution, Pooled, Predictor, Scale
 
-__all__ = ["Distribution", "distributions", "mixed"]
-
-Distribution = Mapping[str, float]
-"""Probability of each option, in the question's order."""
+__all__ = ["distributions", "mixed", "pooled"]
 
 
 def _space(item: RespondItem) -> Choice | Scale:
@@ -101,3 +98,29 @@ def mixed(
     if without is None:
         return mean
     return {option: weight * p + (1 - weight) * without[option] for option, p in mean.items()}
+
+
+def pooled(
+    item: RespondItem,
+    given: Sequence[Distribution],
+    without: Distribution | None,
+    *,
+    weight: float | None = None,
+) -> Pooled:
+    """Return the answer's distribution: that of the pool, or of the simulator alone.
+
+    Args:
+        item: The question, with the predictors that need no model.
+        given: The simulator's distributions, one after each trace; empty without reasoning.
+        without: The simulator's distribution without reasoning, where it was scored.
+        weight: The reasoning weight of a simulator alone; None takes the item's.
+    """
+    if item.combine is None:
+        w = item.reasoning_weight if weight is None else weight
+        return Pooled(probabilities=mixed(given, without, w), shares=())
+    own: dict[Predictor, Distribution] = {}
+    if given and "reasoning" in item.asked:
+        own["reasoning"] = mixed(given, None, 1.0)
+    if without is not None and "no_reasoning" in item.asked:
+        own["no_reasoning"] = without
+    return item.combine({**own, **item.predictors})

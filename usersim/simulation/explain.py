@@ -12,11 +12,11 @@ from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Engine, ScoreRequest, require
 from usersim.simulation.answer import Answer, Influence
-from usersim.simulation.closed import Distribution, distributions, mixed
+from usersim.simulation.closed import distributions, pooled
 from usersim.simulation.items import RespondItem
 from usersim.simulation.opened import ActionRequest, draw_actions
 from usersim.simulation.reasoning import derive_seed
-from usersim.types import is_closed
+from usersim.types import Distribution, is_closed
 
 __all__ = ["influences"]
 
@@ -74,6 +74,11 @@ def _closed(
     config: SimulationConfig,
     history: HistoryConfig,
 ) -> dict[int, Influence]:
+    """Measure how far the trace moves the answer's probabilities: the pool's, where one answered.
+
+    Without the trace, and after another one, the reasoning predictor says what the model then
+    says; the other predictors and all weights stay.
+    """
     asked = [
         (
             answered[i][0],
@@ -84,9 +89,13 @@ def _closed(
     found: dict[int, Influence] = {}
     rows_of = distributions(engine, asked, history=history, orders=config.option_orders)
     for i, rows in zip(which, rows_of, strict=True):
-        chosen = str(answered[i][1].action)
-        own = mixed(rows[:-2], None, 1.0)
-        without, swapped = rows[-2], rows[-1] if others[i] else None
+        item, answer = answered[i]
+        chosen = str(answer.action)
+        given = [rows[:-2], rows[-2:-1], *([rows[-1:]] if others[i] else [])]
+        own, without, *rest = (
+            pooled(item, one, rows[-2], weight=1.0).probabilities for one in given
+        )
+        swapped = rest[0] if rest else None
         found[i] = Influence(
             own=own[chosen],
             without=without[chosen],

@@ -7,8 +7,20 @@ from dataclasses import dataclass, field
 
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import AdapterRef, ChatPrompt
-from usersim.prompts import respond_prompt
-from usersim.types import ActionSpace, Choice, Interaction, Number, Question, Scale, is_closed
+from usersim.prompts import forward_prompt, respond_prompt
+from usersim.types import (
+    ActionSpace,
+    Choice,
+    Combine,
+    Distribution,
+    Evidence,
+    Interaction,
+    Number,
+    Predictor,
+    Question,
+    Scale,
+    is_closed,
+)
 
 __all__ = ["RespondItem", "most_drawn_tokens", "option_orders", "traces_for"]
 
@@ -27,6 +39,12 @@ class RespondItem:
         reasonings: Kept reasoning by interaction key, shown with the history.
         gains: Reconstruction gain of those traces, for the record.
         profile: What is known of the person, shown first.
+        predictors: Distributions over the options that need no model.
+        combine: Pools them with the simulator's own; None leaves the simulator alone.
+        asked: Which of the simulator's own distributions are pooled.
+        evidence: What of the history bears on the question, and how much.
+        drafted: Whether reasoning is drawn as a synthesizer draws it, from worked examples: a
+            model that was not trained to reason as somebody has to be shown how.
     """
 
     user_id: str
@@ -38,6 +56,21 @@ class RespondItem:
     reasonings: Mapping[str, str] = field(default_factory=dict[str, str])
     gains: Mapping[str, float] = field(default_factory=dict[str, float])
     profile: str | None = None
+    predictors: Mapping[Predictor, Distribution] = field(
+        default_factory=dict[Predictor, Distribution]
+    )
+    combine: Combine | None = None
+    asked: frozenset[Predictor] = frozenset({"reasoning", "no_reasoning"})
+    evidence: tuple[Evidence, ...] = ()
+    drafted: bool = False
+
+    def reasoning_prompt(self, config: HistoryConfig) -> ChatPrompt:
+        """Return the prompt after which reasoning is drawn."""
+        if not self.drafted:
+            return self.prompt(config)
+        return forward_prompt(
+            self.user_id, self.question, self.history, config=config, profile=self.profile
+        )
 
     def prompt(self, config: HistoryConfig, order: Sequence[int] | None = None) -> ChatPrompt:
         """Return the rendered prompt, with the options in `order`."""

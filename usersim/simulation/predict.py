@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Engine, Progress, Score, ScoreRequest
-from usersim.simulation.closed import Distribution, distributions, mixed
+from usersim.simulation.closed import distributions, mixed
 from usersim.simulation.items import RespondItem
 from usersim.simulation.reasoning import ReasoningRequest, draw_reasoning
-from usersim.types import ActionValue, Batch, Prediction, Question, is_closed
+from usersim.types import ActionValue, Batch, Distribution, Prediction, Question, is_closed
 
 __all__ = ["Likelihoods", "likelihoods", "predict", "prediction"]
 
@@ -105,7 +105,11 @@ def _drawn(
     once = config.model_copy(update={"redraws": 0, "long_reasoning": "close"})
     requests = [
         ReasoningRequest(
-            prompt=item.prompt(history), n=config.traces, seed=item.seed, adapter=item.adapter
+            prompt=item.reasoning_prompt(history),
+            n=config.traces,
+            seed=item.seed,
+            adapter=item.adapter,
+            paragraph=item.drafted,
         )
         for item, _ in items
     ]

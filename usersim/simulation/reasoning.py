@@ -36,6 +36,8 @@ class ReasoningRequest:
     n: int
     seed: int
     adapter: AdapterRef | None = None
+    paragraph: bool = False
+    """Whether a line break ends the trace, as it does for a synthesizer."""
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ def draw_reasoning(
                     max_tokens=config.max_reasoning_tokens,
                     temperature=config.temperature,
                     top_p=config.top_p,
-                    stop=(transcript.REASONING_STOP,),
+                    stop=(transcript.REASONING_STOP, *(["\n"] if requests[i].paragraph else [])),
                     n=requests[i].n - len(results[i].traces),
                     seed=seeds[i],
                     adapter=requests[i].adapter,

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import MappingProxyType
 
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Engine, Progress
 from usersim.engines.batching import each
 from usersim.prompts import load_template
 from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
-from usersim.simulation.closed import distributions, mixed
+from usersim.simulation.closed import distributions, pooled
 from usersim.simulation.explain import influences
 from usersim.simulation.items import RespondItem, traces_for
 from usersim.simulation.opened import ActionRequest, ActionResult, combine, draw_actions
@@ -28,7 +27,7 @@ from usersim.simulation.reasoning import (
     derive_seed,
     draw_reasoning,
 )
-from usersim.types import ActionValue, Batch, Failure, is_closed
+from usersim.types import ActionValue, Batch, Failure, Pooled, is_closed
 
 __all__ = ["answer_of", "respond"]
 
@@ -41,7 +40,7 @@ class _Work:
     item: RespondItem
     traces: list[DrawnTrace]
     redraws: int
-    probabilities: dict[str, float]
+    pooled: Pooled | None = None
     action: ActionValue | None = None
     failure: Failure | None = None
     unreadable: tuple[str, ...] = ()
@@ -126,9 +125,15 @@ def _reason(
     progress: Progress | None,
 ) -> list[_Work]:
     """Draw the traces; open text needs one only, since its action follows one trace."""
-    wanted = [traces_for(item.question.space, config) for item in items]
+    wanted = [traces_for(item.question.space, config) if _reasons(item) else 0 for item in items]
     requests = [
-        ReasoningRequest(prompt=item.prompt(history), n=n, seed=item.seed, adapter=item.adapter)
+        ReasoningRequest(
+            prompt=item.reasoning_prompt(history),
+            n=n,
+            seed=item.seed,
+            adapter=item.adapter,
+            paragraph=item.drafted,
+        )
         for item, n in zip(items, wanted, strict=True)
         if n
     ]
@@ -136,7 +141,7 @@ def _reason(
     work: list[_Work] = []
     for index, (item, n) in enumerate(zip(items, wanted, strict=True)):
         result = next(drawn) if n else ReasoningResult([DrawnTrace(reasoning="", seed=item.seed)])
-        one = _Work(index, item, result.traces, len(result.malformed), {})
+        one = _Work(index, item, result.traces, len(result.malformed))
         if not result.traces:
             _without_reasoning(one, result.malformed, config)
         work.append(one)
@@ -160,30 +165,43 @@ def _decide(
     """Choose the option of closed questions from the averaged probabilities."""
     if not work:
         return
-    asked = [(w.item, [t.reasoning for t in w.traces] + _marker(w)) for w in work]
+    asked = [(w.item, _reasonings(w)) for w in work]
     found = distributions(engine, asked, history=history, orders=config.option_orders)
-    for w, rows in zip(work, found, strict=True):
-        given = rows[: len(w.traces)]
-        without = rows[-1] if len(rows) > len(w.traces) else None
-        w.probabilities = mixed(given, without, w.weight)
+    for w, (_, reasonings), rows in zip(work, asked, found, strict=True):
+        given = [row for reasoning, row in zip(reasonings, rows, strict=True) if reasoning]
+        without = rows[-1] if reasonings and not reasonings[-1] else None
+        w.pooled = pooled(w.item, given, without)
         w.action = _option(w, config)
-        w.traces = [
-            replace(trace, probabilities=row, action=max(row, key=row.__getitem__))
-            for trace, row in zip(w.traces, given, strict=True)
-        ]
-        # The trace that speaks most for the answer is the one that is shown.
-        w.traces.sort(key=lambda trace: -trace.probabilities[str(w.action)])
+        if given:
+            w.traces = [
+                replace(trace, probabilities=row, action=max(row, key=row.__getitem__))
+                for trace, row in zip(w.traces, given, strict=True)
+            ]
+            # The trace that speaks most for the answer is the one that is shown.
+            w.traces.sort(key=lambda trace: -trace.probabilities[str(w.action)])
 
 
-def _marker(work: _Work) -> list[str]:
-    """Return the empty reasoning where the reasoning weight asks for it."""
-    return [""] if work.item.reasoning_weight < 1 and work.traces[0].reasoning else []
+def _reasons(item: RespondItem) -> bool:
+    """Return whether reasoning has any part in the answer."""
+    return item.combine is None or "reasoning" in item.asked
+
+
+def _reasonings(work: _Work) -> list[str]:
+    """Return the reasonings after which the options are scored, none last where it is wanted."""
+    drawn = [trace.reasoning for trace in work.traces if trace.reasoning]
+    if work.item.combine is None:
+        alone = not drawn or work.item.reasoning_weight < 1
+    else:
+        alone = "no_reasoning" in work.item.asked or bool(work.unreadable)
+    return [*drawn, ""] if alone else drawn
 
 
 def _option(work: _Work, config: SimulationConfig) -> str:
-    options, weights = zip(*work.probabilities.items(), strict=True)
-    if config.decision == "likeliest":
-        return max(options, key=work.probabilities.__getitem__)
+    assert work.pooled is not None, "an option is chosen from its probabilities"
+    probabilities = work.pooled.probabilities
+    options, weights = zip(*probabilities.items(), strict=True)
+    if config.decision != "sampled":
+        return max(options, key=probabilities.__getitem__)
     stream = random.Random(derive_seed(work.item.seed, "option"))  # noqa: S311 - not a secret
     return str(stream.choices(options, weights=weights)[0])
 
@@ -232,7 +250,7 @@ def answer_of(  # noqa: PLR0913 - keyword-only, each a plain fact about the answ
     *,
     engine: Engine,
     history: HistoryConfig,
-    probabilities: Mapping[str, float] = MappingProxyType({}),
+    pooled: Pooled | None = None,
     redraws: int = 0,
     unreadable: Sequence[str] = (),
     seconds: float,
@@ -245,7 +263,7 @@ def answer_of(  # noqa: PLR0913 - keyword-only, each a plain fact about the answ
         traces: What was drawn, the trace that is shown first.
         engine: What drew it.
         history: Limits of the prompt.
-        probabilities: Of the options of a closed question.
+        pooled: Probabilities of a closed question, and where they come from.
         redraws: Malformed texts that were drawn again.
         unreadable: Texts of a closed question's traces, where none of them could be read.
         seconds: How long it took.
@@ -255,9 +273,12 @@ def answer_of(  # noqa: PLR0913 - keyword-only, each a plain fact about the answ
         question="\n".join(message.content for message in item.question.context),
         history=tuple(past.key for past in item.history),
         prompt=item.prompt(history),
-        prompt_id=load_template("respond").id,
+        prompt_id=load_template("turns" if history.form == "turns" else "respond").id,
         drawn=tuple(traces),
-        probabilities=dict(probabilities),
+        probabilities=dict(pooled.probabilities) if pooled else {},
+        predictors=pooled.shares if pooled else (),
+        calibrated=pooled is not None and pooled.calibrated,
+        evidence=item.evidence,
         reasoning_weight=0.0 if unreadable else item.reasoning_weight,
         redraws=redraws,
         reasoning_failed=bool(unreadable),
@@ -284,7 +305,7 @@ def _answer(work: _Work, engine: Engine, history: HistoryConfig, seconds: float)
         work.traces,
         engine=engine,
         history=history,
-        probabilities=work.probabilities,
+        pooled=work.pooled,
         redraws=work.redraws,
         unreadable=work.unreadable,
         seconds=seconds,

@@ -12,7 +12,7 @@ from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Draw, Engine, GenerateRequest
 from usersim.errors import TranscriptError
 from usersim.simulation.answer import Answer, DrawnTrace
-from usersim.simulation.closed import distributions, mixed
+from usersim.simulation.closed import distributions, pooled
 from usersim.simulation.items import RespondItem
 from usersim.simulation.opened import read_action
 from usersim.simulation.reasoning import derive_seed, read_reasoning
@@ -71,33 +71,15 @@ def stream_answer(
     started = time.perf_counter()
     prompt = item.prompt(history)
     space = item.question.space
-    trace = DrawnTrace(reasoning="", seed=item.seed)
-    unreadable: tuple[str, ...] = ()
-    if config.traces:
-        request = GenerateRequest(
-            prompt=prompt,
-            prefix=transcript.OPEN,
-            max_tokens=config.max_reasoning_tokens,
-            temperature=config.temperature,
-            top_p=config.top_p,
-            stop=(transcript.REASONING_STOP,),
-            seed=derive_seed(item.seed, "reasoning", 0),
-            adapter=item.adapter,
-        )
-        draw = yield from _pieces("reasoning", engine.stream(request))
-        try:
-            text, cut = read_reasoning(draw, close=config.long_reasoning == "close")
-            trace = DrawnTrace(reasoning=text, seed=request.seed, closed=cut)
-        except TranscriptError as error:
-            if not is_closed(space) or config.require_reasoning:
-                raise
-            unreadable = (error.text,)
+    trace, unreadable = DrawnTrace(reasoning="", seed=item.seed), ()
+    if config.traces and (item.combine is None or "reasoning" in item.asked):
+        trace, unreadable = yield from _reasoning(engine, item, config, history)
     if is_closed(space):
         rows = distributions(
             engine, [(item, [trace.reasoning, ""])], history=history, orders=config.option_orders
         )[0]
-        probabilities = mixed(rows[:1], rows[1], item.reasoning_weight if trace.reasoning else 0.0)
-        chosen = max(probabilities, key=probabilities.__getitem__)
+        found = pooled(item, rows[:1] if trace.reasoning else [], rows[1])
+        chosen = max(found.probabilities, key=found.probabilities.__getitem__)
         yield Piece("action", chosen, reasoning_failed=bool(unreadable))
         trace = replace(trace, probabilities=rows[0], action=max(rows[0], key=rows[0].__getitem__))
         return answer_of(
@@ -106,7 +88,7 @@ def stream_answer(
             [trace],
             engine=engine,
             history=history,
-            probabilities=probabilities,
+            pooled=found,
             unreadable=unreadable,
             seconds=time.perf_counter() - started,
         )
@@ -130,6 +112,34 @@ def stream_answer(
         history=history,
         seconds=time.perf_counter() - started,
     )
+
+
+def _reasoning(
+    engine: Engine, item: RespondItem, config: SimulationConfig, history: HistoryConfig
+) -> Generator[Piece, None, tuple[DrawnTrace, tuple[str, ...]]]:
+    """Yield reasoning; return it, and what was written where that is none and need not be.
+
+    Raises:
+        TranscriptError: If what was written cannot be read as reasoning that the answer needs.
+    """
+    request = GenerateRequest(
+        prompt=item.reasoning_prompt(history),
+        prefix=transcript.OPEN,
+        max_tokens=config.max_reasoning_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        stop=(transcript.REASONING_STOP, *(["\n"] if item.drafted else [])),
+        seed=derive_seed(item.seed, "reasoning", 0),
+        adapter=item.adapter,
+    )
+    draw = yield from _pieces("reasoning", engine.stream(request))
+    try:
+        text, cut = read_reasoning(draw, close=config.long_reasoning == "close")
+    except TranscriptError as error:
+        if not is_closed(item.question.space) or config.require_reasoning:
+            raise
+        return DrawnTrace(reasoning="", seed=item.seed), (error.text,)
+    return DrawnTrace(reasoning=text, seed=request.seed, closed=cut), ()
 
 
 def _pieces(

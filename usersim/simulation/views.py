@@ -20,6 +20,17 @@ __all__ = ["html_view", "rich_view", "to_frame"]
 NOTE = "simulated; the reasoning is the model's account, not the person's thought"
 BAR = 24
 """Width of a full probability bar, characters."""
+SHOWN_EVIDENCE = 3
+"""Past interactions that are listed: those that bear most on the question."""
+PARTS = {
+    "panel": ("panel", "blue", "#0072b2"),
+    "others": ("others", "bright_black", "#999999"),
+    "own_scale": ("own scale", "green", "#009e73"),
+    "no_reasoning": ("model", "yellow", "#e69f00"),
+    "reasoning": ("reasoning", "magenta", "#cc79a7"),
+}
+"""Label and colors of each predictor in the bar that says where an answer comes from; a palette
+that color-blind readers can tell apart (Okabe and Ito 2008)."""
 
 
 def _facts(answer: Answer) -> list[tuple[str, str]]:
@@ -32,8 +43,14 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
         ("engine", trace.engine),
         ("seed", str(trace.seed)),
     ]
-    if trace.reasoning_weight < 1:
+    if trace.origin:
+        facts.insert(0, ("where from", trace.origin))
+    elif trace.reasoning_weight < 1:
         facts.insert(3, ("reasoning weight", f"{trace.reasoning_weight:.2f}"))
+    strongest = sorted(trace.evidence, key=lambda one: -one.weight)[:SHOWN_EVIDENCE]
+    facts[1:1] = [
+        ("evidence", f"{one.question} → {one.action} ({one.weight:.2f})") for one in strongest
+    ]
     found = answer.influence
     if found:
         swapped = "–" if found.swapped is None else f"{found.swapped:.3f}"
@@ -69,10 +86,11 @@ def rich_view(answer: Answer) -> RenderableType:
     if answer.probabilities:
         bars = Table.grid(padding=(0, 1))
         for option, p in answer.probabilities.items():
-            bars.add_row(
-                Text(visible(option)), Text("█" * round(BAR * p), style="cyan"), f"{p:.2f}"
-            )
+            bar = Text("█" * round(BAR * p), style="cyan")
+            bars.add_row(Text(visible(option)), bar, f"{p:.2f}")
         parts += [Text(""), bars]
+    if answer.trace.predictors:
+        parts.append(_rich_shares(answer))
     facts = Table.grid(padding=(0, 1))
     for name, value in _facts(answer):
         facts.add_row(Text(name, style="dim"), Text(visible(value), style="dim"))
@@ -82,6 +100,33 @@ def rich_view(answer: Answer) -> RenderableType:
         title=Text(f"as {visible(answer.trace.user_id)} might answer"),
         subtitle=NOTE,
     )
+
+
+def _rich_shares(answer: Answer) -> RenderableType:
+    """Return one stacked bar: where the answer comes from."""
+    from rich.text import Text
+
+    bar, legend = Text(), Text()
+    for one in answer.trace.predictors:
+        name, color, _ = PARTS[one.predictor]
+        bar.append("█" * round(BAR * one.share), style=color)
+        legend.append(f" {name} {one.share:.0%}", style=color)
+    return Text.assemble(bar, legend)
+
+
+def _html_shares(answer: Answer) -> str:
+    """Return the same as an HTML fragment."""
+    if not answer.trace.predictors:
+        return ""
+    parts = "".join(
+        f"<div title='{PARTS[one.predictor][0]} {one.share:.0%}' style='display:inline-block;"
+        f"background:{PARTS[one.predictor][2]};height:.7em;width:{200 * one.share:.0f}px'></div>"
+        for one in answer.trace.predictors
+    )
+    legend = ", ".join(
+        f"{PARTS[one.predictor][0]} {one.share:.0%}" for one in answer.trace.predictors
+    )
+    return f"<p>{parts}<br><small>{legend}</small></p>"
 
 
 def html_view(answer: Answer) -> str:
@@ -103,7 +148,7 @@ def html_view(answer: Answer) -> str:
     action = f"<p><small>answer</small><br><b>{escape(answer.action_text)}</b></p>"
     return (
         f"<div class='usersim-answer'>{reasoning}{action}"
-        f"<table>{rows}</table><details><summary>{escape(NOTE)}</summary>"
+        f"<table>{rows}</table>{_html_shares(answer)}<details><summary>{escape(NOTE)}</summary>"
         f"<table>{facts}</table></details></div>"
     )
 

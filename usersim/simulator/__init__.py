@@ -3,6 +3,7 @@
 from usersim.simulator.adapter_list import StoredAdapter, StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Base
 from usersim.simulator.arm_names import ARMS, ArmName, check_arms
+from usersim.simulator.calibrating import Calibration
 from usersim.simulator.dialogue import Voices
 from usersim.simulator.dialogue_files import read_dialogues, write_chats
 from usersim.simulator.elicitation import (
@@ -38,6 +39,7 @@ __all__ = [
     "ArmName",
     "AsyncAnswerStream",
     "Base",
+    "Calibration",
     "Elicitation",
     "ElicitationComparison",
     "EvaluationPlan",

@@ -15,9 +15,11 @@ from usersim.simulator.adapters import (
     Purpose,
     check_base,
     defaults_of,
+    learned_from,
     loaded,
     purpose_of,
 )
+from usersim.types.counting import counted
 from usersim.views import Sheet, printed
 
 __all__ = ["StoredAdapter", "StoredAdapters", "listing", "ref_of", "stored_adapters"]
@@ -84,7 +86,7 @@ def listing(found: StoredAdapters) -> Sheet:
 def _people(one: StoredAdapter) -> str:
     if one.purpose == "synthesiser":
         return "writes traces"
-    said = one.users[0] if len(one.users) == 1 else f"{len(one.users)} people"
+    said = one.users[0] if len(one.users) == 1 else counted(len(one.users), "person", "people")
     return said if one.purpose == "answers" else f"{said}, an evaluation"
 
 
@@ -144,7 +146,7 @@ def _listed(record: AdapterRecord, base: Base, default_for: str | None) -> Store
         problem = str(error)
     return StoredAdapter(
         name=record.name,
-        users=record.user_ids,
+        users=learned_from(record),
         created=record.created,
         base_model=record.base_model,
         purpose=purpose_of(record),

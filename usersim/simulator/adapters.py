@@ -37,6 +37,7 @@ __all__ = [
     "Purpose",
     "check_base",
     "defaults_of",
+    "learned_from",
     "loaded",
     "purpose_of",
     "reasoning_weight",
@@ -122,11 +123,21 @@ def defaults_of(records: Sequence[AdapterRecord], base: Base) -> Defaults:
             continue
         if not _fits(record, base):
             foreign.append(record.base_model)
-        elif len(record.user_ids) == 1:
-            own[record.user_ids[0]] = record
+        elif len(people := learned_from(record)) == 1:
+            own[people[0]] = record
         else:
             shared = record
     return Defaults(own, shared, tuple(dict.fromkeys(reversed(foreign))))
+
+
+def learned_from(record: AdapterRecord) -> tuple[str, ...]:
+    """Return who was learned from in the training of an adapter.
+
+    One that went on from a shared adapter also holds the people of that one, and is still the own
+    one of the person that it was trained for.
+    """
+    people = cast("Sequence[str] | None", record.manifest.get("people"))
+    return tuple(people) if people else record.user_ids
 
 
 def _fits(record: AdapterRecord, base: Base) -> bool:
@@ -250,7 +261,7 @@ class Adapters:
         found = self.own.get(user_id, self.shared)
         if found is None:
             return None
-        users = found.manifest.users
+        users = found.manifest.learned_from
         if len(users) == 1 and users[0] != user_id:
             raise ConfigError(
                 f"adapter {found.ref.name!r} learned from {users[0]!r} alone and does not answer "
@@ -391,7 +402,7 @@ def _named(corpus: Corpus, choice: TrainedAdapter | str | Path) -> TrainedAdapte
     if len(found) == 1:
         return loaded(found[0])
     names = [one.name for one in found or records]
-    said = f"{len(found)} adapters begin with" if found else "there is no adapter"
+    said = "several adapters begin with" if found else "there is no adapter"
     raise ConfigError(
         f"{said} {text!r}; the store has {names!r}" if names else f"{said} {text!r}, nor any other",
         hint="give one of these names, the folder of an adapter, 'default' or 'none'",

@@ -22,7 +22,7 @@ from usersim.errors import (
 from usersim.simulation import Answer, RespondItem, derive_seed, respond
 from usersim.simulator.adapters import Adapters, reasoning_weight
 from usersim.simulator.calls import in_call
-from usersim.simulator.history import Histories
+from usersim.simulator.predicting import Predictions
 from usersim.types import (
     Batch,
     ContextLike,
@@ -30,11 +30,13 @@ from usersim.types import (
     FreeText,
     Interaction,
     Message,
+    Predictor,
     Question,
     ScoredCandidate,
     as_options,
     question_key,
 )
+from usersim.types.counting import counted
 
 __all__ = [
     "Asker",
@@ -179,7 +181,7 @@ def _kind_each(kind: str | Sequence[str | None] | None, n: int) -> Sequence[str 
 def _as_many(name: str, given: Sequence[T], n: int) -> Sequence[T]:
     if len(given) != n:
         raise ConfigError(
-            f"{name} has {len(given)} entries for {n} contexts",
+            f"{name} has {counted(len(given), 'entry', 'entries')} for {counted(n, 'context')}",
             hint="give one for all contexts, or one for each",
         )
     return given
@@ -192,18 +194,45 @@ class Asker:
     Attributes:
         corpus: The store.
         config: Settings of every stage.
-        histories: Finds what is shown.
+        predictions: Finds what is shown, and what is known before a model reads the question.
+        model: Name of the base model.
         adapters: Says which adapter answers for whom.
         kept: Kept traces by interaction key, shown while there is no adapter (Recon-Memory).
+        predictors: Whose distributions are pooled; None for those of the configuration.
     """
 
     corpus: Corpus
     config: PipelineConfig
-    histories: Histories
+    predictions: Predictions
+    model: str
     adapters: Adapters
     kept: Mapping[str, ScoredCandidate]
+    predictors: tuple[Predictor, ...] | None = None
 
-    def item(self, user_id: str, context: Context, *, seed: int | None = None) -> RespondItem:
+    @property
+    def pooled(self) -> tuple[Predictor, ...]:
+        """The predictors whose distributions are pooled."""
+        return self.predictors or self.config.prediction.predictors
+
+    def simulator(self, user_id: str) -> str:
+        """Return what answers for a person: digest of the adapter, or name of the base model."""
+        adapter = self.adapters.for_person(user_id)
+        return adapter.ref.digest if adapter else self.model
+
+    def held_answers(self, user_id: str) -> frozenset[str] | None:
+        """Return the keys of the answers that a person's adapter did not learn from.
+
+        Returns:
+            None if it learned from none of theirs, or there is no adapter.
+        """
+        adapter = self.adapters.for_person(user_id)
+        if adapter is None or user_id not in adapter.manifest.learned_from:
+            return None
+        return frozenset(adapter.manifest.held)
+
+    def item(
+        self, user_id: str, context: Context, *, seed: int | None = None, as_new: bool = False
+    ) -> RespondItem:
         """Return `context` to `user_id` with the history of the train split.
 
         An interaction of that person that was learned from is asked with what came before it:
@@ -213,34 +242,54 @@ class Asker:
             UserNotFoundError: If there is no such user.
         """
         before = seen_before(user_id, context)
-        return self.prepared(user_id, as_question(context), before=before, seed=seed)
+        question = as_question(context)
+        return self.prepared(user_id, question, before=before, seed=seed, as_new=as_new)
 
     def prepared(
-        self, user_id: str, question: Question, *, before: int | None, seed: int | None = None
+        self,
+        user_id: str,
+        question: Question,
+        *,
+        before: int | None,
+        seed: int | None = None,
+        as_new: bool = False,
     ) -> RespondItem:
         """Return `question` to `user_id` with the history before position `before`.
 
         Raises:
             UserNotFoundError: If there is no such user.
         """
-        history = self.histories.of(user_id, question, before=before)
+        adapter = self.adapters.for_person(user_id)
+        known = self.predictions.foresee(
+            user_id,
+            question,
+            before=before,
+            simulator=adapter.ref.digest if adapter else self.model,
+            predictors=self.predictors,
+            as_new=as_new,
+        )
         messages = [(m.role, m.name, m.content) for m in question.context]
         own = self.config.simulation.seed if seed is None else seed
-        adapter = self.adapters.for_person(user_id)
         shown = {
             past.key: self.kept[past.key]
-            for past in history
+            for past in known.history
             if adapter is None and past.key in self.kept
         }
         return RespondItem(
             user_id=user_id,
             question=question,
-            history=history,
+            history=known.history,
             seed=derive_seed(own, user_id, messages),
             adapter=adapter.ref if adapter else None,
             reasoning_weight=reasoning_weight(adapter),
             reasonings={key: one.candidate.reasoning for key, one in shown.items()},
             gains={key: one.scores.report_gain for key, one in shown.items()},
+            predictors=known.predictors,
+            combine=known.combine,
+            asked=known.asked,
+            evidence=known.evidence,
+            # A base model is shown by worked examples how a person reasons; an adapter knows.
+            drafted=adapter is None and not shown,
         )
 
     def stored(self, batch: Batch[Answer], answers: Sequence[Response | None]) -> Batch[Answer]:

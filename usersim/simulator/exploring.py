@@ -20,7 +20,7 @@ from usersim.simulation import Answer
 from usersim.simulation.closeup import SentenceInfluences, answer_gains, sentence_influences
 from usersim.simulator.adapter_list import ref_of
 from usersim.simulator.face import UserSimulator
-from usersim.simulator.history import Histories
+from usersim.simulator.predicting import Predictions
 from usersim.training import TrainedAdapter
 
 __all__ = ["AnswerCloseup", "Explorer", "TraceCloseup"]
@@ -85,7 +85,7 @@ class Explorer:
         self._config = config
         self._engine = engine
         self._chosen = chosen
-        self._histories = Histories(corpus, config.history)
+        self._histories = Predictions(corpus, config).histories
         self._turn = threading.Lock()
         self._found: dict[Hashable, object] = {}
 

@@ -31,12 +31,13 @@ from usersim.simulator.asking import (
     only,
     response_of,
 )
+from usersim.simulator.calibrating import Calibration, calibrate_people
 from usersim.simulator.calls import as_pipeline, check_config, in_call, public
 from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
-from usersim.simulator.history import Histories
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.people import People
+from usersim.simulator.predicting import Predictions, check_predictors
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.requested import RequestSource
 from usersim.simulator.run import Run, RunCost
@@ -46,7 +47,7 @@ from usersim.simulator.stores import load_into_store, open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
 from usersim.simulator.surveys import Chosen, StoreRespondents, respondents_of
 from usersim.training import StepNote, TrainedAdapter
-from usersim.types import Batch, DateOrder, ScoredCandidate
+from usersim.types import Batch, DateOrder, Predictor, ScoredCandidate
 from usersim.views import Sheet, ShowProgress, StageProgress, facts, printed, staged, told
 
 __all__ = ["LOADING", "UserSimulator"]
@@ -118,7 +119,7 @@ class UserSimulator:
         self._model = str(model)
         self._engine_choice: EngineName | Engine = engine
         self._people = People(corpus, user_id)
-        self._histories = Histories(corpus, self.config.history)
+        self._predictions = Predictions(corpus, self.config)
         self._kept: dict[str, ScoredCandidate] = {}
         self._traces: str | None = None
         self.use_adapter(adapter)
@@ -470,12 +471,13 @@ class UserSimulator:
         return found
 
     @public
-    def train(
+    def train(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         *,
         recipe: Recipe = "select",
         traces: TraceSource = "recon_select",
         limit: int | None = None,
+        start: AdapterChoice = None,
         max_minutes: float | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
@@ -493,27 +495,79 @@ class UserSimulator:
                 or `grpo`; the synthesiser stands in `self.synthesiser` afterwards.
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
+            start: Adapter whose weights are the first ones, so that one person's goes on from
+                one that many people share: an adapter, its folder or name, or `"default"` for
+                the store's newest shared one. The result then holds their data too. None begins
+                with fresh weights.
             max_minutes: Stops the training early with the best state so far.
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from; a trained synthesiser is then one of that model.
             second: A reconstructor of another model family that stops the synthesiser's training
                 when its score no longer rises (guard L8).
-            progress: Whether, or to whom, progress is shown.
+            progress: Whether, or to whom, progress is shown; the user model's training counts
+                answers.
             note: Called with (step, steps, figures) after each step of DPO or GRPO.
 
         Raises:
             ConfigError: If there is no such recipe or source of traces.
             EmptySplitError: If there is nothing to learn from.
+            ArtifactError: If `start` is damaged or writes traces.
+            AdapterLoadError: If `start` was trained on another base model.
             TrainingError: If training fails; the last good checkpoint is kept.
         """
+        first = Adapters.of(self.corpus, self._adapters.base, start).for_rest()
         with told(progress, "train()") as report:
             learned = self._learner(self._ready(report), recon_engine, second).train(
-                recipe, traces, limit=limit, max_minutes=max_minutes, progress=report, note=note
+                recipe,
+                traces,
+                limit=limit,
+                start=first,
+                max_minutes=max_minutes,
+                progress=report,
+                note=note,
             )
         self._remember(learned.found)
         self.synthesiser = learned.synthesiser
         self.use_adapter("default")
         return learned.adapter
+
+    @public
+    def calibrate(
+        self,
+        *,
+        answers: int | None = None,
+        out: str | Path | None = None,
+        progress: ShowProgress = True,
+    ) -> Calibration:
+        """Fit what each predictor counts in closed answers, on answers nothing learned from.
+
+        Every closed answer pools what the other people's answers, the person's own use of the
+        options and the model say; before this, with weights that were fitted on other corpora.
+        Repeat it after training, and after loading many more rows. Trains nothing.
+
+        Args:
+            answers: How many answers to predict, spread over the people; None takes
+                `PredictionConfig.calibration`.
+            out: Folder of a report with the reliability diagram; None writes none.
+            progress: Whether, or to whom, progress is shown.
+
+        Returns:
+            The weights, and every predictor and the pool measured on people the weights were not
+            fitted on.
+
+        Raises:
+            EvaluationError: If there is no closed answer that nothing learned from.
+            CorpusError: If rows came or went meanwhile.
+        """
+        with told(progress, "calibrate()") as report:
+            return calibrate_people(
+                self.asker(),
+                lambda: self._ready(report),
+                self._people,
+                answers=answers,
+                out=None if out is None else Path(out),
+                progress=report,
+            )
 
     @public
     def evaluate(  # noqa: PLR0913 - keyword-only, each a plain fact
@@ -579,7 +633,7 @@ class UserSimulator:
             engine=engine,
             recon_engine=recon_engine or engine,
             config=self.config,
-            histories=self._histories,
+            histories=self._predictions.histories,
             people=self._people,
             second=second,
         )
@@ -590,9 +644,25 @@ class UserSimulator:
 
     # ------------------------------------------------------------------ asking
 
-    def asker(self) -> Asker:
-        """Return what puts questions to the people, as they would be answered now."""
-        return Asker(self.corpus, self.config, self._histories, self._adapters, self._kept)
+    def asker(self, predictors: Sequence[Predictor] | None = None) -> Asker:
+        """Return what puts questions to the people, as they would be answered now.
+
+        Args:
+            predictors: Whose distributions closed answers pool; None for those of the
+                configuration.
+
+        Raises:
+            ArgumentError: If there is no such predictor.
+        """
+        return Asker(
+            self.corpus,
+            self.config,
+            self._predictions,
+            self._model,
+            self._adapters,
+            self._kept,
+            None if predictors is None else check_predictors(predictors),
+        )
 
     @public
     def respond(
@@ -602,6 +672,7 @@ class UserSimulator:
         user_id: str | None = None,
         options: Sequence[str] | None = None,
         kind: str | None = None,
+        predictors: Sequence[Predictor] | None = None,
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
@@ -613,6 +684,8 @@ class UserSimulator:
             user_id: Who answers, where the simulator holds several people.
             options: Options of a closed question, in order.
             kind: `choice`, `scale`, `number`, `multi_choice` or `free_text`.
+            predictors: Whose distributions a closed answer pools, as `["panel", "reasoning"]`;
+                None for those of the configuration.
             explain: Also measure how far the trace moves the answer.
             seed: Reproduces the answer; None takes the configured one.
             store: Keep the answer in the store, where the explorer shows it and `forget` finds it.
@@ -625,18 +698,24 @@ class UserSimulator:
             as_question(context)
             asked = narrowed(context, options=options, kind=kind)
         batch = self._answered(
-            [self._people.one(user_id)], [asked], explain=explain, seed=seed, store=store
+            [self._people.one(user_id)],
+            [asked],
+            predictors=predictors,
+            explain=explain,
+            seed=seed,
+            store=store,
         )
         return only(batch)
 
     @public
-    def respond_many(
+    def respond_many(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         contexts: Iterable[Context],
         *,
         user_id: str | Sequence[str] | None = None,
         options: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
         kind: str | Sequence[str | None] | None = None,
+        predictors: Sequence[Predictor] | None = None,
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
@@ -649,6 +728,8 @@ class UserSimulator:
             user_id: Who answers: one person for all, or one for each.
             options: Options of closed questions, in order: the same for all, or a list for each.
             kind: Kind of question: one for all, or one for each.
+            predictors: Whose distributions a closed answer pools, as `["panel", "reasoning"]`;
+                None for those of the configuration.
             explain: Also measure how far the traces move the answers.
             seed: Reproduces the answers; None takes the configured one.
             store: Keep the answers in the store, where the explorer shows them and `forget` finds
@@ -664,7 +745,13 @@ class UserSimulator:
             people = self._people.each(user_id, len(asked))
         with told(progress, "respond_many()") as report:
             return self._answered(
-                people, asked, explain=explain, seed=seed, store=store, progress=report
+                people,
+                asked,
+                predictors=predictors,
+                explain=explain,
+                seed=seed,
+                store=store,
+                progress=report,
             )
 
     def _answered(
@@ -672,12 +759,13 @@ class UserSimulator:
         people: Sequence[str],
         asked: Sequence[Context],
         *,
+        predictors: Sequence[Predictor] | None,
         explain: bool,
         seed: int | None,
         store: bool,
         progress: StageProgress | None = None,
     ) -> Batch[Answer]:
-        asker = self.asker()
+        asker = self.asker(predictors)
         pairs = zip(people, asked, strict=True)
         items = [asker.item(person, context, seed=seed) for person, context in pairs]
         batch, answers = asker.answered(
@@ -693,6 +781,7 @@ class UserSimulator:
         user_id: str | None = None,
         options: Sequence[str] | None = None,
         kind: str | None = None,
+        predictors: Sequence[Predictor] | None = None,
         seed: int | None = None,
         store: bool = True,
     ) -> AnswerStream:
@@ -706,6 +795,7 @@ class UserSimulator:
             user_id: Who answers, where the simulator holds several people.
             options: Options of a closed question, in order.
             kind: `choice`, `scale`, `number`, `multi_choice` or `free_text`.
+            predictors: Whose distributions a closed answer pools; see `respond`.
             seed: Reproduces the answer; None takes the configured one.
             store: Keep the answer in the store once it is whole, where the explorer shows it and
                 `forget` finds it.
@@ -715,7 +805,7 @@ class UserSimulator:
         """
         with in_call("stream()"):
             question = as_question(context, options=options, kind=kind)
-        asker = self.asker()
+        asker = self.asker(predictors)
         item = asker.item(self._people.one(user_id), question, seed=seed)
 
         def drawing() -> Generator[Piece, None, Answer]:
@@ -953,6 +1043,7 @@ class UserSimulator:
         user_id: str | None = None,
         options: Sequence[str] | None = None,
         kind: str | None = None,
+        predictors: Sequence[Predictor] | None = None,
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
@@ -964,19 +1055,21 @@ class UserSimulator:
             user_id=user_id,
             options=options,
             kind=kind,
+            predictors=predictors,
             explain=explain,
             seed=seed,
             store=store,
         )
 
     @public
-    async def arespond_many(
+    async def arespond_many(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         contexts: Iterable[Context],
         *,
         user_id: str | Sequence[str] | None = None,
         options: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
         kind: str | Sequence[str | None] | None = None,
+        predictors: Sequence[Predictor] | None = None,
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
@@ -989,6 +1082,7 @@ class UserSimulator:
             user_id=user_id,
             options=options,
             kind=kind,
+            predictors=predictors,
             explain=explain,
             seed=seed,
             store=store,
@@ -1003,13 +1097,20 @@ class UserSimulator:
         user_id: str | None = None,
         options: Sequence[str] | None = None,
         kind: str | None = None,
+        predictors: Sequence[Predictor] | None = None,
         seed: int | None = None,
         store: bool = True,
     ) -> AsyncAnswerStream:
         """Answer one context piece by piece: `async for piece in sim.astream(…)`; see `stream`."""
         return AsyncAnswerStream(
             lambda: self.stream(
-                context, user_id=user_id, options=options, kind=kind, seed=seed, store=store
+                context,
+                user_id=user_id,
+                options=options,
+                kind=kind,
+                predictors=predictors,
+                seed=seed,
+                store=store,
             )
         )
 

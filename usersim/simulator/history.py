@@ -2,43 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from usersim.config import HistoryConfig
 from usersim.corpus import Corpus
+from usersim.prediction import (
+    Expectation,
+    PanelModel,
+    Similarity,
+    lexical_similarity,
+    rank_evidence,
+)
 from usersim.types import Interaction, Question, Retriever
 
-__all__ = ["Histories", "profile_of"]
+__all__ = ["Histories", "Shown", "profile_of"]
 
 PROFILE_FIELDS = 8
 """Facts of a profile at the most."""
 PROFILE_CHARS = 60
 """Longest value of a profile; longer ones are texts, not facts."""
+EXPECTATION = Expectation()
+"""What likeness of meaning lets expect, before a panel says better."""
+MOST_PAST = 2_000
+"""Past interactions of a person that are ranked as evidence: the newest ones."""
+FOUND_BY_WORDS = 200
+"""Older ones that are ranked besides, where there are more: those that share most words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What of a person's past stands in a prompt.
+
+    Attributes:
+        recent: The newest interactions, oldest first.
+        evidence: Others that bear on the question, the strongest last.
+        weights: How much each of them bears on the question, 0 to 1, by interaction key.
+        past: Everything that it was chosen from, oldest first.
+        past_weights: The same of everything.
+    """
+
+    recent: tuple[Interaction, ...] = ()
+    evidence: tuple[Interaction, ...] = ()
+    past: tuple[Interaction, ...] = ()
+    past_weights: tuple[float, ...] = ()
+
+    @property
+    def interactions(self) -> tuple[Interaction, ...]:
+        """All of them, in the order of the prompt."""
+        return (*self.recent, *self.evidence)
 
 
 class Histories:
-    """Finds the history that is shown with a question.
+    """Finds what of a person's past is shown with a question.
 
-    Recent interactions come first, in time order, and similar ones after them: questions of
-    one person then share the beginning of their prompts, which engines compute once. For the
-    same reason the window of recent ones moves in steps of half its width.
+    Recent interactions come first, in time order, and evidence after them: questions of one
+    person then share the beginning of their prompts, which engines compute once. For the same
+    reason the window of recent ones moves in steps of half its width.
 
     Args:
         corpus: The store; only the train split is ever shown.
         config: How many of each.
-        retriever: Finds them; None takes the store's own search.
+        panel: Returns the panel model, or None where there is none.
+        similarity: Likeness of meaning, for questions that the panel does not know.
+        retriever: Chooses what is shown in place of all this.
     """
 
     def __init__(
-        self, corpus: Corpus, config: HistoryConfig, retriever: Retriever | None = None
+        self,
+        corpus: Corpus,
+        config: HistoryConfig,
+        *,
+        panel: Callable[[], PanelModel | None] = lambda: None,
+        similarity: Similarity = lexical_similarity,
+        expectation: Expectation = EXPECTATION,
+        retriever: Retriever | None = None,
     ) -> None:
+        self._corpus = corpus
         self._config = config
-        self._retriever = retriever or corpus.memory(config)
+        self._panel = panel
+        self._similarity = similarity
+        self._expectation = expectation
+        self._retriever = retriever
 
     def of(
         self, user_id: str, question: Question, *, before: int | None
     ) -> tuple[Interaction, ...]:
-        """Return the history for `question`, strictly earlier than position `before`.
+        """Return what is shown with `question`, strictly earlier than position `before`.
 
         Args:
             user_id: Whose.
@@ -46,17 +96,63 @@ class Histories:
             before: Position of the interaction in question; None for a new question.
 
         Returns:
-            Recent interactions, oldest first, then similar ones, oldest first.
+            Recent interactions, oldest first, then evidence, the strongest last.
         """
-        limit = self._config.recent + self._config.similar
-        if limit == 0:
-            return ()
-        found = self._retriever.retrieve(user_id, question, before=before, limit=limit)
-        newest = found[max(len(found) - self._config.recent, 0) :] if self._config.recent else []
-        similar = found[: len(found) - len(newest)]
-        return (*self._anchored(newest, before), *similar)
+        return self.shown(user_id, question, before=before).interactions
+
+    def shown(
+        self, user_id: str, question: Question, *, before: int | None, as_new: bool = False
+    ) -> Shown:
+        """Return the same with the weights behind it; see `of`.
+
+        Args:
+            user_id: Whose.
+            question: What is asked.
+            before: Position of the interaction in question; None for a new question.
+            as_new: Meet the question as one that nobody else answered.
+        """
+        if self._retriever is not None:
+            limit = self._config.recent + self._config.evidence
+            found = self._retriever.retrieve(user_id, question, before=before, limit=limit)
+            return Shown(evidence=tuple(found), past=tuple(found), past_weights=(1.0,) * len(found))
+        past = self._past(user_id, question, before)
+        weights = self._weights(user_id, question, past, as_new=as_new)
+        recent = self._anchored(past[max(len(past) - self._config.recent, 0) :], before)
+        older = range(len(past) - len(recent)) if self._config.recent else range(len(past))
+        best = sorted(older, key=lambda i: (-weights[i], -i))[: self._config.evidence]
+        return Shown(
+            recent=tuple(recent),
+            evidence=tuple(past[i] for i in reversed(best)),
+            past=tuple(past),
+            past_weights=tuple(weights),
+        )
+
+    def _past(self, user_id: str, question: Question, before: int | None) -> list[Interaction]:
+        """Return the newest interactions, and of a long history also those that share words."""
+        past = self._corpus.history(user_id, before=before, limit=MOST_PAST)
+        if len(past) < MOST_PAST:
+            return past
+        found = self._corpus.search(
+            user_id, question, before=past[0].position, limit=FOUND_BY_WORDS
+        )
+        return [*found, *past]
+
+    def _weights(
+        self, user_id: str, question: Question, past: Sequence[Interaction], *, as_new: bool
+    ) -> list[float]:
+        panel = None if as_new else self._panel()
+        measured = panel.associations(question.key, person=user_id) if panel else {}
+        return rank_evidence(
+            question,
+            past,
+            measured=measured,
+            similarity=self._similarity,
+            expectation=self._expectation,
+        )
 
     def _anchored(self, newest: Sequence[Interaction], before: int | None) -> list[Interaction]:
+        if not self._config.recent:
+            return []
         if before is None or len(newest) < self._config.recent:
             return list(newest)
         step = max(self._config.recent // 2, 1)

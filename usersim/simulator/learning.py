@@ -138,11 +138,21 @@ class Learner:
         traces: TraceSource,
         *,
         limit: int | None,
+        start: TrainedAdapter | None = None,
         max_minutes: float | None = None,
         progress: StageProgress | None = None,
         note: StepNote | None = None,
     ) -> Learned:
         """Train the synthesiser, let it write, and train the user model on what was selected.
+
+        Args:
+            recipe: How the synthesiser is trained.
+            traces: Where the reasoning comes from.
+            limit: Interactions of each person, the newest; None takes all.
+            start: Adapter whose weights the user model begins with.
+            max_minutes: Ends the training cleanly with the best state so far.
+            progress: Called with (stage, done, total).
+            note: Called with (step, steps, figures) after each step of DPO or GRPO.
 
         Raises:
             UserForgottenError: If somebody was forgotten meanwhile; nothing that was made from
@@ -153,10 +163,24 @@ class Learner:
         check_source(traces)
         weights_of(self.engine)  # before hours of reconstruction
         # Before anything is read: whoever is forgotten from here on is noticed.
-        with self.corpus.trainings.under_way(self.people.users) as training:
+        with self.corpus.trainings.under_way(self._whose(start)) as training:
             return replace(self, training=training)._train(  # noqa: SLF001 - a copy of this
-                recipe, traces, limit=limit, max_minutes=max_minutes, progress=progress, note=note
+                recipe,
+                traces,
+                limit=limit,
+                start=start,
+                max_minutes=max_minutes,
+                progress=progress,
+                note=note,
             )
+
+    def _whose(self, start: TrainedAdapter | None) -> list[str]:
+        """Return whose data the adapter will hold, as far as the store knows them."""
+        users = self.people.users
+        if start is None:
+            return users
+        stored = {one.user_id for one in self.corpus.users()}
+        return sorted({*users, *stored.intersection(start.manifest.users)})
 
     def _train(
         self,
@@ -164,11 +188,12 @@ class Learner:
         traces: TraceSource,
         *,
         limit: int | None,
+        start: TrainedAdapter | None,
         max_minutes: float | None,
         progress: StageProgress | None,
         note: StepNote | None,
     ) -> Learned:
-        start = time.monotonic()
+        began = time.monotonic()
         rows = self.people.train(limit)
         share = None if max_minutes is None else SYNTHESISERS_SHARE * max_minutes
         hooks = Hooks(note=note, max_minutes=share)
@@ -177,11 +202,12 @@ class Learner:
         name = f"{self.people.user_id or 'shared'}-{traces}-{recipe}".replace("_", "-")
         left = max_minutes
         if max_minutes is not None:
-            left = max_minutes - (time.monotonic() - start) / 60
+            left = max_minutes - (time.monotonic() - began) / 60
         adapter = self._trainer("answers").train(
             found,
             traces,
             name=name.removesuffix("-select") if recipe == "select" else name,
+            start=start,
             progress=progress,
             max_minutes=left,
         )

@@ -82,7 +82,8 @@ class People:
         people = [self.one(person) for person in user_id]
         if len(people) != n:
             raise ConfigError(
-                f"user_id lists {len(people)} people for {n} contexts",
+                f"user_id lists {counted(len(people), 'person', 'people')} for "
+                f"{counted(n, 'context')}",
                 hint="give one person for all contexts, or one for each",
             )
         return people

@@ -141,7 +141,7 @@ class Population:
     def __repr__(self) -> str:
         """Say how many people there are, and whether they are weighted."""
         weighted = "weighted" if self.weighting is not None else "all alike"
-        return f"Population({len(self.people)} people, {weighted})"
+        return f"Population({counted(len(self.people), 'person', 'people')}, {weighted})"
 
     # what `Survey.run` needs
 
@@ -312,7 +312,7 @@ class Population:
         column: str,
         *,
         covers: Covers = "people",
-        by: CountBy = "answers",
+        by: CountBy = "probabilities",
         human_sample: HumanSample | None = None,
         seed: int = 0,
     ) -> ItemEstimate:

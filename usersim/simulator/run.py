@@ -87,7 +87,9 @@ def _sheet(run: Run) -> Sheet:
     ]
     notes = [f"{run.status}; run.answers() and run.write(path) give all of them"]
     if len(run.refused):
-        notes.append(f"{len(run.refused)} rows rejected; run.refused has them, with the reasons")
+        notes.append(
+            f"{counted(len(run.refused), 'row')} rejected; run.refused has them, with the reasons"
+        )
     return Sheet(title=f"Run {run.name}", columns=("#", "user", "answer"), rows=rows, notes=notes)
 
 

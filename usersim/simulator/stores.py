@@ -40,7 +40,7 @@ def open_store(store: str | Path, config: CorpusConfig = CorpusConfig()) -> Corp
         raise ConfigError(
             f"there is no store at {str(store)!r}",
             hint="UserSimulator.from_corpus(rows, store=…) makes one",
-            cli_hint="load one first: usersim load people.jsonl --corpus people.usersim.db",
+            cli_hint="make one: usersim load people.jsonl --corpus people.usersim.db",
         )
     return Corpus.open(store, config=config)
 
@@ -138,8 +138,12 @@ def _check_loaded(report: LoadReport) -> None:
         if not report.rows_read
         else f"none of the {report.rows_read} rows of {report.source} could be used"
         f"{f':{chr(10)}{said}' if said else ''}",
-        hint=f"{_ROW}; UserSimulator.open(store) opens people who were loaded before",
-        cli_hint=_ROW,
+        hint="a row is an object such as "
+        '{"user_id": "ada", "context": "Tea or coffee?", "action": "Tea."}; '
+        "UserSimulator.open(store) opens people who were loaded before",
+        cli_hint="a row is an object such as "
+        '{"user_id": "ada", "context": "Tea or coffee?", "action": "Tea."}; '
+        "--corpus FILE opens people who were loaded before",
     )
 
 

@@ -184,7 +184,7 @@ def estimate_survey(
     most: float | None = None,
     human_sample: HumanSample | None = None,
     covers: Covers = "people",
-    by: CountBy = "answers",
+    by: CountBy = "probabilities",
     seed: int = 0,
 ) -> SurveyEstimates:
     """Estimate every item of a survey.

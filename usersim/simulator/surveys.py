@@ -8,7 +8,7 @@ that was interrupted goes on, and the answers are the same as of an uninterrupte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 from pydantic import JsonValue
@@ -17,6 +17,7 @@ from usersim.errors import ConfigError
 from usersim.simulation.survey import Ask, Heard, Mode, Survey, conduct
 from usersim.simulation.survey.elicitation import GIVES_AN_ANSWER
 from usersim.simulation.survey.reduction import Decision
+from usersim.simulator.asking import Asker
 from usersim.simulator.people import People
 from usersim.simulator.requested import row_of
 from usersim.simulator.running import CHUNK, Runner
@@ -96,7 +97,7 @@ class StoreRespondents:
     @property
     def decision(self) -> Decision:
         """How a value is chosen from probabilities."""
-        return self.runner.asker.config.simulation.decision
+        return self.runner.asker.config.simulation.decision or "sampled"
 
     @property
     def provenance(self) -> Mapping[str, JsonValue]:
@@ -206,11 +207,21 @@ def respondents_of(
                 hint="make a simulator without user_id= to survey several people",
                 cli_hint="name every person with --user, or nobody to survey all of them",
             )
+    runner = runner_of(seed, chunk)
     return StoreRespondents(
-        runner=runner_of(seed, chunk),
+        runner=replace(runner, asker=_sampling(runner.asker)),
         people=tuple(people.users if chosen is None else chosen),
         name=name,
     )
+
+
+def _sampling(asker: Asker) -> Asker:
+    """Let answers be drawn from their probabilities unless the configuration says how."""
+    simulation = asker.config.simulation
+    if simulation.decision is not None:
+        return asker
+    drawn = simulation.model_copy(update={"decision": "sampled"})
+    return replace(asker, config=asker.config.model_copy(update={"simulation": drawn}))
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""From selected traces to a trained, weighted and registered adapter."""
+"""From people and their selected traces to a trained, weighted and registered adapter."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +17,22 @@ from usersim.corpus import Corpus, Training
 from usersim.engines import Engine
 from usersim.engines.base import weights_of
 from usersim.errors import CorpusError, NoTrainingDataError, UserForgottenError, UsersimError
-from usersim.prompts import respond_prompt, templates_key
+from usersim.prompts import templates_key
 from usersim.simulation import RespondItem, derive_seed, likelihoods
 from usersim.simulator.adapters import Purpose
 from usersim.simulator.history import Histories
+from usersim.simulator.lessons import person_lessons
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.sources import TraceSource, reasonings
 from usersim.training import (
     TrainedAdapter,
+    TrainingProgress,
     fit_reasoning_weight,
     remove_artifact,
     set_reasoning_weight,
     train_user_model,
 )
-from usersim.training.dataset import split_validation
-from usersim.types import Interaction, TrainingExample
+from usersim.types import Interaction
 from usersim.views import StageProgress
 
 __all__ = ["Trainer", "known", "register", "removed_if_forgotten", "respond_item", "watched"]
@@ -81,17 +83,21 @@ class Trainer:
         source: TraceSource,
         *,
         name: str,
+        start: TrainedAdapter | None = None,
         progress: StageProgress | None = None,
         max_minutes: float | None = None,
         stop_when: Callable[[], bool] | None = None,
     ) -> TrainedAdapter:
-        """Train one adapter on the reasoning of one source, fit its reasoning weight, register it.
+        """Train one adapter on whole people with the reasoning of one source, and register it.
+
+        Its reasoning weight is fitted on what was held out.
 
         Args:
             found: Interactions with their candidates and decisions.
             source: Which of the candidates each example gets.
             name: Beginning of the adapter's name.
-            progress: Called with (stage, done, total).
+            start: Adapter that the training goes on from, as one shared by many for one person.
+            progress: Called with (stage, done, total); training counts answers.
             max_minutes: Ends the training cleanly with the best state so far.
             stop_when: Asked between steps; True ends the training cleanly.
 
@@ -110,7 +116,9 @@ class Trainer:
                 hint="load a corpus with at least two interactions of the person",
             )
         with known(self.corpus, self.training, found.interactions) as training:
-            return self._train(found, source, training, name, progress, max_minutes, stop_when)
+            return self._train(
+                found, source, training, name, start, progress, max_minutes, stop_when
+            )
 
     def _train(
         self,
@@ -118,25 +126,32 @@ class Trainer:
         source: TraceSource,
         training: Training,
         name: str,
+        start: TrainedAdapter | None,
         progress: StageProgress | None,
         max_minutes: float | None,
         stop_when: Callable[[], bool] | None,
     ) -> TrainedAdapter:
         texts = reasonings(source, found, self.config.guards, seed=self.config.training.seed)
-        examples = [self._example(i, texts[i.key]) for i in found.interactions]
-        train, validation = split_validation(examples, self.config.training.validation_share)
+        lessons = person_lessons(
+            found.interactions,
+            texts,
+            self.config.training,
+            ordered=self.corpus.ordered_users(),
+            start=start,
+        )
 
-        def report(done: int, total: int, _loss: float) -> None:
+        def report(now: TrainingProgress) -> None:
             if progress:
-                progress(f"train {name}", done, total)
+                progress(f"train {name}", now.answers, now.planned_answers)
 
         adapter = train_user_model(
-            train,
+            lessons,
             base_model=weights_of(self.engine),
             out_dir=self.folder,
             config=self.config.training,
+            history=self.config.history,
             name=name,
-            validation=validation,
+            start=start,
             provenance=self._provenance(found, source),
             progress=report,
             max_minutes=max_minutes,
@@ -144,28 +159,14 @@ class Trainer:
         )
         with removed_if_forgotten(self.corpus, training, adapter):
             if source != "none":
-                held = {example.key for example in validation}
+                held = {key for lesson in lessons for key in lesson.held}
                 adapter = self._weigh(adapter, [i for i in found.interactions if i.key in held])
             register(self.corpus, adapter, self.purpose, training)
         return adapter
 
-    def _example(self, interaction: Interaction, reasoning: str) -> TrainingExample:
-        history = self.histories.of(
-            interaction.user_id, interaction.question, before=interaction.position
-        )
-        prompt = respond_prompt(
-            interaction.user_id, interaction.question, history, config=self.config.history
-        )
-        return TrainingExample(
-            key=interaction.key,
-            user_id=interaction.user_id,
-            messages=prompt,
-            reasoning=reasoning,
-            action=interaction.action_text,
-        )
-
     def _weigh(self, adapter: TrainedAdapter, held: Sequence[Interaction]) -> TrainedAdapter:
-        """Fit w on interactions of the training part that were not trained on."""
+        """Fit w on interactions of the training part that were not learned from."""
+        held = held[:: max(ceil(len(held) / self.config.training.validation_most), 1)]
         if len(held) < MIN_FOR_WEIGHT or adapter.manifest.reasoning_weight is not None:
             return adapter
         items = [
@@ -206,16 +207,23 @@ class Trainer:
 def register(corpus: Corpus, adapter: TrainedAdapter, purpose: Purpose, training: Training) -> None:
     """Note an adapter in the store: deleting a user finds it, and answering, if it is for that.
 
+    An adapter that went on from one of another store also holds people whom this one never knew.
+
     Raises:
         UserForgottenError: If somebody was forgotten since the training began.
     """
+    manifest = adapter.manifest
+    unknown: set[str] = set()
+    if manifest.start is not None:
+        stored = {one.user_id for one in corpus.users()}
+        unknown = {*manifest.users} - stored - {*manifest.learned_from}
     corpus.ledger.put_adapter(
         name=adapter.ref.name,
         path=adapter.ref.path,
         digest=adapter.ref.digest,
         base_model=adapter.ref.base_model,
-        user_ids=list(adapter.manifest.users),
-        manifest={**adapter.manifest.model_dump(mode="json"), "purpose": purpose},
+        user_ids=[user for user in manifest.users if user not in unknown],
+        manifest={**manifest.model_dump(mode="json"), "purpose": purpose},
         training=training,
     )
 

@@ -1,10 +1,9 @@
-"""Training: from examples to an adapter that reasons and acts like a person.
+"""Training: from people to an adapter that reasons and acts like them.
 
 Importing it loads no torch; that happens when a training starts.
 """
 
 from usersim.training.artifact import (
-    Manifest,
     TrainedAdapter,
     load_artifact,
     remove_artifact,
@@ -13,7 +12,9 @@ from usersim.training.artifact import (
 from usersim.training.board import Board
 from usersim.training.checkpoints import check_one_process
 from usersim.training.lessons import PairLesson, RewardLesson, TraceLesson
+from usersim.training.manifest import Manifest
 from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
+from usersim.training.progress import TrainingProgress
 from usersim.training.rollouts import Probe
 from usersim.training.run import Hooks, StepNote
 from usersim.training.schedule import TraceEvaluation
@@ -32,6 +33,7 @@ __all__ = [
     "TraceEvaluation",
     "TraceLesson",
     "TrainedAdapter",
+    "TrainingProgress",
     "check_one_process",
     "fit_reasoning_weight",
     "load_artifact",

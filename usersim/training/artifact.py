@@ -13,37 +13,30 @@ manifest is not an artifact; weights in a folder never change.
 from __future__ import annotations
 
 import logging
-import platform
 import re
 import shutil
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from usersim.config import Recipe, SynthesiserConfig, TrainingConfig
 from usersim.engines.adapters import adapter_ref
 from usersim.engines.base import AdapterRef
-from usersim.errors import AdapterLoadError, ArtifactError, TrainingError
+from usersim.errors import AdapterLoadError, ArtifactError
 from usersim.files import file_digest, sync, sync_tree, write_text
 from usersim.training.card import adapter_sheet, model_card
+from usersim.training.manifest import FORMAT, Frozen, Manifest
 from usersim.training.mixture import ReasoningWeight
-from usersim.training.schedule import FINISHED, Evaluation, StopReason, TraceEvaluation
-from usersim.types import Failure
+from usersim.training.schedule import FINISHED
+from usersim.types.counting import counted
 from usersim.views import printed
 
 __all__ = [
     "MANIFEST",
-    "Counts",
-    "Manifest",
-    "SynthesiserRecord",
     "TrainedAdapter",
-    "checked_provenance",
     "find_artifact",
-    "library_versions",
     "load_artifact",
     "remove_artifact",
     "set_reasoning_weight",
@@ -55,102 +48,12 @@ logger = logging.getLogger(__name__)
 MANIFEST = "usersim.json"
 CARD = "README.md"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-FORMAT = 1
-_JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 _FREE = "free some space, or make the folder writable"
 _TRAIN_AGAIN = "train it again, or restore the folder from a copy"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Counts(_Frozen):
-    """How many examples went where."""
-
-    train: int
-    """Trained on, those with the marker included."""
-    with_reasoning: int
-    """Of them with their trace."""
-    validation: int
-    """Measured, never trained on."""
-    refused: int
-    """Longer than the model takes."""
-
-
-class SynthesiserRecord(_Frozen):
-    """What an adapter that writes traces says beside its manifest."""
-
-    recipe: Recipe
-    """How it was trained."""
-    before: TraceEvaluation | None = None
-    """Held-out figures of the base model."""
-    after: TraceEvaluation | None = None
-    """Held-out figures of the adapter."""
-    evaluations: tuple[TraceEvaluation, ...] = ()
-    """All of them, in order."""
-    figures: tuple[dict[str, float], ...] = ()
-    """Of each step: the reward and its components, spread within the groups, divergence."""
-    warnings: tuple[str, ...] = ()
-    """What looks wrong in these figures, in words."""
-
-
-class Manifest(_Frozen):
-    """Everything that an adapter can say about itself."""
-
-    format: int = FORMAT
-    """Version of this layout."""
-    name: str
-    """As the caller gave it."""
-    created: str
-    """ISO 8601, UTC."""
-    fingerprint: str
-    """Identity of the run: settings, examples, base model, name."""
-    users: tuple[str, ...]
-    """Whose data went in, sorted: what deleting a user looks for."""
-    base_model: str
-    """As the caller named it."""
-    base_model_digest: str
-    """Tells base models apart."""
-    adapter_digest: str = ""
-    """SHA-256 over configuration and weights; the reference's digest."""
-    files: dict[str, str] = {}
-    """SHA-256 of each file of the adapter."""
-    config: TrainingConfig | SynthesiserConfig
-    """All settings of the training."""
-    config_key: str
-    """Their key."""
-    examples_digest: str
-    """SHA-256 over the training examples."""
-    provenance: dict[str, JsonValue] = {}
-    """What the caller knows: corpus digest, prompt digests, the other stages' settings."""
-    versions: dict[str, str]
-    """Of Python and of the libraries that made the weights."""
-    counts: Counts
-    steps: int
-    """Optimiser steps done."""
-    planned_steps: int
-    """Optimiser steps of the whole run."""
-    stopped: StopReason
-    """Why the run ended."""
-    losses: tuple[float, ...]
-    """Training loss of each step, nats."""
-    before: Evaluation | None = None
-    """Validation figures of the base model."""
-    after: Evaluation | None = None
-    """Validation figures of the adapter."""
-    evaluations: tuple[Evaluation, ...] = ()
-    """All of them, in order."""
-    refused: tuple[Failure, ...] = ()
-    """The examples that were refused, and why."""
-    reasoning_weight: ReasoningWeight | None = None
-    """Fitted after training; None if it was not."""
-    synthesiser: SynthesiserRecord | None = None
-    """What a synthesiser has to say; None for a user model."""
-
-
 @printed(adapter_sheet)
-class TrainedAdapter(_Frozen):
+class TrainedAdapter(Frozen):
     """An adapter on disk, whole and verified."""
 
     ref: AdapterRef
@@ -161,7 +64,7 @@ class TrainedAdapter(_Frozen):
     def __repr__(self) -> str:
         """Say its name, whom it learned from and on which model."""
         users = self.manifest.users
-        whom = repr(users[0]) if len(users) == 1 else f"{len(users)} people"
+        whom = repr(users[0]) if len(users) == 1 else counted(len(users), "person", "people")
         return f"TrainedAdapter({self.ref.name!r}, for {whom}, on {self.manifest.base_model!r})"
 
     @property
@@ -173,35 +76,6 @@ class TrainedAdapter(_Frozen):
     def losses(self) -> tuple[float, ...]:
         """Training loss of each step, nats."""
         return self.manifest.losses
-
-
-def checked_provenance(values: Mapping[str, object]) -> dict[str, JsonValue]:
-    """Return a copy of what the caller knows, once it is certain that it can be written.
-
-    Asked for before the training, not after it.
-
-    Raises:
-        TrainingError: If a value is not JSON.
-    """
-    try:
-        return _JSON.validate_python(dict(values))
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise TrainingError(
-            f"provenance {where!r} cannot be written as JSON: {error.errors()[0]['input']!r}",
-            hint="pass strings, numbers, booleans, None, and lists or dictionaries of them",
-        ) from error
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of Python and of what makes the weights."""
-    versions = {"python": platform.python_version()}
-    for name in ("usersim-recon", "torch", "transformers", "peft", "accelerate", "trl"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"  # run from a source tree
-    return versions
 
 
 def _slug(name: str) -> str:

@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from usersim.engines.packing import PackedRow, pack
+from usersim.engines.packing import PackedRow, common_length, pack
 from usersim.training.dataset import EncodedExample, Term, TermKind
 
 __all__ = ["KINDS", "MicroBatch", "Step", "make_batch", "plan_steps"]
 
-KINDS: tuple[TermKind, ...] = ("action", "reasoning", "action_alone")
+KINDS: tuple[TermKind, ...] = ("action", "reasoning", "option")
 
 Step = tuple[int, ...]
 """Indices of the examples of one optimiser step."""
@@ -35,11 +34,13 @@ class MicroBatch:
         nodes: Nodes whose logits are needed. Shape `(m,)`.
         source: Which of `nodes` predicts each target. Shape `(p,)`.
         target: Token to be predicted. Shape `(p,)`.
-        share: 1 / number of targets in the same term, so that a term's shares sum to 1.
-            Shape `(p,)`.
-        kind: Index into `KINDS` of the term. Shape `(p,)`.
-        bare: Whether the target belongs to the action of an example without a trace.
-            Shape `(p,)`.
+        term: Term that each target belongs to. Shape `(p,)`.
+        sizes: Targets of each term. Shape `(n_terms,)`.
+        kind: Index into `KINDS` of each term. Shape `(n_terms,)`.
+        options: Terms of each decision, -1 where it has fewer than others: the action alone, or
+            every option. Shape `(n_decisions, k)`.
+        truth: Which of them was chosen. Shape `(n_decisions,)`.
+        reasoned: Whether the decision stands after a trace. Shape `(n_decisions,)`.
         n_examples: Examples in the tree.
     """
 
@@ -47,46 +48,29 @@ class MicroBatch:
     nodes: npt.NDArray[np.int64]
     source: npt.NDArray[np.int64]
     target: npt.NDArray[np.int64]
-    share: npt.NDArray[np.float32]
+    term: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
     kind: npt.NDArray[np.int64]
-    bare: npt.NDArray[np.bool_]
+    options: npt.NDArray[np.int64]
+    truth: npt.NDArray[np.int64]
+    reasoned: npt.NDArray[np.bool_]
     n_examples: int
 
-    def weights(self, reasoning_weight: float) -> npt.NDArray[np.float32]:
-        """Return each target's weight in the loss. Shape `(p,)`.
+    def term_weights(self, reasoning_weight: float) -> npt.NDArray[np.float32]:
+        """Return the weight of each term's mean log-probability. Shape `(n_terms,)`.
 
         The loss of an example is `reasoning_weight * mean over reasoning tokens + mean over
-        action tokens`, so that a long trace does not drown a short action; the loss of the
-        batch is the mean over its examples.
+        action tokens`, so that a long trace does not drown a short action; options count in
+        their decision alone. The loss of the batch is the mean over its examples.
         """
         of_kind = np.asarray([1.0, reasoning_weight, 0.0], dtype=np.float32)
-        return of_kind[self.kind] * self.share / np.float32(self.n_examples)
-
-
-class _Targets(NamedTuple):
-    """The targets of one term; as in `MicroBatch`, but for `node`, which is a node of the row."""
-
-    node: npt.NDArray[np.int64]
-    target: npt.NDArray[np.int64]
-    share: npt.NDArray[np.float32]
-    kind: npt.NDArray[np.int64]
-    bare: npt.NDArray[np.bool_]
-
-
-def _targets(row: PackedRow, path: npt.NDArray[np.int64], term: Term, *, bare: bool) -> _Targets:
-    count = len(term.targets)
-    return _Targets(
-        # Each token is predicted by the node before it.
-        node=path[term.start - 1 : -1],
-        target=row.tokens[path[term.start :]],
-        share=np.full(count, 1.0 / count, dtype=np.float32),
-        kind=np.full(count, KINDS.index(term.kind), dtype=np.int64),
-        bare=np.full(count, bare, dtype=np.bool_),
-    )
+        return of_kind[self.kind] / np.float32(self.n_examples)
 
 
 def make_batch(examples: Sequence[EncodedExample]) -> MicroBatch:
     """Pack all terms of `examples` into one tree.
+
+    The last token of a term is predicted and predicts nothing, so it is no node.
 
     Args:
         examples: At least one.
@@ -94,38 +78,54 @@ def make_batch(examples: Sequence[EncodedExample]) -> MicroBatch:
     Returns:
         The micro-batch.
     """
-    terms = [(term, len(example.terms) == 1) for example in examples for term in example.terms]
-    sequences = [term.tokens for term, _ in terms]
+    terms: list[Term] = [term for example in examples for term in example.terms]
+    sequences = [term.tokens[:-1] for term in terms]
     (row,) = pack(sequences, row_tokens=sum(len(sequence) for sequence in sequences))
-    parts = [
-        _targets(row, path, terms[member][0], bare=terms[member][1])
-        for path, member in zip(row.paths, row.members, strict=True)
-    ]
-    nodes, source = np.unique(np.concatenate([p.node for p in parts]), return_inverse=True)
+    paths = {member: path for path, member in zip(row.paths, row.members, strict=True)}
+    sizes = np.array([len(term.targets) for term in terms], dtype=np.int64)
+    # Each token is predicted by the node before it.
+    before = [paths[i][term.start - 1 :] for i, term in enumerate(terms)]
+    nodes, source = np.unique(np.concatenate(before), return_inverse=True)
+    options, truth, reasoned = _decisions(examples)
     return MicroBatch(
         row=row,
         nodes=nodes,
         source=source.astype(np.int64),
-        target=np.concatenate([p.target for p in parts]),
-        share=np.concatenate([p.share for p in parts]),
-        kind=np.concatenate([p.kind for p in parts]),
-        bare=np.concatenate([p.bare for p in parts]),
+        target=np.array([token for term in terms for token in term.targets], dtype=np.int64),
+        term=np.repeat(np.arange(len(terms)), sizes),
+        sizes=sizes,
+        kind=np.array([KINDS.index(term.kind) for term in terms], dtype=np.int64),
+        options=options,
+        truth=truth,
+        reasoned=reasoned,
         n_examples=len(examples),
     )
 
 
-def _shared(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the longest common beginning."""
-    for place, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return place
-    return min(len(first), len(second))
+def _decisions(
+    examples: Sequence[EncodedExample],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return the terms, the truths and the reasoned flags of all decisions; see `MicroBatch`."""
+    rows: list[tuple[int, ...]] = []
+    truth: list[int] = []
+    reasoned: list[bool] = []
+    first = 0
+    for example in examples:
+        for decision in example.decisions:
+            rows.append(tuple(first + place for place in decision.terms))
+            truth.append(decision.truth)
+            reasoned.append(decision.reasoned)
+        first += len(example.terms)
+    options = np.full((len(rows), max(map(len, rows), default=0)), -1, dtype=np.int64)
+    for place, row in enumerate(rows):
+        options[place, : len(row)] = row
+    return options, np.array(truth, dtype=np.int64), np.array(reasoned, dtype=np.bool_)
 
 
 def _own_tokens(example: EncodedExample) -> int:
     """Return how many nodes the example takes by itself."""
     first, *others = (term.tokens for term in example.terms)
-    return len(first) + sum(len(tokens) - _shared(first, tokens) for tokens in others)
+    return len(first) + sum(len(tokens) - common_length(first, tokens) for tokens in others)
 
 
 def _epoch_order(examples: Sequence[EncodedExample], random: np.random.Generator) -> list[int]:
@@ -161,7 +161,7 @@ def _cut(examples: Sequence[EncodedExample], order: Sequence[int], batch_tokens:
         example = examples[index]
         own = _own_tokens(example)
         tokens = example.terms[0].tokens
-        new = own - (_shared(examples[row[-1]].terms[0].tokens, tokens) if row else 0)
+        new = own - (common_length(examples[row[-1]].terms[0].tokens, tokens) if row else 0)
         roomy = 2 * max(longest, own) if new <= own / 2 else 0
         if row and used + new > max(batch_tokens, roomy):
             steps.append(tuple(row))

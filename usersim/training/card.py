@@ -16,7 +16,8 @@ from jinja2 import Environment, StrictUndefined, Template
 from usersim.views import Sheet, facts
 
 if TYPE_CHECKING:
-    from usersim.training.artifact import Manifest, TrainedAdapter
+    from usersim.training.artifact import TrainedAdapter
+    from usersim.training.manifest import Manifest
 
 __all__ = ["adapter_sheet", "model_card"]
 
@@ -69,17 +70,20 @@ def adapter_sheet(adapter: TrainedAdapter) -> Sheet:
     told = adapter.manifest
     before, after = told.before, told.after
     better = (
-        f"{before.action_logprob:.2f} → {after.action_logprob:.2f} nats per token"
+        f"{before.action_logprob:.2f} → {after.action_logprob:.2f} nats"
         if before is not None and after is not None
         else None
     )
     fitted = told.reasoning_weight
+    people = told.learned_from
+    more = len(people) > _SHOWN_USERS
     return facts(
         f"Adapter {adapter.ref.name}",
         {
-            "learned from": ", ".join(told.users[:5]) + (", …" if len(told.users) > 5 else ""),  # noqa: PLR2004 - a few names
+            "learned from": ", ".join(people[:_SHOWN_USERS]) + (", …" if more else ""),
             "base model": told.base_model,
             "examples": f"{told.counts.train}, {told.counts.with_reasoning} with reasoning",
+            "pace": told.pace or None,
             "steps": f"{told.steps} of {told.planned_steps}",
             "held-out actions, mean log p": better,
             "reasoning": fitted.summary if fitted is not None else None,

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 MARKER = "complete.json"
 HISTORY = "history.json"
 USERS = "users.json"
+NOTE = "note.json"
 
 
 class History:
@@ -39,6 +40,7 @@ class History:
         losses: Training loss of each step, nats.
         evaluations: Validation figures, in order.
         figures: What else was noted of each step, by name.
+        seconds: Time that the steps took, without measuring and saving.
     """
 
     def __init__(
@@ -46,14 +48,21 @@ class History:
         losses: Collection[float] = (),
         evaluations: Collection[Measured] = (),
         figures: Collection[dict[str, float]] = (),
+        seconds: float = 0.0,
     ) -> None:
         self.losses = list(losses)
         self.evaluations = list(evaluations)
         self.figures = list(figures)
+        self.seconds = seconds
 
     def write(self, folder: Path) -> None:
         """Write into a checkpoint's folder."""
-        data = {"losses": self.losses, "evaluations": self.evaluations, "figures": self.figures}
+        data = {
+            "losses": self.losses,
+            "evaluations": self.evaluations,
+            "figures": self.figures,
+            "seconds": self.seconds,
+        }
         (folder / HISTORY).write_bytes(orjson.dumps(data))
 
     @classmethod
@@ -64,6 +73,7 @@ class History:
             data["losses"],
             [_evaluation(values) for values in data["evaluations"]],
             data.get("figures", ()),
+            data.get("seconds", 0.0),
         )
 
 
@@ -81,6 +91,22 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @property
+    def note(self) -> bytes:
+        """What was noted of the run when it began; empty if nothing was."""
+        try:
+            return (self.folder / NOTE).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def begin(self, note: bytes) -> None:
+        """Note what every state of the run has in common; states of another run are removed."""
+        if self.note != note:
+            self.keep(())
+            partial = self.folder / f".{NOTE}"
+            partial.write_bytes(note)
+            partial.replace(self.folder / NOTE)
 
     def check_there(self) -> None:
         """Refuse to go on where the folder was taken away: somebody in it was forgotten.

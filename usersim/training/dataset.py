@@ -8,32 +8,31 @@ Knows nothing of rows, models or losses.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from usersim.engines.chat import encode_continuation, encode_prompt
+from usersim.engines.options import needs_end
 from usersim.errors import ContextLengthError
 from usersim.transcript import NO_REASONING, OPEN, action_text, prefix
-from usersim.types import Failure, TrainingExample, content_key
+from usersim.types import Failure, TrainingExample
 
 if TYPE_CHECKING:
     from usersim.engines.chat import ChatTokenizer
 
 __all__ = [
+    "Decision",
     "EncodedExample",
     "Encoder",
     "Encoding",
     "EngineEncoder",
     "Term",
-    "choose_no_reasoning",
+    "encode_example",
     "encode_examples",
-    "examples_digest",
-    "split_validation",
 ]
 
-TermKind = Literal["action", "reasoning", "action_alone"]
+TermKind = Literal["action", "reasoning", "option"]
 
 
 class Encoder(Protocol):
@@ -65,12 +64,11 @@ class EngineEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One mean of the loss: a sequence, and from where on its tokens are targets.
+    """A sequence, and from where on its tokens are targets.
 
     Attributes:
-        kind: `action`: the action after the trace (or after the no-reasoning marker where the
-            example has none); `reasoning`: the trace; `action_alone`: the action after the
-            marker, of an example that has a trace; measured, never trained.
+        kind: `action`: an open action; `reasoning`: a trace; `option`: one option of a closed
+            question, which counts only against the others.
         tokens: The whole sequence, prompt first.
         start: Place of the first target; all tokens from there on are targets.
     """
@@ -86,12 +84,28 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """An action after one prompt: its own term, or one term per option.
+
+    Attributes:
+        terms: Places of the terms in the example: the action, or every option in order.
+        truth: Which of them the person chose.
+        reasoned: Whether it stands after a trace.
+    """
+
+    terms: tuple[int, ...]
+    truth: int
+    reasoned: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EncodedExample:
-    """One example as terms of the loss; the action's term comes first."""
+    """One example as terms of the loss, and the decisions that they make up."""
 
     key: str
     user_id: str
     terms: tuple[Term, ...]
+    decisions: tuple[Decision, ...] = ()
 
 
 class Encoding(NamedTuple):
@@ -101,72 +115,29 @@ class Encoding(NamedTuple):
     refused: tuple[Failure, ...]
 
 
-def examples_digest(examples: Iterable[TrainingExample]) -> str:
-    """Return the SHA-256 over all fields of `examples`, in their order."""
-    digest = sha256()
-    for example in examples:
-        parts = (example.key, example.user_id, example.messages, example.reasoning, example.action)
-        digest.update(content_key(*parts).encode())
-    return digest.hexdigest()
-
-
-def split_validation(
-    examples: Sequence[TrainingExample], share: float
-) -> tuple[tuple[TrainingExample, ...], tuple[TrainingExample, ...]]:
-    """Keep the newest interactions of each user for validation.
-
-    Later in the given order is newer. Several examples of one interaction (one per trace) stay
-    together. A user gives `share` of the interactions, rounded; one with few gives none.
+def _actions(
+    encoder: Encoder, example: TrainingExample, before: str, first: int, *, reasoned: bool
+) -> tuple[list[Term], Decision]:
+    """Encode the action after a prefix: alone, or as one of its options.
 
     Args:
-        examples: Oldest first within each user.
-        share: Share of each user's interactions.
-
-    Returns:
-        Examples to train on and examples to validate on, each in the given order.
-
-    Example:
-        >>> rows = [TrainingExample(key=str(i), user_id="ada", messages=(), reasoning="",
-        ...         action="yes") for i in range(10)]
-        >>> [part[-1].key for part in split_validation(rows, 0.2)]
-        ['7', '9']
+        encoder: The engine's encoding.
+        example: The example.
+        before: What the model has written before it acts.
+        first: Place that the first term will have in the example.
+        reasoned: Whether `before` is a trace.
     """
-    keys_of: dict[str, dict[str, None]] = {}
-    for example in examples:
-        keys_of.setdefault(example.user_id, {})[example.key] = None
-    newest: set[tuple[str, str]] = set()
-    for user_id, keys in keys_of.items():
-        count = int(len(keys) * share + 0.5)
-        newest.update((user_id, key) for key in list(keys)[len(keys) - count :])
-    train = tuple(e for e in examples if (e.user_id, e.key) not in newest)
-    return train, tuple(e for e in examples if (e.user_id, e.key) in newest)
-
-
-def choose_no_reasoning(
-    examples: Sequence[TrainingExample], *, share: float, seed: int
-) -> frozenset[str]:
-    """Choose which interactions are trained with the no-reasoning marker in place of a trace.
-
-    The marker is what lets the same weights answer with and without reasoning. Examples that
-    have no trace carry it anyway and do not count into the share.
-
-    Args:
-        examples: The training examples.
-        share: Share of the interactions with a trace.
-        seed: Decides together with each key, so that neither order nor machine matter.
-
-    Returns:
-        Keys of the chosen interactions.
-    """
-    keys = {example.key for example in examples if example.reasoning}
-    ranked = sorted(keys, key=lambda key: content_key("no-reasoning", seed, key))
-    return frozenset(ranked[: int(len(ranked) * share + 0.5)])
-
-
-def _action(encoder: Encoder, example: TrainingExample, before: str, kind: TermKind) -> Term:
     prompt = encoder.prompt(example.messages, before)
-    action = encoder.continuation(action_text(example.action), end=True)
-    return Term(kind, (*prompt, *action), len(prompt))
+    texts = example.options or (example.action,)
+    written = [action_text(text) for text in texts]
+    # As options are scored at run time: the end of the turn only tells 1 from 10.
+    end = not example.options or needs_end(written)
+    kind: TermKind = "option" if example.options else "action"
+    terms = [
+        Term(kind, (*prompt, *encoder.continuation(text, end=end)), len(prompt)) for text in written
+    ]
+    places = tuple(range(first, first + len(terms)))
+    return terms, Decision(places, texts.index(example.action), reasoned)
 
 
 def _reasoning(encoder: Encoder, example: TrainingExample) -> Term:
@@ -176,29 +147,25 @@ def _reasoning(encoder: Encoder, example: TrainingExample) -> Term:
     return Term("reasoning", (*prompt, *drawn), len(prompt))
 
 
-def _terms(
-    encoder: Encoder, example: TrainingExample, *, marked: bool, measured: bool
-) -> tuple[Term, ...]:
-    if marked or not example.reasoning:
-        # The marker belongs to the prompt: at run time the caller writes it, the model never
-        # does, so it is not a target.
-        return (_action(encoder, example, NO_REASONING, "action"),)
-    terms = (
-        _action(encoder, example, prefix(example.reasoning), "action"),
-        _reasoning(encoder, example),
+def encode_example(example: TrainingExample, encoder: Encoder) -> EncodedExample:
+    """Encode one example: the action without reasoning, and after its trace where it has one.
+
+    Args:
+        example: What to encode.
+        encoder: The engine's encoding.
+    """
+    terms, plain = _actions(encoder, example, NO_REASONING, 0, reasoned=False)
+    if not example.reasoning:
+        return EncodedExample(example.key, example.user_id, tuple(terms), (plain,))
+    more, reasoned = _actions(
+        encoder, example, prefix(example.reasoning), len(terms), reasoned=True
     )
-    if not measured:
-        return terms
-    return (*terms, _action(encoder, example, NO_REASONING, "action_alone"))
+    whole = (*terms, *more, _reasoning(encoder, example))
+    return EncodedExample(example.key, example.user_id, whole, (plain, reasoned))
 
 
 def encode_examples(
-    examples: Sequence[TrainingExample],
-    encoder: Encoder,
-    *,
-    marked: Collection[str] = (),
-    measured: bool = False,
-    max_tokens: int | None = None,
+    examples: Sequence[TrainingExample], encoder: Encoder, *, max_tokens: int | None = None
 ) -> Encoding:
     """Encode examples, and refuse those that do not fit the model.
 
@@ -208,8 +175,6 @@ def encode_examples(
     Args:
         examples: What to encode.
         encoder: The engine's encoding.
-        marked: Keys that are trained with the no-reasoning marker in place of their trace.
-        measured: Whether to add the action after the marker, for comparison.
         max_tokens: Tokens that the model takes; None if it has no limit.
 
     Returns:
@@ -218,10 +183,10 @@ def encode_examples(
     kept: list[EncodedExample] = []
     refused: list[Failure] = []
     for index, example in enumerate(examples):
-        terms = _terms(encoder, example, marked=example.key in marked, measured=measured)
-        longest = max(len(term.tokens) for term in terms)
+        encoded = encode_example(example, encoder)
+        longest = max(len(term.tokens) for term in encoded.terms)
         if max_tokens is not None and longest > max_tokens:
-            what = f"example {example.key!r} of user {example.user_id!r}"
+            what = f"interaction {example.key!r} of user {example.user_id!r}"
             error = ContextLengthError(longest, max_tokens, what=what)
             refused.append(
                 Failure(
@@ -229,5 +194,5 @@ def encode_examples(
                 )
             )
         else:
-            kept.append(EncodedExample(example.key, example.user_id, terms))
+            kept.append(encoded)
     return Encoding(tuple(kept), tuple(refused))

@@ -13,7 +13,7 @@ import numpy as np
 
 from usersim.config import Recipe, SynthesiserConfig
 from usersim.errors import SHORTEN_PROMPT, ContextLengthError, NoTrainingDataError
-from usersim.training.batches import plan_steps
+from usersim.training.batches import make_batch, plan_steps
 from usersim.training.dataset import EncodedExample, Encoder, Term
 from usersim.training.policy import Policy, trace_tokens, train_policy
 from usersim.training.preferences import plan_pairs, train_preferences
@@ -128,8 +128,7 @@ class TraceLesson:
             train(
                 peft_model,
                 run,
-                encoded,
-                plan,
+                lambda place: make_batch([encoded[i] for i in plan[place]]),
                 learning_rate=config.rft_learning_rate,
                 reasoning_weight=1.0,
             )

@@ -18,8 +18,9 @@ import numpy as np
 
 from usersim.engines.decoding import forward_row
 from usersim.errors import TrainingError
-from usersim.training.batches import KINDS, MicroBatch
+from usersim.training.batches import MicroBatch
 from usersim.training.schedule import Evaluation
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 __all__ = [
     "adapted",
     "batch_loss",
+    "decision_logprobs",
     "evaluate",
     "max_tokens",
     "own_randomness",
     "save_adapter",
     "spoilt_weight",
-    "target_logprobs",
+    "term_logprobs",
 ]
 
 ADAPTER = "default"
@@ -61,22 +63,23 @@ def own_randomness(seed: int) -> Generator[None]:
 
 
 @contextmanager
-def adapted(model: Any, *, rank: int, alpha: int) -> Generator[Any]:
-    """Give a model a fresh adapter on all its linear layers, and take it off afterwards.
+def adapted(model: Any, *, rank: int, alpha: int, start: Path | None = None) -> Generator[Any]:
+    """Give a model an adapter on all its linear layers, and take it off afterwards.
 
     The model's own weights are never changed; what peft changes in it (layers, gradients,
-    mode) is put back.
+    mode) is put back. The adapter's weights are float32, whatever the model's are.
 
     Args:
         model: A causal language model without adapters.
         rank: LoRA rank.
         alpha: Scaling numerator.
+        start: Folder of an adapter whose weights are the first ones; None begins with fresh ones.
 
     Yields:
         The peft model, whose adapter alone is trainable.
 
     Raises:
-        TrainingError: If the model carries an adapter already.
+        TrainingError: If the model carries an adapter already, or `start` is one of another form.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -97,6 +100,8 @@ def adapted(model: Any, *, rank: int, alpha: int) -> Generator[Any]:
     )
     peft_model = get_peft_model(model, peft_config, adapter_name=ADAPTER)
     try:
+        if start is not None:
+            _take_weights(peft_model, start)
         yield peft_model
     finally:
         peft_model.unload()
@@ -107,13 +112,37 @@ def adapted(model: Any, *, rank: int, alpha: int) -> Generator[Any]:
         model.train(training)
 
 
+def _take_weights(peft_model: Any, folder: Path) -> None:
+    """Put the weights of an adapter folder into a fresh adapter.
+
+    Raises:
+        TrainingError: If the two differ in rank, scaling or layers.
+    """
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    given = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    own = peft_model.peft_config[ADAPTER]
+    form, wanted = (given["r"], given["lora_alpha"]), (own.r, own.lora_alpha)
+    found = load_file(folder / WEIGHTS_FILE)
+    expected = {name: tensor.shape for name, tensor in _tensors(peft_model).items()}
+    if form != wanted or expected != {name: tensor.shape for name, tensor in found.items()}:
+        raise TrainingError(
+            f"the adapter in {str(folder)!r} has rank {form[0]} and alpha {form[1]} on"
+            f" {counted(len(found), 'matrix', 'matrices')}; this training has rank {wanted[0]} and"
+            f" alpha {wanted[1]} on {len(expected)}",
+            hint="train with the rank and alpha of the adapter that it starts from",
+        )
+    set_peft_model_state_dict(peft_model, found, adapter_name=ADAPTER)
+
+
 def max_tokens(model: Any) -> int | None:
     """Return how many tokens the model takes; None if it has no limit."""
     return getattr(model.config, "max_position_embeddings", None)
 
 
-def target_logprobs(model: Any, batch: MicroBatch) -> torch.Tensor:
-    """Return log p of each target of a micro-batch, nats. Shape `(p,)`.
+def term_logprobs(model: Any, batch: MicroBatch) -> torch.Tensor:
+    """Return the summed log-probability of each term's targets, nats. Shape `(n_terms,)`.
 
     The vocabulary head runs on the nodes that predict a target, and on no other.
     """
@@ -123,40 +152,70 @@ def target_logprobs(model: Any, batch: MicroBatch) -> torch.Tensor:
     logits = forward_row(model, batch.row, keep=keep, use_cache=False).logits[0].float()  # (m, v)
     source = torch.from_numpy(batch.source).to(logits.device)
     target = torch.from_numpy(batch.target).to(logits.device)
-    return logits[source, target] - logits.logsumexp(-1)[source]
+    logprobs = logits[source, target] - logits.logsumexp(-1)[source]
+    sums = torch.zeros(len(batch.sizes), device=logits.device)
+    return sums.index_add(0, torch.from_numpy(batch.term).to(logits.device), logprobs)
+
+
+def decision_logprobs(batch: MicroBatch, terms: torch.Tensor) -> torch.Tensor:
+    """Return the log-probability of what was chosen, nats. Shape `(n_decisions,)`.
+
+    Of a closed question normalised over its options; of an open action per token.
+    """
+    import torch
+
+    options = torch.from_numpy(batch.options).to(terms.device)
+    truth = torch.from_numpy(batch.truth).to(terms.device)
+    table = terms[options.clamp(min=0)].masked_fill(options < 0, -torch.inf)  # (d, k)
+    chosen = table.gather(1, truth[:, None])[:, 0]
+    closed = (options >= 0).sum(dim=1) > 1
+    sizes = torch.from_numpy(batch.sizes).to(terms.device)
+    of_truth = sizes[options.gather(1, truth[:, None])[:, 0]]
+    return torch.where(closed, chosen - table.logsumexp(dim=1), chosen / of_truth)
 
 
 def batch_loss(model: Any, batch: MicroBatch, reasoning_weight: float) -> torch.Tensor:
-    """Return the mean over examples of the weighted means over tokens, nats; a scalar."""
+    """Return the mean over examples of the loss, nats; a scalar.
+
+    Closed decisions cost `-log p(option)` normalised over the options shown, a classifier's
+    loss; open actions and traces the mean over their tokens.
+    """
     import torch
 
-    logprobs = target_logprobs(model, batch)
-    weights = torch.from_numpy(batch.weights(reasoning_weight)).to(logprobs.device)
-    return -(weights * logprobs).sum()
+    terms = term_logprobs(model, batch)
+    sizes = torch.from_numpy(batch.sizes).to(terms.device)
+    weights = torch.from_numpy(batch.term_weights(reasoning_weight)).to(terms.device)
+    loss = -(weights * terms / sizes).sum()
+    closed = torch.from_numpy((batch.options >= 0).sum(axis=1) > 1).to(terms.device)
+    if bool(closed.any()):
+        loss = loss - decision_logprobs(batch, terms)[closed].sum() / batch.n_examples
+    return loss
 
 
 def evaluate(model: Any, batches: Sequence[MicroBatch], step: int) -> Evaluation:
-    """Return the mean log-likelihood of the actions in `batches`, with and without traces."""
+    """Return the mean log-likelihood of the actions in `batches`, with and without traces.
+
+    Both figures are of the same actions: one that has no trace counts in both as it is.
+    """
     import torch
 
-    totals = dict.fromkeys(KINDS, 0.0)
+    given: list[float] = []
+    alone: list[float] = []
     training = model.training
     model.eval()
     with torch.inference_mode():
         for batch in batches:
-            logprobs = target_logprobs(model, batch).double().cpu().numpy()
-            sums = np.bincount(batch.kind, weights=batch.share * logprobs, minlength=len(KINDS))
-            for kind, value in zip(KINDS, sums, strict=True):
-                totals[kind] += float(value)
-            # An example without a trace has the marker in both figures.
-            bare = batch.bare
-            totals["action_alone"] += float((batch.share * logprobs)[bare].sum())
+            found = decision_logprobs(batch, term_logprobs(model, batch)).double().cpu().numpy()
+            # An example's decision after its trace follows the one without.
+            last = np.append(~batch.reasoned[1:], True)
+            given += found[last].tolist()
+            alone += found[~batch.reasoned].tolist()
     model.train(training)
-    n_examples = sum(batch.n_examples for batch in batches)
     return Evaluation(
         step=step,
-        action_logprob=totals["action"] / n_examples,
-        action_logprob_alone=totals["action_alone"] / n_examples,
+        action_logprob=float(np.mean(given)),
+        action_logprob_alone=float(np.mean(alone)),
+        n=len(alone),
     )
 
 

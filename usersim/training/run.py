@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from usersim.errors import DivergedError
-from usersim.training.artifact import ADAPTER_FILES, Manifest, TrainedAdapter, write_artifact
+from usersim.training.artifact import ADAPTER_FILES, TrainedAdapter, write_artifact
 from usersim.training.checkpoints import Checkpoints, History
 from usersim.training.lora import save_adapter, spoilt_weight
+from usersim.training.manifest import Manifest
 from usersim.training.schedule import (
     FINISHED,
     Measured,
@@ -108,12 +109,18 @@ class Run:
     stop: StopReason | None = None
     planned: frozenset[int] = field(init=False)
     deadline: float = field(init=False)
+    _since: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.planned = evaluation_steps(self.steps, self.n_evaluations)
         minutes = self.hooks.max_minutes
-        self.deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+        self._since = time.monotonic()
+        self.deadline = float("inf") if minutes is None else self._since + 60 * minutes
         self._judge(len(self.history.losses))
+
+    def begin(self) -> None:
+        """Start the clock of the next step."""
+        self._since = time.monotonic()
 
     def _judge(self, step: int) -> None:
         """Notice the ends that lie in the history itself."""
@@ -128,6 +135,9 @@ class Run:
         Raises:
             DivergedError: If it is not finite, or the losses have exploded.
         """
+        now = time.monotonic()
+        self.history.seconds += now - self._since
+        self._since = now
         self.history.losses.append(loss)
         seen = self.history.losses[-1:] if self.signed else self.history.losses
         if diverged(seen):
@@ -177,6 +187,7 @@ class Run:
         if self.measure is None:
             return
         found = self.measure(model, step)
+        self.begin()
         if diverged([found.watched]):
             self._diverge(f"the validation figure is {found.watched!r} at step {step}")
         self.history.evaluations.append(found)
@@ -199,6 +210,7 @@ class Run:
         self.history.write(self.checkpoints.path(step))
         self.checkpoints.seal(step)
         self.checkpoints.keep({step, self.best_step(step)})
+        self.begin()
 
     def best_step(self, last: int) -> int:
         """Return the step whose state is the result; the last one where nothing is measured."""
@@ -372,6 +384,7 @@ def follow(trainer: Any, run: Run) -> None:
     from transformers import PrinterCallback
 
     done = len(run.history.losses)
+    run.begin()
     trainer.run = run
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_steering(run))

@@ -64,19 +64,22 @@ class Evaluation:
 
     Attributes:
         step: Optimiser steps done.
-        action_logprob: Mean log p(action) given the trace, nats per token, averaged over
-            examples. Examples without a trace count with the marker.
-        action_logprob_alone: The same with the no-reasoning marker in place of every trace.
+        action_logprob: Mean log p(action) after the traces, nats: of a closed question
+            normalised over its options, of an open action per token. Without any trace the same
+            as `action_logprob_alone`.
+        action_logprob_alone: Mean log p(action) without reasoning, nats.
+        n: Answers behind it; 0 where it was not counted.
     """
 
     step: int
     action_logprob: float
     action_logprob_alone: float
+    n: int = 0
 
     @property
     def watched(self) -> float:
-        """The likelihood of the actions: what a user model is for."""
-        return self.action_logprob
+        """The likelihood of the actions, with and without reasoning alike: both answer."""
+        return (self.action_logprob + self.action_logprob_alone) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

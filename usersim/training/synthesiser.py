@@ -18,19 +18,18 @@ from usersim.engines.embedded import model_folder
 from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.errors import TrainingError, boundary
-from usersim.training.artifact import (
-    Counts,
-    Manifest,
-    SynthesiserRecord,
-    TrainedAdapter,
-    checked_provenance,
-    find_artifact,
-    library_versions,
-)
+from usersim.training.artifact import TrainedAdapter, find_artifact
 from usersim.training.checkpoints import Checkpoints, run_folder
 from usersim.training.dataset import EngineEncoder
 from usersim.training.lessons import Lesson, Prepared
 from usersim.training.lora import adapted, max_tokens, own_randomness
+from usersim.training.manifest import (
+    Counts,
+    Manifest,
+    SynthesiserRecord,
+    checked_provenance,
+    library_versions,
+)
 from usersim.training.rollouts import PolicyFolders, Probe
 from usersim.training.run import Hooks, Run, go_on, keep_result
 from usersim.training.schedule import TraceEvaluation, best_evaluation

@@ -6,11 +6,10 @@ Knows examples, plans and the loss; when to measure, save and stop is the run's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
-from usersim.training.batches import MicroBatch, Step, make_batch
-from usersim.training.dataset import EncodedExample
+from usersim.training.batches import MicroBatch
 from usersim.training.lora import batch_loss
 from usersim.training.run import (
     Run,
@@ -27,15 +26,15 @@ __all__ = ["train"]
 class _Steps:
     """The plan as a dataset: step `i` is item `i`, built when it is asked for."""
 
-    def __init__(self, examples: Sequence[EncodedExample], plan: Sequence[Step]) -> None:
-        self.examples = examples
-        self.plan = plan
+    def __init__(self, batch: Callable[[int], MicroBatch], steps: int) -> None:
+        self.batch = batch
+        self.steps = steps
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return self.steps
 
     def __getitem__(self, index: int) -> MicroBatch:
-        return make_batch([self.examples[i] for i in self.plan[index]])
+        return self.batch(index)
 
 
 def _collate(items: list[MicroBatch]) -> dict[str, MicroBatch]:
@@ -68,8 +67,7 @@ def _arguments(run: Run, device: Any) -> Any:
 def train(
     peft_model: Any,
     run: Run,
-    examples: Sequence[EncodedExample],
-    plan: Sequence[Step],
+    batch: Callable[[int], MicroBatch],
     *,
     learning_rate: float,
     reasoning_weight: float,
@@ -79,8 +77,7 @@ def train(
     Args:
         peft_model: A model whose adapter is trainable and fresh.
         run: The run; its checkpoints are gone on from.
-        examples: What is trained on.
-        plan: Examples of each optimiser step.
+        batch: Called with a step, from 0; returns what it learns from.
         learning_rate: Peak rate of AdamW.
         reasoning_weight: Weight of the mean over reasoning tokens.
 
@@ -94,7 +91,7 @@ def train(
         trainer = _trainer_class(reasoning_weight)(
             model=peft_model,
             args=on_one_device(_arguments(run, peft_model.device)),
-            train_dataset=_Steps(examples, plan),
+            train_dataset=_Steps(batch, run.steps),
             data_collator=_collate,
             optimizers=optimisers(peft_model, run, learning_rate),
         )

@@ -1,6 +1,6 @@
-"""Training the user model: from examples to an adapter folder.
+"""Training the user model: from people to an adapter folder.
 
-The stage's entry: splits, encodes, plans, trains or goes on with a run that was cut off, and
+The stage's entry: encodes, plans, trains or goes on with a run that was cut off, and
 writes the artifact. Knows the order of these steps; knows nothing of where examples come from.
 """
 
@@ -8,44 +8,41 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from usersim.config import TrainingConfig
+from usersim.config import HistoryConfig, TrainingConfig
 from usersim.engines.embedded import model_folder
-from usersim.engines.identity import model_digest
-from usersim.engines.loading import load_model, load_tokenizer
+from usersim.engines.identity import is_model, model_digest
+from usersim.engines.loading import load_tokenizer
 from usersim.errors import SHORTEN_PROMPT, NoTrainingDataError, TrainingError, boundary
-from usersim.training.artifact import (
+from usersim.prompts import templates_key
+from usersim.training.arithmetic import arithmetic_of, load_base
+from usersim.training.artifact import TrainedAdapter, find_artifact
+from usersim.training.batches import MicroBatch
+from usersim.training.checkpoints import Checkpoints, run_folder
+from usersim.training.dataset import EngineEncoder
+from usersim.training.lora import adapted, evaluate, max_tokens, own_randomness
+from usersim.training.manifest import (
+    Arithmetic,
     Counts,
     Manifest,
-    TrainedAdapter,
     checked_provenance,
-    find_artifact,
     library_versions,
 )
-from usersim.training.batches import MicroBatch, make_batch, plan_steps
-from usersim.training.checkpoints import Checkpoints, run_folder
-from usersim.training.dataset import (
-    EncodedExample,
-    EngineEncoder,
-    choose_no_reasoning,
-    encode_examples,
-    examples_digest,
-    split_validation,
-)
-from usersim.training.lora import adapted, evaluate, max_tokens, own_randomness
-from usersim.training.run import Hooks, Run, StepProgress, go_on, keep_result
+from usersim.training.progress import UserModelProgress, step_progress
+from usersim.training.run import Hooks, Run, go_on, keep_result
 from usersim.training.schedule import Evaluation, best_evaluation
 from usersim.training.trainer import train
-from usersim.types import Failure, TrainingExample, content_key
+from usersim.training.windows import Step, Windows, lessons_digest
+from usersim.types import Failure, PersonLesson, content_key
 
 __all__ = ["train_user_model"]
 
 logger = logging.getLogger(__name__)
 
-RECIPE = 2
+RECIPE = 3
 """Changes when the same settings and examples would no longer give the same adapter."""
 
 
@@ -58,8 +55,21 @@ class _Task:
     folder: Path | str
     digest: str
     config: TrainingConfig
-    train: Sequence[TrainingExample]
-    validation: Sequence[TrainingExample]
+    history: HistoryConfig
+    lessons: Sequence[PersonLesson]
+    start: TrainedAdapter | None
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Who is learned from, sorted."""
+        learned = {one.user_id for one in self.lessons if len(one.interactions) > len(one.held)}
+        return tuple(sorted(learned))
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Whose data is in the weights: also those whom the first weights were trained on."""
+        before = self.start.manifest.users if self.start is not None else ()
+        return tuple(sorted({*self.people, *before}))
 
     @property
     def fingerprint(self) -> str:
@@ -69,56 +79,69 @@ class _Task:
             self.name,
             self.digest,
             self.config.key,
-            examples_digest(self.train),
-            examples_digest(self.validation),
+            (self.history.form, self.history.max_item_chars, self.history.max_context_chars),
+            templates_key(),
+            lessons_digest(self.lessons),
+            self.start.ref.digest if self.start is not None else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """The examples as tokens, and those that do not fit the model."""
+    """The people as windows of tokens, and what does not fit the model."""
 
-    train: tuple[EncodedExample, ...]
+    windows: Windows
+    plan: list[Step]
     validation: tuple[MicroBatch, ...]
     counts: Counts
     refused: tuple[Failure, ...]
 
+    def done(self, steps: int) -> tuple[int, int]:
+        """Return the answers and the tokens of the first `steps` steps."""
+        first = self.plan[:steps]
+        return sum(step.answers for step in first), sum(step.tokens for step in first)
+
 
 def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the run
-    examples: Sequence[TrainingExample],
+    lessons: Sequence[PersonLesson],
     *,
     base_model: str,
     out_dir: str | Path,
     config: TrainingConfig = TrainingConfig(),
+    history: HistoryConfig = HistoryConfig(),
     name: str = "user",
-    validation: Sequence[TrainingExample] | None = None,
+    start: TrainedAdapter | None = None,
     provenance: Mapping[str, object] | None = None,
-    progress: StepProgress | None = None,
+    progress: UserModelProgress | None = None,
     stop_when: Callable[[], bool] | None = None,
     max_minutes: float | None = None,
     model: object | None = None,
 ) -> TrainedAdapter:
-    """Train an adapter that reasons and acts like the people of the examples.
+    """Train an adapter that reasons and acts like some people.
 
-    One user's adapter and one shared by a population are the same call with other examples.
-    The loss of an example is `reasoning_weight * mean over reasoning tokens + mean over action
-    tokens`; a share of the examples is trained with the no-reasoning marker instead of the
-    trace. Training stops early when the validation actions no longer become likelier, and the
-    best state is kept.
+    One person's adapter and one shared by a population are the same call with other people. A
+    person's interactions stand in one chat, and every action in it is learned: of a closed
+    question by `-log p(option)` normalised over its options, of an open one by the mean over its
+    tokens, each without reasoning, and after its trace where it has one; a trace by
+    `reasoning_weight` times the mean over its tokens. Training stops early when the held-out
+    actions no longer become likelier, and the best state is kept.
 
     Called again after it was killed, or after it was stopped by the clock or the caller, it
-    goes on and ends with the same adapter as an uninterrupted run on the same machine. Called
+    resumes and ends with the same adapter as an uninterrupted run on the same machine. Called
     again after it finished, it returns the adapter that is there.
 
     Args:
-        examples: What to learn from, oldest first within each user.
+        lessons: The people, and what of theirs is held out.
         base_model: `"embedded"`, a model folder or a hub name.
         out_dir: The artifact's folder and the checkpoints are made in here.
         config: The settings.
+        history: Form and limits of the prompts; those of the run time.
         name: Beginning of the artifact's name, often the user's.
-        validation: Examples to measure on; None keeps each user's newest ones of `examples`.
+        start: Adapter of the same base model whose weights are the first ones, as one that many
+            people share is for one person; None begins with fresh ones. Rank and alpha have to
+            be those of `config`.
         provenance: Facts for the manifest: corpus digest, prompt digests, other settings.
-        progress: Called with (steps done, steps in all, loss) after each step.
+        progress: Called after each step.
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes of training after which the run ends with the best so far.
         model: The base model, already loaded and without adapters; left as it was.
@@ -127,120 +150,161 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         The adapter, with its manifest.
 
     Raises:
-        NoTrainingDataError: If there are no examples, or none fits the model.
+        NoTrainingDataError: If there is nothing to learn from, or nothing fits the model.
         DivergedError: If the loss is not finite or has exploded; the last good checkpoint is
             kept, and named in the message.
-        TrainingError: If the trainer fails, another process trains the same, or a provenance
-            value is not JSON.
+        TrainingError: If the trainer fails, another process trains the same, a provenance value
+            is not JSON, or `start` is an adapter of another model or form.
         ArtifactError: If the adapter cannot be written.
 
     Example:
         ```python
-        adapter = train_user_model(examples, base_model="embedded", out_dir="adapters", name="ada")
+        adapter = train_user_model(lessons, base_model="embedded", out_dir="adapters", name="ada")
         adapter.ref, adapter.manifest.after
         ```
     """
     facts = checked_provenance(provenance or {})
-    task = _task(examples, validation, name=name, base_model=base_model, config=config)
+    task = _task(
+        lessons, name=name, base_model=base_model, config=config, history=history, start=start
+    )
     out = Path(out_dir).expanduser()
     fingerprint = task.fingerprint
     done = find_artifact(out, fingerprint)
     if done is not None:
         logger.info("%s is trained already: %s", name, done.folder)
         return done
-    hooks = Hooks(progress=progress, stop_when=stop_when, max_minutes=max_minutes)
     what = f"training the user model {name!r}"
-    users = {example.user_id for example in (*task.train, *task.validation)}
+    users = {lesson.user_id for lesson in lessons} | set(task.users)
     with boundary(TrainingError, what), run_folder(out, fingerprint, users) as checkpoints:
-        base = load_model(task.folder, dtype="auto", device="auto") if model is None else model
+        base, arithmetic = _base(task, model, checkpoints)
         data = _encode(task, base)
-        run, before = _train(task, data, base, checkpoints, hooks)
+        hooks = Hooks(stop_when=stop_when, max_minutes=max_minutes)
+        run, before = _train(task, data, base, checkpoints, hooks, progress)
         manifest = _manifest(task, data, run, fingerprint).model_copy(
-            update={"before": before, "provenance": facts}
+            update={"before": before, "provenance": facts, "arithmetic": arithmetic}
         )
         return keep_result(run, out, manifest)
 
 
+def _base(task: _Task, model: object | None, checkpoints: Checkpoints) -> tuple[object, Arithmetic]:
+    """Return the base model; a run that was cut off goes on in the arithmetic that it began in."""
+    if model is not None:
+        found: tuple[object, Arithmetic] = (model, arithmetic_of(model))
+    elif checkpoints.note:
+        begun = Arithmetic.model_validate_json(checkpoints.note)
+        loaded, _ = load_base(task.folder, task.digest, begun.dtype)
+        found = (loaded, begun)
+    else:
+        found = load_base(task.folder, task.digest, task.config.dtype)
+    checkpoints.begin(found[1].model_dump_json().encode())
+    return found
+
+
 def _task(
-    examples: Sequence[TrainingExample],
-    validation: Sequence[TrainingExample] | None,
+    lessons: Sequence[PersonLesson],
     *,
     name: str,
     base_model: str,
     config: TrainingConfig,
+    history: HistoryConfig,
+    start: TrainedAdapter | None,
 ) -> _Task:
-    if not examples:
+    learned = sum(one.key not in lesson.held for lesson in lessons for one in lesson.interactions)
+    if not learned:
         raise NoTrainingDataError(
-            f"there is nothing to train {name!r} on: no examples were given",
-            hint="load interactions and select their traces first",
+            f"there is nothing to train {name!r} on: no interactions were given",
+            hint="load a corpus with at least two interactions of the person",
         )
-    if validation is None:
-        train_part, held = split_validation(examples, config.validation_share)
-    else:
-        train_part, held = tuple(examples), tuple(validation)
     folder = model_folder(base_model)
+    digest = model_digest(folder)
+    if start is not None:
+        _check_start(start, str(base_model), folder)
     return _Task(
         name=name,
         base_model=str(base_model),
         folder=folder,
-        digest=model_digest(folder),
+        digest=digest,
         config=config,
-        train=train_part,
-        validation=held,
+        history=history,
+        lessons=lessons,
+        start=start,
     )
+
+
+def _check_start(start: TrainedAdapter, base_model: str, folder: Path | str) -> None:
+    """Refuse to go on from weights that belong to another model.
+
+    Raises:
+        TrainingError: If they do, or write traces instead of answers.
+    """
+    own = start.manifest
+    if own.synthesiser is not None:
+        raise TrainingError(
+            f"the adapter {start.ref.name!r} writes reasoning traces and is no user model",
+            hint="start from an adapter that answers, or from none",
+        )
+    if not is_model(folder, own.base_model_digest):
+        raise TrainingError(
+            f"the adapter {start.ref.name!r} was trained on {own.base_model!r}, this training is"
+            f" one of {base_model!r}",
+            hint="start from an adapter of the same base model, or from none",
+        )
 
 
 def _encode(task: _Task, model: object) -> _Data:
-    """Turn the examples into tokens; those that do not fit the model are refused.
+    """Lay the run out; what does not fit the model is refused.
 
     Raises:
-        NoTrainingDataError: If none fits.
+        NoTrainingDataError: If nothing fits.
     """
-    encoder = EngineEncoder(load_tokenizer(task.folder))
-    limit = max_tokens(model)
-    marked = choose_no_reasoning(
-        task.train, share=task.config.no_reasoning_share, seed=task.config.seed
+    config = task.config
+    windows = Windows(
+        task.lessons,
+        EngineEncoder(load_tokenizer(task.folder)),
+        task.history,
+        window_tokens=config.batch_tokens,
+        max_tokens=max_tokens(model),
     )
-    train_part = encode_examples(task.train, encoder, marked=marked, max_tokens=limit)
-    held = encode_examples(task.validation, encoder, measured=True, max_tokens=limit)
-    refused = (*train_part.refused, *held.refused)
-    for failure in refused:
+    found = windows.check()
+    for failure in found.refused:
         logger.warning("refused: %s", failure.message)
-    if not train_part.examples:
+    if not found.learned:
         raise NoTrainingDataError(
-            f"none of the {len(task.train)} examples of {task.name!r} fits the model: "
-            f"{train_part.refused[0].message}",
+            f"none of the interactions of {task.name!r} fits the model: {found.refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
             cli_hint=SHORTEN_PROMPT,
         )
-    steps = plan_steps(held.examples, batch_tokens=task.config.batch_tokens, epochs=1, seed=0)
+    validation = [windows.batch(step) for step in windows.validation(most=config.validation_most)]
     return _Data(
-        train_part.examples,
-        tuple(make_batch([held.examples[i] for i in step]) for step in steps),
+        windows,
+        windows.plan(epochs=config.epochs, seed=config.seed),
+        tuple(validation),
         Counts(
-            train=len(train_part.examples),
-            with_reasoning=sum(len(example.terms) > 1 for example in train_part.examples),
-            validation=len(held.examples),
-            refused=len(refused),
+            train=found.learned,
+            with_reasoning=found.with_reasoning,
+            validation=sum(batch.n_examples for batch in validation),
+            refused=len(found.refused),
         ),
-        refused,
+        found.refused,
     )
 
 
 def _train(
-    task: _Task, data: _Data, base: object, checkpoints: Checkpoints, hooks: Hooks
+    task: _Task,
+    data: _Data,
+    base: object,
+    checkpoints: Checkpoints,
+    hooks: Hooks,
+    progress: UserModelProgress | None,
 ) -> tuple[Run, Evaluation | None]:
     """Run what remains; return the run and the base model's own validation figures."""
     config = task.config
-    plan = plan_steps(
-        data.train, batch_tokens=config.batch_tokens, epochs=config.epochs, seed=config.seed
-    )
 
     def measure(model: object, step: int) -> Evaluation:
         return evaluate(model, data.validation, step)
 
     run = Run(
-        steps=len(plan),
+        steps=len(data.plan),
         measure=measure if data.validation else None,
         checkpoints=checkpoints,
         history=go_on(checkpoints),
@@ -248,16 +312,18 @@ def _train(
         n_evaluations=config.evaluations,
         hooks=hooks,
     )
+    if progress is not None:
+        run.hooks = replace(hooks, progress=step_progress(progress, data.plan, run))
     before = measure(base, 0) if data.validation else None
+    start = task.start.folder if task.start is not None else None
     with (
         own_randomness(config.seed),
-        adapted(base, rank=config.rank, alpha=config.alpha) as peft_model,
+        adapted(base, rank=config.rank, alpha=config.alpha, start=start) as peft_model,
     ):
         train(
             peft_model,
             run,
-            data.train,
-            plan,
+            lambda place: data.windows.batch(data.plan[place]),
             learning_rate=config.learning_rate,
             reasoning_weight=config.reasoning_weight,
         )
@@ -265,20 +331,27 @@ def _train(
 
 
 def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
-    users = {example.user_id for example in data.train}
     found = [one for one in run.history.evaluations if isinstance(one, Evaluation)]
+    answers, tokens = data.done(len(run.history.losses))
     return Manifest(
         name=task.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=fingerprint,
-        users=tuple(sorted(users)),
+        users=task.users,
+        people=task.people,
+        start=task.start.ref.name if task.start is not None else None,
         base_model=task.base_model,
         base_model_digest=task.digest,
         config=task.config,
         config_key=task.config.key,
-        examples_digest=examples_digest(task.train),
+        examples_digest=lessons_digest(task.lessons),
         versions=library_versions(),
         counts=data.counts,
+        answers=answers,
+        tokens=tokens,
+        seconds=round(run.history.seconds, 3),
+        held=tuple(sorted(key for one in task.lessons for key in one.held)),
+        form=task.history.form,
         steps=len(run.history.losses),
         planned_steps=run.steps,
         stopped=run.stop or "complete",

@@ -35,7 +35,16 @@ from usersim.types.messages import (
     as_messages,
 )
 from usersim.types.moments import DateOrder, Moment, read_moment
-from usersim.types.results import Batch, Failure, Prediction, TrainingExample
+from usersim.types.panel import Panel, PanelQuestion, PanelSpace, cell_value
+from usersim.types.predictions import (
+    Combine,
+    Distribution,
+    Evidence,
+    Pooled,
+    Predictor,
+    Share,
+)
+from usersim.types.results import Batch, Failure, PersonLesson, Prediction, TrainingExample
 from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
     Candidate,
@@ -67,9 +76,12 @@ __all__ = [
     "Batch",
     "Candidate",
     "Choice",
+    "Combine",
     "ContextLike",
     "DateOrder",
     "Direction",
+    "Distribution",
+    "Evidence",
     "Failure",
     "FreeText",
     "Interaction",
@@ -79,7 +91,13 @@ __all__ = [
     "Moment",
     "MultiChoice",
     "Number",
+    "Panel",
+    "PanelQuestion",
+    "PanelSpace",
+    "PersonLesson",
+    "Pooled",
     "Prediction",
+    "Predictor",
     "Question",
     "ReasoningTrace",
     "Retriever",
@@ -91,6 +109,7 @@ __all__ = [
     "Scale",
     "ScoredCandidate",
     "Selection",
+    "Share",
     "Split",
     "TraceExample",
     "TracePair",
@@ -103,6 +122,7 @@ __all__ = [
     "as_messages",
     "as_options",
     "asked_space",
+    "cell_value",
     "content_key",
     "implied_codes",
     "is_closed",

@@ -163,7 +163,9 @@ class Number:
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if low > high:
-            raise ActionError(f"the lowest value {self.low!r} is above the highest {self.high!r}")
+            raise ActionError(
+                f"the lowest number, {self.low!r}, is above the highest, {self.high!r}"
+            )
         if self.integer and math.isfinite(low) and math.ceil(low) > high:
             raise ActionError(f"there is no whole number from {self.low!r} to {self.high!r}")
 
@@ -290,13 +292,13 @@ def as_options(options: object) -> tuple[str, ...]:
         raise ActionError(
             f"options must be a list of texts; got the text {options!r}",
             hint=f"give every option: options=[{options!r}, …]",
-            cli_hint="give --option once for each",
+            cli_hint="give --option once for every option",
         )
     if not isinstance(options, Iterable) or isinstance(options, Mapping | AbstractSet):
         raise ActionError(
             f"options must be a list of texts, in order; got {options!r}",
             hint='for example options=["tea", "coffee"]',
-            cli_hint="give --option once for each",
+            cli_hint="give --option once for every option",
         )
     found = tuple(cast("Iterable[object]", options))
     wrong = [one for one in found if not isinstance(one, str)]
@@ -326,10 +328,9 @@ def asked_space(options: object, kind: str | None) -> ActionSpace:
     chosen = kind or ("free_text" if given is None else "choice")
     if given is not None and chosen in _OPEN:
         raise ActionError(
-            f"the kind {chosen!r} has no options; got {list(given)!r}",
-            hint=f"leave out options=, or give a kind that has them: {', '.join(_WITH_OPTIONS)}",
-            cli_hint="leave out --option, or give a --kind that has them: "
-            f"{', '.join(_WITH_OPTIONS)}",
+            f"an answer of the kind {chosen!r} has no options; got {list(given)!r}",
+            hint=f"leave out options=, or give a kind that has them: {_WITH_OPTIONS!r}",
+            cli_hint=f"leave out --option, or give a --kind that has them: {_WITH_OPTIONS!r}",
         )
     return action_space(chosen, given)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Literal, Protocol
 
@@ -65,12 +65,23 @@ class Question:
         if options is not None or kind is not None:
             if space is not None:
                 raise ActionError(
-                    f"the space {space!r} already says what an answer may be",
-                    hint="give either the space, or options and kind",
+                    f"the question already says what an answer may be: {space!r}",
+                    hint="leave out space=, or options= and kind=",
+                    cli_hint="leave out --option and --kind",
                 )
             space = asked_space(options, kind)
         object.__setattr__(self, "context", as_messages(context))
         object.__setattr__(self, "space", FreeText() if space is None else space)
+
+    @property
+    def key(self) -> str:
+        """Identity of the question, whoever is asked.
+
+        By the texts of its messages, the kind of answer and the options; names and roles do not
+        count.
+        """
+        space = {one.name: getattr(self.space, one.name) for one in fields(self.space)}
+        return content_key([message.content for message in self.context], space)
 
     @classmethod
     def of(cls, context: ContextLike | Question) -> Question:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar, overload, runtime_checkable
 
 from usersim.errors import UsersimError
+from usersim.types.counting import counted
+from usersim.types.interactions import Interaction
 from usersim.views import Cell, Sheet, printed, shortened
 
-__all__ = ["Batch", "Failure", "Prediction", "TrainingExample"]
+__all__ = ["Batch", "Failure", "PersonLesson", "Prediction", "TrainingExample"]
 
 T = TypeVar("T")
 
@@ -130,7 +132,7 @@ class Batch(Generic[T]):
 
     def __repr__(self) -> str:
         """Say how many were asked and how many failed."""
-        return f"Batch({len(self.items)} items, {len(self.failures)} failed)"
+        return f"Batch({counted(len(self.items), 'item')}, {len(self.failures)} failed)"
 
 
 def _lost(failure: Failure | None) -> UsersimError:
@@ -164,6 +166,28 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonLesson:
+    """What a user model learns from one person: all of their interactions together.
+
+    Attributes:
+        user_id: Who.
+        interactions: What they did, oldest first.
+        reasonings: A trace before the action, by interaction key; none where there is none.
+        held: Keys of interactions that only measure the training, and stand in no prompt that
+            is learned from.
+        ordered: Whether the order means anything; if not, it is another one in each epoch.
+        profile: What is known of the person, shown first.
+    """
+
+    user_id: str
+    interactions: tuple[Interaction, ...]
+    reasonings: Mapping[str, str] = field(default_factory=dict[str, str])
+    held: frozenset[str] = frozenset()
+    ordered: bool = True
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingExample:
     """One (prompt, reasoning, action) for the user model.
 
@@ -171,8 +195,9 @@ class TrainingExample:
         key: The interaction's key.
         user_id: Whose it is.
         messages: The rendered prompt as (role, content) pairs.
-        reasoning: Text that stands between; empty trains with the no-reasoning marker.
+        reasoning: Text that stands between; empty trains without reasoning.
         action: Text form of the action.
+        options: Of a closed question, all options: the loss is normalised over them.
     """
 
     key: str
@@ -180,3 +205,4 @@ class TrainingExample:
     messages: tuple[tuple[str, str], ...]
     reasoning: str
     action: str
+    options: tuple[str, ...] = ()

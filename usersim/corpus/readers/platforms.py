@@ -18,6 +18,7 @@ from usersim.corpus.readers.text import Table, unreadable
 from usersim.delimited import BrokenRecord
 from usersim.errors import CorpusFormatError
 from usersim.types import number_in
+from usersim.types.counting import counted
 
 __all__ = ["Platform", "PlatformTable", "platform_of"]
 
@@ -124,7 +125,9 @@ class PlatformTable:
             if isinstance(cells, BrokenRecord):
                 yield number, unreadable(cells)
             elif any(cell.strip() for cell in cells[width:]):
-                reason = f"has {len(cells)} cells and the header {width} columns"
+                reason = (
+                    f"has {counted(len(cells), 'cell')} and the header {counted(width, 'column')}"
+                )
                 yield number, Unreadable(",".join(cells).encode(), reason)
             elif not any(cell.strip() for cell in cells):
                 yield number, LeftOut("blank rows")

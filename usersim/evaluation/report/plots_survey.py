@@ -18,6 +18,7 @@ import numpy as np
 
 from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw
 from usersim.evaluation.surveys import AnswerTable, Item, ItemEstimate, estimate
+from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -218,9 +219,9 @@ class _Picture:
 
     def _plot(self, uri: str, caption: str) -> Plot:
         keys = ", ".join(item.key for item in self.items)
-        who = f"{len(self.simulated.respondents)} simulated respondents"
+        who = counted(len(self.simulated.respondents), "simulated respondent")
         if self.human is not None:
-            who += f" beside {len(self.human.respondents)} people"
+            who += f" beside {counted(len(self.human.respondents), 'person', 'people')}"
         return Plot(keys, uri, f"Answers of {who} to {keys}.", caption)
 
 

@@ -122,7 +122,8 @@ def estimate(
         table: Who answered what.
         key: The item.
         covers: What the intervals allow for.
-        by: Counted answers, or the options' probabilities.
+        by: Counted answers, or the options' probabilities; `covers="draws"` counts answers,
+            since probabilities do not differ from draw to draw.
         gaps: Measured misfit, for `covers="misfit"`.
         seed: Of the resamples.
 
@@ -143,7 +144,7 @@ def estimate(
     """
     item = table.item(key)
     spread = _spread(item, covers, gaps)
-    every = _rows(table, key, by)
+    every = _rows(table, key, "answers" if covers == "draws" else by)
     told = np.isfinite(every).all(axis=(0, 2))  # by probabilities, only who has some
     if not told.any():
         raise EvaluationError(f"nobody answered item {key!r}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from usersim.simulation.answer import Answer
 from usersim.simulation.dialogue.patience import Patience
+from usersim.types.counting import counted
 from usersim.views import Cell, in_words, printed, shortened
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Dialogue:
         """Say who talked with whom, for how long and why it ended."""
         return (
             f"Dialogue(user={self.user_id!r}, assistant={self.assistant!r}, "
-            f"{len(self.turns)} turns, {self.stop.reason})"
+            f"{counted(len(self.turns), 'turn')}, {self.stop.reason})"
         )
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from usersim.config.base import Config
 from usersim.simulation.survey.questions import SurveyQuestion
 from usersim.simulation.survey.survey import Survey
+from usersim.types.counting import counted
 from usersim.views import Sheet, printed, shortened
 
 __all__ = ["Mode", "SurveyFailure", "SurveyResponse", "SurveyResults", "column_of"]
@@ -116,7 +117,7 @@ def _sheet(found: SurveyResults) -> Sheet:
             )
     columns = ("item", "answers", "most frequent", "share", "refused", "skipped", "failed")
     notes = (
-        f"{len(found.people)} simulated respondents",
+        counted(len(found.people), "simulated respondent"),
         "simulated: a model's answers, not people's",
     )
     return Sheet(title=found.survey.title, columns=columns, rows=rows, notes=notes)
@@ -159,8 +160,9 @@ class SurveyResults(Config):
     def __repr__(self) -> str:
         """Say what was asked of how many."""
         return (
-            f"SurveyResults({self.survey.title!r}, {len(self.people)} simulated respondents, "
-            f"{len(self.responses)} responses)"
+            f"SurveyResults({self.survey.title!r}, "
+            f"{counted(len(self.people), 'simulated respondent')}, "
+            f"{counted(len(self.responses), 'response')})"
         )
 
     def long(self) -> Iterator[dict[str, object]]:

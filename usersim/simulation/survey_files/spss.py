@@ -147,7 +147,7 @@ def spss_problems(survey: Survey) -> list[str]:
     long = [one for one in columns if len(one.encode()) > _LONGEST_NAME]
     words = [one for one in columns if one.upper() in _WORDS]
     return [
-        *(f"{one!r} has {len(one)} characters, and SPSS takes {_LONGEST_NAME}" for one in long[:5]),
+        *(f"{one!r} is longer than the {_LONGEST_NAME} characters of SPSS" for one in long[:5]),
         *([f"and {len(long) - 5} further names like it"] if len(long) > 5 else []),  # noqa: PLR2004 - those above
         *(f"{one!r} is a word of the language of SPSS" for one in words),
     ]

@@ -1,0 +1,49 @@
+"""Predicting closed answers: evidence, the panel, and the pool of predictors.
+
+A *predictor* is one source of a distribution over a question's options: the simulator with its
+reasoning, the simulator without it, the panel model, the panel's marginal, the person's own use of
+the scale. The *pool* combines them. Knows distributions and answers; knows no model that reads
+text, and no store.
+"""
+
+from usersim.prediction.evidence import (
+    Embed,
+    EmbeddingSimilarity,
+    Expectation,
+    Similarity,
+    lexical_similarity,
+    own_scale,
+    rank_evidence,
+)
+from usersim.prediction.panel import PanelAnswer, PanelFit, PanelModel
+from usersim.prediction.pool import (
+    GROUPS,
+    PREDICTORS,
+    Group,
+    Observation,
+    Pool,
+    PoolWeights,
+    fit_pool,
+    group_of,
+)
+
+__all__ = [
+    "GROUPS",
+    "PREDICTORS",
+    "Embed",
+    "EmbeddingSimilarity",
+    "Expectation",
+    "Group",
+    "Observation",
+    "PanelAnswer",
+    "PanelFit",
+    "PanelModel",
+    "Pool",
+    "PoolWeights",
+    "Similarity",
+    "fit_pool",
+    "group_of",
+    "lexical_similarity",
+    "own_scale",
+    "rank_evidence",
+]

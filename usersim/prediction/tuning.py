@@ -1,0 +1,233 @@
+"""Settings of the panel model, chosen by how well it predicts people who were left out.
+
+Knows cases and their scores; knows nothing of questions, options or files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from usersim.prediction.contingency import Items
+from usersim.prediction.discriminant import Discriminant, Moments
+
+if TYPE_CHECKING:
+    from usersim.prediction.contingency import Codes, Floats
+
+__all__ = ["LEAK", "PanelFit", "left_out", "tune"]
+
+SMOOTHING = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Candidates of α, the answers that are added to each marginal, spread evenly over the options."""
+UNTUNED_SMOOTHING = 16.0
+"""α of a panel of fewer than `FEWEST` people."""
+SHRINKAGE = (0.2, 0.5, 0.8, 0.9, 0.97)
+"""Candidates of λ: off-diagonal correlations are multiplied by 1 − λ."""
+SUPPORT = (3.0, 10.0, 30.0)
+"""Candidates of the people whose weight each prior class mean has."""
+STRENGTHS = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.1)
+"""Candidates of t at ten known answers."""
+SLOPES = (0.0, -0.15, -0.3, -0.5, -0.7)
+"""Candidates of b in `t(n) = t(10) · (n / 10) ** b`: shrunken features count shared evidence
+twice, the more of it the more are known."""
+FRACTIONS = (1.0, 0.75, 0.5, 0.25)
+"""Parts of the best temperature that are tried again when the gain must be certain."""
+CAUTION = 0.5
+"""Standard errors that are taken off a gain before it counts, with a thousand people; with few
+their own number is uncertain, and `1 + 10 / people` times as many are."""
+TUNING_PEOPLE = 160
+TUNING_QUESTIONS = 4
+"""Answers of each left-out person that are predicted."""
+FEWEST = 5
+"""People below which nothing is tuned and the marginal stands."""
+LEAK = 0.005
+"""Share of the marginal in every prediction: bounds the cost of a sure and wrong one."""
+TYPICAL = 10.0
+"""Known answers at which `PanelFit.strength` is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelFit:
+    """What was tuned on left-out people.
+
+    Attributes:
+        smoothing: α of the marginals, in answers.
+        shrinkage: λ of the correlations.
+        support: People whose weight each prior class mean has.
+        strength: t at ten known answers; 0 where the panel predicts no better than its marginal.
+        slope: b of `t(n) = strength · (n / 10) ** b`.
+        gain: Mean log score over the marginal of left-out people, nats per answer.
+        error: Standard error of `gain` over people.
+        people: People it was measured on.
+    """
+
+    smoothing: float
+    shrinkage: float = 0.9
+    support: float = 10.0
+    strength: float = 0.0
+    slope: float = 0.0
+    gain: float = 0.0
+    error: float = 0.0
+    people: int = 0
+
+    def temperature(self, known: int) -> float:
+        """Return t for so many known answers."""
+        return self.strength * (max(known, 1) / TYPICAL) ** self.slope
+
+
+def left_out(items: Items, codes: Codes, weight: float, pairs: Floats) -> Floats:
+    """Return pair counts without one person.
+
+    Args:
+        items: The items.
+        codes: The person's categories. Shape `(n_items,)`.
+        weight: The person's weight.
+        pairs: Counts of everybody.
+    """
+    own = np.flatnonzero(items.one_hot(codes[None])[0])
+    others = pairs.copy()
+    others[np.ix_(own, own)] -= weight
+    return others
+
+
+def tune(items: Items, codes: Codes, weights: Floats, pairs: Floats, *, seed: int) -> PanelFit:
+    """Choose smoothing, shrinkage, support and temperature by the log score of left-out people.
+
+    Args:
+        items: The items.
+        codes: Categories of everybody, -1 where missing. Shape `(n, n_items)`.
+        weights: Of the people. Shape `(n,)`.
+        pairs: Counts of everybody.
+        seed: Of the people that are left out and of their answers.
+    """
+    base = PanelFit(smoothing=_best_smoothing(items, pairs, len(codes)))
+    if len(codes) < FEWEST:
+        return base
+    cases = _cases(items, codes, weights, pairs, base.smoothing, np.random.default_rng(seed))
+    people = len({case.person for case in cases})
+    if people < FEWEST:
+        return base
+    highest, best = 0.0, base
+    for shrinkage, support in product(SHRINKAGE, SUPPORT):
+        gains = _Gains(cases, (shrinkage, support))
+        for strength, slope in product(STRENGTHS, SLOPES):
+            mean = float(gains.of(strength, slope).mean())
+            if mean > highest:
+                highest = mean
+                best = replace(
+                    base, shrinkage=shrinkage, support=support, strength=strength, slope=slope
+                )
+    if not highest:
+        return replace(base, people=people)
+    return _certain(best, _Gains(cases, (best.shrinkage, best.support)))
+
+
+def _certain(chosen: PanelFit, gains: _Gains) -> PanelFit:
+    """Lower the temperature to where the mean gain less its standard error is largest."""
+    found = replace(chosen, strength=0.0, people=gains.people)
+    highest = 0.0
+    caution = CAUTION * (1 + TYPICAL / gains.people)
+    for fraction in FRACTIONS:
+        own = gains.of(chosen.strength * fraction, chosen.slope)
+        error = float(own.std(ddof=1) / math.sqrt(len(own)))
+        if own.mean() - caution * error > highest:
+            highest = float(own.mean()) - caution * error
+            found = replace(
+                found,
+                strength=chosen.strength * fraction,
+                gain=float(own.mean()),
+                error=error,
+            )
+    return found
+
+
+def _best_smoothing(items: Items, pairs: Floats, people: int) -> float:
+    """Return the α under which each answer is likeliest given all the others.
+
+    Leaving one answer out of a count has a closed form: `(n_k − 1 + α / K) / (N − 1 + α)`.
+    """
+    counts = np.diag(pairs)
+    totals = np.add.reduceat(counts, items.start[:-1])[items.owner]
+    sizes = np.diff(items.start)[items.owner]
+    seen = (counts >= 1) & (totals > 1)
+    if people < FEWEST or not seen.any():
+        return UNTUNED_SMOOTHING
+    n, total, size = counts[seen], totals[seen], sizes[seen]
+    scores = [float((n * np.log((n - 1 + a / size) / (total - 1 + a))).sum()) for a in SMOOTHING]
+    return SMOOTHING[int(np.argmax(scores))]
+
+
+class _Case(NamedTuple):
+    """One left-out answer: the smoothed marginal, and scores under every setting."""
+
+    person: int
+    truth: int
+    known: int
+    marginal: Floats
+    scores: dict[tuple[float, float], Floats]
+
+
+def _cases(
+    items: Items,
+    codes: Codes,
+    weights: Floats,
+    pairs: Floats,
+    smoothing: float,
+    random: np.random.Generator,
+) -> list[_Case]:
+    """Draw people, and of each some answers to predict from a random number of the others."""
+    cases: list[_Case] = []
+    for row in map(int, random.permutation(len(codes))[:TUNING_PEOPLE]):
+        own = codes[row]
+        answered = [int(i) for i in np.flatnonzero(own >= 0)]
+        others = left_out(items, own, float(weights[row]), pairs)
+        moments = Moments.of(items, others, smoothing=smoothing)
+        for place in map(int, random.permutation(answered)[:TUNING_QUESTIONS]):
+            question = items.items[place].question
+            rest = [i for i in answered if items.items[i].question != question]
+            if not rest:
+                continue
+            # From one to all of them, evenly on a logarithmic scale.
+            size = round(math.exp(random.uniform(0, math.log(len(rest)))))
+            known = sorted(map(int, random.permutation(rest)[:size]))
+            discriminant = Discriminant(items, [place], own, known, moments)
+            scores = {
+                setting: discriminant.scores(*setting) for setting in product(SHRINKAGE, SUPPORT)
+            }
+            span = slice(items.start[place], items.start[place + 1])
+            cases.append(_Case(row, int(own[place]), size, moments.smoothed[span], scores))
+    return cases
+
+
+class _Gains:
+    """Mean gain over the marginal of each left-out person, at one shrinkage and support."""
+
+    def __init__(self, cases: Sequence[_Case], setting: tuple[float, float]) -> None:
+        width = max(len(case.marginal) for case in cases)
+        rows = sorted({case.person for case in cases})
+        place = {row: i for i, row in enumerate(rows)}
+        self.people = len(rows)
+        self._person = np.array([place[case.person] for case in cases])
+        self._count = np.bincount(self._person)
+        self._known = np.array([case.known for case in cases]) / TYPICAL
+        self._truth = np.array([case.truth for case in cases])
+        self._log_marginal = np.full((len(cases), width), -np.inf)
+        self._scores = np.zeros((len(cases), width))
+        for i, case in enumerate(cases):
+            self._log_marginal[i, : len(case.marginal)] = np.log(case.marginal)
+            self._scores[i, : len(case.marginal)] = case.scores[setting]
+
+    def of(self, strength: float, slope: float) -> Floats:
+        """Return the mean gain of each person, nats. Shape `(people,)`."""
+        t = strength * self._known**slope
+        logits = self._log_marginal + t[:, None] * self._scores
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        rows = np.arange(len(p))
+        marginal = np.exp(self._log_marginal[rows, self._truth])
+        mixed = (1 - LEAK) * p[rows, self._truth] / p.sum(axis=1) + LEAK * marginal
+        gain = np.log(mixed) - np.log(marginal)
+        return np.bincount(self._person, weights=gain) / self._count

@@ -1,0 +1,452 @@
+"""Calibration: what each predictor is worth on answers that none of them learned from.
+
+The person's other answers, everything before the moment in question, and the other people are
+what a prediction may use; the answer itself is in none of them. So answers of the train split
+serve, except those that the adapter learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from usersim.config import PipelineConfig
+from usersim.engines import Engine
+from usersim.engines.batching import each
+from usersim.errors import CorpusError, EvaluationError
+from usersim.evaluation import Arm, Evaluation, evaluate, write_report
+from usersim.evaluation.metrics.closed import ECE_BINS, top_option
+from usersim.prediction import GROUPS, Observation, Pool, fit_pool, group_of
+from usersim.simulation import RespondItem, likelihoods
+from usersim.simulation.closed import mixed
+from usersim.simulator.asking import Asker
+from usersim.simulator.people import People
+from usersim.simulator.predicting import SIMULATOR
+from usersim.types import (
+    Batch,
+    Choice,
+    Distribution,
+    Failure,
+    Interaction,
+    Prediction,
+    Predictor,
+    Scale,
+    content_key,
+    is_closed,
+)
+from usersim.types.counting import counted
+from usersim.views import Sheet, StageProgress, printed
+
+__all__ = ["POOL", "Calibration", "Observed", "calibrate", "calibrate_people", "observe"]
+
+CHUNK = 16
+"""Answers of one call to the engine."""
+FOLDS = 5
+"""Parts of the people: each is predicted with weights fitted on the others."""
+AS_NEW = 0.25
+"""Share of the answers that are predicted as if nobody else had been asked the question, where
+others were: new questions are met at run time, and have weights of their own."""
+POOL = "the pool"
+BEFORE = "the pool, not calibrated"
+STAGE = "calibrate"
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One answer that was really given, and what each predictor said of it."""
+
+    interaction: Interaction
+    observation: Observation
+
+
+@printed(lambda one: one.sheet())
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What was fitted, and how good it is on people it was not fitted on.
+
+    Attributes:
+        pool: Weights of the predictors, fitted on all answers.
+        evaluation: Every predictor, the pool with prior weights, and the pool as `POOL`, whose
+            weights come from the other people.
+        failures: Answers that could not be predicted.
+        simulator: Digest of the adapter, or name of the base model, that the weights are for.
+        report: The page with the reliability diagram, where one was written.
+    """
+
+    pool: Pool
+    evaluation: Evaluation
+    failures: tuple[Failure, ...]
+    simulator: str
+    report: Path | None = None
+
+    def sheet(self) -> Sheet:
+        """Return every predictor and the pool as a table, with the weights below it."""
+        rows = [self._row(name) for name in self.evaluation.arms]
+        found = self.evaluation
+        return Sheet(
+            title=f"{counted(len(found.interactions), 'answer')} of "
+            f"{counted(found.n_users, 'person', 'people')}",
+            columns=("predictor", "log score", "accuracy", "ECE"),
+            rows=tuple(rows),
+            notes=(*self._weights(), *self._left_out()),
+        )
+
+    def reliability(self) -> Sheet:
+        """Return a reliability diagram as a table: how sure the pool was, and how often right.
+
+        One row for each tenth of the confidence (the largest option's probability) with answers
+        in it, before the weights were fitted and after.
+        """
+        rows: list[tuple[str, ...]] = []
+        told = {name: self._by_confidence(name) for name in (BEFORE, POOL)}
+        for place in range(ECE_BINS):
+            cells = [cell for name in told for cell in _bin(told[name].get(place))]
+            if any(cell != NOTHING for cell in cells):
+                rows.append((f"{place / ECE_BINS:.1f}–{(place + 1) / ECE_BINS:.1f}", *cells))
+        return Sheet(
+            title="Reliability: how sure, and how often right",
+            columns=("confidence", "sure before", "right", "n", "sure after", "right", "n"),
+            rows=tuple(rows),
+        )
+
+    def _by_confidence(self, name: str) -> dict[int, list[tuple[float, float]]]:
+        """Return confidence and hit of each answer, by the tenth that the confidence is in."""
+        found: dict[int, list[tuple[float, float]]] = {}
+        pairs = zip(self.evaluation.interactions, self.evaluation.predictions[name], strict=True)
+        for interaction, prediction in pairs:
+            sure, right = top_option(interaction, prediction)
+            place = max(ceil(sure * ECE_BINS) - 1, 0)
+            found.setdefault(place, []).append((sure, right))
+        return found
+
+    def _row(self, name: str) -> tuple[str, ...]:
+        cells = [name]
+        for metric in ("log_score", "accuracy", "ece"):
+            found = self.evaluation.estimate(name, metric)
+            cells.append(NOTHING if found is None else str(found.interval))
+        return tuple(cells)
+
+    def _left_out(self) -> Iterator[str]:
+        if self.failures:
+            yield f"not predicted: {len(self.failures)}, first: {self.failures[0].message}"
+
+    def _weights(self) -> Iterator[str]:
+        for group in GROUPS:
+            own = self.pool.groups[group]
+            if own.answers:
+                parts = [f"{name} {w:.2f}" for name, w in own.weights.items() if w >= 0.005]  # noqa: PLR2004 - 0.00
+                yield f"{group} ({own.answers} answers): {', '.join(parts) or 'nothing helps'}"
+
+
+def _bin(told: Sequence[tuple[float, float]] | None) -> tuple[str, str, str]:
+    """Return mean confidence, share right and count of the answers of one tenth."""
+    if not told:
+        return NOTHING, NOTHING, NOTHING
+    sure, right = np.mean(told, axis=0)
+    return f"{sure:.2f}", f"{right:.2f}", str(len(told))
+
+
+def calibrate_people(
+    asker: Asker,
+    engine: Callable[[], Engine],
+    people: People,
+    *,
+    answers: int | None = None,
+    out: Path | None = None,
+    progress: StageProgress | None = None,
+) -> Calibration:
+    """Fit the pool of some people on their own answers, and keep it in the store.
+
+    Args:
+        asker: Puts the questions, as they are put at run time.
+        engine: Returns what runs the model; called only where a predictor needs it.
+        people: Whose answers are predicted; those that an adapter learned from are not.
+        answers: How many at the most; None takes the configured number.
+        out: Folder of a report with the reliability diagram; None writes none.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        EvaluationError: If there is no answer to fit on.
+        CorpusError: If rows came or went meanwhile.
+    """
+    settings = asker.config.prediction
+    picked = pick_answers(people, asker.held_answers, answers or settings.calibration)
+    needed = bool(SIMULATOR.intersection(asker.pooled))
+    observed, failures = observe(
+        engine() if needed and picked else None,
+        asker,
+        picked,
+        asker.config,
+        as_new=_met_as_new,
+        progress=progress,
+    )
+    simulators = sorted({asker.simulator(person) for person in people.users})
+    found = calibrate(
+        observed,
+        failures,
+        simulator=", ".join(simulators),
+        seed=settings.seed,
+        out=out,
+    )
+    for simulator in simulators:
+        if not asker.predictions.keep_pool(simulator, asker.pooled, found.pool):
+            raise CorpusError(
+                "rows were loaded or deleted during the calibration, and nothing was kept",
+                hint="repeat it",
+            )
+    return found
+
+
+def _met_as_new(one: Interaction) -> bool:
+    """Return whether an answer is predicted as if nobody else had been asked; always the same."""
+    return int(content_key("met as new", one.key)[:8], 16) < AS_NEW * 16**8
+
+
+def pick_answers(
+    people: People, learned_from: Callable[[str], frozenset[str] | None], n: int
+) -> list[Interaction]:
+    """Return closed answers of the train split that nothing was learned from.
+
+    The newest of each person, as many of each as it takes.
+
+    Args:
+        people: Whose.
+        learned_from: Returns the keys of a person's answers that an adapter did not learn from;
+            None if it learned from none of them.
+        n: How many at the most.
+    """
+    rows: list[list[Interaction]] = []
+    for person in people.users:
+        free = learned_from(person)
+        own = [
+            one
+            for one in people.corpus.history(person)
+            if is_closed(one.space) and (free is None or one.key in free)
+        ]
+        # The first answer has nothing before it to be predicted from.
+        rows.append([one for one in reversed(own) if one.position > 0])
+    picked: list[Interaction] = []
+    for depth in range(max(map(len, rows), default=0)):
+        layer = [own[depth] for own in rows if depth < len(own)]
+        left = n - len(picked)
+        picked += layer if len(layer) <= left else _spread(layer, left)
+        if len(picked) >= n:
+            break
+    return picked
+
+
+def _spread(layer: Sequence[Interaction], n: int) -> list[Interaction]:
+    """Return `n` of a layer, evenly spaced over the people."""
+    places = np.linspace(0, len(layer) - 1, n).round().astype(int)
+    return [layer[int(i)] for i in dict.fromkeys(places.tolist())]
+
+
+def observe(
+    engine: Engine | None,
+    asker: Asker,
+    interactions: Sequence[Interaction],
+    config: PipelineConfig,
+    *,
+    as_new: Callable[[Interaction], bool] = lambda _: False,
+    progress: StageProgress | None = None,
+) -> tuple[list[Observed], list[Failure]]:
+    """Return what every predictor says of each answer.
+
+    Args:
+        engine: Runs the model; None where no predictor needs one.
+        asker: Puts the questions; knows the predictors that need no model.
+        interactions: Closed answers, each predicted from what came before it.
+        config: How the simulator answers.
+        as_new: Whether a question is to be met as one that nobody else answered.
+        progress: Called with (stage, done, total).
+
+    Returns:
+        One entry per answer that could be predicted, and the failures.
+    """
+    found: list[Observed] = []
+    failures: list[Failure] = []
+    run = partial(_observed, engine, asker, config, as_new)
+    for start in range(0, len(interactions), CHUNK):
+        chunk = interactions[start : start + CHUNK]
+        batch = each(chunk, run, lambda one: one.key)
+        found += batch
+        failures += [replace(one, index=one.index + start) for one in batch.failures]
+        if progress:
+            progress(STAGE, start + len(chunk), len(interactions))
+    return found, failures
+
+
+def _observed(
+    engine: Engine | None,
+    asker: Asker,
+    config: PipelineConfig,
+    as_new: Callable[[Interaction], bool],
+    chunk: Sequence[Interaction],
+) -> Batch[Observed]:
+    items = [asker.item(one.user_id, one, as_new=as_new(one)) for one in chunk]
+    own = _own_distributions(engine, items, chunk, config)
+    return Batch(
+        tuple(
+            Observed(
+                one,
+                Observation(
+                    person=one.user_id,
+                    group=group_of(
+                        cast("Choice | Scale", one.space), known="panel" in item.predictors
+                    ),
+                    predictors={**said, **item.predictors},
+                    truth=str(one.action),
+                ),
+            )
+            for one, item, said in zip(chunk, items, own, strict=True)
+        )
+    )
+
+
+def _own_distributions(
+    engine: Engine | None,
+    items: Sequence[RespondItem],
+    chunk: Sequence[Interaction],
+    config: PipelineConfig,
+) -> list[dict[Predictor, Distribution]]:
+    """Return the simulator's own distributions, with and without reasoning, where asked for."""
+    asked = items[0].asked
+    if engine is None or not asked:
+        return [{} for _ in items]
+    traces = config.simulation.traces if "reasoning" in asked else 0
+    found = likelihoods(
+        engine,
+        [(item, one.action) for item, one in zip(items, chunk, strict=True)],
+        config=config.simulation.model_copy(update={"traces": traces}),
+        history=config.history,
+    )
+    result: list[dict[Predictor, Distribution]] = []
+    for one in found:
+        said: dict[Predictor, Distribution] = {}
+        if traces:
+            said["reasoning"] = mixed(one.options[:-1], None, 1.0)
+        if "no_reasoning" in asked:
+            said["no_reasoning"] = one.options[-1]
+        result.append(said)
+    return result
+
+
+def calibrate(
+    observed: Sequence[Observed],
+    failures: Sequence[Failure],
+    *,
+    simulator: str,
+    seed: int,
+    out: Path | None = None,
+    title: str = "Calibration",
+) -> Calibration:
+    """Fit the pool, and measure it on people whose answers it was not fitted on.
+
+    Args:
+        observed: What each predictor said of answers.
+        failures: Answers that could not be predicted.
+        simulator: Digest of the adapter, or name of the base model.
+        seed: Of the folds and of the bootstrap.
+        out: Folder of a report; None writes none.
+        title: Its heading.
+
+    Raises:
+        EvaluationError: If there is no answer to fit on.
+    """
+    if not observed:
+        raise EvaluationError(
+            "there is no closed answer to calibrate on",
+            hint="load people who answered choices or scales; an adapter that learned from all of "
+            "them leaves none (TrainingConfig.validation_share)",
+            cli_hint="load people who answered choices or scales; an adapter that learned from all "
+            "of them leaves none",
+        )
+    everything = [one.observation for one in observed]
+    crossed = _crossed(everything, seed)
+    arms = [
+        *(_predictor_arm(name, observed) for name in _names(everything)),
+        _arm(BEFORE, observed, [_pooled(Pool(), one) for one in everything]),
+        _arm(POOL, observed, crossed),
+    ]
+    held = [replace(one.interaction, split="held_out") for one in observed]
+    evaluation = evaluate(arms, held, baseline=POOL, seed=seed)
+    page = None
+    if out is not None:
+        page = write_report(evaluation, out, title=title, provenance={"simulator": simulator})
+    return Calibration(
+        pool=fit_pool(everything, seed=seed),
+        evaluation=evaluation,
+        failures=tuple(failures),
+        simulator=simulator,
+        report=page,
+    )
+
+
+def _names(observations: Sequence[Observation]) -> list[Predictor]:
+    seen: dict[Predictor, None] = {}
+    for one in observations:
+        seen.update(dict.fromkeys(one.predictors))
+    return list(seen)
+
+
+def _crossed(observations: Sequence[Observation], seed: int) -> list[Distribution]:
+    """Return the pool's distributions, each with weights fitted on other people's answers.
+
+    One person has no others: then on this person's other answers.
+    """
+    people = sorted({one.person for one in observations})
+    by_person = len(people) >= FOLDS
+    units = people if by_person else list(range(len(observations)))
+    order = np.random.default_rng(seed).permutation(len(units))
+    fold_of = {units[int(place)]: n % FOLDS for n, place in enumerate(order)}
+    folds = [fold_of[one.person if by_person else place] for place, one in enumerate(observations)]
+    pools = [
+        fit_pool(
+            [one for one, fold in zip(observations, folds, strict=True) if fold != left],
+            seed=seed,
+            intervals=False,
+        )
+        for left in range(FOLDS)
+    ]
+    return [_pooled(pools[fold], one) for one, fold in zip(observations, folds, strict=True)]
+
+
+def _pooled(pool: Pool, one: Observation) -> Distribution:
+    return pool.combine(one.group, one.predictors).probabilities
+
+
+def _predictor_arm(name: Predictor, observed: Sequence[Observed]) -> Arm:
+    """Return one predictor alone; where it says nothing, every option alike."""
+    uniform = [
+        dict.fromkeys(options, 1 / len(options))
+        for one in observed
+        for options in [cast("Choice | Scale", one.interaction.space).options]
+    ]
+    said = [
+        one.observation.predictors.get(name, alike)
+        for one, alike in zip(observed, uniform, strict=True)
+    ]
+    return _arm(name.replace("_", " "), observed, said)
+
+
+def _arm(name: str, observed: Sequence[Observed], said: Sequence[Distribution]) -> Arm:
+    found = {
+        one.interaction.key: distribution for one, distribution in zip(observed, said, strict=True)
+    }
+
+    def predict(interactions: Sequence[Interaction]) -> Batch[Prediction]:
+        return Batch(
+            tuple(
+                Prediction(action=max(p, key=p.__getitem__), probabilities=p)
+                for p in (found[one.key] for one in interactions)
+            )
+        )
+
+    return Arm(name, predict)
