@@ -160,8 +160,7 @@ def test_every_listing_command_prints_json() -> None:
     for name in listing:
         assert "as_json" in _commands()[name].callback.__annotations__, name
     drawn = {path.name for path in CLI.glob("*.py") if "Table(" in path.read_text("utf-8")}
-    # The demo's own page, and figures in sections, which have --json too.
-    assert drawn == {"demo.py", "survey_estimates.py"}, "a list that does not go through tables.py"
+    assert drawn == {"demo.py"}, "a list that does not go through tables.py"
 
 
 def test_json_lists_can_be_read_by_programs(store: str) -> None:

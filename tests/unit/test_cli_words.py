@@ -40,9 +40,7 @@ PYTHON_ONLY = "ArgumentError"
 class Said:
     """One text in the source."""
 
-    def __init__(self, path: Path, node: ast.Call, text: str) -> None:
-        # A wrong call of Python: the command line makes its own calls.
-        self.called = ast.unparse(node.func) == "ArgumentError"
+    def __init__(self, path: Path, node: ast.AST, text: str) -> None:
         self.module = path.relative_to(PACKAGE).as_posix()
         self.place = f"{self.module}:{getattr(node, 'lineno', 0)}"
         self.text = text
@@ -50,7 +48,7 @@ class Said:
     @property
     def python(self) -> bool:
         """Whether it speaks of Python."""
-        return not self.called and PYTHON.search(self.text) is not None
+        return PYTHON.search(self.text) is not None
 
 
 def _text(node: ast.AST) -> str:

@@ -423,7 +423,6 @@ class Corpus:
             f"a Corpus is connected to the store {self.name!r} and cannot be pickled or copied",
             hint="hand the path or URL of the store to the worker, and open it there: "
             "Corpus.open(path)",
-            cli_hint="several commands may use one store at the same time",
         )
 
     def _settle(self) -> None:

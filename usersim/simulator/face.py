@@ -323,7 +323,6 @@ class UserSimulator:
             "a UserSimulator holds an open store and a model, and cannot be pickled or copied",
             hint=f"hand {store} to the worker and open it there: UserSimulator.open(store, "
             "user_id=…); or save(folder), and UserSimulator.load(folder) in the worker",
-            cli_hint="several commands may use one store at the same time",
         )
 
     # ------------------------------------------------------------------ what it holds

@@ -20,11 +20,6 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".usersim.db"
 
 
-_ROW = (
-    'a row is an object such as {"user_id": "ada", "context": "Tea or coffee?", "action": "Tea."}'
-)
-
-
 def open_store(store: str | Path, config: CorpusConfig = CorpusConfig()) -> Corpus:
     """Open a store that is there; one that is only to be read must not be made.
 
