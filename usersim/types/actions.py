@@ -275,7 +275,9 @@ def action_space(
         first = error.errors()[0]
         if first["type"] == "value_error":  # raised by the space itself, with the value
             raise ActionError(first["msg"].removeprefix("Value error, ")) from None
-        raise ActionError(f"a {kind} with {values!r}: {first['msg']}") from None
+        # Named, not shown: a bound may have more digits than Python writes out.
+        where = ".".join(str(part) for part in first["loc"] if part != kind)
+        raise ActionError(f"{where!r} of a {kind}: {first['msg']}") from None
 
 
 def as_options(options: object) -> tuple[str, ...]:
