@@ -482,6 +482,18 @@ def test_an_adapter_of_another_model_is_an_error(weighted: Subject) -> None:
     assert weighted.engine.generate([_ask()])
 
 
+def test_an_adapter_of_a_model_of_equal_shape_is_an_error(weighted: Subject) -> None:
+    """Where only the digest of the base model tells, it is refused before drawing and scoring."""
+    if not hasattr(weighted.engine, "model_digest"):  # a server compares it, not its client
+        pytest.skip("the engine has no weights")
+    foreign = replace(weighted.adapters[0], base_digest="0" * 64)
+    with pytest.raises(AdapterLoadError, match="was trained on another model than"):
+        weighted.engine.generate([_ask(adapter=foreign)])
+    with pytest.raises(AdapterLoadError, match="was trained on another model than"):
+        weighted.engine.score([ScoreRequest(prompt=SHORT, continuation="Yes.", adapter=foreign)])
+    assert weighted.engine.generate([_ask(adapter=weighted.adapters[0])])
+
+
 def test_an_altered_adapter_is_an_error(weighted: Subject, tmp_path: Path) -> None:
     """One changed byte of the weights is noticed."""
     good = weighted.adapters[0]

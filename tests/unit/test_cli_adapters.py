@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,7 +153,9 @@ def test_adapters_are_listed_with_the_default_and_removed(store: Path, corpus: C
     """A table or JSON; removing asks first, takes the folder along and says so."""
     old, new = made(corpus, "ada-old", "ada"), made(corpus, "ada-new", "ada")
     printed, _ = run("adapters", "-c", store)
-    assert "ada-new" in printed
+    (line,) = (line for line in printed.splitlines() if new in line)
+    assert re.search(r" ada +\d{4}-\d\d-\d\d \d\d:\d\d .* ada$", line), "whole at 80 columns"
+    assert " MB " in run("adapters", "-c", store, "--wide")[0]
     listed = json.loads(run("adapters", "-c", store, "--json")[0])
     assert [(one["name"], one["default_for"]) for one in listed] == [(old, None), (new, "ada")]
     kept = CliRunner().invoke(app, ["adapters", "remove", new, "-c", str(store)], input="n\n")

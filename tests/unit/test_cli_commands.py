@@ -305,6 +305,8 @@ def test_refused_requests_are_not_printed_without_end(store: str, tmp_path: Path
         (("respond", "Tea?", "-c", "STORE"), "holds 2 people", "--user ada"),
         (("respond", " ", "-c", "STORE", "-u", "ada"), "the context is empty", ""),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "-o", "a"), "at least two options", ""),
+        (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--kind", "chioce"), "free_text", ""),
+        (("users", "-c", "SOURCE"), "is not a database", "`usersim load`"),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--adapter", "no"), "'no'", ""),
         (("simulate", "-c", "STORE", "--name", "x"), "no run 'x' to go on with", "usersim runs"),
         (("simulate", "-c", "STORE", "--dry-run"), "no requests to count", "usersim simulate"),
@@ -314,16 +316,19 @@ def test_refused_requests_are_not_printed_without_end(store: str, tmp_path: Path
 )
 @pytest.mark.usefixtures("scripted")
 def test_an_error_is_a_message_and_a_next_step(
-    arguments, message, step, store, capsys, monkeypatch, tmp_path
+    arguments, message, step, store, source, capsys, monkeypatch, tmp_path
 ) -> None:
     """Status 1, what happened, what to do next, no traceback, and no new file."""
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
     status, printed = refused(
-        capsys, monkeypatch, *(store if one == "STORE" else one for one in arguments)
+        capsys,
+        monkeypatch,
+        *({"STORE": store, "SOURCE": str(source)}.get(one, one) for one in arguments),
     )
     assert status == 1
     assert printed.startswith("error: ")
+    assert "()" not in printed, "a function of Python"
     assert message in printed
     assert step in printed
     assert sorted(tmp_path.iterdir()) == before

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.fixtures.adapters import FILES, adapter_folder, put
 from usersim.corpus import Corpus, Response, Training
 from usersim.corpus.database import Database
+from usersim.corpus.removal import LeftFolder, Remains
 from usersim.errors import CorpusError, UserForgottenError, UserNotFoundError
 from usersim.types import Candidate, Question
 
@@ -406,6 +408,22 @@ def test_runs_that_name_the_person_are_told(corpus) -> None:
     removal = corpus.forget("ada")
     assert removal.run_names == ("ada-2025", "study")
     assert "runs that still name them: ada-2025, study" in str(removal)
+
+
+def test_no_name_forges_a_line_of_what_was_removed(corpus) -> None:
+    """Of runs, adapters and folders: a store may come from anywhere, with any names in it."""
+    hostile = "ada\nadapters: none\x1b[2J"
+    removal = corpus.forget("ada")
+    removal = replace(
+        removal, run_names=(hostile,), adapters=(hostile,), shared_adapters=(hostile,),
+        folders=(hostile,), checkpoints=(hostile,), sources=(hostile,),
+        mentions=replace(removal.mentions, interactions=1, adapters=(hostile,)),
+        remains=Remains(deleted=(hostile,), folders_left=(LeftFolder(hostile, "ours"),)),
+    )  # fmt: skip
+    said = str(removal)
+    assert "\x1b" not in said
+    assert [line for line in said.splitlines() if line.startswith("adapters:")] == []
+    assert said.count("ada␊adapters: none␛[2J") == 9
 
 
 # Other people's rows

@@ -165,7 +165,7 @@ def test_the_command_shows_human_shares_beside_simulated_ones(
     told = ["survey", "estimate", "a.jsonl", "-i", "s.json", "--human", "h.csv", "--missing", "-99"]
     found = CliRunner().invoke(app, told, catch_exceptions=False, env={"COLUMNS": "160"})
     assert found.exit_code == 0, found.output
-    assert "tea: Tea?" in found.output
+    assert re.search(r"^tea +Tea\? +", found.output, re.MULTILINE)
     assert "1.000 [0.398, 1.000]" in found.output
     assert "nan" not in found.output
     assert "human sample: 5 people, 1 of 10 columns of the survey, 1 cells" in found.output

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from usersim.cli.console import console, open_corpus
 from usersim.cli.simulate import EngineOption, ModelOption
-from usersim.cli.tables import print_json
+from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.corpus import adapter_named
 from usersim.errors import ConfigError
-from usersim.simulator import Base, stored_adapters
+from usersim.simulator import Base, adapter_list, stored_adapters
 
 __all__ = ["register"]
 
@@ -21,6 +21,16 @@ StoreOption = Annotated[
     str | None,
     typer.Option("--corpus", "-c", help="SQLite file or database URL of the corpus."),
 ]
+
+ADAPTERS = (
+    Column("adapter"),
+    Column("for"),
+    Column("trained", drop=2),
+    Column("base model", drop=4),
+    Column("held out", "right", drop=3),
+    Column("size", "right", drop=5),
+    Column("default", drop=1),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +49,8 @@ def listing(
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    as_json: JsonOption = False,
+    wide: WideOption = False,
 ) -> None:
     """List the adapters of a store: for whom, when, how good, how large, and which answers.
 
@@ -52,8 +63,13 @@ def listing(
         found = stored_adapters(opened, Base(model, engine))
     if as_json:
         print_json([asdict(one) for one in found])
-    else:
-        console.print(found)
+        return
+    sheet = adapter_list.listing(found)
+    if sheet.rows:
+        rows = [dict(zip(sheet.columns, row, strict=True)) for row in sheet.rows]
+        print_rows(rows, ADAPTERS, wide=wide)
+    for note in sheet.notes:
+        console.print(Text(note), soft_wrap=True)
 
 
 def remove(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -31,6 +32,9 @@ from usersim.cli.console import console, notes
 from usersim.errors import UsersimError
 
 __all__ = ["app", "main"]
+
+_CALLED = re.compile(r"^(\w+\.)?\w+\(\): ")
+"""The function of Python that an error begins with; whoever typed a command called none."""
 
 app = typer.Typer(
     name="usersim",
@@ -94,7 +98,8 @@ def main() -> None:
     try:
         app()
     except UsersimError as error:
-        notes.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        said = _CALLED.sub("", str(error))
+        notes.print(Text.assemble(("error: ", "bold red"), said), soft_wrap=True)
         if error.cli_hint:
             notes.print(Text.assemble(("next: ", "bold"), error.cli_hint), soft_wrap=True)
         sys.exit(code_of(error))

@@ -15,6 +15,7 @@ from usersim.cli.simulate import (
     EngineOption,
     ModelOption,
     PresetOption,
+    RequireReasoningOption,
     open_simulator,
 )
 from usersim.config import DEFAULT_PRESET
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command()(mcp)
 
 
-def mcp(
+def mcp(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="Only this person can be asked.")
@@ -39,6 +40,7 @@ def mcp(
     base_url: BaseUrlOption = None,
     preset: PresetOption = DEFAULT_PRESET,
     *,
+    require_reasoning: RequireReasoningOption = False,
     traces: Annotated[bool, typer.Option(help="Whether the reasoning can be read.")] = True,
 ) -> None:
     """Serve simulated people to an MCP client: list, ask, survey, read a trace.
@@ -47,7 +49,16 @@ def mcp(
     """
     from usersim.integrations.mcp_server import build_server
 
-    with open_simulator(corpus, user, model, engine, preset, base_url, adapter=adapter) as sim:
+    with open_simulator(
+        corpus,
+        user,
+        model,
+        engine,
+        preset,
+        base_url,
+        adapter=adapter,
+        require_reasoning=require_reasoning,
+    ) as sim:
         tell_adapter(sim)
         server = build_server(sim, traces=traces)
         notes.print(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from usersim.cli.console import console, notes
@@ -21,7 +20,7 @@ from usersim.cli.survey_weights import (
     human_rows,
     missing_values,
 )
-from usersim.cli.tables import JsonOption, print_json
+from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.errors import SurveyFileError
 from usersim.evaluation.surveys import CountBy, Covers
 from usersim.files import write_rows
@@ -61,6 +60,7 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
     out: Annotated[Path | None, typer.Option(help="Also write the figures here: .csv.")] = None,
     *,
     as_json: JsonOption = False,
+    wide: WideOption = False,
 ) -> None:
     """Print what the simulated population answers, with intervals; with --human also rectified."""
     weighting = Weighting(margins, corpus, most)
@@ -83,24 +83,27 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
     if as_json:
         print_json(found.to_records())
     else:
-        _print(found)
+        _print(found, wide=wide)
     if out is not None:
         _write(found, out)
         notes.print(Text(f"written to {out}"), soft_wrap=True)
 
 
-def _print(found: SurveyEstimates) -> None:
+def _print(found: SurveyEstimates, *, wide: bool) -> None:
     """Print a row per figure, and what has none."""
     sheet = sheet_of(found)
-    table = Table()
-    for place, heading in enumerate(sheet.columns):
-        words = place < 2  # noqa: PLR2004 - item and answer, which wrap; figures do not
-        table.add_column(heading, overflow="fold", no_wrap=not words)
-    for row in sheet.rows:
-        if row[0] and table.row_count:
-            table.add_section()
-        table.add_row(*(Text(str(cell)) for cell in row))
-    console.print(table)
+    columns = [
+        Column("item"),
+        Column("asked", drop=len(sheet.columns)),
+        Column("answer"),
+        *(Column(name, "right") for name in sheet.columns[2:]),
+    ]
+    rows: list[dict[str, object]] = []
+    for cells in sheet.rows:
+        row = dict(zip(sheet.columns, cells, strict=True))
+        item, _, asked = str(row["item"]).partition(": ")
+        rows.append({**row, "item": item or rows[-1]["item"], "asked": asked})
+    print_rows(rows, columns, wide=wide)
     for note in sheet.notes:
         item = note.partition(":")[0]
         where = notes if item in found.left_out else console

@@ -134,4 +134,4 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, list):
         return ", ".join(_cell(one) for one in cast("list[object]", value))
-    return visible(str(value)) or "–"
+    return visible(str(value))

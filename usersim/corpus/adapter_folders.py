@@ -22,6 +22,7 @@ import orjson
 from usersim.corpus.database import Database
 from usersim.engines.adapters import adapter_digest
 from usersim.errors import CorpusError
+from usersim.terminal import visible
 
 __all__ = ["AdapterFolders", "FoundAdapter", "LeftFolder", "adapters_folder"]
 
@@ -49,7 +50,7 @@ class LeftFolder:
 
     def __str__(self) -> str:
         """Say it in a line."""
-        return f"{self.path} ({self.reason})"
+        return f"{visible(self.path)} ({visible(self.reason)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _MEANINGS = (
     (
         "file is not a database",
         "is not a database",
-        "name another file, or delete this one",
+        "a store is the .usersim.db file that `usersim load` makes of rows; name that one",
     ),
     (
         MALFORMED,

@@ -30,6 +30,7 @@ from usersim.corpus.tables import (
     users,
 )
 from usersim.corpus.values import dump_json, interaction_key
+from usersim.terminal import visible
 
 __all__ = ["REMOVED", "Mentions", "find_mentions", "redact_mentions"]
 
@@ -72,7 +73,9 @@ class Mentions:
         if self.redacted:
             lines.append(f"deleted with them: traces: {self.traces}, answers: {self.answers}")
         if self.adapters:
-            lines.append(f"adapters that may have learned from them: {', '.join(self.adapters)}")
+            lines.append(
+                f"adapters that may have learned from them: {visible(', '.join(self.adapters))}"
+            )
         return "\n".join(lines)
 
 

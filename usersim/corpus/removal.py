@@ -38,6 +38,7 @@ from usersim.corpus.tables import (
 )
 from usersim.corpus.trainings import Worker, stop_trainings, stopping
 from usersim.errors import CorpusError
+from usersim.terminal import visible
 from usersim.views import in_words, printed
 
 __all__ = ["LeftFolder", "Remains", "Removal", "finish_forgetting", "forget"]
@@ -69,7 +70,7 @@ class Remains:
 
     def __str__(self) -> str:
         """Say it in lines; empty if nothing remains."""
-        lines = [f"deleted: {folder}" for folder in self.deleted]
+        lines = [f"deleted: {visible(folder)}" for folder in self.deleted]
         if self.log_bytes:
             lines.append(
                 f"not erased yet: deleted text in the store's files ({self.log_bytes:,} bytes of "
@@ -140,14 +141,14 @@ class Removal:
         lines = [f"removed of user {self.user_id!r}:"]
         counts = (item.name for item in fields(self)[1:9])
         lines += [f"  {name.replace('_', ' ')}: {getattr(self, name)}" for name in counts]
-        lines.append(f"  adapters: {', '.join(self.adapters) or 'none'}")
+        lines.append(f"  adapters: {_listed(self.adapters) or 'none'}")
         if self.shared_adapters:
-            shared = ", ".join(self.shared_adapters)
+            shared = _listed(self.shared_adapters)
             lines.append(f"  these were shared and must be trained again for others: {shared}")
-        lines += [f"  folder deleted: {folder}" for folder in self.folders]
-        lines += [f"  checkpoints deleted: {folder}" for folder in self.checkpoints]
+        lines += [f"  folder deleted: {visible(folder)}" for folder in self.folders]
+        lines += [f"  checkpoints deleted: {visible(folder)}" for folder in self.checkpoints]
         if self.run_names:
-            lines.append(f"  runs that still name them: {', '.join(self.run_names)}")
+            lines.append(f"  runs that still name them: {_listed(self.run_names)}")
         for part in (self.mentions, self.remains):
             lines += [f"  {line}" for line in str(part).splitlines()]
         lines.append("outside the store, for you to delete:")
@@ -155,7 +156,7 @@ class Removal:
         return "\n".join(lines)
 
     def _out_of_reach(self) -> list[str]:
-        names = f" ({', '.join(self.sources)})" if self.sources else ""
+        names = f" ({_listed(self.sources)})" if self.sources else ""
         lines = [
             f"source files{names}: loading them again brings the person back",
             "exports, files of answers and dialogues, reports of evaluations and surveys, backups",
@@ -166,6 +167,11 @@ class Removal:
                 "--finish); archived logs, replicas and backups keep them until they expire"
             )
         return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names from a store in one line: none of them can pass for a line of ours."""
+    return visible(", ".join(names))
 
 
 class _Taught(NamedTuple):

@@ -22,7 +22,7 @@ from usersim.simulator.adapters import (
 from usersim.types.counting import counted
 from usersim.views import Sheet, printed
 
-__all__ = ["StoredAdapter", "StoredAdapters", "ref_of", "stored_adapters"]
+__all__ = ["StoredAdapter", "StoredAdapters", "listing", "ref_of", "stored_adapters"]
 
 _HELD_OUT = "held out: mean log p(action) of the base model → with the adapter, nats per token"
 
@@ -60,7 +60,8 @@ class StoredAdapter:
     problem: str
 
 
-def _listing(found: StoredAdapters) -> Sheet:
+def listing(found: StoredAdapters) -> Sheet:
+    """Return a row per adapter, and why some cannot be used."""
     columns = ("adapter", "for", "trained", "base model", "held out", "size", "default")
     rows = [
         (
@@ -95,7 +96,7 @@ def _scores(one: StoredAdapter) -> str:
     return f"{one.after:.2f}" if one.before is None else f"{one.before:.2f} → {one.after:.2f}"
 
 
-@printed(_listing)
+@printed(listing)
 @dataclass(frozen=True, slots=True)
 class StoredAdapters:
     """The adapters of a store, oldest first; iterate, count, or print them.

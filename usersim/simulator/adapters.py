@@ -348,7 +348,7 @@ class Adapters:
         own = len(self.own if self.choice == "fixed" else self._defaults.own)
         said = one.ref.name if one else "none (base model)"
         if user_id is None and own:
-            people = "1 person has an own one" if own == 1 else f"{own} people have their own"
+            people = "1 person has one of their own" if own == 1 else f"{own} people have their own"
             return f"{said}; {people}"
         if one is None and self.choice == "default" and self._defaults.foreign:
             others = ", ".join(map(repr, self._defaults.foreign))

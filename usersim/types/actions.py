@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
@@ -267,10 +267,17 @@ def action_space(
     try:
         return _ADAPTER.validate_python(values)
     except ValidationError as error:
+        if kind not in get_args(ActionKind):
+            known = ", ".join(get_args(ActionKind))
+            raise ActionError(f"{kind!r} is not a kind of action; the kinds are {known}") from None
+        if kind in _WITH_OPTIONS and not options:
+            raise ActionError(f"a {kind} needs options") from None
         first = error.errors()[0]
-        raise ActionError(
-            f"not an action space: {kind!r}, options {options!r}: {first['msg']}"
-        ) from None
+        if first["type"] == "value_error":  # raised by the space itself, with the value
+            raise ActionError(first["msg"].removeprefix("Value error, ")) from None
+        # Named, not shown: a bound may have more digits than Python writes out.
+        where = ".".join(str(part) for part in first["loc"] if part != kind)
+        raise ActionError(f"{where!r} of a {kind}: {first['msg']}") from None
 
 
 def as_options(options: object) -> tuple[str, ...]:
