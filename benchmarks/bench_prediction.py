@@ -381,7 +381,7 @@ def run(name: str, given: argparse.Namespace) -> None:
                 told = "  ".join(f"{one.interval.value:7.3f}" if one else "–" for one in cells)
                 print(f"  {title:24s} {told}", flush=True)
             if given.csv is not None:
-                write(given.csv / f"predictions-{name}.csv", rows)
+                write(given.csv / f"{name}.csv", rows)
 
 
 def write(path: Path, rows: Sequence[dict[str, object]]) -> None:
