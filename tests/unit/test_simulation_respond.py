@@ -122,6 +122,16 @@ def test_an_open_question_still_needs_its_trace() -> None:
     assert batch.items[1].trace.reasoning_failed
 
 
+def test_a_draft_ends_with_the_turn_of_the_model() -> None:
+    """A base model is shown examples without a closing tag: its turn's end ends the trace."""
+    model = engine(reasoning=lambda request, index: "I take the train, and a book.")
+    (answer,) = respond(model, [item(drafted=True)], config=CONFIG).items
+    assert answer.reasoning == "I take the train, and a book."
+    assert answer.trace.redraws == 0
+    failed = respond(model, [item()], config=CONFIG)
+    assert [one.error for one in failed.failures] == ["TranscriptError"]
+
+
 def test_long_reasoning_is_closed_after_its_last_sentence_where_that_is_allowed() -> None:
     """A trace that runs into the limit keeps its full sentences and is marked."""
     model = engine(reasoning=lambda request, i: "It is late. " + "so tired " * 80)

@@ -53,12 +53,13 @@ class ReasoningResult:
     malformed: list[str] = field(default_factory=list[str])
 
 
-def read_reasoning(draw: Draw, *, close: bool) -> tuple[str, bool]:
+def read_reasoning(draw: Draw, *, close: bool, paragraph: bool = False) -> tuple[str, bool]:
     """Read one draw.
 
     Args:
         draw: Drawn after `transcript.OPEN`, stopped at `transcript.REASONING_STOP`.
         close: Whether reasoning cut at the limit may be closed after its last sentence.
+        paragraph: Whether a line break ends the trace; the end of the turn then does as well.
 
     Returns:
         The reasoning, and whether it was closed.
@@ -68,7 +69,8 @@ def read_reasoning(draw: Draw, *, close: bool) -> tuple[str, bool]:
     """
     if draw.finish == "length" and close:
         return transcript.close_reasoning(draw.text), True
-    return transcript.parse_reasoning(draw.text, stopped=draw.finish == "stop"), False
+    ended = draw.finish == "stop" or (paragraph and draw.finish == "end")
+    return transcript.parse_reasoning(draw.text, stopped=ended), False
 
 
 def draw_reasoning(
@@ -118,7 +120,11 @@ def draw_reasoning(
         for i, draws in zip(missing, drawn, strict=True):
             for draw in draws:
                 try:
-                    text, closed = read_reasoning(draw, close=config.long_reasoning == "close")
+                    text, closed = read_reasoning(
+                        draw,
+                        close=config.long_reasoning == "close",
+                        paragraph=requests[i].paragraph,
+                    )
                 except TranscriptError as error:
                     results[i].malformed.append(error.text)
                 else:

@@ -134,7 +134,9 @@ def _reasoning(
     )
     draw = yield from _pieces("reasoning", engine.stream(request))
     try:
-        text, cut = read_reasoning(draw, close=config.long_reasoning == "close")
+        text, cut = read_reasoning(
+            draw, close=config.long_reasoning == "close", paragraph=item.drafted
+        )
     except TranscriptError as error:
         if not is_closed(item.question.space) or config.require_reasoning:
             raise
