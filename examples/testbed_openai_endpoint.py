@@ -78,7 +78,7 @@ def streamed(client: OpenAI) -> None:
     with client.chat.completions.create(
         model=f"user:{PERSON}",
         messages=[{"role": "user", "content": "Anything else?"}],
-        seed=1,
+        seed=4,
         stream=True,
     ) as chunks:
         for chunk in chunks:

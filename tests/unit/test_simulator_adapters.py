@@ -14,7 +14,7 @@ from usersim import Corpus, UserSimulator
 from usersim.config import HistoryConfig, PipelineConfig, SimulationConfig
 from usersim.errors import AdapterLoadError, ArgumentError, ArtifactError, ConfigError
 from usersim.simulation.dialogue import Scenario
-from usersim.training.manifest import SynthesiserRecord
+from usersim.training.manifest import Counts, SynthesiserRecord
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=2, similar=0), simulation=SimulationConfig(traces=1, redraws=0)
@@ -71,6 +71,18 @@ def test_the_newest_adapter_of_the_person_answers_without_being_named(
         answer = sim.respond("Tea?")
     assert answer.trace.adapter == newest.ref.name
     assert answer.trace.reasoning_weight == 0.25
+
+
+def test_an_adapter_that_learned_no_trace_is_shown_how_to_reason(
+    store: Path, corpus: Corpus, folder: Path
+) -> None:
+    """It would never close its reasoning: worked examples, and the end of its turn, do instead."""
+    told = {"train": 8, "validation": 2, "refused": 0}
+    put_adapter(corpus, folder, "ada", "ada", counts=Counts(**told, with_reasoning=6))
+    put_adapter(corpus, folder, "bob", "bob", counts=Counts(**told, with_reasoning=0))
+    with simulator(store) as sim:
+        drafted = {user: sim.asker().item(user, "Tea?").drafted for user in ("ada", "bob")}
+    assert drafted == {"ada": False, "bob": True}
 
 
 def test_a_persons_own_adapter_goes_before_a_shared_one(

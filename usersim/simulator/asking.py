@@ -288,8 +288,9 @@ class Asker:
             combine=known.combine,
             asked=known.asked,
             evidence=known.evidence,
-            # A base model is shown by worked examples how a person reasons; an adapter knows.
-            drafted=adapter is None and not shown,
+            # By worked examples a model is shown how a person reasons; an adapter that learned
+            # traces knows, and one that learned none never closes one.
+            drafted=not shown and (adapter is None or not adapter.manifest.counts.with_reasoning),
         )
 
     def stored(self, batch: Batch[Answer], answers: Sequence[Response | None]) -> Batch[Answer]:
