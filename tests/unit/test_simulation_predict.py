@@ -102,7 +102,7 @@ def test_without_draws_every_weight_is_the_marker() -> None:
 @pytest.mark.parametrize("space", [TEXT, DRINKS], ids=lambda space: space.kind)
 def test_malformed_draws_count_as_no_reasoning(space) -> None:
     """A draw that cannot be read is neither dropped nor drawn again: it counts as the marker."""
-    model = thinking(["It has no end", f"Tea calms me.{TAG}", "Nor has this"])
+    model = thinking(["It <think> has no end", f"Tea calms me.{TAG}", "Nor <think> has this"])
     (found,) = likelihoods(model, [(item(space), "tea")], config=THREE)
     assert found.reasonings == ("Tea calms me.",)
     assert found.given[1:] == (found.without, found.without)

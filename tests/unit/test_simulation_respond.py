@@ -128,7 +128,17 @@ def test_a_draft_ends_with_the_turn_of_the_model() -> None:
     (answer,) = respond(model, [item(drafted=True)], config=CONFIG).items
     assert answer.reasoning == "I take the train, and a book."
     assert answer.trace.redraws == 0
-    failed = respond(model, [item()], config=CONFIG)
+    assert not answer.trace.drawn[0].closed
+
+
+def test_a_turn_that_ends_within_the_reasoning_is_its_end_where_that_is_allowed() -> None:
+    """What learned few traces does not close them; it is marked, or refused if that is wished."""
+    model = engine(reasoning=lambda request, index: "I take the train, and a book.")
+    (answer,) = respond(model, [item()], config=CONFIG).items
+    assert answer.reasoning == "I take the train, and a book."
+    assert answer.trace.drawn[0].closed
+    strict = CONFIG.model_copy(update={"long_reasoning": "refuse"})
+    failed = respond(model, [item()], config=strict)
     assert [one.error for one in failed.failures] == ["TranscriptError"]
 
 
@@ -153,7 +163,7 @@ def test_a_malformed_draw_is_drawn_again_and_counted() -> None:
         return reply
 
     model = engine(
-        reasoning=first_fails("reasoning", "never closed", f"Tea it is.{TAG}"),
+        reasoning=first_fails("reasoning", "once <think> more", f"Tea it is.{TAG}"),
         action=first_fails("action", "not a number", "7"),
     )
     (answer,) = respond(model, [item(YEARS)], config=SimulationConfig(traces=1, redraws=1)).items
@@ -183,7 +193,7 @@ def test_one_failure_does_not_end_the_batch() -> None:
     """The items around a failed one are answered, in their places."""
 
     def reply(request: GenerateRequest, index: int) -> str:
-        return "no end" if "Broken" in request.prompt[-1][1] else f"A calm thought.{TAG}"
+        return "no <think> end" if "Broken" in request.prompt[-1][1] else f"A calm thought.{TAG}"
 
     items = [item(text="Fine?"), item(text="Broken?"), item(DRINKS, text="Drink?")]
     batch = respond(engine(reasoning=reply), items, config=CONFIG)
@@ -405,7 +415,7 @@ def test_explaining_a_batch_skips_its_failures() -> None:
     """A failed item stays a failure and its neighbours get their influence."""
 
     def reply(request: GenerateRequest, index: int) -> str:
-        return "no end" if "Broken" in request.prompt[-1][1] else f"A calm thought.{TAG}"
+        return "no <think> end" if "Broken" in request.prompt[-1][1] else f"A calm thought.{TAG}"
 
     items = [item(text="Broken?"), item(DRINKS, text="Drink?")]
     broken, fine = respond(engine(reasoning=reply), items, config=CONFIG, explain=True).items

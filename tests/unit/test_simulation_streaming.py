@@ -57,7 +57,7 @@ def test_a_cut_trace_is_closed_after_its_last_sentence() -> None:
     [
         ("so tired " * 80, ONE, "cut in its first sentence"),
         ("It is late. " * 80, ONE.model_copy(update={"long_reasoning": "refuse"}), "not closed"),
-        ("The turn ends here.", ONE, "not closed"),
+        ("The turn ends here.", ONE.model_copy(update={"long_reasoning": "refuse"}), "not closed"),
         (TAG, ONE, "is empty"),
     ],
 )

@@ -167,8 +167,8 @@ class SimulationConfig(Config):
     max_reasoning_tokens: Annotated[int, Field(ge=8)] = 64
     """Longest trace, tokens."""
     long_reasoning: Literal["close", "refuse"] = "close"
-    """A trace that runs into the limit is closed after its last full sentence and marked so,
-    or refused as malformed."""
+    """A trace that runs into the limit is closed after its last full sentence, one in which the
+    model ends its turn at that end, and both are marked so; or they are refused as malformed."""
     option_orders: Annotated[int, Field(ge=1)] = 1
     """Option orders over which the probabilities of a closed question are averaged."""
     decision: Literal["likeliest", "sampled"] | None = None

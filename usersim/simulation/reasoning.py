@@ -58,7 +58,8 @@ def read_reasoning(draw: Draw, *, close: bool, paragraph: bool = False) -> tuple
 
     Args:
         draw: Drawn after `transcript.OPEN`, stopped at `transcript.REASONING_STOP`.
-        close: Whether reasoning cut at the limit may be closed after its last sentence.
+        close: Whether reasoning cut at the limit may be closed after its last sentence, and
+            reasoning in which the model ended its turn at that end.
         paragraph: Whether a line break ends the trace; the end of the turn then does as well.
 
     Returns:
@@ -69,8 +70,10 @@ def read_reasoning(draw: Draw, *, close: bool, paragraph: bool = False) -> tuple
     """
     if draw.finish == "length" and close:
         return transcript.close_reasoning(draw.text), True
-    ended = draw.finish == "stop" or (paragraph and draw.finish == "end")
-    return transcript.parse_reasoning(draw.text, stopped=ended), False
+    if draw.finish == "end" and (paragraph or close):
+        # A draft ends so; what learned few traces ends its turn where it should close them.
+        return transcript.parse_reasoning(draw.text, stopped=True), not paragraph
+    return transcript.parse_reasoning(draw.text, stopped=draw.finish == "stop"), False
 
 
 def draw_reasoning(
