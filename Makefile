@@ -54,8 +54,10 @@ test-all: $(VENV)/.test  ## Run every test: also those that take long on the rea
 test-fast: $(VENV)/.test  ## Run the tests that need no real model
 	$(PYTEST) -m "$(FAST)" $(PYTEST_ARGS)
 
+# Only the files that have such tests: others import what this environment does not have.
 test-vllm: $(VLLM)/.test  ## Run the tests on a real vLLM, on the CPU
-	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS) tests
+	$(VLLM)/bin/python -m pytest -m vllm $(PYTEST_ARGS) \
+	  $$(grep -rl --include='test_*.py' 'pytest[.]mark[.]vllm' tests)
 
 # A round has one seed: of the examples that Hypothesis draws, of the order of the tests and of the
 # order of sets. What `make test` runs is the same in every run, and never surprises anybody.
