@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from panels import load_panel, part
 
-from usersim.evaluation.surveys import AnswerTable, Item, SurveyFit, survey_fit
 from usersim.prediction import PanelModel, Pool, group_of
+from usersim.survey.estimates import AnswerTable, Item, SurveyFit, survey_fit
 from usersim.types import Choice, Panel, Scale
 
 Ways = dict[str, dict[str, dict[str, str | float]]]

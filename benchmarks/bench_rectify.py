@@ -14,7 +14,7 @@ import argparse
 
 import numpy as np
 
-from usersim.evaluation.surveys import rectify_shares
+from usersim.survey.estimates import rectify_shares
 
 SHARES = np.array([0.5, 0.3, 0.15, 0.05])
 OTHERS = 1000

@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 
 from usersim.evaluation.bootstrap import Resampling
-from usersim.evaluation.surveys import AnswerTable, Item, estimate
+from usersim.survey.estimates import AnswerTable, Item, estimate
 
 SHARES = (0.5, 0.2, 0.05, 0.02)
 SIZES = (20, 40, 100)

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from usersim import PipelineConfig, UserSimulator
-from usersim.evaluation import Evaluation, population_rows
+from usersim.evaluation import Evaluation
 from usersim.simulator import ArmName
+from usersim.survey.estimates import population_rows
 
 ARMS: tuple[ArmName, ...] = ("chance", "others", "profile", "few_shot")
 LEARNED: tuple[ArmName, ...] = ("none", "recon_select")

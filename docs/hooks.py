@@ -110,8 +110,8 @@ def _questions() -> str:
     """Return one table for each question type of an instrument, read from the models themselves."""
     from typing import get_args
 
-    from usersim.simulation.survey.base import QuestionBase
-    from usersim.simulation.survey.questions import SurveyQuestion
+    from usersim.survey.base import QuestionBase
+    from usersim.survey.questions import SurveyQuestion
 
     shared = set(QuestionBase.model_fields)
     every = _fields("Every type", QuestionBase.__doc__, QuestionBase.model_fields)

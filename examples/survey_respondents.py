@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from usersim import Survey, UserSimulator
-from usersim.simulation.survey import (
+from usersim.survey import (
     LikertScale,
     MultipleChoice,
     Ranking,

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from usersim.errors import UsersimError
     from usersim.simulation import Answer
     from usersim.simulation.dialogue import Dialogue, Scenario
-    from usersim.simulation.survey import Survey
-    from usersim.simulator import Population, Run, UserSimulator
+    from usersim.simulator import Run, UserSimulator
+    from usersim.survey import Population, Survey
     from usersim.types import (
         Batch,
         Choice,
@@ -107,9 +107,9 @@ _HOME = {
     "usersim.corpus": ("Corpus", "LoadReport"),
     "usersim.errors": ("UsersimError",),
     "usersim.simulation": ("Answer",),
-    "usersim.simulation.survey": ("Survey",),
+    "usersim.survey": ("Population", "Survey"),
     "usersim.simulation.dialogue": ("Dialogue", "Scenario"),
-    "usersim.simulator": ("Population", "Run", "UserSimulator"),
+    "usersim.simulator": ("Run", "UserSimulator"),
     "usersim.types": (
         "Batch",
         "Choice",

@@ -15,9 +15,9 @@ import yaml
 
 from usersim.corpus.readers import codebook as codebooks
 from usersim.corpus.spaces import LIMITS
-from usersim.simulation.survey import Survey
-from usersim.simulation.survey.questions import SurveyQuestion
-from usersim.simulation.survey_files.codebooks import codebook_of
+from usersim.survey import Survey
+from usersim.survey.files.codebooks import codebook_of
+from usersim.survey.questions import SurveyQuestion
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "instruments.md"

@@ -26,7 +26,7 @@ from usersim.engines.transformers import TransformersEngine
 from usersim.engines.vllm import VllmEngine
 from usersim.errors import AdapterLoadError, CapabilityError, EngineError, ModelLoadError
 from usersim.simulation import RespondItem, respond
-from usersim.simulation.survey import (
+from usersim.survey import (
     LikertScale,
     MultipleChoice,
     NumberQuestion,

@@ -20,7 +20,7 @@ from usersim.evaluation.metrics import (
     Metric,
     style_distance,
 )
-from usersim.evaluation.populations import jensen_shannon, total_variation, wasserstein_1
+from usersim.survey.estimates.distances import jensen_shannon, total_variation, wasserstein_1
 from usersim.types import Batch, Interaction, Message, Prediction, Scale
 
 OPTIONS = ("a", "b", "c", "d")

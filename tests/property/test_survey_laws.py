@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usersim.errors import ExpressionError
-from usersim.simulation.survey import (
+from usersim.survey import (
     Given,
     MultipleChoice,
     Section,
@@ -19,10 +19,10 @@ from usersim.simulation.survey import (
     itinerary,
     parse,
 )
-from usersim.simulation.survey.elicitation import Heard
-from usersim.simulation.survey.expressions import MOST_CHARS, MOST_DEEP
-from usersim.simulation.survey.piping import fill, malformed, mentioned
-from usersim.simulation.survey.reduction import allocate, choose_several, rank
+from usersim.survey.elicitation import Heard
+from usersim.survey.expressions import MOST_CHARS, MOST_DEEP
+from usersim.survey.piping import fill, malformed, mentioned
+from usersim.survey.reduction import allocate, choose_several, rank
 
 LAWS = settings(max_examples=50)
 NAMES = ("a", "b", "c")

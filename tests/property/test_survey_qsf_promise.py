@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fixtures.qsf import block, choices, chosen, instrument, logic, question
-from usersim.simulation.survey_files import read_qsf
+from usersim.survey.files import read_qsf
 
 LAWS = settings(deadline=None, max_examples=30)
 JSON = st.recursive(

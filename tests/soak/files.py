@@ -16,10 +16,10 @@ from usersim import Corpus
 from usersim.errors import CorpusError
 from usersim.evaluation.report_files import read_provenance, read_scores
 from usersim.files import csv_text
-from usersim.simulation.survey import Survey
-from usersim.simulation.survey_files import read_answers, read_qsf, read_qualtrics_csv
 from usersim.simulator.dialogue_files import DialogueFile, read_dialogues
 from usersim.simulator.saving import read_simulator
+from usersim.survey import Survey
+from usersim.survey.files import read_answers, read_qsf, read_qualtrics_csv
 from usersim.training import load_artifact
 
 SURVEY = {

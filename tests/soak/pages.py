@@ -13,12 +13,12 @@ from tests.fixtures.people import OWN, engine, person
 from tests.soak.attack import Field
 from usersim import Corpus, UserSimulator
 from usersim.engines import GenerateRequest
-from usersim.evaluation import write_survey_report
 from usersim.server.explore import export_run
-from usersim.simulation.survey import LikertScale, OpenText, SingleChoice, Survey
-from usersim.simulation.survey.base import unfit
 from usersim.simulator.exploring import Explorer
-from usersim.simulator.survey_tables import table_of
+from usersim.survey import LikertScale, OpenText, SingleChoice, Survey
+from usersim.survey.base import unfit
+from usersim.survey.report import write_survey_report
+from usersim.survey.samples import table_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route

@@ -21,11 +21,12 @@ from usersim.evaluation import (
     LeakageTable,
     Section,
     evaluate,
-    population_rows,
     uniform_arm,
     write_report,
 )
-from usersim.evaluation.populations import (
+from usersim.evaluation.report.plots import calibration, forest
+from usersim.survey.estimates import population_rows
+from usersim.survey.estimates.distances import (
     entropy_ratio,
     jensen_shannon,
     population_score,
@@ -33,7 +34,6 @@ from usersim.evaluation.populations import (
     total_variation,
     wasserstein_1,
 )
-from usersim.evaluation.report.plots import calibration, forest
 from usersim.types import (
     Batch,
     Candidate,

@@ -30,7 +30,7 @@ from usersim.errors import (
 )
 from usersim.simulation import Piece
 from usersim.simulation.dialogue import Scenario
-from usersim.simulation.survey import Survey, YesNo
+from usersim.survey import Survey, YesNo
 from usersim.types import Message, Question
 
 CONFIG = PipelineConfig(

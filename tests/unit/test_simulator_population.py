@@ -11,21 +11,21 @@ from rich.console import Console
 
 from usersim import UserSimulator
 from usersim.errors import ConfigError, EmptyCellError, EvaluationError
-from usersim.simulation.survey import (
+from usersim.survey import (
     Budget,
     LikertScale,
     MultipleChoice,
     NumberQuestion,
     OpenText,
+    Population,
     Survey,
     SurveyResponse,
     SurveyResults,
     YesNo,
     codes_of,
 )
-from usersim.simulator import Population
-from usersim.simulator.survey_estimates import estimate_survey
-from usersim.simulator.survey_tables import human_table, table_of
+from usersim.survey.estimation import estimate_survey
+from usersim.survey.samples import human_table, table_of
 
 SURVEY = Survey(
     title="Tea",

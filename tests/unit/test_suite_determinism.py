@@ -17,7 +17,7 @@ profiles.register()
 if profile := sys.argv[1]:
     settings.load_profile(profile)
 if "more" in sys.argv:
-    import usersim.corpus, usersim.prompts, usersim.simulation.survey
+    import usersim.corpus, usersim.prompts, usersim.survey
 
 @settings(max_examples=200)
 @given(st.text(max_size=30), st.integers(), st.floats())

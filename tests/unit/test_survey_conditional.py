@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tests.unit.test_survey_walk import by_id, response, run, words
 from usersim.errors import SurveyError
-from usersim.simulation.survey import (
+from usersim.survey import (
     Budget,
     LikertScale,
     Matrix,
@@ -23,7 +23,7 @@ from usersim.simulation.survey import (
     YesNo,
     codes_of,
 )
-from usersim.simulator.survey_tables import human_table, items_of
+from usersim.survey.samples import human_table, items_of
 from usersim.types import Choice
 
 PETS = ("cat", "dog", "fish")

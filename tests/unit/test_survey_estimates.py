@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from usersim.errors import EvaluationError
-from usersim.evaluation.populations import total_variation
-from usersim.evaluation.surveys import (
+from usersim.survey.estimates import (
     AnswerTable,
     Item,
     correlation_gap,
@@ -19,7 +18,8 @@ from usersim.evaluation.surveys import (
     split_half,
     survey_fit,
 )
-from usersim.evaluation.surveys.proportions import share_interval
+from usersim.survey.estimates.distances import total_variation
+from usersim.survey.estimates.proportions import share_interval
 
 SCALE = ("low", "middle", "high")
 

@@ -18,7 +18,7 @@ from usersim.errors import (
     SurveyFileError,
     WeightingError,
 )
-from usersim.simulation.survey import (
+from usersim.survey import (
     LikertScale,
     NumberQuestion,
     Survey,
@@ -27,8 +27,8 @@ from usersim.simulation.survey import (
     YesNo,
     codes_of,
 )
-from usersim.simulation.survey.files import write_answers
-from usersim.simulator.survey_estimates import estimate_survey
+from usersim.survey.estimation import estimate_survey
+from usersim.survey.files.results import write_answers
 
 SURVEY = Survey(
     title="Tea",

@@ -13,7 +13,7 @@ from tests.fixtures.disk import full_disk
 from usersim.cli.app import app
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError, SurveyFileError
-from usersim.simulation.survey import (
+from usersim.survey import (
     Budget,
     LikertScale,
     Matrix,
@@ -28,14 +28,14 @@ from usersim.simulation.survey import (
     YesNo,
     codes_of,
 )
-from usersim.simulation.survey.files import write_answers
-from usersim.simulation.survey_files import (
+from usersim.survey.files import (
     spss_problems,
     to_csv,
     to_frame,
     to_parquet,
     to_spss,
 )
+from usersim.survey.files.results import write_answers
 
 SURVEY = Survey(
     title="Tea",

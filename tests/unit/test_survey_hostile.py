@@ -10,9 +10,9 @@ import pytest
 from tests.fixtures import qsf
 from tests.soak.attack import patience
 from usersim.errors import SurveyError
-from usersim.simulation.survey import Survey, loading
-from usersim.simulation.survey.loading import MOST_QUESTIONS, MOST_TOLD, of_data, read_file
-from usersim.simulation.survey_files import read_qsf
+from usersim.survey import Survey, loading
+from usersim.survey.files import read_qsf
+from usersim.survey.loading import MOST_QUESTIONS, MOST_TOLD, of_data, read_file
 
 GOOD = {"title": "T", "questions": [{"id": "q", "type": "yes_no", "text": "Tea?"}]}
 

@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 from usersim.cli.app import app
 from usersim.cli.survey_weights import human_rows
 from usersim.errors import EvaluationError, SurveyFileError
-from usersim.evaluation.surveys import Item
-from usersim.simulation.survey import (
+from usersim.survey import (
     LikertScale,
     MultipleChoice,
     NumberQuestion,
@@ -26,8 +25,9 @@ from usersim.simulation.survey import (
     SurveyResults,
     YesNo,
 )
-from usersim.simulation.survey.files import write_answers
-from usersim.simulator.survey_tables import human_table, read_human
+from usersim.survey.estimates import Item
+from usersim.survey.files.results import write_answers
+from usersim.survey.samples import human_table, read_human
 
 SURVEY = Survey(
     title="T",

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tests.fixtures.surveys import EVERY
 from usersim.errors import MissingDependencyError, SurveyError
-from usersim.simulation.survey import (
+from usersim.survey import (
     LikertScale,
     Matrix,
     MultipleChoice,
@@ -24,7 +24,7 @@ from usersim.simulation.survey import (
     YesNo,
     codes_of,
 )
-from usersim.simulation.survey.loading import MOST_BYTES
+from usersim.survey.loading import MOST_BYTES
 
 
 def refused(**fields: object) -> str:

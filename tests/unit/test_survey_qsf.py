@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fixtures.qsf import block, choices, chosen, instrument, logic, question, survey_of
 from usersim.errors import SurveyFileError
-from usersim.simulation.survey import (
+from usersim.survey import (
     Budget,
     LikertScale,
     Matrix,
@@ -20,7 +20,7 @@ from usersim.simulation.survey import (
     Ranking,
     SingleChoice,
 )
-from usersim.simulation.survey_files import SurveyImport, read_qsf
+from usersim.survey.files import SurveyImport, read_qsf
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_missing_and_huge_files_are_refused(
     """Before anything is read."""
     with pytest.raises(SurveyFileError, match="cannot be read"):
         read_qsf(tmp_path / "no.qsf")
-    monkeypatch.setattr("usersim.simulation.survey_files.qsf_source.MOST_BYTES", 10)
+    monkeypatch.setattr("usersim.survey.files.qsf.source.MOST_BYTES", 10)
     (tmp_path / "big.qsf").write_bytes(instrument())
     with pytest.raises(SurveyFileError, match="more than 10 bytes"):
         read_qsf(tmp_path / "big.qsf")

@@ -6,8 +6,8 @@ import pytest
 
 from tests.fixtures.qsf import block, choices, chosen, logic, question, survey_of
 from tests.unit.test_survey_walk import by_id, response, run, words
-from usersim.simulation.survey import Matrix, MultipleChoice, SingleChoice
-from usersim.simulation.survey_files import SurveyImport, read_qsf
+from usersim.survey import Matrix, MultipleChoice, SingleChoice
+from usersim.survey.files import SurveyImport, read_qsf
 
 YES_NO = {"Choices": choices("Yes", "No")}
 CONSENT = question("QID1", "consent", "Do you take part?", "MC", "SAVR", **YES_NO)

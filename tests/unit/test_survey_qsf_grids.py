@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fixtures.qsf import choices, chosen, logic, question, survey_of
 from tests.unit.test_survey_qsf_flow import notes
-from usersim.simulation.survey import (
+from usersim.survey import (
     LikertScale,
     Matrix,
     MultipleChoice,
@@ -13,7 +13,7 @@ from usersim.simulation.survey import (
     SingleChoice,
     SurveyQuestion,
 )
-from usersim.simulation.survey_files import SurveyImport, read_qsf
+from usersim.survey.files import SurveyImport, read_qsf
 
 
 def imported(*questions: dict) -> SurveyImport:

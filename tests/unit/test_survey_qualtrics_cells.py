@@ -13,7 +13,7 @@ import pytest
 from tests.fixtures.qsf import choices, question, survey_of
 from usersim.corpus import Corpus
 from usersim.errors import SurveyFileError
-from usersim.simulation.survey_files import QualtricsAnswers, read_qsf, read_qualtrics_csv
+from usersim.survey.files import QualtricsAnswers, read_qsf, read_qualtrics_csv
 
 NUMBER = {"Validation": {"Settings": {"Type": "ContentType", "ContentType": "ValidNumber",
                                       "ValidNumber": {"Min": "", "Max": ""}}}}  # fmt: skip

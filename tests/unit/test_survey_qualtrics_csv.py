@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.fixtures.qsf import instrument
 from usersim.corpus import Corpus
 from usersim.errors import SurveyFileError
-from usersim.simulation.survey_files import PERSONAL, read_qsf, read_qualtrics_csv
+from usersim.survey.files import PERSONAL, read_qsf, read_qualtrics_csv
 
 IMPORTED = read_qsf(instrument(), refusals=["don't know"], scales=["Q9"])
 COLUMNS = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from usersim.errors import EvaluationError
-from usersim.evaluation.surveys import Rectified, rectify_mean, rectify_shares
-from usersim.evaluation.surveys.rectify import t_quantile
+from usersim.survey.estimates import Rectified, rectify_mean, rectify_shares
+from usersim.survey.estimates.rectify import t_quantile
 
 SHARES = np.array([0.5, 0.3, 0.15, 0.05])
 RUNS = 400

@@ -12,9 +12,7 @@ from typer.testing import CliRunner
 from tests.fixtures.qsf import instrument
 from usersim.cli.app import app
 from usersim.errors import EvaluationError, SurveyFileError
-from usersim.evaluation import write_survey_report
-from usersim.evaluation.report.plots_survey import survey_plots
-from usersim.simulation.survey import (
+from usersim.survey import (
     LikertScale,
     Matrix,
     MultipleChoice,
@@ -25,9 +23,11 @@ from usersim.simulation.survey import (
     SurveyResults,
     codes_of,
 )
-from usersim.simulation.survey.files import write_answers
-from usersim.simulation.survey_files import read_answers
-from usersim.simulator.survey_tables import human_table, table_of
+from usersim.survey.files import read_answers
+from usersim.survey.files.results import write_answers
+from usersim.survey.report import write_survey_report
+from usersim.survey.report.plots import survey_plots
+from usersim.survey.samples import human_table, table_of
 
 EVIL = '<script>alert("x")</script>'
 SURVEY = Survey(

@@ -28,15 +28,15 @@ from usersim.errors import (
     SurveyFileError,
     UserNotFoundError,
 )
-from usersim.simulation.survey import (
+from usersim.simulator import compare_elicitation, face
+from usersim.survey import (
     OpenText,
     Survey,
     SurveyResponse,
     SurveyResults,
     YesNo,
 )
-from usersim.simulation.survey.files import write_answers
-from usersim.simulator import compare_elicitation, face
+from usersim.survey.files.results import write_answers
 from usersim.transcript import REASONING_STOP
 
 CHUNK = 8

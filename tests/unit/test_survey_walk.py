@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from tests.fixtures.surveys import EVERY
 from usersim.errors import SurveyError
-from usersim.simulation.survey import (
+from usersim.survey import (
     Ask,
     Heard,
     LikertScale,
@@ -27,8 +27,8 @@ from usersim.simulation.survey import (
     YesNo,
     itinerary,
 )
-from usersim.simulation.survey.elicitation import GIVES_AN_ANSWER
-from usersim.simulation.survey.reduction import Decision
+from usersim.survey.elicitation import GIVES_AN_ANSWER
+from usersim.survey.reduction import Decision
 from usersim.types import Choice, Failure, FreeText, Number, Scale
 from usersim.views import StageProgress
 

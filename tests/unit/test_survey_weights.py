@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usersim.errors import EmptyCellError, ImpossibleMarginsError, WeightingError
-from usersim.evaluation.surveys import effective_n, rake
+from usersim.survey.estimates import effective_n, rake
 
 MARGINS = {"sex": {"f": 0.5, "m": 0.5}, "age": {"young": 0.3, "middle": 0.4, "old": 0.3}}
 

@@ -26,11 +26,11 @@ from usersim.cli.simulate import (
 from usersim.cli.tables import Column, JsonOption, WideOption, print_rows
 from usersim.config import DEFAULT_PRESET
 from usersim.errors import SurveyFileError
-from usersim.simulation.survey import Mode, Survey, SurveyResults
-from usersim.simulation.survey.files import write_answers
-from usersim.simulation.survey_files import TABLES, check_ending, spss_problems, write_table
 from usersim.simulator import compare_elicitation
 from usersim.simulator.running import CHUNK
+from usersim.survey import Mode, Survey, SurveyResults
+from usersim.survey.files import TABLES, check_ending, spss_problems, write_table
+from usersim.survey.files.results import write_answers
 from usersim.terminal import visible
 from usersim.types.counting import counted
 

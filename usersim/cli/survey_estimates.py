@@ -22,12 +22,12 @@ from usersim.cli.survey_weights import (
 )
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.errors import SurveyFileError
-from usersim.evaluation.surveys import CountBy, Covers
 from usersim.files import write_rows
-from usersim.simulation.survey import Survey
-from usersim.simulation.survey_files import check_ending, read_answers
-from usersim.simulator.survey_estimates import SurveyEstimates, estimate_survey, sheet_of
-from usersim.simulator.survey_tables import read_human
+from usersim.survey import Survey
+from usersim.survey.estimates import CountBy, Covers
+from usersim.survey.estimation import SurveyEstimates, estimate_survey, sheet_of
+from usersim.survey.files import check_ending, read_answers
+from usersim.survey.samples import read_human
 
 __all__ = ["register"]
 

@@ -21,10 +21,9 @@ from usersim.cli.survey_weights import (
     missing_values,
 )
 from usersim.errors import ConfigError, SurveyFileError
-from usersim.evaluation import write_survey_report
 from usersim.files import json_line, write_bytes, write_text
-from usersim.simulation.survey import Survey, SurveyResults
-from usersim.simulation.survey_files import (
+from usersim.survey import Survey, SurveyResults
+from usersim.survey.files import (
     Shape,
     check_ending,
     read_answers,
@@ -33,9 +32,10 @@ from usersim.simulation.survey_files import (
     weight_column,
     write_table,
 )
-from usersim.simulation.survey_files.frames import WEIGHT
-from usersim.simulation.survey_files.qualtrics_cells import MISSING, Unticked, ValuesAs
-from usersim.simulator.survey_tables import read_human, table_of
+from usersim.survey.files.frames import WEIGHT
+from usersim.survey.files.qualtrics_cells import MISSING, Unticked, ValuesAs
+from usersim.survey.report import write_survey_report
+from usersim.survey.samples import read_human, table_of
 from usersim.types import DateOrder
 from usersim.types.counting import counted
 

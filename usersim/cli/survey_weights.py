@@ -12,11 +12,11 @@ import typer
 from usersim.cli.console import open_corpus
 from usersim.delimited import BrokenRecord, Dialect, read_records, recognize
 from usersim.errors import ConfigError, SurveyError, SurveyFileError
-from usersim.evaluation.surveys import Margins, Weights
-from usersim.simulation.survey import SurveyResults
-from usersim.simulation.survey.loading import read_json
-from usersim.simulator.people import attributes_of
-from usersim.simulator.survey_estimates import weigh
+from usersim.survey import SurveyResults
+from usersim.survey.estimates import Margins, Weights
+from usersim.survey.estimation import weigh
+from usersim.survey.loading import read_json
+from usersim.survey.population import attributes_of
 from usersim.types.counting import counted
 
 __all__ = [

@@ -22,11 +22,9 @@ from usersim.evaluation.planted_rules import (
     PlantedUser,
 )
 from usersim.evaluation.pooling import Pooled, pool
-from usersim.evaluation.populations import PopulationRow, population_rows
 from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
-from usersim.evaluation.report.survey_page import write_survey_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
 from usersim.evaluation.transfer import TransferCell, TransferMatrix, write_transfer
 from usersim.evaluation.verdict import sentence, verdicts
@@ -54,7 +52,6 @@ __all__ = [
     "PlantedSituation",
     "PlantedUser",
     "Pooled",
-    "PopulationRow",
     "PredictionCache",
     "Resampling",
     "Section",
@@ -75,12 +72,10 @@ __all__ = [
     "own_mode_arm",
     "planted_users",
     "pool",
-    "population_rows",
     "sentence",
     "uniform_arm",
     "verdicts",
     "win_rate",
     "write_report",
-    "write_survey_report",
     "write_transfer",
 ]

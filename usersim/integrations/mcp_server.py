@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from usersim.corpus import TraceRecord
 from usersim.errors import ConfigError, MissingDependencyError, UsersimError
 from usersim.simulation import Answer
-from usersim.simulation.survey import Survey
-from usersim.simulation.survey.loading import of_data
 from usersim.simulator import UserSimulator
+from usersim.survey import Survey
+from usersim.survey.loading import of_data
 from usersim.types import Message, content_key
 
 if TYPE_CHECKING:

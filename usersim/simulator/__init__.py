@@ -20,14 +20,12 @@ from usersim.simulator.planning import (
     plan_evaluation,
     time_evaluation,
 )
-from usersim.simulator.population import Population
 from usersim.simulator.recon import Recon, Reconstruction
-from usersim.simulator.rectified import RectifiedItem
+from usersim.simulator.respondents import StoreRespondents, SurveyCost
 from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
 from usersim.simulator.stores import open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
-from usersim.simulator.surveys import StoreRespondents, SurveyCost
 from usersim.simulator.synthesiser import RECIPES
 
 __all__ = [
@@ -44,10 +42,8 @@ __all__ = [
     "ElicitationComparison",
     "EvaluationPlan",
     "Measurement",
-    "Population",
     "Recon",
     "Reconstruction",
-    "RectifiedItem",
     "Run",
     "RunCost",
     "RunFailure",

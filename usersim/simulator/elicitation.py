@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from usersim.evaluation import Interval, Resampling
 from usersim.evaluation.bootstrap import FloatArray, ratio
 from usersim.evaluation.metrics import ACCURACY, LOG_SCORE
-from usersim.simulation.survey import Ask, Heard, Mode
-from usersim.simulation.survey.elicitation import map_question, say_question
 from usersim.simulator.measure import pick_held_out
-from usersim.simulator.surveys import StoreRespondents
+from usersim.simulator.respondents import StoreRespondents
+from usersim.survey import Ask, Heard, Mode
+from usersim.survey.elicitation import map_question, say_question
 from usersim.types import Failure, Interaction, Prediction, Question, content_key
 from usersim.types.counting import counted
 from usersim.views import ShowProgress, StageProgress, in_words, printed, told

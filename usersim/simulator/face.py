@@ -17,7 +17,6 @@ from usersim.errors import ArgumentError, ConfigError, UsersimError
 from usersim.evaluation import Arm
 from usersim.simulation import Answer, Piece, stream_answer
 from usersim.simulation.dialogue import Assistant, Dialogue, Reached, Scenario, Speaker
-from usersim.simulation.survey import Mode, Survey, SurveyResults
 from usersim.simulator import saving
 from usersim.simulator.adapter_list import StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Adapters, Base
@@ -40,12 +39,13 @@ from usersim.simulator.people import People
 from usersim.simulator.predicting import Predictions, check_predictors
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.requested import RequestSource
+from usersim.simulator.respondents import Chosen, StoreRespondents, respondents_of
 from usersim.simulator.run import Run, RunCost
 from usersim.simulator.running import CHUNK, Runner
 from usersim.simulator.sources import TraceSource
 from usersim.simulator.stores import load_into_store, open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
-from usersim.simulator.surveys import Chosen, StoreRespondents, respondents_of
+from usersim.survey import Mode, Survey, SurveyResults
 from usersim.training import StepNote, TrainedAdapter
 from usersim.types import Batch, DateOrder, Predictor, ScoredCandidate
 from usersim.views import Sheet, ShowProgress, StageProgress, facts, printed, staged, told

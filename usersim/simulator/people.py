@@ -12,7 +12,7 @@ from usersim.errors import ArgumentError, ConfigError, EmptySplitError
 from usersim.types import Interaction
 from usersim.types.counting import counted
 
-__all__ = ["People", "attributes_of"]
+__all__ = ["People"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +104,3 @@ class People:
                 hint="load a corpus first; `usersim users` shows what it holds",
             )
         return found
-
-
-def attributes_of(corpus: Corpus, users: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the metadata of each person that are the same in all they may be learned from."""
-    found: dict[str, dict[str, str]] = {}
-    gone: dict[str, set[str]] = {}
-    for one in corpus.interactions(users, split="train"):
-        own, varied = found.setdefault(one.user_id, {}), gone.setdefault(one.user_id, set())
-        for name, value in one.metadata.items():
-            if not isinstance(value, str | int | float):
-                continue
-            if own.setdefault(name, str(value)) != str(value):
-                varied.add(name)
-    return {
-        person: {name: value for name, value in own.items() if name not in gone[person]}
-        for person, own in found.items()
-    }

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from usersim.evaluation.bootstrap import Interval
 from usersim.evaluation.leakage import LeakageTable
@@ -100,10 +100,15 @@ def render_page(
     )
 
 
-def page_environment() -> Environment:
-    """Return the templates of pages: every text escaped, every variable needed."""
+def page_environment(package: str = "usersim.evaluation.report") -> Environment:
+    """Return the templates of pages: every text escaped, every variable needed.
+
+    Args:
+        package: Whose folder `templates` they are; those of this package can be included.
+    """
+    own = "usersim.evaluation.report"
     environment = Environment(
-        loader=PackageLoader("usersim.evaluation.report", "templates"),
+        loader=ChoiceLoader([PackageLoader(name, "templates") for name in (package, own)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,75 @@
+"""Surveys: the instrument, the respondents' way through it, and what came of it.
+
+    questions, expressions, checks -> survey -> flow, elicitation -> conduct -> results
+                                                                       |-> population (weights)
+    files (instruments in, results out), estimates (statistics), report (one page)
+
+Stands below the simulator, which asks the people of a store (`UserSimulator.survey`); knows who
+answers by the protocol `Respondents` alone.
+"""
+
+from usersim.survey.conduct import Respondents, conduct
+from usersim.survey.elicitation import Ask, Heard
+from usersim.survey.expressions import Expression, parse
+from usersim.survey.flow import Design, Step, Walk, itinerary
+from usersim.survey.given import Given
+from usersim.survey.population import Population
+from usersim.survey.questions import (
+    Budget,
+    LikertScale,
+    Matrix,
+    MultipleChoice,
+    NumberQuestion,
+    OpenText,
+    Ranking,
+    SingleChoice,
+    SurveyQuestion,
+    YesNo,
+    codes_of,
+    space_of,
+)
+from usersim.survey.rectified import RectifiedItem
+from usersim.survey.results import (
+    Mode,
+    SurveyFailure,
+    SurveyResponse,
+    SurveyResults,
+    column_of,
+)
+from usersim.survey.survey import Passage, Section, Survey
+
+__all__ = [
+    "Ask",
+    "Budget",
+    "Design",
+    "Expression",
+    "Given",
+    "Heard",
+    "LikertScale",
+    "Matrix",
+    "Mode",
+    "MultipleChoice",
+    "NumberQuestion",
+    "OpenText",
+    "Passage",
+    "Population",
+    "Ranking",
+    "RectifiedItem",
+    "Respondents",
+    "Section",
+    "SingleChoice",
+    "Step",
+    "Survey",
+    "SurveyFailure",
+    "SurveyQuestion",
+    "SurveyResponse",
+    "SurveyResults",
+    "Walk",
+    "YesNo",
+    "codes_of",
+    "column_of",
+    "conduct",
+    "itinerary",
+    "parse",
+    "space_of",
+]

@@ -1,0 +1,115 @@
+"""What came of an import: the instrument, where its answers stand in exports, and what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from usersim.survey.survey import Survey
+from usersim.types.counting import counted
+
+__all__ = ["Column", "Note", "Notes", "SurveyImport", "listed"]
+
+_SHOWN = 4
+"""Places of a note that are named; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One thing that was not taken over as it is in the source.
+
+    Attributes:
+        where: Question, block or element, by its id in the source.
+        what: The attribute or value concerned.
+        done: What was done instead.
+    """
+
+    where: str
+    what: str
+    done: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}: {self.done}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Notes in the making."""
+
+    _rows: dict[Note, None] = field(default_factory=dict[Note, None])
+
+    @property
+    def rows(self) -> list[Note]:
+        """The notes in the order in which they were added."""
+        return list(self._rows)
+
+    def add(self, where: str, what: str, done: str) -> None:
+        """Add a note, once."""
+        self._rows[Note(where=where, what=what, done=done)] = None
+
+
+def listed(notes: Sequence[Note]) -> list[str]:
+    """Return notes as lines; what is the same in many places is one line.
+
+    Example:
+        >>> many = [Note(where=f"QID{n}", what="a timer", done="left out") for n in range(1, 8)]
+        >>> listed(many)
+        ['QID1, QID2, QID3, QID4 and 3 more: a timer: left out']
+    """
+    places: dict[tuple[str, str], list[str]] = {}
+    for note in notes:
+        places.setdefault((note.what, note.done), []).append(note.where)
+    lines: list[str] = []
+    for (what, done), where in places.items():
+        more = f" and {len(where) - _SHOWN} more" if len(where) > _SHOWN else ""
+        lines.append(f"{', '.join(where[:_SHOWN])}{more}: {what}: {done}")
+    return lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What one column of an export answers.
+
+    Attributes:
+        question: Id in the survey.
+        item: Option or row; empty where the question has one answer, and where one cell lists all
+            chosen options.
+        names: Other names that an export has for labels, such as variable names.
+        codes: Label by the number that a numeric export writes.
+    """
+
+    question: str
+    item: str = ""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    codes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyImport:
+    """An imported instrument.
+
+    Attributes:
+        survey: The instrument.
+        ids: Ids in the survey by id in the source, such as `{"QID1": ("age",)}`; a grid may become
+            several questions.
+        columns: What each column of an export answers, by its import id, such as `QID3_4`.
+        headers: The same by the name that an export gives a column, such as `Q3_4`; names that two
+            columns would have are left out.
+        asked: Questions of the source that ask something; timers and captchas do not.
+        notes: What could not be taken over as it was; empty if everything could.
+    """
+
+    survey: Survey
+    ids: Mapping[str, tuple[str, ...]]
+    columns: Mapping[str, Column]
+    headers: Mapping[str, Column]
+    asked: int
+    notes: tuple[Note, ...]
+
+    def __str__(self) -> str:
+        """Say how much came over, and list what did not."""
+        count = (
+            f"{len(self.ids)} of {self.asked} questions of {self.survey.title!r}; "
+            f"{counted(len(self.notes), 'note')}"
+        )
+        return "\n".join([count, *(f"  {line}" for line in listed(self.notes))])
