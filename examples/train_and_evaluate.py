@@ -17,7 +17,8 @@ from typing import get_args
 
 from usersim import PipelineConfig, UserSimulator
 from usersim.config import Preset, Recipe
-from usersim.evaluation import planted_users, verdicts
+from usersim.evaluation import verdicts
+from usersim.research import planted_users
 from usersim.simulator import ArmName, naming_rates
 
 

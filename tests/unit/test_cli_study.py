@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from usersim import Corpus
 from usersim.cli.app import app, main
 from usersim.cli.console import figures_table
-from usersim.evaluation import PlantedFacts, comparisons_needed, planted_users
+from usersim.research import PlantedFacts, comparisons_needed, planted_users
 
 
 @pytest.fixture(autouse=True)

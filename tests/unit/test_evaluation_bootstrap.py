@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from usersim.errors import EvaluationError
-from usersim.evaluation import Resampling, comparisons_needed, holm, win_rate
+from usersim.evaluation import Resampling, holm, win_rate
 from usersim.evaluation.bootstrap import Interval, ratio
+from usersim.research import comparisons_needed
 
 
 def mean_rows(values: np.ndarray) -> np.ndarray:

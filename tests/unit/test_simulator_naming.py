@@ -7,8 +7,8 @@ import pytest
 from usersim import Corpus
 from usersim.config import PipelineConfig
 from usersim.errors import EvaluationError
-from usersim.evaluation import PlantedPopulation, planted_users
 from usersim.recon import select
+from usersim.research import PlantedPopulation, planted_users
 from usersim.simulator import naming_rates
 from usersim.simulator.recon import Reconstruction
 from usersim.types import (

@@ -447,7 +447,7 @@ def print_naming(measured: Measurement, facts: Path, out: Path, config: Pipeline
     """Print which source's traces name the planted reason, and write it to `naming.json`."""
     import orjson
 
-    from usersim.evaluation import PlantedFacts
+    from usersim.research import PlantedFacts
 
     told = PlantedFacts.of_json(orjson.loads(facts.read_bytes()))
     rates = naming_rates(measured.found, told, config)

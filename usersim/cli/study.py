@@ -13,14 +13,9 @@ from rich.text import Text
 from usersim.cli.console import console, notes
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.errors import ConfigError, CorpusError
-from usersim.evaluation import (
-    TransferMatrix,
-    comparisons_needed,
-    planted_users,
-    write_transfer,
-)
-from usersim.evaluation import pool as pool_runs
 from usersim.files import json_line, make_folder, write_bytes
+from usersim.research import TransferMatrix, comparisons_needed, planted_users, write_transfer
+from usersim.research import pool as pool_runs
 from usersim.types.counting import counted
 
 __all__ = ["register"]

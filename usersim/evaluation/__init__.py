@@ -13,20 +13,9 @@ from usersim.evaluation.harness import evaluate
 from usersim.evaluation.judge import Judgement, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
-from usersim.evaluation.planted import PlantedPopulation, planted_users
-from usersim.evaluation.planted_naming import NamingRate, names_other, names_reason, naming_rate
-from usersim.evaluation.planted_rules import (
-    PlantedFacts,
-    PlantedRule,
-    PlantedSituation,
-    PlantedUser,
-)
-from usersim.evaluation.pooling import Pooled, pool
-from usersim.evaluation.power import comparisons_needed
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
-from usersim.evaluation.transfer import TransferCell, TransferMatrix, write_transfer
 from usersim.evaluation.verdict import sentence, verdicts
 
 __all__ = [
@@ -44,38 +33,22 @@ __all__ = [
     "Judgement",
     "LeakageTable",
     "Metric",
-    "NamingRate",
     "PairJudge",
-    "PlantedFacts",
-    "PlantedPopulation",
-    "PlantedRule",
-    "PlantedSituation",
-    "PlantedUser",
-    "Pooled",
     "PredictionCache",
     "Resampling",
     "Section",
-    "TransferCell",
-    "TransferMatrix",
     "WinRate",
     "agreement",
     "check_judge",
-    "comparisons_needed",
     "default_metrics",
     "evaluate",
     "faithfulness_index",
     "holm",
-    "names_other",
-    "names_reason",
-    "naming_rate",
     "others_arm",
     "own_mode_arm",
-    "planted_users",
-    "pool",
     "sentence",
     "uniform_arm",
     "verdicts",
     "win_rate",
     "write_report",
-    "write_transfer",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from usersim.config import PipelineConfig
 from usersim.errors import EvaluationError
-from usersim.evaluation import NamingRate, PlantedFacts, naming_rate
+from usersim.research import NamingRate, PlantedFacts, naming_rate
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.sources import TraceSource, reasonings
 

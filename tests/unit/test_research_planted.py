@@ -13,7 +13,7 @@ from tests.fixtures.people import engine
 from usersim import Corpus, UserSimulator
 from usersim.config import HistoryConfig
 from usersim.errors import EvaluationError
-from usersim.evaluation import (
+from usersim.research import (
     PlantedFacts,
     PlantedPopulation,
     PlantedRule,
@@ -23,8 +23,8 @@ from usersim.evaluation import (
     naming_rate,
     planted_users,
 )
-from usersim.evaluation.planted import _design
-from usersim.evaluation.planted_words import (
+from usersim.research.planted.users import _design
+from usersim.research.planted.words import (
     ATTRIBUTES,
     CIRCUMSTANCES,
     CLOSINGS,

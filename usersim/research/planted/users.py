@@ -15,7 +15,7 @@ from itertools import product
 from typing import TypeVar
 
 from usersim.errors import EvaluationError
-from usersim.evaluation.planted_rules import (
+from usersim.research.planted.rules import (
     ROW_NUMBER,
     PlantedFacts,
     PlantedRule,
@@ -23,7 +23,7 @@ from usersim.evaluation.planted_rules import (
     PlantedUser,
     check_share,
 )
-from usersim.evaluation.planted_words import (
+from usersim.research.planted.words import (
     ATTRIBUTES,
     CIRCUMSTANCES,
     CLOSINGS,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from usersim.evaluation.transfer import TransferCell, TransferMatrix
+    from usersim.research.transfer import TransferCell, TransferMatrix
 
 __all__ = ["transfer_map"]
 

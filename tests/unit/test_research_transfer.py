@@ -13,18 +13,11 @@ from typer.testing import CliRunner
 
 from usersim.cli.app import app
 from usersim.errors import EvaluationError, MissingDependencyError
-from usersim.evaluation import (
-    Arm,
-    Evaluation,
-    Interval,
-    TransferMatrix,
-    evaluate,
-    write_report,
-    write_transfer,
-)
+from usersim.evaluation import Arm, Evaluation, Interval, evaluate, write_report
 from usersim.evaluation.metrics import ACCURACY, BRIER, LENGTH_RATIO
-from usersim.evaluation.report.plots_transfer import transfer_map
-from usersim.evaluation.transfer import _labels
+from usersim.research import TransferMatrix, write_transfer
+from usersim.research.transfer import _labels
+from usersim.research.transfer_plot import transfer_map
 from usersim.types import Batch, Choice, Interaction, Message, Prediction
 
 SPACE = Choice(("yes", "no"))

@@ -13,8 +13,8 @@ import numpy as np
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import Interval, Resampling, ratio
-from usersim.evaluation.planted_rules import PlantedFacts, PlantedRule, PlantedSituation
-from usersim.evaluation.planted_words import named_attributes
+from usersim.research.planted.rules import PlantedFacts, PlantedRule, PlantedSituation
+from usersim.research.planted.words import named_attributes
 from usersim.types import Interaction
 from usersim.types.counting import counted
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from usersim.errors import EvaluationError
-from usersim.evaluation.planted_words import ATTRIBUTES, CIRCUMSTANCES
+from usersim.research.planted.words import ATTRIBUTES, CIRCUMSTANCES
 from usersim.types import Interaction
 
 __all__ = [

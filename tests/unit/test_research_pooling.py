@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from usersim.cli.app import app
 from usersim.errors import EvaluationError
-from usersim.evaluation import pool
+from usersim.research import pool
 
 
 def write(folder: Path, shift: float, *, items: int = 40, arm: str = "B") -> Path:

@@ -331,7 +331,7 @@ def write_transfer(matrix: TransferMatrix, folder: str | Path) -> Path:
         MissingDependencyError: If matplotlib is not installed.
         EvaluationError: If a file cannot be written.
     """
-    from usersim.evaluation.report.plots_transfer import transfer_map
+    from usersim.research.transfer_plot import transfer_map
 
     files = {"transfer.svg": transfer_map(matrix).svg, "transfer.csv": matrix.to_csv()}
     hint = "choose a folder that can be written"
