@@ -23,9 +23,9 @@ import orjson
 
 from usersim import Corpus, PipelineConfig
 from usersim.corpus import Response
-from usersim.server.explore import ServedExplorer
+from usersim.explorer import ServedExplorer
+from usersim.explorer.closeups import Explorer
 from usersim.simulation import Answer, AnswerTrace, DrawnTrace
-from usersim.simulator.exploring import Explorer
 
 OPTIONS = ("never", "seldom", "sometimes", "often", "always")
 TOLD = "I have done this before and would do it again when the day is long and the rain stays. "

@@ -35,7 +35,7 @@ def test_import_loads_no_library() -> None:
 def test_the_web_framework_is_loaded_when_a_server_is_made() -> None:
     """The command line, the endpoint's package and the explorer's leave FastAPI unloaded."""
     code = (
-        "import sys, usersim.cli.app, usersim.server, usersim.server.explore;"
+        "import sys, usersim.cli.app, usersim.server, usersim.explorer;"
         "print([m for m in ('fastapi', 'starlette', 'uvicorn', 'mcp') if m in sys.modules])"
     )
     assert _python(code) == "[]"

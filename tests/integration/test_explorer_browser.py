@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.explored import ADA, BOB, OPTIONS, PAYLOADS, RUN, THOUGHT
 from usersim import UserSimulator
-from usersim.simulator.exploring import Explorer
+from usersim.explorer.closeups import Explorer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -222,7 +222,7 @@ def test_pages_work_without_scripts(chromium: Browser, address: str, paths: dict
 
 def test_an_export_opens_from_the_disk(page: Page, explored: UserSimulator, tmp_path: Path) -> None:
     """Styles and script work from files, links lead to files, and nothing of the corpus runs."""
-    from usersim.server.explore import export_run
+    from usersim.explorer import export_run
 
     said: list[str] = []
     asked: list[str] = []

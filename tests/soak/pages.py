@@ -13,8 +13,8 @@ from tests.fixtures.people import OWN, engine, person
 from tests.soak.attack import Field
 from usersim import Corpus, UserSimulator
 from usersim.engines import GenerateRequest
-from usersim.server.explore import export_run
-from usersim.simulator.exploring import Explorer
+from usersim.explorer import export_run
+from usersim.explorer.closeups import Explorer
 from usersim.survey import LikertScale, OpenText, SingleChoice, Survey
 from usersim.survey.base import unfit
 from usersim.survey.report import write_survey_report

@@ -113,8 +113,8 @@ def _explorer(field: Field) -> None:
     from starlette.testclient import TestClient
 
     from tests.fixtures.explored import fill
-    from usersim.server.explore.app import explorer_app
-    from usersim.simulator.exploring import Explorer
+    from usersim.explorer.app import explorer_app
+    from usersim.explorer.closeups import Explorer
 
     pages = ("person", "people", "answers", "interaction", "trace", "run", "answer", "compare")
     with fill(field.folder / "explored.db") as sim:

@@ -18,7 +18,7 @@ from tests.fixtures.people import engine
 from tests.fixtures.runs import PEOPLE, fill, simulator
 from usersim.cli.app import app
 from usersim.errors import ConfigError, MissingDependencyError
-from usersim.server.explore import ServedExplorer, router
+from usersim.explorer import ServedExplorer, router
 
 pytest.importorskip("fastapi", reason="the explorer needs the extra `server`")
 
@@ -116,7 +116,7 @@ def test_a_browser_is_opened_where_it_is_asked_for(
     def ready_at_once(_: object, *, ready: Callable[[str], None], **how: object) -> None:
         ready(f"http://{how['host']}/")
 
-    monkeypatch.setattr("usersim.server.explore.serve_explorer", ready_at_once)
+    monkeypatch.setattr("usersim.explorer.serve_explorer", ready_at_once)
     monkeypatch.setattr("webbrowser.open", opened.append)
     explore("-c", store, "--no-engine")
     assert opened == []

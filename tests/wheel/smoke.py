@@ -49,8 +49,8 @@ def check_contents(wheel: Path) -> None:
         "usersim/py.typed",
         "usersim/corpus/migrations/",
         "usersim/prompts/templates/",
-        "usersim/server/explore/templates/base.html",
-        "usersim/server/explore/static/explore.css",
+        "usersim/explorer/templates/base.html",
+        "usersim/explorer/static/explore.css",
     ):
         assert any(name.startswith(needed) for name in names), f"{needed} is not in the wheel"
     assert any(name.endswith(".jinja") for name in names), "no template is in the wheel"

@@ -22,8 +22,8 @@ from usersim.cli.simulate import (
 )
 from usersim.config import DEFAULT_PRESET, Roles, ServerConfig, Shown
 from usersim.errors import ConfigError
+from usersim.explorer.closeups import Explorer
 from usersim.simulator import UserSimulator
-from usersim.simulator.exploring import Explorer
 from usersim.types.counting import counted
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
 
 def _pages(sim: UserSimulator) -> tuple[APIRouter, ...]:
     """Return the explorer's pages; they measure nothing, since the engine is the endpoint's."""
-    from usersim.server.explore import explorer_router
+    from usersim.explorer import explorer_router
 
     return (explorer_router(Explorer.of(sim, measures=False), prefix="/explore"),)
 

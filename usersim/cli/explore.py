@@ -23,7 +23,7 @@ from usersim.cli.simulate import (
 )
 from usersim.config import DEFAULT_PRESET
 from usersim.errors import ConfigError
-from usersim.simulator.exploring import Explorer
+from usersim.explorer.closeups import Explorer
 from usersim.types.counting import counted
 
 __all__ = ["register"]
@@ -70,7 +70,7 @@ def explore(  # noqa: PLR0913, PLR0917 - options of a command
         if export is not None:
             _export(explorer, export, run, measure)
             return
-        from usersim.server.explore import serve_explorer
+        from usersim.explorer import serve_explorer
 
         def ready(url: str) -> None:
             console.print(Text(f"the explorer is at {url}"), soft_wrap=True)
@@ -96,7 +96,7 @@ def _check(export: Path | None, run: str | None, *, measure: bool, no_engine: bo
 
 
 def _export(explorer: Explorer, folder: Path, run: str | None, measure: bool) -> None:  # noqa: FBT001 - an option
-    from usersim.server.explore import export_run
+    from usersim.explorer import export_run
 
     with stages() as progress:
         done = export_run(

@@ -150,7 +150,7 @@ def _width(share: float) -> str:
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("usersim.server.explore"),
+        loader=jinja2.PackageLoader("usersim.explorer"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -177,4 +177,4 @@ def asset(name: str) -> bytes:
     Args:
         name: One of `ASSETS`.
     """
-    return files("usersim.server.explore").joinpath("static", name).read_bytes()
+    return files("usersim.explorer").joinpath("static", name).read_bytes()

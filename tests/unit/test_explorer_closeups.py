@@ -13,8 +13,8 @@ from usersim.config import PipelineConfig
 from usersim.corpus import StoredAnswer, TraceRecord
 from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import AdapterLoadError, CapabilityError, ConfigError
+from usersim.explorer.closeups import Explorer
 from usersim.simulation import Answer
-from usersim.simulator.exploring import Explorer
 from usersim.transcript import sentences
 
 

@@ -7,12 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from usersim.config import ServerConfig
+from usersim.explorer.closeups import Explorer
+from usersim.explorer.guard import Guard, check_address
+from usersim.explorer.links import ServerLinks
+from usersim.explorer.router import HEADERS, HTML, explorer_router, refuse_missing
+from usersim.explorer.views import Pages
 from usersim.server.door import listening, url_of
-from usersim.server.explore.guard import Guard, check_address
-from usersim.server.explore.links import ServerLinks
-from usersim.server.explore.router import HEADERS, HTML, explorer_router, refuse_missing
-from usersim.server.explore.views import Pages
-from usersim.simulator.exploring import Explorer
 
 if TYPE_CHECKING:
     import uvicorn

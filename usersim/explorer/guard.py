@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from usersim.config.addresses import is_loopback
 from usersim.errors import ConfigError
+from usersim.explorer.router import HEADERS
 from usersim.server.door import CHALLENGES, bare_name, check_token, knows_key
-from usersim.server.explore.router import HEADERS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from usersim.errors import ConfigError, MissingDependencyError, NotStoredError, UsersimError
-from usersim.server.explore.drawing import ASSETS, asset
-from usersim.server.explore.links import ServerLinks, Step
-from usersim.server.explore.views import Pages
-from usersim.simulator.exploring import Explorer
+from usersim.explorer.closeups import Explorer
+from usersim.explorer.drawing import ASSETS, asset
+from usersim.explorer.links import ServerLinks, Step
+from usersim.explorer.views import Pages
 
 if TYPE_CHECKING:
     from fastapi import APIRouter

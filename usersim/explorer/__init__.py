@@ -3,14 +3,16 @@
     links, drawing -> views -> router -> app (with its guard)
                         |----> export (the same pages as files)
 
-Shows what the store holds and what `usersim.simulator.exploring` measures; computes nothing.
+Shows what the store holds, and what `closeups` measures with the simulator's engine.
 """
 
-from usersim.server.explore.app import ServedExplorer, explorer_app, serve_explorer
-from usersim.server.explore.export import Exported, export_run
-from usersim.server.explore.router import explorer_router
+from usersim.explorer.app import ServedExplorer, explorer_app, serve_explorer
+from usersim.explorer.closeups import Explorer
+from usersim.explorer.export import Exported, export_run
+from usersim.explorer.router import explorer_router
 
 __all__ = [
+    "Explorer",
     "Exported",
     "ServedExplorer",
     "explorer_app",

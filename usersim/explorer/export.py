@@ -17,11 +17,11 @@ import orjson
 from usersim.corpus import RunRecord
 from usersim.corpus.browsing import PAGE
 from usersim.errors import ConfigError, CorpusError
+from usersim.explorer.closeups import Explorer
+from usersim.explorer.drawing import ASSETS, asset
+from usersim.explorer.links import FileLinks, Step
+from usersim.explorer.views import Pages
 from usersim.files import sync, sync_tree
-from usersim.server.explore.drawing import ASSETS, asset
-from usersim.server.explore.links import FileLinks, Step
-from usersim.server.explore.views import Pages
-from usersim.simulator.exploring import Explorer
 from usersim.types.counting import counted
 
 __all__ = ["Exported", "export_run"]

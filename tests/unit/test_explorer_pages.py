@@ -21,12 +21,12 @@ from tests.fixtures.runs import PEOPLE, fill, simulator
 from usersim import UserSimulator
 from usersim.corpus import Response
 from usersim.errors import ConfigError, CorpusError
-from usersim.simulator.exploring import Explorer
+from usersim.explorer.closeups import Explorer
 
 pytest.importorskip("fastapi", reason="the explorer needs the extra `server`")
 
-from usersim.server.explore import ServedExplorer, explorer_app, explorer_router, export_run
-from usersim.server.explore.guard import Guard
+from usersim.explorer import ServedExplorer, explorer_app, explorer_router, export_run
+from usersim.explorer.guard import Guard
 
 
 def get(url: str, path: str, **heads: str) -> tuple[int, dict[str, str], str]:

@@ -12,10 +12,10 @@ from typing import TypedDict
 
 from usersim.corpus import ItemRow, RunRecord, StoredAnswer, TraceRecord
 from usersim.errors import ConfigError, NotStoredError, UsersimError
-from usersim.server.explore.drawing import guard_rows, render
-from usersim.server.explore.links import Links, Step
+from usersim.explorer.closeups import Explorer
+from usersim.explorer.drawing import guard_rows, render
+from usersim.explorer.links import Links, Step
 from usersim.simulation import Answer
-from usersim.simulator.exploring import Explorer
 from usersim.types import Interaction, Message, Question
 
 __all__ = ["Pages"]
