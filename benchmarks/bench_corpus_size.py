@@ -27,7 +27,7 @@ from tests.fixtures.tiny import make_model
 from usersim import PipelineConfig, UserSimulator
 from usersim.config import HistoryConfig, ScoringConfig, SynthesisConfig, TrainingConfig
 from usersim.engines import Draw
-from usersim.engines.transformers import TransformersEngine
+from usersim.engines.transformers.engine import TransformersEngine
 
 SIZES = (50, 200, 800)
 PAIRS_OF_A_PERSON = 25

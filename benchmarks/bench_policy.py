@@ -21,7 +21,7 @@ from usersim.config import SynthesiserConfig
 from usersim.engines import AdapterRef, GenerateRequest
 from usersim.engines.embedded import model_folder
 from usersim.engines.loading import load_model, load_tokenizer
-from usersim.engines.transformers import TransformersEngine
+from usersim.engines.transformers.engine import TransformersEngine
 from usersim.training.checkpoints import Checkpoints, History
 from usersim.training.dataset import EngineEncoder
 from usersim.training.lora import adapted, own_randomness

@@ -21,7 +21,7 @@ from usersim.engines import ScoreRequest
 from usersim.engines.chat import encode_continuation, encode_prompt
 from usersim.engines.embedded import model_folder
 from usersim.engines.loading import load_model
-from usersim.engines.transformers import TransformersEngine
+from usersim.engines.transformers.engine import TransformersEngine
 
 ROUNDS = 5
 CANDIDATES = 8

@@ -226,7 +226,7 @@ def load_engine(name: str) -> Engine:
     if name == "scripted":
         return Forgetful(echo)
     from usersim import VllmConfig
-    from usersim.engines.vllm import VllmEngine
+    from usersim.engines.vllm.engine import VllmEngine
 
     return VllmEngine("embedded", VllmConfig(max_model_len=2048))
 

@@ -6,7 +6,7 @@ from common import arguments, compare, machine, make_adapters, text
 
 from usersim.config import VllmConfig
 from usersim.engines.base import AdapterRef, ScoreRequest
-from usersim.engines.vllm import VllmEngine
+from usersim.engines.vllm.engine import VllmEngine
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.fixtures.tiny import make_model
 from usersim import Corpus, PipelineConfig, SimulationConfig, UserSimulator
 from usersim.config import HistoryConfig, VllmConfig
-from usersim.engines.vllm import VllmEngine
+from usersim.engines.vllm.engine import VllmEngine
 from usersim.types import Choice, Message, Question
 
 HISTORY = 20

@@ -10,7 +10,7 @@ from common import arguments, compare, machine, text
 from usersim.config import VllmConfig
 from usersim.engines.base import GenerateRequest
 from usersim.engines.options import OptionQuery, option_probabilities
-from usersim.engines.vllm import VllmEngine
+from usersim.engines.vllm.engine import VllmEngine
 
 OPTIONS = (
     "Disagree strongly",

@@ -12,8 +12,8 @@ from common import arguments, compare, machine, make_adapters, text
 
 from usersim.config import VllmConfig
 from usersim.engines.base import AdapterRef, ScoreRequest
-from usersim.engines.transformers import TransformersEngine
-from usersim.engines.vllm import VllmEngine
+from usersim.engines.transformers.engine import TransformersEngine
+from usersim.engines.vllm.engine import VllmEngine
 
 SHARED_TOKENS = 577
 

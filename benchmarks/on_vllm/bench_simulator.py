@@ -12,8 +12,8 @@ from common import arguments, compare, machine, text
 
 from usersim.config import HistoryConfig, SimulationConfig, VllmConfig
 from usersim.engines.base import Draw, GenerateRequest, Progress
-from usersim.engines.transformers import TransformersEngine
-from usersim.engines.vllm import VllmEngine
+from usersim.engines.transformers.engine import TransformersEngine
+from usersim.engines.vllm.engine import VllmEngine
 from usersim.simulation import RespondItem, respond
 from usersim.types import FreeText, Interaction, Message, Question
 

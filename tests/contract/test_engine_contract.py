@@ -75,7 +75,7 @@ def transformers_embedded(request: pytest.FixtureRequest) -> Subject:
 
 def _transformers(request: pytest.FixtureRequest, base: Path) -> Subject:
     from tests.fixtures.tiny import make_model
-    from usersim.engines.transformers import TransformersEngine
+    from usersim.engines.transformers.engine import TransformersEngine
 
     adapter = request.getfixturevalue("tiny_adapter")
     other = make_model(request.getfixturevalue("tmp_path_factory").mktemp("other"), width=48)
@@ -100,7 +100,7 @@ def vllm_embedded(request: pytest.FixtureRequest) -> Subject:
 
 def _vllm(request: pytest.FixtureRequest, base: Path) -> Subject:
     from usersim.config import VllmConfig
-    from usersim.engines.vllm import VllmEngine
+    from usersim.engines.vllm.engine import VllmEngine
 
     config = VllmConfig(kv_cache_gib=0.5)
     made = _transformers(request, base)
@@ -111,7 +111,7 @@ def _vllm(request: pytest.FixtureRequest, base: Path) -> Subject:
 def remote_tiny(request: pytest.FixtureRequest) -> Subject:
     """Return a real vLLM server with the tiny model, asked over HTTP."""
     from usersim.config import RemoteConfig
-    from usersim.engines.remote import RemoteEngine
+    from usersim.engines.remote.engine import RemoteEngine
 
     base = request.getfixturevalue("tiny_model")
     config = RemoteConfig(

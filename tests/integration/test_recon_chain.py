@@ -84,7 +84,7 @@ def test_every_kind_of_action_goes_from_draws_to_a_decision() -> None:
 @pytest.fixture(scope="module")
 def model(embedded_model: Path) -> Iterator[Engine]:
     """The embedded model in this process."""
-    from usersim.engines.transformers import TransformersEngine
+    from usersim.engines.transformers.engine import TransformersEngine
 
     with TransformersEngine(embedded_model) as engine:
         yield engine
@@ -150,7 +150,7 @@ def test_a_trace_that_tells_the_option_is_heard_by_the_real_model(embedded_model
     Compared with other announcements, since an untrained model may do without any trace at all
     better than with one: then nothing that is heard would show as a gain.
     """
-    from usersim.engines.transformers import TransformersEngine
+    from usersim.engines.transformers.engine import TransformersEngine
 
     drinks = Choice(("Coffee", "Tea", "Milk", "Water"))
     with TransformersEngine(embedded_model) as engine:

@@ -24,7 +24,7 @@ from usersim.config import (
     TrainingConfig,
 )
 from usersim.engines import Draw, GenerateRequest
-from usersim.engines.transformers import TransformersEngine
+from usersim.engines.transformers.engine import TransformersEngine
 from usersim.errors import ArtifactError, UserNotFoundError
 from usersim.transcript import REASONING_STOP
 

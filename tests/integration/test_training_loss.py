@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.lessons import LIKING, answered, engine_encoder, lesson
 from usersim.config import HistoryConfig
-from usersim.engines.transformers import load_model
+from usersim.engines.transformers.engine import load_model
 from usersim.errors import TrainingError
 from usersim.training.batches import MicroBatch, make_batch
 from usersim.training.dataset import EncodedExample, encode_example

@@ -11,7 +11,7 @@ from tests.fixtures.children import Nursery
 from usersim.config import SynthesiserConfig
 from usersim.engines import AdapterRef, Engine, GenerateRequest
 from usersim.engines.base import ScoreRequest
-from usersim.engines.transformers import TransformersEngine
+from usersim.engines.transformers.engine import TransformersEngine
 from usersim.errors import NoTrainingDataError, TrainingError
 from usersim.training import (
     Hooks,

@@ -15,7 +15,7 @@ from tests.fixtures.lessons import LIKING, THINGS, answered, engine_encoder, les
 from usersim.config import HistoryConfig, TrainingConfig
 from usersim.engines.base import ScoreRequest
 from usersim.engines.options import OptionQuery, option_probabilities
-from usersim.engines.transformers import TransformersEngine, load_model
+from usersim.engines.transformers.engine import TransformersEngine, load_model
 from usersim.errors import DivergedError, NoTrainingDataError, TrainingError
 from usersim.files import file_digest
 from usersim.prompts import respond_prompt

@@ -22,8 +22,8 @@ from tests.fixtures.tiny import MakeAdapter, make_model
 from usersim import PipelineConfig, Survey, UserSimulator
 from usersim.config import HistoryConfig, SimulationConfig, VllmConfig
 from usersim.engines.base import AdapterRef, GenerateRequest, ScoreRequest
-from usersim.engines.transformers import TransformersEngine
-from usersim.engines.vllm import VllmEngine
+from usersim.engines.transformers.engine import TransformersEngine
+from usersim.engines.vllm.engine import VllmEngine
 from usersim.errors import AdapterLoadError, CapabilityError, EngineError, ModelLoadError
 from usersim.simulation import RespondItem, respond
 from usersim.survey import (
@@ -294,7 +294,7 @@ SCRIPT = """
 import sys, time
 from usersim.config import VllmConfig
 from usersim.engines.base import GenerateRequest
-from usersim.engines.vllm import VllmEngine
+from usersim.engines.vllm.engine import VllmEngine
 
 def main():
     how = sys.argv[2]

@@ -12,9 +12,9 @@ import pytest
 from tests.fixtures.server import free_port, run_server
 from usersim.config import RemoteConfig, VllmConfig
 from usersim.engines.base import GenerateRequest, ScoreRequest
-from usersim.engines.remote import RemoteEngine
+from usersim.engines.remote.engine import RemoteEngine
 from usersim.engines.serving import Server
-from usersim.engines.transformers import TransformersEngine
+from usersim.engines.transformers.engine import TransformersEngine
 from usersim.errors import CapabilityError
 
 pytestmark = pytest.mark.vllm

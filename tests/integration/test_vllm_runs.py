@@ -11,9 +11,9 @@ import pytest
 
 from tests.fixtures.server import free_port, wait_until_ready
 from usersim import PipelineConfig, RemoteConfig, SimulationConfig, UserSimulator, VllmConfig
-from usersim.engines.remote import RemoteEngine
+from usersim.engines.remote.engine import RemoteEngine
 from usersim.engines.serving import Server, server_command, server_environment
-from usersim.engines.transformers import TransformersEngine
+from usersim.engines.transformers.engine import TransformersEngine
 from usersim.errors import EngineError
 
 pytestmark = pytest.mark.vllm

@@ -11,7 +11,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm")
 from tests.integration.test_training_synthesiser import CONFIG, PROMPTS, TOKENS, Letters
 from usersim.config import VllmConfig
 from usersim.engines import Engine
-from usersim.engines.vllm import VllmEngine
+from usersim.engines.vllm.engine import VllmEngine
 from usersim.training import RewardLesson, TrainedAdapter, train_synthesiser
 
 pytestmark = pytest.mark.vllm

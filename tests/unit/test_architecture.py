@@ -38,7 +38,7 @@ HEAVY = {
     "uvicorn",
     "vllm",
 }
-LOADED_BY_VLLM = "vllm_processor.py"
+LOADED_BY_VLLM = "engines/vllm/processor.py"
 LOADED_WITH_A_SERVER = {"connections.py", "handlers.py", "routes.py", "uvicorn_server.py"}
 """Modules of `server/` that are made of the web framework: it reads their annotations. They are
 imported when a server is made, and `test_packaging_import.py` shows that nothing else does so."""
@@ -57,6 +57,11 @@ def _tree(path: Path) -> ast.Module:
 def _name(path: Path) -> str:
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
+
+
+def _place(path: Path) -> str:
+    """Return where a module stands below the package."""
+    return path.relative_to(ROOT).as_posix()
 
 
 def _exports(tree: ast.Module) -> object:
@@ -95,7 +100,7 @@ def test_a_module_fits_on_a_few_screens() -> None:
     lengths = {
         _name(path): len(path.read_text("utf-8").splitlines())
         for path in MODULES
-        if path.relative_to(ROOT).as_posix() not in WHOLE_CLASSES
+        if _place(path) not in WHOLE_CLASSES
     }
     assert {name: n for name, n in lengths.items() if n > MAX_MODULE_LINES} == {}
 
@@ -127,7 +132,7 @@ def test_heavy_libraries_are_imported_inside_functions() -> None:
     """Importing a module imports no library that takes a second to load."""
     found: dict[str, set[str]] = {}
     for path in MODULES:
-        if path.name != LOADED_BY_VLLM:
+        if _place(path) != LOADED_BY_VLLM:
             web = path.parent.name == "server" and path.name in LOADED_WITH_A_SERVER
             found[_name(path)] = _imported_at_module_level(_tree(path)) & (
                 HEAVY - (WEB if web else set())
@@ -137,7 +142,7 @@ def test_heavy_libraries_are_imported_inside_functions() -> None:
 
 def test_nothing_imports_what_vllm_loads_by_name() -> None:
     """The processor is for vLLM, which imports it into its workers by name."""
-    users = [path for path in MODULES if "engines.vllm_processor import" in path.read_text("utf-8")]
+    users = [path for path in MODULES if "engines.vllm.processor import" in path.read_text("utf-8")]
     assert users == []
 
 
@@ -157,14 +162,14 @@ def test_only_the_command_line_prints() -> None:
 
 def test_public_names_are_strings_that_resolve() -> None:
     """`__all__` lists each name once, as a string, and the module has it."""
-    checked = [_lists_what_it_has(path) for path in MODULES if path.name != LOADED_BY_VLLM]
+    checked = [_lists_what_it_has(path) for path in MODULES if _place(path) != LOADED_BY_VLLM]
     assert sum(checked) > 100
 
 
 @pytest.mark.vllm
 def test_public_names_of_vllms_own_module_resolve() -> None:
     """The same of the module that only an environment with vLLM can import."""
-    (path,) = (path for path in MODULES if path.name == LOADED_BY_VLLM)
+    (path,) = (path for path in MODULES if _place(path) == LOADED_BY_VLLM)
     assert _lists_what_it_has(path)
 
 

@@ -13,7 +13,7 @@ from tests.fixtures.tiny import MakeAdapter, make_model
 from usersim.engines.adapters import adapter_ref, check_adapter
 from usersim.engines.base import AdapterRef, GenerateRequest
 from usersim.engines.identity import model_digest
-from usersim.engines.transformers import TransformersEngine
+from usersim.engines.transformers.engine import TransformersEngine
 from usersim.errors import AdapterLoadError
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from usersim.config import RemoteConfig
-from usersim.engines import remote_http
 from usersim.engines.base import AdapterRef, Draw, GenerateRequest, ScoreRequest
-from usersim.engines.remote import RemoteEngine
+from usersim.engines.remote import http as remote_http
+from usersim.engines.remote.engine import RemoteEngine
 from usersim.errors import (
     AdapterLoadError,
     CapabilityError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from usersim.engines.remote_limiter import Limiter
+from usersim.engines.remote.limiter import Limiter
 
 
 async def _burst(limiter: Limiter, n: int, *, refused: bool) -> None:

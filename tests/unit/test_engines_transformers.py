@@ -15,10 +15,10 @@ import pytest
 from tests.fixtures.tiny import MakeAdapter
 from usersim.config import Dtype, EngineConfig
 from usersim.engines import AdapterRef, GenerateRequest, ScoreRequest
-from usersim.engines.decoding import DrawState
-from usersim.engines.grouping import decode_batches
 from usersim.engines.select import EngineName, load_engine
-from usersim.engines.transformers import ADAPTERS_IN_MEMORY, TransformersEngine
+from usersim.engines.transformers.decoding import DrawState
+from usersim.engines.transformers.engine import ADAPTERS_IN_MEMORY, TransformersEngine
+from usersim.engines.transformers.grouping import decode_batches
 from usersim.errors import ConfigError, ContextLengthError, EngineError, ModelLoadError
 
 PROMPT = (("system", "You are ada."), ("user", "The train was late?"))
@@ -220,8 +220,8 @@ class Block:
         if name.split(".")[0] == {blocked!r}:
             raise ImportError("blocked", name=name)
 sys.meta_path.insert(0, Block())
-from usersim.engines.decoding import DrawState
-from usersim.engines.grouping import decode_batches
+from usersim.engines.transformers.decoding import DrawState
+from usersim.engines.transformers.grouping import decode_batches
 from usersim.engines.select import load_engine
 from usersim.errors import MissingDependencyError
 try:

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from usersim.engines.vllm_adapters import Adapters
-from usersim.engines.vllm_loop import EngineLoop, Ticket
+from usersim.engines.vllm.adapters import Adapters
+from usersim.engines.vllm.loop import EngineLoop, Ticket
 from usersim.errors import EngineUnavailableError
 
 SECONDS = 5

@@ -60,15 +60,15 @@ def load_engine(
         return ScriptedEngine()
     chosen: Engine
     if engine == "remote" or (engine == "auto" and isinstance(config, RemoteConfig)):
-        from usersim.engines.remote import RemoteEngine
+        from usersim.engines.remote.engine import RemoteEngine
 
         chosen = RemoteEngine(str(model), _settings(config, RemoteConfig, engine, dtype))
     elif engine == "vllm" or (engine == "auto" and _vllm_fits(config)):
-        from usersim.engines.vllm import VllmEngine
+        from usersim.engines.vllm.engine import VllmEngine
 
         chosen = VllmEngine(model, _settings(config, VllmConfig, engine, dtype))
     else:
-        from usersim.engines.transformers import TransformersEngine
+        from usersim.engines.transformers.engine import TransformersEngine
 
         chosen = TransformersEngine(model, _settings(config, EngineConfig, engine, dtype))
     logger.info("engine %r for model %r: %s", engine, str(model), chosen.identity)
@@ -80,7 +80,7 @@ def _vllm_fits(config: AnySettings | None) -> bool:
         return isinstance(config, VllmConfig)
     if importlib.util.find_spec("vllm") is None:
         return False
-    from usersim.engines.vllm_start import on_gpu
+    from usersim.engines.vllm.start import on_gpu
 
     return on_gpu()
 

@@ -2,7 +2,7 @@
 
 Builds the command and its environment; the caller becomes the server (`os.execvpe`), so that
 there is no process of ours beside it to die or to leave something behind. The same settings, the
-same logits processor and the same arguments as `usersim.engines.vllm` starts vLLM with.
+same logits processor and the same arguments as `usersim.engines.vllm.engine` starts vLLM with.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from usersim.config.addresses import is_loopback
 from usersim.engines.adapters import adapter_rank, check_adapter
 from usersim.engines.base import AdapterRef
 from usersim.engines.embedded import model_folder
-from usersim.engines.vllm_directions import CLIENT_PID
-from usersim.engines.vllm_start import (
+from usersim.engines.vllm.directions import CLIENT_PID
+from usersim.engines.vllm.start import (
     Plan,
     engine_arguments,
     on_gpu,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from usersim.engines.decoding import forward_row
+from usersim.engines.transformers.decoding import forward_row
 from usersim.errors import TrainingError
 from usersim.training.batches import MicroBatch
 from usersim.training.schedule import Evaluation

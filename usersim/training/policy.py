@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from usersim.config import SynthesiserConfig
-from usersim.engines.decoding import forward_row
 from usersim.engines.packing import pack
+from usersim.engines.transformers.decoding import forward_row
 from usersim.training.dataset import Encoder
 from usersim.training.lora import own_randomness
 from usersim.training.rollouts import PolicyFolders, Rollouts, has_spread, step_figures

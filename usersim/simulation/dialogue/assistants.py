@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from usersim.config import AssistantEndpoint, DialogueConfig
-from usersim.engines.remote_http import Transport
+from usersim.engines.remote.http import Transport
 from usersim.errors import AssistantError, EngineResponseError, UsersimError, boundary
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 
 from usersim.config import VllmConfig
 from usersim.engines.loading import import_torch
-from usersim.engines.vllm_adapters import RANKS
-from usersim.engines.vllm_directions import CLIENT_PID, PROCESSOR
+from usersim.engines.vllm.adapters import RANKS
+from usersim.engines.vllm.directions import CLIENT_PID, PROCESSOR
 from usersim.errors import (
     AdapterLoadError,
     EngineError,

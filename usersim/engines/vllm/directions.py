@@ -21,7 +21,7 @@ __all__ = [
     "forced",
 ]
 
-PROCESSOR = "usersim.engines.vllm_processor:DirectedDraws"
+PROCESSOR = "usersim.engines.vllm.processor:DirectedDraws"
 """As vLLM wants it named: `--logits-processors`, `LLM(logits_processors=[...])`."""
 FORCED = "usersim_forced"
 STREAM = "usersim_stream"

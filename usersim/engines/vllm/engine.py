@@ -3,7 +3,7 @@
 
 Requests are put to vLLM as token ids that `usersim.engines.chat` made, so that every engine reads
 the same prompts. Draws and scores go through the logits processor of
-`usersim.engines.vllm_processor`; `docs/adr/0013-vllm-engine.md` says why.
+`usersim.engines.vllm.processor`; `docs/adr/0013-vllm-engine.md` says why.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from usersim.engines.embedded import model_folder
 from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_texts
 from usersim.engines.texts import Pieces
-from usersim.engines.vllm_adapters import Adapters
-from usersim.engines.vllm_directions import drawn, forced
-from usersim.engines.vllm_loop import EngineLoop, Ticket
-from usersim.engines.vllm_start import (
+from usersim.engines.vllm.adapters import Adapters
+from usersim.engines.vllm.directions import drawn, forced
+from usersim.engines.vllm.loop import EngineLoop, Ticket
+from usersim.engines.vllm.start import (
     Plan,
     adapter_room,
     dtype_of,

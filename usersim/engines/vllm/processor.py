@@ -30,7 +30,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from usersim.engines.sampling import gumbel_max
-from usersim.engines.vllm_directions import CLIENT_PID, FORCED, STREAM, TEMPERATURE, TOP_P
+from usersim.engines.vllm.directions import CLIENT_PID, FORCED, STREAM, TEMPERATURE, TOP_P
 
 __all__ = ["DirectedDraws"]
 

@@ -2,7 +2,7 @@
 """The in-process engine: any Hugging Face causal language model, on a CPU or one GPU.
 
 Requests are packed into token trees for scoring (`usersim.engines.packing`) and decoded
-together (`usersim.engines.decoding`). Adapters are PEFT folders, applied per request.
+together (`usersim.engines.transformers.decoding`). Adapters are PEFT folders, applied per request.
 Knows models and tensors; knows nothing of corpora or traces.
 """
 
@@ -18,7 +18,6 @@ from typing import Any, Self
 
 from usersim.config import EngineConfig
 from usersim.engines.adapters import check_adapter
-from usersim.engines.attention import Beginnings, Shared, share_beginnings
 from usersim.engines.base import (
     AdapterRef,
     Capabilities,
@@ -29,14 +28,15 @@ from usersim.engines.base import (
     ScoreRequest,
     require_for_patterns,
 )
-from usersim.engines.decoding import DrawState, decode, forward_row
 from usersim.engines.embedded import model_folder
-from usersim.engines.grouping import by_adapter, decode_batches
 from usersim.engines.identity import model_digest
 from usersim.engines.loading import import_torch, load_model, load_tokenizer
 from usersim.engines.packing import PackedRow, pack
 from usersim.engines.sampling import stream_of
 from usersim.engines.texts import Pieces, Texts
+from usersim.engines.transformers.attention import Beginnings, Shared, share_beginnings
+from usersim.engines.transformers.decoding import DrawState, decode, forward_row
+from usersim.engines.transformers.grouping import by_adapter, decode_batches
 from usersim.errors import (
     AdapterLoadError,
     EngineError,

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from usersim.engines.attention import Shared
 from usersim.engines.packing import PackedRow, pack
 from usersim.engines.sampling import gumbel_max
 from usersim.engines.texts import cut_at
+from usersim.engines.transformers.attention import Shared
 
 if TYPE_CHECKING:
     import torch

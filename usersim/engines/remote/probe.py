@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from usersim.engines.base import GenerateRequest, ScoreRequest
-from usersim.engines.remote_http import Transport
-from usersim.engines.remote_wire import (
+from usersim.engines.remote.http import Transport
+from usersim.engines.remote.wire import (
     Json,
     choice_of,
     draw_of,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from usersim.engines.base import AdapterRef, GenerateRequest, ScoreRequest
-from usersim.engines.decoding import DrawState
+from usersim.engines.transformers.decoding import DrawState
 
 __all__ = ["by_adapter", "decode_batches"]
 

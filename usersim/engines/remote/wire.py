@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from usersim import transcript
 from usersim.engines.base import Draw, GenerateRequest
 from usersim.engines.texts import Texts, cut_at
-from usersim.engines.vllm_directions import drawn, forced
+from usersim.engines.vllm.directions import drawn, forced
 from usersim.errors import EngineError, EngineResponseError, EngineUnavailableError
 
 __all__ = [

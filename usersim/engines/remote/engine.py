@@ -31,9 +31,9 @@ from usersim.engines.base import (
 from usersim.engines.embedded import model_folder
 from usersim.engines.identity import texts_digest
 from usersim.engines.loading import load_texts
-from usersim.engines.remote_http import Transport
-from usersim.engines.remote_probe import Probed, probe
-from usersim.engines.remote_wire import (
+from usersim.engines.remote.http import Transport
+from usersim.engines.remote.probe import Probed, probe
+from usersim.engines.remote.wire import (
     Json,
     Whole,
     choice_of,

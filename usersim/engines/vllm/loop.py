@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from usersim.engines.base import AdapterRef
-from usersim.engines.vllm_adapters import Adapters
+from usersim.engines.vllm.adapters import Adapters
 from usersim.errors import EngineError, EngineUnavailableError, UsersimError, boundary
 
 __all__ = ["EngineLoop", "Ticket"]

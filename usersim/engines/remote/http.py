@@ -16,9 +16,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from usersim.config import RemoteConfig
-from usersim.engines.remote_access import check_address, key_in
-from usersim.engines.remote_limiter import Limiter
-from usersim.engines.remote_reading import content, lines
+from usersim.engines.remote.access import check_address, key_in
+from usersim.engines.remote.limiter import Limiter
+from usersim.engines.remote.reading import content, lines
 from usersim.errors import (
     EngineAccessError,
     EngineError,

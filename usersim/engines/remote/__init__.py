@@ -1,0 +1,1 @@
+"""An engine behind a server: requests, limits, and what the server can do."""

@@ -1,0 +1,1 @@
+"""The engine on transformers: the model in this process."""
