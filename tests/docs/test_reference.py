@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from usersim.corpus.readers import codebook as codebooks
-from usersim.corpus.spaces import LIMITS
+from usersim.corpus.store.spaces import LIMITS
 from usersim.survey import Survey
 from usersim.survey.files.codebooks import codebook_of
 from usersim.survey.questions import SurveyQuestion

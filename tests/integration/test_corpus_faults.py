@@ -127,7 +127,9 @@ def test_a_store_locked_for_too_long_is_a_clear_error(tmp_path, monkeypatch):
     store = tmp_path / "c.db"
     with Corpus.open(store):
         pass
-    monkeypatch.setattr("usersim.corpus.database._SQLITE_PRAGMAS", ("PRAGMA busy_timeout = 50",))
+    monkeypatch.setattr(
+        "usersim.corpus.store.database._SQLITE_PRAGMAS", ("PRAGMA busy_timeout = 50",)
+    )
     holder = sqlite3.connect(store, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     locked = pytest.raises(CorpusError, match="was locked by another process")

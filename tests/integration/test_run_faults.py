@@ -21,7 +21,7 @@ KILLED = """
 import os, signal, sys
 from tests.fixtures.people import engine
 from tests.fixtures.runs import simulator, work
-from usersim.corpus import runs
+from usersim.corpus.runs import runs
 
 store, where = sys.argv[1], sys.argv[2]
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usersim.corpus import Corpus
-from usersim.corpus.split import Row, place
-from usersim.corpus.values import CUT_MARK, clean_text, shortened
+from usersim.corpus.store.split import Row, place
+from usersim.corpus.store.values import CUT_MARK, clean_text, shortened
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(
     str.strip

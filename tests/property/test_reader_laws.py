@@ -16,15 +16,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from usersim.config import CorpusConfig
-from usersim.corpus.prepared_rows import Tally
 from usersim.corpus.readers import SourceOptions, open_source, row_maker
 from usersim.corpus.readers.archive import Member
 from usersim.corpus.readers.mail import Mailbox, own_words
 from usersim.corpus.readers.records import LeftOut
 from usersim.corpus.readers.talk import Turn
 from usersim.corpus.readers.whatsapp import BEFORE, WhatsApp, _header
-from usersim.corpus.rows import RowChecker
-from usersim.corpus.values import RowError
+from usersim.corpus.store.prepared_rows import Tally
+from usersim.corpus.store.rows import RowChecker
+from usersim.corpus.store.values import RowError
 from usersim.errors import UsersimError
 
 MANY = settings(max_examples=4 * settings().max_examples)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usersim.corpus import Corpus, Response
-from usersim.corpus.runs import Runs
+from usersim.corpus.runs.runs import Runs
 from usersim.types import Failure
 
 ROWS = [

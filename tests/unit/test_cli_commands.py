@@ -165,7 +165,7 @@ def test_forget_says_what_remains_by_its_status_and_finish_clears_it(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An open reader keeps deleted text: status 3 and how to finish; then 0."""
-    monkeypatch.setattr("usersim.corpus.database._LOG_SECONDS", 0)
+    monkeypatch.setattr("usersim.corpus.store.database._LOG_SECONDS", 0)
     reader = sqlite3.connect(store, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM users").fetchone()

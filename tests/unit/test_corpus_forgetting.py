@@ -14,8 +14,8 @@ import pytest
 
 from tests.fixtures.adapters import FILES, adapter_folder, put
 from usersim.corpus import Corpus, Response, Training
-from usersim.corpus.database import Database
 from usersim.corpus.removal import LeftFolder, Remains
+from usersim.corpus.store.database import Database
 from usersim.errors import CorpusError, UserForgottenError, UserNotFoundError
 from usersim.types import Candidate, Question
 
@@ -338,7 +338,7 @@ def test_a_training_whose_process_is_gone_is_not_waited_for(corpus, children) ->
 
 @pytest.fixture
 def _impatient(monkeypatch) -> None:
-    monkeypatch.setattr("usersim.corpus.database._LOG_SECONDS", 0)
+    monkeypatch.setattr("usersim.corpus.store.database._LOG_SECONDS", 0)
 
 
 @pytest.mark.usefixtures("_impatient")

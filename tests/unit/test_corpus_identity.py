@@ -13,7 +13,7 @@ from itertools import islice
 import pytest
 
 from usersim.corpus import Corpus, Response, loading, reading, writer
-from usersim.corpus import runs as run_module
+from usersim.corpus.runs import runs as run_module
 from usersim.errors import NotStoredError, UserForgottenError, UserNotFoundError
 from usersim.types import Candidate, Selection
 

@@ -10,8 +10,8 @@ from alembic import command
 from alembic.config import Config
 
 from usersim.corpus import Corpus, schema
-from usersim.corpus.database import Database
-from usersim.corpus.tables import SCHEMA_VERSION, metadata
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.tables import SCHEMA_VERSION, metadata
 from usersim.errors import CorpusError, CorpusSchemaError
 from usersim.types import Question
 

@@ -16,8 +16,8 @@ from alembic.script import ScriptDirectory
 
 from tests.fixtures.adapters import put
 from usersim.corpus import Corpus, Response, loading, schema
-from usersim.corpus.database import Database
-from usersim.corpus.tables import SCHEMA_VERSION, SEARCH_TABLE, metadata
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.tables import SCHEMA_VERSION, SEARCH_TABLE, metadata
 from usersim.errors import (
     CorpusError,
     CorpusSchemaError,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from usersim.engines import decoding, sampling
+from usersim.engines import sampling
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.engines.sampling import stream_of
+from usersim.engines.transformers import decoding
 from usersim.engines.transformers.decoding import DrawState, decode
 
 PROMPTS = [[5, 9, 30, 31, 32], [5, 9, 30, 40], [5, 9, 30, 40, 41, 42, 43, 44], [77]]

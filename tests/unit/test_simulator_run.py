@@ -24,7 +24,7 @@ from tests.fixtures.runs import (
 )
 from usersim import Corpus, UserSimulator
 from usersim.config import SimulationConfig
-from usersim.corpus.runs import Runs
+from usersim.corpus.runs.runs import Runs
 from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import (
     CapabilityError,
@@ -546,7 +546,7 @@ def test_requests_that_fill_the_disk_are_a_clear_error(sim: UserSimulator, monke
         def write(self, data):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("usersim.corpus.requests.tempfile.SpooledTemporaryFile", Full)
+    monkeypatch.setattr("usersim.corpus.runs.requests.tempfile.SpooledTemporaryFile", Full)
     with pytest.raises(CorpusError, match="No space left") as caught:
         sim.run(requests(3))
     assert "TMPDIR" in caught.value.hint

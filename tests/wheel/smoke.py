@@ -47,7 +47,7 @@ def check_contents(wheel: Path) -> None:
         names = archive.namelist()
     for needed in (
         "usersim/py.typed",
-        "usersim/corpus/migrations/",
+        "usersim/corpus/store/migrations/",
         "usersim/prompts/templates/",
         "usersim/explorer/templates/base.html",
         "usersim/explorer/static/explore.css",

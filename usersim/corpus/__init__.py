@@ -9,26 +9,26 @@
 Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 """
 
-from usersim.corpus.adapter_removal import RemovedAdapter, adapter_named
-from usersim.corpus.address import is_store
-from usersim.corpus.browsing import Browser
-from usersim.corpus.browsing_rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
-from usersim.corpus.ledger import Ledger
-from usersim.corpus.ledger_records import (
+from usersim.corpus.browsing.browser import Browser
+from usersim.corpus.browsing.rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
+from usersim.corpus.corpus import Corpus
+from usersim.corpus.ledger.adapter_removal import RemovedAdapter, adapter_named
+from usersim.corpus.ledger.ledger import Ledger
+from usersim.corpus.ledger.records import (
     AdapterRecord,
     Response,
     ResponseRecord,
     TraceRecord,
 )
+from usersim.corpus.ledger.trainings import Training, Trainings, Worker
 from usersim.corpus.readers import Codebook
 from usersim.corpus.removal import LeftFolder, Remains, Removal
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
-from usersim.corpus.requests import AskedRow, Requests
-from usersim.corpus.run_rows import AnswerRow, FailureRow, RunRecord
-from usersim.corpus.runs import Runs
-from usersim.corpus.store import Corpus
-from usersim.corpus.summaries import UserSummary
-from usersim.corpus.trainings import Training, Trainings, Worker
+from usersim.corpus.runs.requests import AskedRow, Requests
+from usersim.corpus.runs.rows import AnswerRow, FailureRow, RunRecord
+from usersim.corpus.runs.runs import Runs
+from usersim.corpus.store.address import is_store
+from usersim.corpus.store.summaries import UserSummary
 
 __all__ = [
     "AdapterRecord",

@@ -17,8 +17,6 @@ from typing import cast
 from sqlalchemy import Connection
 
 from usersim.config import CorpusConfig
-from usersim.corpus.database import Database
-from usersim.corpus.prepared_rows import PreparedRow, Tally
 from usersim.corpus.readers import (
     Codebook,
     LeftOut,
@@ -33,9 +31,11 @@ from usersim.corpus.readers import (
 )
 from usersim.corpus.readers.frames import is_frame
 from usersim.corpus.report import SHOWN_GROUPS, LoadReport, RefusedRow, RefusedRows
-from usersim.corpus.rows import RowChecker
-from usersim.corpus.values import RowError
-from usersim.corpus.writer import RowWriter
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.prepared_rows import PreparedRow, Tally
+from usersim.corpus.store.rows import RowChecker
+from usersim.corpus.store.values import RowError
+from usersim.corpus.store.writer import RowWriter
 from usersim.errors import RefusedRowsError
 from usersim.types import DateOrder
 from usersim.types.counting import counted

@@ -15,10 +15,10 @@ import orjson
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
-from usersim.corpus.database import Database
-from usersim.corpus.rows import UNREAD
-from usersim.corpus.search import reindex
-from usersim.corpus.tables import (
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.rows import UNREAD
+from usersim.corpus.store.search import reindex
+from usersim.corpus.store.tables import (
     adapter_users,
     adapters,
     candidates,
@@ -29,7 +29,7 @@ from usersim.corpus.tables import (
     selections,
     users,
 )
-from usersim.corpus.values import dump_json, interaction_key
+from usersim.corpus.store.values import dump_json, interaction_key
 from usersim.terminal import visible
 
 __all__ = ["REMOVED", "Mentions", "find_mentions", "redact_mentions"]

@@ -17,13 +17,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.sql import ColumnElement
 
-from usersim.corpus.adapter_folders import AdapterFolders, LeftFolder
-from usersim.corpus.database import Database
-from usersim.corpus.fits import drop_fits
+from usersim.corpus.ledger.adapter_folders import AdapterFolders, LeftFolder
+from usersim.corpus.ledger.trainings import Worker, stop_trainings, stopping
 from usersim.corpus.mentions import Mentions, find_mentions, redact_mentions
-from usersim.corpus.owners import user_row_id
-from usersim.corpus.search import drop_user
-from usersim.corpus.tables import (
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.fits import drop_fits
+from usersim.corpus.store.owners import user_row_id
+from usersim.corpus.store.search import drop_user
+from usersim.corpus.store.tables import (
     adapter_users,
     adapters,
     candidates,
@@ -36,7 +37,6 @@ from usersim.corpus.tables import (
     selections,
     users,
 )
-from usersim.corpus.trainings import Worker, stop_trainings, stopping
 from usersim.errors import CorpusError
 from usersim.terminal import visible
 from usersim.views import in_words, printed

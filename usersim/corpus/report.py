@@ -16,7 +16,7 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from usersim.corpus.prepared_rows import UnreadField
+from usersim.corpus.store.prepared_rows import UnreadField
 from usersim.errors import CorpusError
 from usersim.files import replacing
 from usersim.terminal import visible

@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 import orjson
 
 from usersim.corpus import RunRecord
-from usersim.corpus.browsing import PAGE
+from usersim.corpus.browsing.browser import PAGE
 from usersim.errors import ConfigError, CorpusError
 from usersim.explorer.closeups import Explorer
 from usersim.explorer.drawing import ASSETS, asset

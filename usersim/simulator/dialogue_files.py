@@ -17,7 +17,7 @@ from typing import Self
 import orjson
 from pydantic import ValidationError
 
-from usersim.corpus.values import dump_json
+from usersim.corpus.store.values import dump_json
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import DISK_HINT, remove_quietly, write_rows
 from usersim.simulation.dialogue import Dialogue

@@ -15,7 +15,7 @@ from typing import cast
 
 from usersim.corpus.readers.records import MOST_CONTEXT, LeftOut
 from usersim.corpus.readers.talk import OPENING
-from usersim.corpus.values import RowError
+from usersim.corpus.store.values import RowError
 from usersim.errors import SpeakerNotFoundError
 from usersim.types import content_key
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from usersim.corpus.readers.codebook_files import codebook_entries, json_value
-from usersim.corpus.spaces import LIMITS, new_space
-from usersim.corpus.values import RowError
+from usersim.corpus.store.spaces import LIMITS, new_space
+from usersim.corpus.store.values import RowError
 from usersim.errors import ActionError, CorpusFormatError
 from usersim.types import (
     ActionSpace,

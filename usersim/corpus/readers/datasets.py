@@ -10,7 +10,7 @@ from typing import cast
 from usersim.corpus.readers.chat import EMPTY, Chat, Said, messages_chat
 from usersim.corpus.readers.records import MOST_CONTEXT, LeftOut, UnusableRow
 from usersim.corpus.readers.talk import OPENING
-from usersim.corpus.values import RowError
+from usersim.corpus.store.values import RowError
 from usersim.errors import SpeakerNotFoundError
 
 __all__ = ["OasstRows", "arena_rows", "hh_chat"]

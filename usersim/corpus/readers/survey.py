@@ -7,7 +7,7 @@ from typing import cast
 
 from usersim.corpus.readers.codebook import Codebook, Item
 from usersim.corpus.readers.records import LeftOut, UnusableRow
-from usersim.corpus.values import RowError
+from usersim.corpus.store.values import RowError
 from usersim.errors import ActionError, CorpusFormatError
 from usersim.types import plain_value
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from usersim.corpus.readers.chat import EMPTY, TOOLS, Chat, Said
-from usersim.corpus.values import RowError
+from usersim.corpus.store.values import RowError
 
 __all__ = ["chatgpt_chat", "claude_chat"]
 

@@ -16,11 +16,11 @@ import numpy as np
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from usersim.corpus.database import IN_CHUNK, Database, in_pieces
-from usersim.corpus.owners import row_ids
-from usersim.corpus.prepared_rows import PreparedRow
-from usersim.corpus.split import Row, place
-from usersim.corpus.tables import conversations, interactions, users
+from usersim.corpus.store.database import IN_CHUNK, Database, in_pieces
+from usersim.corpus.store.owners import row_ids
+from usersim.corpus.store.prepared_rows import PreparedRow
+from usersim.corpus.store.split import Row, place
+from usersim.corpus.store.tables import conversations, interactions, users
 from usersim.errors import UserForgottenError
 from usersim.types import Split
 

@@ -13,11 +13,11 @@ from typing import Any, TypeVar, cast
 import orjson
 from sqlalchemy import Select, func, or_, select
 
-from usersim.corpus.database import Database
-from usersim.corpus.owners import still_there, user_row_id
-from usersim.corpus.rows import UNREAD
-from usersim.corpus.spaces import space_from_json
-from usersim.corpus.tables import conversations, interactions, users
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.owners import still_there, user_row_id
+from usersim.corpus.store.rows import UNREAD
+from usersim.corpus.store.spaces import space_from_json
+from usersim.corpus.store.tables import conversations, interactions, users
 from usersim.errors import CorpusError, NotStoredError, UserForgottenError
 from usersim.types import ActionSpace, ActionValue, FreeText, Interaction, Message, Role, Split
 

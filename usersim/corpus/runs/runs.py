@@ -27,14 +27,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from usersim.corpus import ledger_rows as rows
-from usersim.corpus.database import Database, in_pieces
-from usersim.corpus.ledger_records import Response
-from usersim.corpus.owners import row_ids
-from usersim.corpus.requests import request_of
-from usersim.corpus.run_rows import AnswerRow, FailureRow, RunRecord
-from usersim.corpus.tables import responses, run_items, runs, users
-from usersim.corpus.values import clean_text
+from usersim.corpus.ledger import rows
+from usersim.corpus.ledger.records import Response
+from usersim.corpus.runs.requests import request_of
+from usersim.corpus.runs.rows import AnswerRow, FailureRow, RunRecord
+from usersim.corpus.store.database import Database, in_pieces
+from usersim.corpus.store.owners import row_ids
+from usersim.corpus.store.tables import responses, run_items, runs, users
+from usersim.corpus.store.values import clean_text
 from usersim.types import Failure, RunItem, RunStatus
 
 __all__ = ["Runs"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from usersim.corpus.database import Database
-from usersim.corpus.tables import interactions, users
-from usersim.corpus.writer import planned_splits
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.tables import interactions, users
+from usersim.corpus.store.writer import planned_splits
 from usersim.types import Split
 
 __all__ = ["UserSummary", "repeated_ids", "summaries"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from usersim.corpus.adapter_folders import AdapterFolders
-from usersim.corpus.ledger import Ledger
-from usersim.corpus.ledger_records import AdapterRecord
+from usersim.corpus.ledger.adapter_folders import AdapterFolders
+from usersim.corpus.ledger.ledger import Ledger
+from usersim.corpus.ledger.records import AdapterRecord
 from usersim.errors import NotStoredError
 from usersim.views import in_words, printed
 

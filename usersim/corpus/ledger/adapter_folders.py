@@ -19,7 +19,7 @@ from typing import cast
 
 import orjson
 
-from usersim.corpus.database import Database
+from usersim.corpus.store.database import Database
 from usersim.engines.adapters import adapter_digest
 from usersim.errors import CorpusError
 from usersim.terminal import visible

@@ -19,8 +19,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from usersim.corpus.address import Address, beside
-from usersim.corpus.meanings import BUSY_SECONDS, MALFORMED, meaning
+from usersim.corpus.store.address import Address, beside
+from usersim.corpus.store.meanings import BUSY_SECONDS, MALFORMED, meaning
 from usersim.errors import ActionError, CorpusError
 
 __all__ = ["IN_CHUNK", "Database", "in_pieces"]

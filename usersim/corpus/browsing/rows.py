@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from usersim.corpus.ledger_records import ResponseRecord
+from usersim.corpus.ledger.records import ResponseRecord
 from usersim.types import RunItem
 
 __all__ = ["ItemRow", "Page", "PersonRow", "StoreCounts", "StoredAnswer"]

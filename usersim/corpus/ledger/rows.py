@@ -12,10 +12,10 @@ from typing import Any, cast
 import orjson
 from sqlalchemy import Connection, Row, Table, select
 
-from usersim.corpus.database import in_pieces
-from usersim.corpus.ledger_records import Response, ResponseRecord, TraceRecord
-from usersim.corpus.tables import adapter_users, selections, users
-from usersim.corpus.values import dump_json
+from usersim.corpus.ledger.records import Response, ResponseRecord, TraceRecord
+from usersim.corpus.store.database import in_pieces
+from usersim.corpus.store.tables import adapter_users, selections, users
+from usersim.corpus.store.values import dump_json
 from usersim.types import Candidate, Leakage, ScoredCandidate, Selection, TraceScores
 
 __all__ = [

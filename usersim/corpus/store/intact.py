@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Table, UniqueConstraint
 from sqlalchemy.dialects import sqlite
 
-from usersim.corpus.tables import SEARCH_TABLE, metadata
+from usersim.corpus.store.tables import SEARCH_TABLE, metadata
 from usersim.errors import CorpusSchemaError
 
 __all__ = ["check_intact", "check_passive"]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from usersim.corpus.database import Database
-from usersim.corpus.intact import check_intact, check_passive
-from usersim.corpus.tables import SCHEMA_VERSION
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.intact import check_intact, check_passive
+from usersim.corpus.store.tables import SCHEMA_VERSION
 from usersim.errors import CorpusSchemaError
 
 __all__ = ["MIGRATIONS", "prepare"]

@@ -14,17 +14,18 @@ from typing import TypeVar
 from sqlalchemy import Connection, Insert, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from usersim.corpus import ledger_rows as rows
-from usersim.corpus.adapter_folders import AdapterFolders
-from usersim.corpus.database import Database, in_pieces
-from usersim.corpus.ledger_records import (
+from usersim.corpus.ledger import rows
+from usersim.corpus.ledger.adapter_folders import AdapterFolders
+from usersim.corpus.ledger.records import (
     AdapterRecord,
     Response,
     ResponseRecord,
     TraceRecord,
 )
-from usersim.corpus.owners import missing_interactions, row_ids, user_row_id
-from usersim.corpus.tables import (
+from usersim.corpus.ledger.trainings import Training, check_training
+from usersim.corpus.store.database import Database, in_pieces
+from usersim.corpus.store.owners import missing_interactions, row_ids, user_row_id
+from usersim.corpus.store.tables import (
     adapter_users,
     adapters,
     candidates,
@@ -33,7 +34,6 @@ from usersim.corpus.tables import (
     selections,
     users,
 )
-from usersim.corpus.trainings import Training, check_training
 from usersim.errors import NotStoredError, UserForgottenError
 from usersim.types import Candidate, Interaction, ScoredCandidate, Selection
 

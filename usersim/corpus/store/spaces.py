@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from usersim.corpus.values import RowError, dump_json
+from usersim.corpus.store.values import RowError, dump_json
 from usersim.errors import ActionError
 from usersim.types import ActionSpace, Number, ValueReader, action_space, plain_value
 

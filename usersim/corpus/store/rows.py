@@ -14,9 +14,9 @@ from typing import Any, cast
 import orjson
 
 from usersim.config import CorpusConfig
-from usersim.corpus.prepared_rows import PreparedQuestion, PreparedRow, Tally
-from usersim.corpus.spaces import RowSpaces
-from usersim.corpus.values import (
+from usersim.corpus.store.prepared_rows import PreparedQuestion, PreparedRow, Tally
+from usersim.corpus.store.spaces import RowSpaces
+from usersim.corpus.store.values import (
     RowError,
     clean_text,
     dump_json,

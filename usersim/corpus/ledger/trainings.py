@@ -16,10 +16,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
-from usersim.corpus.database import Database, in_pieces
-from usersim.corpus.ledger_rows import now
-from usersim.corpus.owners import row_ids, user_row_id
-from usersim.corpus.tables import training_users, trainings, users
+from usersim.corpus.ledger.rows import now
+from usersim.corpus.store.database import Database, in_pieces
+from usersim.corpus.store.owners import row_ids, user_row_id
+from usersim.corpus.store.tables import training_users, trainings, users
 from usersim.errors import CorpusError, UserForgottenError, UsersimError
 
 __all__ = ["Training", "Trainings", "Worker", "check_training", "stop_trainings", "stopping"]

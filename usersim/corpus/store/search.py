@@ -15,8 +15,8 @@ import orjson
 from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from usersim.corpus.database import Database
-from usersim.corpus.tables import SEARCH_TABLE, interactions, users
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.tables import SEARCH_TABLE, interactions, users
 from usersim.types import Message
 
 __all__ = ["drop_user", "find_similar", "index_user", "query_words", "reindex", "search_text"]

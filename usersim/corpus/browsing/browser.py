@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.sql import ColumnElement
 
-from usersim.corpus import ledger_rows as rows
-from usersim.corpus.browsing_rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
-from usersim.corpus.database import Database
-from usersim.corpus.ledger_records import ResponseRecord
-from usersim.corpus.owners import user_row_id
-from usersim.corpus.reading import InteractionReader
-from usersim.corpus.requests import request_of
-from usersim.corpus.tables import candidates, interactions, responses, run_items, runs, users
-from usersim.corpus.values import dump_json
+from usersim.corpus.browsing.rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
+from usersim.corpus.ledger import rows
+from usersim.corpus.ledger.records import ResponseRecord
+from usersim.corpus.runs.requests import request_of
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.owners import user_row_id
+from usersim.corpus.store.reading import InteractionReader
+from usersim.corpus.store.tables import candidates, interactions, responses, run_items, runs, users
+from usersim.corpus.store.values import dump_json
 from usersim.errors import NotStoredError
 from usersim.types import ContextLike, Interaction, RunItem, as_messages, question_key
 

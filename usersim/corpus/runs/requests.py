@@ -18,12 +18,12 @@ from typing import cast
 import orjson
 
 from usersim.config import CorpusConfig
-from usersim.corpus.prepared_rows import PreparedQuestion, Tally
 from usersim.corpus.readers import LeftOut, Unreadable, open_source
 from usersim.corpus.report import RefusedRow, RefusedRows
-from usersim.corpus.rows import RowChecker
-from usersim.corpus.spaces import space_from_json
-from usersim.corpus.values import RowError, dump_json
+from usersim.corpus.store.prepared_rows import PreparedQuestion, Tally
+from usersim.corpus.store.rows import RowChecker
+from usersim.corpus.store.spaces import space_from_json
+from usersim.corpus.store.values import RowError, dump_json
 from usersim.errors import CorpusError
 from usersim.types import Message, Question, Role, RunRequest
 

@@ -15,26 +15,26 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from usersim.config import CorpusConfig
-from usersim.corpus.adapter_folders import AdapterFolders
-from usersim.corpus.adapter_removal import RemovedAdapter, remove_adapter
-from usersim.corpus.browsing import Browser
-from usersim.corpus.database import Database
-from usersim.corpus.fits import Fits
-from usersim.corpus.ledger import Ledger
+from usersim.corpus.browsing.browser import Browser
+from usersim.corpus.ledger.adapter_folders import AdapterFolders
+from usersim.corpus.ledger.adapter_removal import RemovedAdapter, remove_adapter
+from usersim.corpus.ledger.ledger import Ledger
+from usersim.corpus.ledger.trainings import Trainings
 from usersim.corpus.loading import Load, LoadOptions, LoadProgress, scanned
-from usersim.corpus.owners import user_row_id
-from usersim.corpus.panel import read_panel
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
-from usersim.corpus.reading import InteractionReader
 from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
 from usersim.corpus.report import LoadReport
-from usersim.corpus.requests import Requests, read_requests
-from usersim.corpus.runs import Runs
-from usersim.corpus.schema import prepare
-from usersim.corpus.search import find_similar, index_user, query_words, search_text
-from usersim.corpus.summaries import UserSummary, repeated_ids, summaries
-from usersim.corpus.trainings import Trainings
-from usersim.corpus.writer import place_users
+from usersim.corpus.runs.requests import Requests, read_requests
+from usersim.corpus.runs.runs import Runs
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.fits import Fits
+from usersim.corpus.store.owners import user_row_id
+from usersim.corpus.store.panel import read_panel
+from usersim.corpus.store.reading import InteractionReader
+from usersim.corpus.store.schema import prepare
+from usersim.corpus.store.search import find_similar, index_user, query_words, search_text
+from usersim.corpus.store.summaries import UserSummary, repeated_ids, summaries
+from usersim.corpus.store.writer import place_users
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Panel, Question, Split

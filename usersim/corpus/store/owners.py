@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
-from usersim.corpus.database import in_pieces
-from usersim.corpus.tables import interactions, users
+from usersim.corpus.store.database import in_pieces
+from usersim.corpus.store.tables import interactions, users
 from usersim.errors import UserNotFoundError
 from usersim.types.counting import counted
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from usersim.corpus.database import Database
-from usersim.corpus.tables import fits, interactions, users
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.tables import fits, interactions, users
 
 __all__ = ["FitKind", "Fits", "drop_fits", "state_of"]
 

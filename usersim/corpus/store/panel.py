@@ -15,9 +15,9 @@ import numpy as np
 import orjson
 from sqlalchemy import select
 
-from usersim.corpus.database import Database
-from usersim.corpus.spaces import space_from_json
-from usersim.corpus.tables import interactions, users
+from usersim.corpus.store.database import Database
+from usersim.corpus.store.spaces import space_from_json
+from usersim.corpus.store.tables import interactions, users
 from usersim.errors import CorpusError
 from usersim.types import FreeText, Message, Panel, PanelQuestion, Question, cell_value
 

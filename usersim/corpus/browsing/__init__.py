@@ -1,0 +1,1 @@
+"""Pages of a store, for people who look at it."""

@@ -1,0 +1,1 @@
+"""What the stages keep in a store: traces, scores, selections, adapters, trainings, responses."""

@@ -1,1 +1,0 @@
-"""Alembic migrations of the store; run by `usersim.corpus.schema`, never from a shell."""

@@ -1,0 +1,1 @@
+"""Runs: long lists of requests, what was answered of them, and what failed."""

@@ -1,0 +1,1 @@
+"""The store itself: address and schema, tables, rows in and out, and who owns them."""
