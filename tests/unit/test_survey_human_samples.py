@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from usersim.cli.app import app
-from usersim.cli.survey_weights import human_rows
+from usersim.cli.survey.weights import human_rows
 from usersim.errors import EvaluationError, SurveyFileError
 from usersim.survey import (
     LikertScale,

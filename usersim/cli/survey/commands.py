@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli import survey_estimates, survey_files
 from usersim.cli.answering import AdapterOption, telling
 from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes
@@ -23,6 +22,7 @@ from usersim.cli.simulate import (
     RequireReasoningOption,
     open_simulator,
 )
+from usersim.cli.survey import estimates, files
 from usersim.cli.tables import Column, JsonOption, WideOption, print_rows
 from usersim.config import DEFAULT_PRESET
 from usersim.errors import SurveyFileError
@@ -50,8 +50,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Put a survey to the people of a store.", no_args_is_help=True)
     for command in (run, check, elicitation):
         group.command()(command)
-    survey_files.register(group)
-    survey_estimates.register(group)
+    files.register(group)
+    estimates.register(group)
     app.add_typer(group, name="survey")
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console
-from usersim.cli.survey_weights import (
+from usersim.cli.survey.weights import (
     GroupsOption,
     HumanOption,
     MarginsOption,

@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console, notes
-from usersim.cli.survey_files import InstrumentOption
-from usersim.cli.survey_weights import (
+from usersim.cli.survey.files import InstrumentOption
+from usersim.cli.survey.weights import (
     GroupsOption,
     HumanOption,
     MarginsOption,
