@@ -25,13 +25,13 @@ NEEDED = {"testbed_deepeval": "deepeval", "testbed_scenario": "scenario"}
 """Testbeds that are too large for this project's environment: ADR 19 says how they are run."""
 
 
-def run(example: Path) -> None:
-    """Run an example as a reader does who names no model."""
+def run(example: Path, *given: str) -> None:
+    """Run an example as a reader does who names no model; `given` to the one with options."""
     if needed := NEEDED.get(example.stem):
         pytest.importorskip(needed, reason=f"{needed} is not installed: see the example's head")
     own = runpy.run_path(str(example))["main"]
     # A program with options reads the test's own command line otherwise.
-    own([]) if example.stem == "train_and_evaluate" else own()
+    own(list(given)) if example.stem == "train_and_evaluate" else own()
 
 
 def test_every_example_has_an_expectation() -> None:
@@ -62,7 +62,7 @@ def test_example_on_the_embedded_model(
     example: Path, embedded_model: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every example runs on the model that a reader gets who names none."""
-    run(example)
+    run(example, "--rows", "6", "--held-out", "2")
     printed = capsys.readouterr().out
     for expected in SAID[example.stem]:
         assert expected in printed

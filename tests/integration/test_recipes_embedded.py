@@ -35,12 +35,12 @@ CONFIG = PipelineConfig(
         rounds=1,
         rft_epochs=2,
         batch_tokens=64,
-        held_out_share=0.25,
+        held_out_share=0.3,
         grpo_steps=3,
         group=2,
         prompts=1,
         dpo_batch=1,
-        evaluations=3,
+        evaluations=1,
     ),
     simulation=SimulationConfig(traces=1, max_reasoning_tokens=16),
 )
@@ -63,7 +63,7 @@ with simulator(store, model) as sim:
 def simulator(store: str | Path, model: str | Path) -> UserSimulator:
     """A simulator of one invented person."""
     return UserSimulator.from_corpus(
-        person("ada", 12),
+        person("ada", 8),
         user_id="ada",
         store=store,
         model=model,
