@@ -12,8 +12,9 @@ from itertools import islice
 
 import pytest
 
-from usersim.corpus import Corpus, Response, loading, reading, writer
+from usersim.corpus import Corpus, Response, loading
 from usersim.corpus.runs import runs as run_module
+from usersim.corpus.store import reading, writer
 from usersim.errors import NotStoredError, UserForgottenError, UserNotFoundError
 from usersim.types import Candidate, Selection
 

@@ -9,7 +9,8 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from usersim.corpus import Corpus, schema
+from usersim.corpus import Corpus
+from usersim.corpus.store import schema
 from usersim.corpus.store.database import Database
 from usersim.corpus.store.tables import SCHEMA_VERSION, metadata
 from usersim.errors import CorpusError, CorpusSchemaError

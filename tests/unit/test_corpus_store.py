@@ -15,7 +15,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from tests.fixtures.adapters import put
-from usersim.corpus import Corpus, Response, loading, schema
+from usersim.corpus import Corpus, Response, loading
+from usersim.corpus.store import schema
 from usersim.corpus.store.database import Database
 from usersim.corpus.store.tables import SCHEMA_VERSION, SEARCH_TABLE, metadata
 from usersim.errors import (
