@@ -23,7 +23,7 @@ from usersim.recon import (
     synthesise,
 )
 from usersim.recon.closeup import sentence_gains, trace_gains
-from usersim.recon.leakage.diagnostics import ProbeItem, diagnose
+from usersim.recon.diagnostics import ProbeItem, diagnose
 from usersim.types import Choice, Interaction, Number, Scale
 
 VIEW = HistoryConfig()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures.recon_engine import OverlapEngine, pair
 from usersim.config import HistoryConfig, ScoringConfig
-from usersim.recon.leakage.diagnostics import (
+from usersim.recon.diagnostics import (
     Diagnostics,
     ProbeItem,
     bootstrap,

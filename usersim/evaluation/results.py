@@ -16,16 +16,26 @@ import numpy as np
 
 from usersim.errors import EvaluationError, MissingDependencyError
 from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling, WinRate, holm, win_rate
-from usersim.evaluation.metrics import Metric
-from usersim.types import Failure, Interaction, Prediction
+from usersim.evaluation.metrics import LOG_LIKELIHOOD, LOG_SCORE, Metric
+from usersim.types import Failure, FreeText, Interaction, Prediction
 from usersim.types.counting import counted
 from usersim.views import Sheet, printed
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
+    from rich.text import Text
 
-__all__ = ["Comparison", "Estimate", "Evaluation", "better_word", "plain"]
+__all__ = [
+    "Comparison",
+    "Estimate",
+    "Evaluation",
+    "arrow",
+    "better_word",
+    "headline_metrics",
+    "plain",
+    "primary_metric",
+]
 
 _TIE = 1e-12
 """Scores closer than this are a tie: what differs is rounding."""
@@ -267,14 +277,10 @@ class Evaluation:
 
     def __rich__(self) -> Table:
         """Return the headline metrics as a table for the terminal."""
-        from usersim.evaluation.tables import headline
-
-        return headline(self)
+        return _headline(self)
 
     def sheet(self) -> Sheet:
         """Return the headline metrics as a sheet: print it, or let a notebook show it."""
-        from usersim.evaluation.tables import headline_metrics
-
         metrics = headline_metrics(self)
         rows: list[list[str]] = []
         for arm in self.arms:
@@ -338,3 +344,72 @@ def _plain_value(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain_value(v) for v in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return value
+
+
+def arrow(metric: Metric) -> str:
+    """Return the direction as a sign: ↑ higher is better, ↓ lower, → a target."""
+    if metric.greater_is_better is None:
+        return f"→{metric.target:g}"
+    return "↑" if metric.greater_is_better else "↓"
+
+
+def headline_metrics(evaluation: Evaluation) -> list[Metric]:
+    """Return the headline metrics that at least one arm was measured on.
+
+    The likelihood per token is one only where there is free text: for closed questions the log
+    score, normalised over the options, says the same without the tokeniser.
+    """
+    measured = {estimate.metric for estimate in evaluation.estimates}
+    if not any(isinstance(i.space, FreeText) for i in evaluation.interactions):
+        measured.discard(LOG_LIKELIHOOD.name)
+    return [m for m in evaluation.metrics if m.headline and m.name in measured]
+
+
+def primary_metric(evaluation: Evaluation) -> Metric | None:
+    """Return the metric that a reader should look at first; None if nothing was measured.
+
+    The likelihood of what the person really said or chose: it is proper, needs no judge, and
+    tells a near miss from a wild guess.
+    """
+    measured = {metric.name: metric for metric in headline_metrics(evaluation)}
+    for name in (LOG_LIKELIHOOD.name, LOG_SCORE.name):
+        if name in measured:
+            return measured[name]
+    return next(iter(measured.values()), None)
+
+
+def _headline(evaluation: Evaluation) -> Table:
+    """Return arms by headline metrics; below each value its 95 % interval."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    metrics = headline_metrics(evaluation)
+    table = Table(
+        title=f"{counted(len(evaluation.interactions), 'held-out item')} of "
+        f"{counted(evaluation.n_users, 'person', 'people')}",
+        caption=f"95 % intervals, cluster bootstrap over users and conversations; "
+        f"baseline: {evaluation.baseline}",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("arm", min_width=12, overflow="fold")
+    for metric in metrics:
+        table.add_column(
+            f"{metric.label} {arrow(metric)}\n{metric.unit}", justify="right", no_wrap=True
+        )
+    table.add_column("failed", justify="right", no_wrap=True)
+    for arm in evaluation.arms:
+        cells = [_cell(evaluation, arm, metric.name) for metric in metrics]
+        table.add_row(Text(arm), *cells, str(len(evaluation.failures[arm])))
+    return table
+
+
+def _cell(evaluation: Evaluation, arm: str, metric: str) -> Text:
+    from rich.text import Text
+
+    estimate = evaluation.estimate(arm, metric)
+    if estimate is None:
+        return Text("-")
+    interval = estimate.interval
+    return Text(f"{interval.value:.3f}\n{interval.low:.3f}..{interval.high:.3f}")

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from usersim.evaluation.metrics import Metric
-from usersim.evaluation.results import Comparison, Evaluation
-from usersim.evaluation.tables import headline_metrics
+from usersim.evaluation.results import Comparison, Evaluation, headline_metrics
 from usersim.types.counting import counted
 
 __all__ = ["sentence", "verdicts"]

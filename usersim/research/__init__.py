@@ -21,7 +21,8 @@ from usersim.research.planted import (
 )
 from usersim.research.pooling import Pooled, pool
 from usersim.research.power import comparisons_needed
-from usersim.research.transfer import TransferCell, TransferMatrix, write_transfer
+from usersim.research.transfer import TransferCell, TransferMatrix
+from usersim.research.transfer_plot import write_transfer
 
 __all__ = [
     "NamingRate",

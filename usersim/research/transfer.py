@@ -22,9 +22,9 @@ from usersim.evaluation.metrics import METRICS, Metric
 from usersim.evaluation.metrics.base import ratio
 from usersim.evaluation.report_files import ItemScores, read_provenance, read_scores
 from usersim.evaluation.results import Evaluation, better_word
-from usersim.files import csv_text, make_folder, write_text
+from usersim.files import csv_text
 
-__all__ = ["TransferCell", "TransferMatrix", "write_transfer"]
+__all__ = ["TransferCell", "TransferMatrix"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,28 +315,3 @@ def _difference(
             hint=f"its arms: {list(evaluation.arms)!r}",
         )
     return evaluation.resampling.difference(first, second, finish)
-
-
-def write_transfer(matrix: TransferMatrix, folder: str | Path) -> Path:
-    """Write `transfer.csv` and the heat map `transfer.svg` into `folder`.
-
-    Args:
-        matrix: What was measured.
-        folder: Made if it does not exist; earlier files are replaced.
-
-    Returns:
-        Path of the CSV.
-
-    Raises:
-        MissingDependencyError: If matplotlib is not installed.
-        EvaluationError: If a file cannot be written.
-    """
-    from usersim.research.transfer_plot import transfer_map
-
-    files = {"transfer.svg": transfer_map(matrix).svg, "transfer.csv": matrix.to_csv()}
-    hint = "choose a folder that can be written"
-    what = "the transfer matrix"
-    target = make_folder(folder, what=what, error=EvaluationError, hint=hint)
-    for name, text in files.items():
-        write_text(target / name, text, what=what, error=EvaluationError, hint=hint)
-    return target / "transfer.csv"

@@ -1,27 +1,29 @@
 """The transfer matrix as a heat map: every cell says its difference, and whether it is one.
 
-Knows transfer matrices; knows nothing of models or files.
+Knows transfer matrices, and writes them into a folder; knows nothing of models.
 """
 # pyright: reportUnknownMemberType=false
 # (matplotlib's plotting methods take untyped keyword arguments)
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray
 from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
+from usersim.files import make_folder, write_text
+from usersim.research.transfer import TransferCell, TransferMatrix
 from usersim.types.counting import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from usersim.research.transfer import TransferCell, TransferMatrix
-
-__all__ = ["transfer_map"]
+__all__ = ["transfer_map", "write_transfer"]
 
 _BRIGHT = 0.6
 """The strongest cell is this far from white, so that black text stays readable on it."""
@@ -105,3 +107,26 @@ def _cell(axes: Axes, row: int, column: int, cell: TransferCell | None) -> None:
               fontsize=7)  # fmt: skip
     if sure:
         axes.add_patch(Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, fill=False, linewidth=1.4))
+
+
+def write_transfer(matrix: TransferMatrix, folder: str | Path) -> Path:
+    """Write `transfer.csv` and the heat map `transfer.svg` into `folder`.
+
+    Args:
+        matrix: What was measured.
+        folder: Made if it does not exist; earlier files are replaced.
+
+    Returns:
+        Path of the CSV.
+
+    Raises:
+        MissingDependencyError: If matplotlib is not installed.
+        EvaluationError: If a file cannot be written.
+    """
+    files = {"transfer.svg": transfer_map(matrix).svg, "transfer.csv": matrix.to_csv()}
+    hint = "choose a folder that can be written"
+    what = "the transfer matrix"
+    target = make_folder(folder, what=what, error=EvaluationError, hint=hint)
+    for name, text in files.items():
+        write_text(target / name, text, what=what, error=EvaluationError, hint=hint)
+    return target / "transfer.csv"

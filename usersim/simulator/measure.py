@@ -368,7 +368,7 @@ class Study:
             examples=examples(evaluation, RECON),
             also_against=[eligible] if eligible in evaluation.arms else [],
             sections=[
-                sizes(measured),
+                sizes(measured.found, evaluation, measured.adapters),
                 *check_sections(measured.faithfulness, measured.judgements),
                 *(synthesiser_section(*one) for one in synthesisers),
             ],

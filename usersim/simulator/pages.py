@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from usersim.evaluation import Curves, Evaluation, Example, Section
-from usersim.simulator.arm_names import title_of
+from usersim.simulator.arm_names import ArmName, title_of
+from usersim.simulator.recon import Reconstruction
 from usersim.simulator.synthesiser import RECIPES
 from usersim.training import TraceEvaluation, TrainedAdapter
 from usersim.training.schedule import StopReason
 from usersim.types.counting import counted
-
-if TYPE_CHECKING:
-    from usersim.simulator.measure import Measurement
 
 __all__ = ["PANELS", "curves_of", "examples", "sizes", "synthesiser_section"]
 
@@ -63,19 +61,21 @@ def examples(evaluation: Evaluation, wanted: str) -> list[Example]:
     return list(shown.values())[:EXAMPLES]
 
 
-def sizes(measured: Measurement) -> Section:
+def sizes(
+    found: Reconstruction, evaluation: Evaluation, adapters: Mapping[ArmName, TrainedAdapter]
+) -> Section:
     """Return how much was learned from, measured and trained."""
-    found, kept = measured.found, measured.found.kept
+    kept = found.kept
     rows = [
         ("interactions learned from", str(len(found.interactions))),
         ("of them with a kept trace", str(kept)),
         ("of them with the empty trace", str(len(found.selections) - kept)),
         ("that failed", str(len(found.failures))),
-        ("held-out interactions", str(len(measured.evaluation.interactions))),
+        ("held-out interactions", str(len(evaluation.interactions))),
     ]
     rows.extend(
         (f"steps of {title_of(name)}", f"{one.manifest.steps} of {one.manifest.planned_steps}")
-        for name, one in measured.adapters.items()
+        for name, one in adapters.items()
     )
     return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))
 

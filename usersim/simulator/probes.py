@@ -8,7 +8,7 @@ from usersim.engines import Engine
 from usersim.evaluation import Agreement, agreement
 from usersim.evaluation.leakage import QUOTED, diagnostic
 from usersim.recon import ScoringItem, score_candidates
-from usersim.recon.leakage.diagnostics import ProbeItem, diagnose, sample_probes
+from usersim.recon.diagnostics import ProbeItem, diagnose, sample_probes
 from usersim.recon.synthesis import SynthesisItem, decoys
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Reconstruction, chunks

@@ -8,11 +8,11 @@ Stands below the simulator, which asks the people of a store (`UserSimulator.sur
 answers by the protocol `Respondents` alone.
 """
 
-from usersim.survey.conduct import Respondents, conduct
 from usersim.survey.elicitation import Ask, Heard
 from usersim.survey.expressions import Expression, parse
 from usersim.survey.flow import Design, Step, Walk, itinerary
 from usersim.survey.given import Given
+from usersim.survey.interview import Respondents
 from usersim.survey.population import Population
 from usersim.survey.questions import (
     Budget,
@@ -29,14 +29,9 @@ from usersim.survey.questions import (
     space_of,
 )
 from usersim.survey.rectified import RectifiedItem
-from usersim.survey.results import (
-    Mode,
-    SurveyFailure,
-    SurveyResponse,
-    SurveyResults,
-    column_of,
-)
-from usersim.survey.survey import Passage, Section, Survey
+from usersim.survey.responses import Mode, SurveyFailure, SurveyResponse, column_of
+from usersim.survey.sections import Passage, Section
+from usersim.survey.survey import Survey, SurveyResults, conduct
 
 __all__ = [
     "Ask",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from usersim.errors import ExpressionError
 from usersim.survey.expressions import Expression, parse
@@ -18,9 +17,7 @@ from usersim.survey.questions import (
     OpenText,
     SurveyQuestion,
 )
-
-if TYPE_CHECKING:
-    from usersim.survey.survey import Section, Survey
+from usersim.survey.sections import Instrument, Section
 
 __all__ = ["Places", "problems"]
 
@@ -30,7 +27,7 @@ _NAMED = 40
 """Question ids that a problem lists."""
 
 
-def problems(survey: Survey) -> list[str]:
+def problems(survey: Instrument) -> list[str]:
     """Return what is wrong with a survey, in words; empty if nothing is."""
     if bool(survey.sections) == bool(survey.questions):
         return ["give either questions or sections, and at least one question"]
@@ -72,7 +69,7 @@ def _passages(places: Places, section: Section) -> Iterator[str]:
         yield from _references(places, section, first, (where, passage.show_if, passage.text))
 
 
-def _names(survey: Survey) -> Iterator[str]:
+def _names(survey: Instrument) -> Iterator[str]:
     sections = Counter(section.id.casefold() for section in survey.all_sections)
     yield from (f"section id {name!r} is given {n} times" for name, n in sections.items() if n > 1)
     questions = Counter(one.id.casefold() for one in survey.all_questions)
@@ -96,7 +93,7 @@ def _names(survey: Survey) -> Iterator[str]:
 class Places:
     """Where each question can stand for a respondent, whatever is shuffled."""
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, survey: Instrument) -> None:
         self.home: dict[str, tuple[Section, int]] = {}
         self.questions = {one.id: one for one in survey.all_questions}
         self._slots: dict[str, tuple[int, int]] = {}

@@ -25,7 +25,7 @@ from usersim.survey.questions import (
     OpenText,
     SurveyQuestion,
 )
-from usersim.survey.results import Mode
+from usersim.survey.responses import Mode
 from usersim.types import Choice, FreeText, Message, Question, is_closed
 
 __all__ = [

@@ -23,8 +23,8 @@ from usersim.survey.estimates import (
     rake,
 )
 from usersim.survey.rectified import RectifiedItem, rectified
-from usersim.survey.results import SurveyResults
 from usersim.survey.samples import HumanAnswers, HumanSample, read_human, table_of
+from usersim.survey.survey import SurveyResults
 from usersim.views import Sheet, printed
 
 __all__ = ["SurveyEstimates", "estimate_survey", "sheet_of", "weigh"]

@@ -37,8 +37,8 @@ from usersim.survey.questions import (
     codes_of,
 )
 from usersim.survey.reduction import Decision, values_of
-from usersim.survey.results import Mode
-from usersim.survey.survey import Passage, Section, Survey
+from usersim.survey.responses import Mode
+from usersim.survey.sections import Instrument, Passage, Section
 from usersim.types import Failure
 
 __all__ = ["Design", "Step", "Walk", "itinerary"]
@@ -81,7 +81,7 @@ class Design:
     everything: bool = False
 
 
-def itinerary(survey: Survey, respondent: str, *, seed: int) -> tuple[Step, ...]:
+def itinerary(survey: Instrument, respondent: str, *, seed: int) -> tuple[Step, ...]:
     """Return a respondent's way through a survey, before anything is skipped.
 
     Args:
@@ -140,7 +140,7 @@ class Walk:
         shown: Options or rows that the respondent was shown, in their order, by question.
     """
 
-    survey: Survey
+    survey: Instrument
     respondent: str
     design: Design
     steps: tuple[Step, ...] = ()

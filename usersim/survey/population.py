@@ -17,7 +17,6 @@ from pydantic import JsonValue
 
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError, EmptyCellError
-from usersim.survey.conduct import Respondents
 from usersim.survey.elicitation import Ask, Heard
 from usersim.survey.estimates import (
     AnswerTable,
@@ -32,11 +31,11 @@ from usersim.survey.estimates import (
     survey_fit,
 )
 from usersim.survey.estimation import weigh
+from usersim.survey.interview import Respondents
 from usersim.survey.rectified import RectifiedItem, rectified
 from usersim.survey.reduction import Decision
-from usersim.survey.results import SurveyResults
 from usersim.survey.samples import HumanSample, human_table, table_of
-from usersim.survey.survey import Survey
+from usersim.survey.survey import Survey, SurveyResults
 from usersim.types import Failure
 from usersim.types.counting import counted
 from usersim.views import Sheet, StageProgress, facts, printed

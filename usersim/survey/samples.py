@@ -27,8 +27,8 @@ from usersim.survey.questions import (
     codes_of,
     space_of,
 )
-from usersim.survey.results import SurveyResults, column_of
-from usersim.survey.survey import Survey
+from usersim.survey.responses import column_of
+from usersim.survey.survey import Survey, SurveyResults
 from usersim.types import (
     ActionSpace,
     FreeText,

@@ -1,67 +1,33 @@
-"""The instrument: sections of questions, checked as a whole.
+"""The instrument, what it asks of respondents, and what they answered.
 
-Knows questions, expressions and placeholders; knows nothing of respondents or models.
+A `Survey` is checked as a whole when it is made; `Survey.run` asks respondents and returns
+`SurveyResults`. Knows no model, no file format of other programs and no store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import JsonValue, model_validator
 
 from usersim.config.base import Config
 from usersim.errors import SurveyError
-from usersim.survey.base import Identifier
 from usersim.survey.checks import problems
-from usersim.survey.expressions import Expression, parse
-from usersim.survey.questions import SurveyQuestion
-from usersim.types import content_key
-from usersim.views import ShowProgress, told
+from usersim.survey.flow import Design
+from usersim.survey.interview import Respondents, interview
+from usersim.survey.loading import listed, of_data, plain, read_file, write_file
+from usersim.survey.responses import Mode, SurveyFailure, SurveyResponse, column_of
+from usersim.survey.sections import Instrument
+from usersim.types.counting import counted
+from usersim.views import Sheet, ShowProgress, StageProgress, printed, shortened, told
 
-if TYPE_CHECKING:
-    from usersim.survey.conduct import Respondents
-    from usersim.survey.results import Mode, SurveyResults
-
-__all__ = ["Passage", "Section", "Survey"]
-
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+__all__ = ["Survey", "SurveyResults", "conduct"]
 
 
-class Passage(Config):
-    """A text to read: a vignette, a definition, what stands between two questions."""
-
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
-    """What is read; `{{ q }}` as in a question's text. Without that answer it is not shown."""
-    show_if: str = ""
-    """Shown only if this expression over earlier answers is true; empty: always."""
-    before: str = ""
-    """Id of the question of its section from which on it is shown, since a respondent has read it
-    by then; empty: with every question of the section."""
-
-
-class Section(Config):
-    """Questions that stand together."""
-
-    id: Identifier
-    """Unique in the survey."""
-    text: str = ""
-    """Introduction, shown with the section's questions; `{{ q }}` as in a question's text."""
-    passages: tuple[Passage, ...] = ()
-    """Further texts to read, shown after the introduction; each may have a condition."""
-    questions: Annotated[tuple[SurveyQuestion, ...], Field(min_length=1)]
-    """In the instrument's order."""
-    random_order: bool = False
-    """Whether each respondent meets the questions in an order of their own; it is recorded."""
-    fixed: bool = False
-    """Whether the section keeps its place where the survey shuffles its sections."""
-    show_if: str = ""
-    """Its questions are asked only if this expression over earlier answers is true."""
-
-
-class Survey(Config):
+class Survey(Instrument):
     """A survey instrument.
 
     Questions are given in `sections`, or plainly in `questions`.
@@ -85,77 +51,15 @@ class Survey(Config):
         ['tea', 'joy']
     """
 
-    title: Title
-    """Name of the survey; stands in results and reports."""
-    instruction: str = ""
-    """Shown before every question."""
-    questions: tuple[SurveyQuestion, ...] = ()
-    """In the instrument's order, where it has no sections."""
-    sections: tuple[Section, ...] = ()
-    """In the instrument's order, where it has sections."""
-    random_sections: bool = False
-    """Whether each respondent meets the sections in an order of their own; it is recorded."""
-
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         # No ValueError, so that pydantic lets it through as it is.
         if found := problems(self):
-            from usersim.survey.loading import listed
-
             raise SurveyError(
                 f"survey {self.title!r} does not hold together:{listed(found)}",
                 hint="mend the instrument; `usersim survey check FILE` looks at it again",
             )
         return self
-
-    @cached_property
-    def all_sections(self) -> tuple[Section, ...]:
-        """Every section; a survey without any has one of all its questions."""
-        return self.sections or (Section(id="main", questions=self.questions),)
-
-    @cached_property
-    def all_questions(self) -> tuple[SurveyQuestion, ...]:
-        """Every question in the instrument's order."""
-        return tuple(one for section in self.all_sections for one in section.questions)
-
-    @cached_property
-    def shown_if(self) -> Mapping[str, Mapping[str, Expression]]:
-        """The conditions of single options, or rows of a matrix, of each question that has any."""
-        return {
-            question.id: {label: parse(text) for label, text in question.shown_if.items()}
-            for question in self.all_questions
-            if question.shown_if
-        }
-
-    @cached_property
-    def conditions(self) -> Mapping[str, tuple[Expression, ...]]:
-        """The conditions of each question, its section's first."""
-        return {
-            question.id: tuple(
-                parse(text) for text in (section.show_if, question.show_if) if text.strip()
-            )
-            for section in self.all_sections
-            for question in section.questions
-        }
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the whole instrument, defaults left out: what tells it from any other."""
-        from usersim.survey.loading import plain
-
-        return content_key(plain(self))
-
-    def question(self, question_id: str) -> SurveyQuestion:
-        """Return the question of an id.
-
-        Raises:
-            KeyError: If there is none.
-        """
-        return self._by_id[question_id]
-
-    @cached_property
-    def _by_id(self) -> Mapping[str, SurveyQuestion]:
-        return {one.id: one for one in self.all_questions}
 
     def run(
         self,
@@ -179,8 +83,6 @@ class Survey(Config):
         Raises:
             SurveyError: If nobody is asked, or somebody twice.
         """
-        from usersim.survey.conduct import conduct
-
         with told(progress, "Survey.run()") as report:
             return conduct(self, respondents, mode=mode, memory=memory, progress=report)
 
@@ -195,8 +97,6 @@ class Survey(Config):
             SurveyError: If it cannot be read or is no instrument; every problem is listed.
             MissingDependencyError: If it is YAML and PyYAML is not installed.
         """
-        from usersim.survey.loading import of_data, read_file
-
         return of_data(cls, read_file(path), where=str(path))
 
     def save(self, path: str | Path) -> Path:
@@ -209,6 +109,180 @@ class Survey(Config):
             SurveyError: If it cannot be written.
             MissingDependencyError: If it is YAML and PyYAML is not installed.
         """
-        from usersim.survey.loading import plain, write_file
-
         return write_file(path, plain(self))
+
+
+def _sheet(found: SurveyResults) -> Sheet:
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for question in found.survey.all_questions:
+        for item in question.items:
+            own = found.of(question.id, item)
+            given = Counter(str(one.value) for one in own if one.answered)
+            ((most, n),) = given.most_common(1) or (("–", 0),)
+            rows.append(
+                (
+                    column_of(question, item),
+                    sum(given.values()),
+                    shortened(most, 40),
+                    n / sum(given.values()) if given else None,
+                    sum(one.refused for one in own),
+                    sum(one.skipped is not None for one in own),
+                    sum(one.failed is not None for one in own),
+                )
+            )
+    columns = ("item", "answers", "most frequent", "share", "refused", "skipped", "failed")
+    notes = (
+        counted(len(found.people), "simulated respondent"),
+        "simulated: a model's answers, not people's",
+    )
+    return Sheet(title=found.survey.title, columns=columns, rows=rows, notes=notes)
+
+
+@printed(_sheet)
+class SurveyResults(Config):
+    """All responses of a population to a survey.
+
+    Example:
+        >>> from usersim.survey import Survey, SurveyResponse, YesNo
+        >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea?"),))
+        >>> one = SurveyResponse(respondent="ada", question="tea", value="yes", code=1)
+        >>> results = SurveyResults(survey=survey, people=("ada",), responses=(one,), seed=0)
+        >>> next(results.wide())
+        {'respondent': 'ada', 'tea': 'yes', 'simulated': True}
+    """
+
+    survey: Survey
+    """The instrument."""
+    people: tuple[str, ...]
+    """Everybody who was asked, in the order given."""
+    responses: tuple[SurveyResponse, ...]
+    """By respondent, then in the instrument's order of questions and items."""
+    failures: tuple[SurveyFailure, ...] = ()
+    """What could not be answered, with the texts as drawn."""
+    mode: Mode = "direct"
+    """How answers were elicited."""
+    memory: bool = False
+    """Whether respondents had their earlier answers before them."""
+    seed: int
+    """Of every order and every draw."""
+    runs: tuple[str, ...] = ()
+    """Names of the runs in the store that hold the answers with everything behind them."""
+    provenance: Mapping[str, JsonValue] = {}
+    """What else the answers depend on: engine, adapter, settings."""
+    simulated: Literal[True] = True
+    """Always True."""
+
+    def __repr__(self) -> str:
+        """Say what was asked of how many."""
+        return (
+            f"SurveyResults({self.survey.title!r}, "
+            f"{counted(len(self.people), 'simulated respondent')}, "
+            f"{counted(len(self.responses), 'response')})"
+        )
+
+    def long(self) -> Iterator[dict[str, object]]:
+        """Yield one plain row per response: every field, question text and type included.
+
+        Yields:
+            Rows with the same columns; a mapping or tuple stays one.
+        """
+        texts = {question.id: question for question in self.survey.all_questions}
+        for one in self.responses:
+            question = texts[one.question]
+            yield {
+                "survey": self.survey.title,
+                "respondent": one.respondent,
+                "question": one.question,
+                "type": question.type,
+                "text": question.text,
+                **{
+                    name: getattr(one, name)
+                    for name in SurveyResponse.model_fields
+                    if name not in {"respondent", "question"}
+                },
+            }
+
+    def wide(self, *, codes: bool = False) -> Iterator[dict[str, object]]:
+        """Yield one plain row per respondent, one column per question and item.
+
+        Args:
+            codes: The numbers of the answers in place of their labels; texts stay texts.
+
+        Yields:
+            `respondent`, a column for each of `column_of`, and `simulated`; None: no answer.
+        """
+        columns = [
+            (question.id, item, column_of(question, item))
+            for question in self.survey.all_questions
+            for item in question.items
+        ]
+        rows: dict[str, dict[tuple[str, str], SurveyResponse]] = {name: {} for name in self.people}
+        for one in self.responses:
+            rows[one.respondent][one.question, one.item] = one
+        for person, own in rows.items():
+            cells: dict[str, object] = {"respondent": person}
+            for question, item, column in columns:
+                one = own.get((question, item))
+                cells[column] = None if one is None else _cell(one, codes=codes)
+            yield {**cells, "simulated": True}
+
+    def of(self, question: str, item: str = "") -> list[SurveyResponse]:
+        """Return the responses to one item, in the order of the people."""
+        return [one for one in self.responses if (one.question, one.item) == (question, item)]
+
+
+def _cell(one: SurveyResponse, *, codes: bool) -> str | float | None:
+    return one.code if codes and one.code is not None else one.value
+
+
+def conduct(
+    survey: Survey,
+    respondents: Respondents,
+    *,
+    mode: Mode = "direct",
+    memory: bool = False,
+    everything: bool = False,
+    progress: StageProgress | None = None,
+) -> SurveyResults:
+    """Ask everybody everything that their way through the survey holds.
+
+    Args:
+        survey: The instrument.
+        respondents: Who is asked.
+        mode: How answers are elicited.
+        memory: Whether respondents have their earlier questions and answers before them.
+        everything: Ask what conditions would skip, too.
+        progress: Called with (name of the wave, done, total).
+
+    Returns:
+        A response for every item of every question and respondent.
+
+    Raises:
+        SurveyError: If nobody is asked, or somebody twice.
+    """
+    people = tuple(respondents.people)
+    if not people or len(set(people)) != len(people):
+        raise SurveyError(
+            f"a survey needs respondents, each of them once; got {list(people[:5])!r}"
+            f"{' and more' if len(people) > len(people[:5]) else ''}",
+            hint="give the ids of people in the store, as `usersim users` lists them",
+        )
+    design = Design(
+        mode=mode,
+        memory=memory,
+        seed=respondents.seed,
+        decision=respondents.decision,
+        everything=everything,
+    )
+    found = interview(survey, respondents, design, progress)
+    return SurveyResults(
+        survey=survey,
+        people=people,
+        responses=found.responses,
+        failures=found.failures,
+        mode=mode,
+        memory=memory,
+        seed=respondents.seed,
+        runs=found.runs,
+        provenance=respondents.provenance,
+    )

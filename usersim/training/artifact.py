@@ -26,12 +26,12 @@ from usersim.engines.adapters import adapter_ref
 from usersim.engines.base import AdapterRef
 from usersim.errors import AdapterLoadError, ArtifactError
 from usersim.files import file_digest, sync, sync_tree, write_text
-from usersim.training.card import adapter_sheet, model_card
+from usersim.training.card import SHOWN_USERS, model_card
 from usersim.training.manifest import FORMAT, Frozen, Manifest
 from usersim.training.mixture import ReasoningWeight
 from usersim.training.schedule import FINISHED
 from usersim.types.counting import counted
-from usersim.views import printed
+from usersim.views import Sheet, facts, printed
 
 __all__ = [
     "MANIFEST",
@@ -52,7 +52,34 @@ _FREE = "free some space, or make the folder writable"
 _TRAIN_AGAIN = "train it again, or restore the folder from a copy"
 
 
-@printed(adapter_sheet)
+def _sheet(adapter: TrainedAdapter) -> Sheet:
+    """Return what a person wants to see of an adapter."""
+    told = adapter.manifest
+    before, after = told.before, told.after
+    better = (
+        f"{before.action_logprob:.2f} → {after.action_logprob:.2f} nats"
+        if before is not None and after is not None
+        else None
+    )
+    fitted = told.reasoning_weight
+    people = told.learned_from
+    more = len(people) > SHOWN_USERS
+    return facts(
+        f"Adapter {adapter.ref.name}",
+        {
+            "learned from": ", ".join(people[:SHOWN_USERS]) + (", …" if more else ""),
+            "base model": told.base_model,
+            "examples": f"{told.counts.train}, {told.counts.with_reasoning} with reasoning",
+            "pace": told.pace or None,
+            "steps": f"{told.steps} of {told.planned_steps}",
+            "held-out actions, mean log p": better,
+            "reasoning": fitted.summary if fitted is not None else None,
+            "folder": str(adapter.folder),
+        },
+    )
+
+
+@printed(_sheet)
 class TrainedAdapter(Frozen):
     """An adapter on disk, whole and verified."""
 

@@ -17,8 +17,13 @@ from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.report.drawing import Plot
 from usersim.evaluation.report.plots import calibration, forest, leakage_scatter, per_user
 from usersim.evaluation.report.plots_training import Curves, training_curves
-from usersim.evaluation.results import Evaluation, better_word
-from usersim.evaluation.tables import arrow, headline_metrics, primary_metric
+from usersim.evaluation.results import (
+    Evaluation,
+    arrow,
+    better_word,
+    headline_metrics,
+    primary_metric,
+)
 from usersim.evaluation.verdict import verdicts
 from usersim.types.counting import counted
 

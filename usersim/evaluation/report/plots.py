@@ -18,8 +18,7 @@ from usersim.evaluation.bootstrap import FloatArray
 from usersim.evaluation.metrics import LOG_SCORE, Metric
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
 from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
-from usersim.evaluation.results import Comparison, Evaluation
-from usersim.evaluation.tables import headline_metrics
+from usersim.evaluation.results import Comparison, Evaluation, headline_metrics
 from usersim.types.counting import counted
 
 if TYPE_CHECKING:

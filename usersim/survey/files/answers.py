@@ -10,8 +10,8 @@ from typing import cast
 from pydantic import ValidationError
 
 from usersim.errors import SurveyFileError
-from usersim.survey.results import SurveyResponse, SurveyResults
-from usersim.survey.survey import Survey
+from usersim.survey.responses import SurveyResponse
+from usersim.survey.survey import Survey, SurveyResults
 
 __all__ = ["read_answers"]
 

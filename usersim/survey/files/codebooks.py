@@ -17,7 +17,7 @@ from usersim.survey.questions import (
     Ranking,
     SurveyQuestion,
 )
-from usersim.survey.results import column_of
+from usersim.survey.responses import column_of
 from usersim.survey.survey import Survey
 
 __all__ = ["codebook_of"]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from usersim.errors import MissingDependencyError, SurveyFileError, boundary
 from usersim.files import write_rows
-from usersim.survey.results import SurveyResults, column_of
-from usersim.survey.survey import Survey
+from usersim.survey.responses import column_of
+from usersim.survey.survey import Survey, SurveyResults
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,7 +30,7 @@ from usersim.survey.questions import (
     SurveyQuestion,
     space_of,
 )
-from usersim.survey.results import column_of
+from usersim.survey.responses import column_of
 from usersim.survey.survey import Survey
 from usersim.types import ValueReader, normalized, number_in
 

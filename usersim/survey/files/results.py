@@ -6,7 +6,7 @@ from pathlib import Path
 
 from usersim.errors import SurveyError
 from usersim.files import write_rows
-from usersim.survey.results import SurveyResults
+from usersim.survey.survey import SurveyResults
 
 __all__ = ["write_answers"]
 

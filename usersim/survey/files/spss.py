@@ -24,8 +24,8 @@ from usersim.survey.questions import (
     SurveyQuestion,
     codes_of,
 )
-from usersim.survey.results import SurveyResults, column_of
-from usersim.survey.survey import Survey
+from usersim.survey.responses import column_of
+from usersim.survey.survey import Survey, SurveyResults
 from usersim.types.counting import counted
 
 __all__ = ["spss_problems", "to_spss"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from usersim.errors import MissingDependencyError, SurveyFileError
 from usersim.survey.files.frames import Shape, to_csv, to_parquet
 from usersim.survey.files.spss import to_spss
-from usersim.survey.results import SurveyResults
+from usersim.survey.survey import SurveyResults
 
 __all__ = ["TABLES", "check_ending", "write_table"]
 

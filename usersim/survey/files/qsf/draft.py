@@ -19,7 +19,8 @@ from usersim.survey.files.notes import Notes
 from usersim.survey.files.qsf.logic import Condition, all_of
 from usersim.survey.piping import mentioned
 from usersim.survey.questions import SurveyQuestion
-from usersim.survey.survey import Passage, Section, Survey
+from usersim.survey.sections import Passage, Section
+from usersim.survey.survey import Survey
 
 __all__ = ["DraftPassage", "DraftQuestion", "DraftSection", "finished"]
 

@@ -1,4 +1,4 @@
-"""Conduct a survey: wave after wave, until every respondent is through.
+"""Interview respondents: wave after wave, until every one of them is through.
 
 In each wave everything that can be asked is asked in one batch, of all respondents together.
 Without branching, piping, memory and second stages that is a single wave. Knows walks and
@@ -8,27 +8,22 @@ results; whoever answers, and where answers are kept, is behind the Protocol `Re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import JsonValue
 
-from usersim.errors import SurveyError
 from usersim.survey.elicitation import Ask, AskKey, Heard, mode_of
 from usersim.survey.flow import Design, Step, Walk
 from usersim.survey.given import ItemValue
 from usersim.survey.questions import Budget, Ranking, SurveyQuestion, codes_of
 from usersim.survey.reduction import Decision
-from usersim.survey.results import (
-    Mode,
-    SurveyFailure,
-    SurveyResponse,
-    SurveyResults,
-)
-from usersim.survey.survey import Survey
+from usersim.survey.responses import SurveyFailure, SurveyResponse
+from usersim.survey.sections import Instrument
 from usersim.types import Failure
 from usersim.views import StageProgress
 
-__all__ = ["Respondents", "conduct"]
+__all__ = ["Interviews", "Respondents", "interview"]
 
 
 class Respondents(Protocol):
@@ -72,62 +67,46 @@ class Respondents(Protocol):
         ...
 
 
-def conduct(
-    survey: Survey,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interviews:
+    """What came of asking everybody.
+
+    Attributes:
+        responses: By respondent, then in the instrument's order of questions and items.
+        failures: What could not be answered.
+        runs: Names under which the waves are kept.
+    """
+
+    responses: tuple[SurveyResponse, ...]
+    failures: tuple[SurveyFailure, ...]
+    runs: tuple[str, ...]
+
+
+def interview(
+    survey: Instrument,
     respondents: Respondents,
-    *,
-    mode: Mode = "direct",
-    memory: bool = False,
-    everything: bool = False,
+    design: Design,
     progress: StageProgress | None = None,
-) -> SurveyResults:
+) -> Interviews:
     """Ask everybody everything that their way through the survey holds.
 
     Args:
         survey: The instrument.
-        respondents: Who is asked.
-        mode: How answers are elicited.
-        memory: Whether respondents have their earlier questions and answers before them.
-        everything: Ask what conditions would skip, too.
+        respondents: Who is asked; nobody twice.
+        design: How the survey is conducted.
         progress: Called with (name of the wave, done, total).
-
-    Returns:
-        A response for every item of every question and respondent.
-
-    Raises:
-        SurveyError: If nobody is asked, or somebody twice.
     """
-    people = tuple(respondents.people)
-    if not people or len(set(people)) != len(people):
-        raise SurveyError(
-            f"a survey needs respondents, each of them once; got {list(people[:5])!r}"
-            f"{' and more' if len(people) > len(people[:5]) else ''}",
-            hint="give the ids of people in the store, as `usersim users` lists them",
-        )
-    design = Design(
-        mode=mode,
-        memory=memory,
-        seed=respondents.seed,
-        decision=respondents.decision,
-        everything=everything,
-    )
-    walks = [Walk(survey, person, design) for person in people]
-    told = f"{survey.digest[:10]}-{mode}{'-memory' if memory else ''}"
+    walks = [Walk(survey, person, design) for person in respondents.people]
+    told = f"{survey.digest[:10]}-{design.mode}{'-memory' if design.memory else ''}"
     wave = 0
     while asks := [ask for walk in walks for ask in walk.pending()]:
         wave += 1
         answers = respondents.ask_many(asks, survey=told, wave=wave, progress=progress)
         _tell(walks, asks, answers)
-    return SurveyResults(
-        survey=survey,
-        people=people,
+    return Interviews(
         responses=tuple(one for walk in walks for one in _responses(walk)),
         failures=tuple(one for walk in walks for one in _failures(walk)),
-        mode=mode,
-        memory=memory,
-        seed=respondents.seed,
         runs=tuple(respondents.names(told, wave)),
-        provenance=respondents.provenance,
     )
 
 
