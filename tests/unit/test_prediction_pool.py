@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pytest
 
@@ -16,7 +14,7 @@ from usersim.prediction.pool import (
     fit_pool,
     group_of,
 )
-from usersim.types import Choice, Predictor, Scale
+from usersim.types import Choice, PoolGroup, Predictor, Scale
 
 OPTIONS = ("a", "b", "c", "d")
 
@@ -227,14 +225,16 @@ def test_groups_tell_kind_and_how_many_answered() -> None:
     assert found == set(PRIOR)
 
 
-@pytest.mark.parametrize("kind", ["scale", "choice"])
+@pytest.mark.parametrize(
+    ("few", "many"), [("scale, few", "scale, known"), ("choice, few", "choice, known")]
+)
 def test_a_panel_of_few_leaves_room_for_the_persons_own_use_of_the_scale(
-    kind: Literal["scale", "choice"],
+    few: PoolGroup, many: PoolGroup
 ) -> None:
     """Where three people answered, the person's own answers count more than these three do."""
     predictors: dict[Predictor, dict[str, float]] = {
         "panel": {"no": 0.6, "yes": 0.4},
         "own_scale": {"no": 0.4, "yes": 0.6},
     }
-    assert Pool().combine(f"{kind}, few", predictors).probabilities["yes"] > 0.5
-    assert Pool().combine(f"{kind}, known", predictors).probabilities["yes"] < 0.5
+    assert Pool().combine(few, predictors).probabilities["yes"] > 0.5
+    assert Pool().combine(many, predictors).probabilities["yes"] < 0.5
