@@ -56,7 +56,7 @@ def simulate(
                     continue
                 space = question.space
                 assert isinstance(space, Choice | Scale)
-                group = group_of(space, known=True)
+                group = group_of(space, respondents=one.respondents)
                 p = pool.combine(
                     group, {"panel": one.probabilities, "others": one.others}
                 ).probabilities

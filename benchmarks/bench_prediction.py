@@ -142,6 +142,7 @@ class Predictors:
     def __init__(self, everybody: Everybody, small: Panel) -> None:
         self.everybody = everybody
         self.model = PanelModel.fit(small)
+        self.respondents = np.isfinite(small.answers).sum(axis=0).tolist()
         self.measured: dict[str, dict[str, tuple[float, int]]] = {}
 
     def said(self, case: Case) -> dict[Predictor, Distribution]:
@@ -284,7 +285,7 @@ def measured(
     observations = [
         Observation(
             person=item.user_id,
-            group=group_of(everybody.space(case.asked), known=True),
+            group=group_of(everybody.space(case.asked), respondents=own.respondents[case.asked]),
             predictors=one,
             truth=str(item.action),
         )

@@ -7,14 +7,14 @@ import pytest
 
 from usersim.errors import ConfigError
 from usersim.prediction.pool import (
-    PREDICTORS,
+    FEW,
     PRIOR,
     Observation,
     Pool,
     fit_pool,
     group_of,
 )
-from usersim.types import Choice, Predictor, Scale
+from usersim.types import Choice, PoolGroup, Predictor, Scale
 
 OPTIONS = ("a", "b", "c", "d")
 
@@ -154,7 +154,7 @@ def test_shares_tell_where_an_answer_comes_from() -> None:
     p, shares = found.probabilities, found.shares
     assert [one.predictor for one in shares] == ["panel", "reasoning"]
     assert shares[0].share == pytest.approx(1.0)
-    assert p["yes"] == pytest.approx(0.9**0.95 / (0.9**0.95 + 0.1**0.95))
+    assert p["yes"] == pytest.approx(0.9**0.9 / (0.9**0.9 + 0.1**0.9))
 
 
 def test_one_predictor_alone_is_itself() -> None:
@@ -171,12 +171,25 @@ def test_predictors_of_weight_zero_count_alike() -> None:
     p = (
         Pool()
         .combine(
-            "scale, known",
-            {"others": {"no": 0.2, "yes": 0.8}, "own_scale": {"no": 0.2, "yes": 0.8}},
+            "scale, new",
+            {"others": {"no": 0.2, "yes": 0.8}, "panel": {"no": 0.2, "yes": 0.8}},
         )
         .probabilities
     )
     assert p["yes"] == pytest.approx(0.8)
+
+
+def test_without_the_panel_model_the_others_stand_in_for_it() -> None:
+    """Before anything was fitted, whoever leaves the panel model out still hears the others."""
+    said = {"no": 0.2, "yes": 0.8}
+    alike = {"no": 0.5, "yes": 0.5}
+    own: dict[Predictor, dict[str, float]] = {"own_scale": alike, "others": said}
+    model: dict[Predictor, dict[str, float]] = {"own_scale": alike, "panel": said}
+    pool = Pool()
+    assert (
+        pool.combine("scale, known", own).probabilities
+        == pool.combine("scale, known", model).probabilities
+    )
 
 
 def test_a_sure_and_wrong_predictor_does_not_forbid_an_option() -> None:
@@ -201,13 +214,27 @@ def test_bad_predictors_are_named() -> None:
         )
 
 
-def test_groups_tell_kind_and_novelty() -> None:
-    """A scale and a choice, known to the panel or new, are four groups."""
+def test_groups_tell_kind_and_how_many_answered() -> None:
+    """A scale and a choice that many, few or none of the others answered are six groups."""
     options = ("x", "y")
     found = {
-        group_of(space, known=known)
+        group_of(space, respondents=people)
         for space in (Scale(options), Choice(options))
-        for known in (True, False)
+        for people in (FEW, FEW - 1, 0)
     }
     assert found == set(PRIOR)
-    assert set().union(*PRIOR.values()) <= set(PREDICTORS)
+
+
+@pytest.mark.parametrize(
+    ("few", "many"), [("scale, few", "scale, known"), ("choice, few", "choice, known")]
+)
+def test_a_panel_of_few_leaves_room_for_the_persons_own_use_of_the_scale(
+    few: PoolGroup, many: PoolGroup
+) -> None:
+    """Where few people answered, the person's own answers move the pool further than elsewhere."""
+    predictors: dict[Predictor, dict[str, float]] = {
+        "panel": {"no": 0.6, "yes": 0.4},
+        "own_scale": {"no": 0.1, "yes": 0.9},
+    }
+    of_few = Pool().combine(few, predictors).probabilities["yes"]
+    assert of_few > 0.6 > Pool().combine(many, predictors).probabilities["yes"]

@@ -7,9 +7,9 @@ maximum likelihood, which is stacking (Wolpert 1992). The weights need not sum t
 the inverse temperature, so an overconfident predictor is tempered by the same fit that weighs it.
 The negative log-likelihood is convex in the weights.
 
-Each *group* of questions (with or without an order, known to the panel or new) has its own
-weights, shrunk to common ones, which are shrunk to a prior: with few answers to fit on the prior
-stands. A predictor that is missing for a question has weight 0 there.
+Each *group* of questions (with or without an order; answered by many of the panel, by few of them
+or by nobody) has its own weights, shrunk to common ones, which are shrunk to a prior: with few
+answers to fit on the prior stands. A predictor that is missing for a question has weight 0 there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 
 from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.prediction.solving import minimise
-from usersim.types import Choice, Distribution, Pooled, Predictor, Scale, Share
+from usersim.types import Choice, Distribution, Pooled, PoolGroup, Predictor, Scale, Share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,9 +35,9 @@ __all__ = [
     "GROUPS",
     "PREDICTORS",
     "PRIOR",
-    "Group",
     "Observation",
     "Pool",
+    "PoolGroup",
     "PoolWeights",
     "fit_pool",
     "group_of",
@@ -54,21 +54,30 @@ PREDICTORS: Mapping[Predictor, str] = MappingProxyType(
 )
 """What each predictor knows, in words."""
 
-Group = Literal["scale, known", "choice, known", "scale, new", "choice, new"]
-"""Kind of question, and whether panel members answered it."""
+FEW = 20
+"""Other people who answered a question, below whom it is one that few answered."""
 
-GROUPS: tuple[Group, ...] = get_args(Group)
+GROUPS: tuple[PoolGroup, ...] = get_args(PoolGroup)
 
-PRIOR: Mapping[Group, Mapping[Predictor, float]] = MappingProxyType(
+_SIMULATOR: Mapping[Predictor, float] = {"reasoning": 0.04, "no_reasoning": 0.04}
+_KNOWN: Mapping[Predictor, float] = {"panel": 0.9, "own_scale": 0.25, **_SIMULATOR}
+_FEW: Mapping[Predictor, float] = {"panel": 0.6, "own_scale": 0.5, **_SIMULATOR}
+_NEW: Mapping[Predictor, float] = {"own_scale": 0.8, "reasoning": 0.08, "no_reasoning": 0.08}
+
+PRIOR: Mapping[PoolGroup, Mapping[Predictor, float]] = MappingProxyType(
     {
-        "scale, known": {"panel": 0.95, "reasoning": 0.04, "no_reasoning": 0.04},
-        "choice, known": {"panel": 0.95, "reasoning": 0.04, "no_reasoning": 0.04},
-        "scale, new": {"own_scale": 0.8, "reasoning": 0.08, "no_reasoning": 0.08},
-        "choice, new": {"own_scale": 0.8, "reasoning": 0.08, "no_reasoning": 0.08},
+        "scale, known": _KNOWN,
+        "choice, known": _KNOWN,
+        "scale, few": _FEW,
+        "choice, few": _FEW,
+        "scale, new": _NEW,
+        "choice, new": _NEW,
     }
 )
-"""Weights before anything was fitted. Measured on bfi with the untrained embedded model: tempered
-alone it takes 0.13 to 0.34, beside the panel about 0.1 (docs/results/predictions.md)."""
+"""Weights before anything was fitted. Those of the panel and of the own scale are between the ones
+that fits choose on bfi, SPI and nonvoters with panels of 5 to 2,000 people; the untrained embedded
+model takes 0.13 to 0.34 when tempered alone, beside the panel about 0.1, both of its distributions
+together (docs/results/predictions.md)."""
 PRIOR_ANSWERS = 20.0
 """Answers whose weight the prior has against the common weights, and those against a group's."""
 FLOOR = 1e-6
@@ -78,16 +87,20 @@ SCHEMA = 1
 """Changes when a pool is written otherwise, or its weights mean something else."""
 
 
-def group_of(space: Choice | Scale, *, known: bool) -> Group:
+def group_of(space: Choice | Scale, *, respondents: int) -> PoolGroup:
     """Return the group of a question.
 
+    Args:
+        space: Its options.
+        respondents: Other people of the panel who answered it.
+
     Example:
-        >>> group_of(Scale(("no", "yes")), known=True)
+        >>> group_of(Scale(("no", "yes")), respondents=300)
         'scale, known'
     """
-    if isinstance(space, Scale):
-        return "scale, known" if known else "scale, new"
-    return "choice, known" if known else "choice, new"
+    many: Literal["known", "few", "new"]
+    many = "new" if not respondents else "few" if respondents < FEW else "known"
+    return f"{space.kind}, {many}"  # type: ignore[return-value] - every pair of them is a group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +115,7 @@ class Observation:
     """
 
     person: str
-    group: Group
+    group: PoolGroup
     predictors: Mapping[Predictor, Distribution]
     truth: str
 
@@ -124,7 +137,7 @@ class PoolWeights:
     answers: int = 0
 
 
-def _prior_weights() -> dict[Group, PoolWeights]:
+def _prior_weights() -> dict[PoolGroup, PoolWeights]:
     return {group: PoolWeights(weights=PRIOR[group]) for group in GROUPS}
 
 
@@ -137,7 +150,7 @@ class Pool:
         fitted: Whether the weights were fitted; False for the prior.
     """
 
-    groups: Mapping[Group, PoolWeights] = field(default_factory=_prior_weights)
+    groups: Mapping[PoolGroup, PoolWeights] = field(default_factory=_prior_weights)
     fitted: bool = False
 
     def to_bytes(self) -> bytes:
@@ -158,7 +171,7 @@ class Pool:
                 raise ArtifactError(
                     f"the pool of predictors has schema {found['schema']!r}, not {SCHEMA!r}"
                 )
-            groups: dict[Group, PoolWeights] = {
+            groups: dict[PoolGroup, PoolWeights] = {
                 name: PoolWeights(
                     weights=one["weights"],
                     intervals={key: tuple(ends) for key, ends in one["intervals"].items()},
@@ -168,7 +181,7 @@ class Pool:
             }
             return cls(groups, found["fitted"])
 
-    def combine(self, group: Group, predictors: Mapping[Predictor, Distribution]) -> Pooled:
+    def combine(self, group: PoolGroup, predictors: Mapping[Predictor, Distribution]) -> Pooled:
         """Return the pooled distribution, and each predictor's part in it.
 
         A single predictor is returned as it is, whatever its weight: the caller asked for it
@@ -220,9 +233,11 @@ class Pool:
             calibrated=self.fitted,
         )
 
-    def _weights(self, group: Group, names: Sequence[Predictor]) -> dict[Predictor, float]:
+    def _weights(self, group: PoolGroup, names: Sequence[Predictor]) -> dict[Predictor, float]:
         own = self.groups[group].weights if group in self.groups else PRIOR[group]
         found: dict[Predictor, float] = {name: own.get(name, 0.0) for name in names}
+        if not self.fitted and "others" in found and "panel" not in found:
+            found["others"] = own.get("panel", 0.0)  # the nearest to it that was asked for
         if not any(found.values()):
             found = {name: 1.0 / len(names) for name in names}
         return found
@@ -260,7 +275,7 @@ class _Fit:
         self.names: list[Predictor] = [
             name for name in PREDICTORS if any(name in one.predictors for one in observations)
         ]
-        self.groups: list[Group] = [
+        self.groups: list[PoolGroup] = [
             group for group in GROUPS if any(one.group == group for one in observations)
         ]
         width = max(len(_options(one.predictors)) for one in observations)
@@ -352,7 +367,7 @@ def fit_pool(observations: Sequence[Observation], *, seed: int = 0, intervals: b
     fit = _Fit(observations)
     whole = fit.solve(np.ones(len(observations)))
     low, high = _ends(fit, whole, observations, seed) if intervals else (None, None)
-    groups: dict[Group, PoolWeights] = dict(Pool().groups)
+    groups: dict[PoolGroup, PoolWeights] = dict(Pool().groups)
     for row, group in enumerate(fit.groups, start=1):
         groups[group] = PoolWeights(
             weights={name: float(whole[row, k]) for k, name in enumerate(fit.names)},

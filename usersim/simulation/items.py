@@ -16,6 +16,7 @@ from usersim.types import (
     Evidence,
     Interaction,
     Number,
+    PoolGroup,
     Predictor,
     Question,
     Scale,
@@ -40,6 +41,7 @@ class RespondItem:
         gains: Reconstruction gain of those traces, for the record.
         profile: What is known of the person, shown first.
         predictors: Distributions over the options that need no model.
+        group: Kind of question that it is for the pool; None for an open one.
         combine: Pools them with the simulator's own; None leaves the simulator alone.
         asked: Which of the simulator's own distributions are pooled.
         evidence: What of the history bears on the question, and how much.
@@ -59,6 +61,7 @@ class RespondItem:
     predictors: Mapping[Predictor, Distribution] = field(
         default_factory=dict[Predictor, Distribution]
     )
+    group: PoolGroup | None = None
     combine: Combine | None = None
     asked: frozenset[Predictor] = frozenset({"reasoning", "no_reasoning"})
     evidence: tuple[Evidence, ...] = ()

@@ -285,6 +285,7 @@ class Asker:
             reasonings={key: one.candidate.reasoning for key, one in shown.items()},
             gains={key: one.scores.report_gain for key, one in shown.items()},
             predictors=known.predictors,
+            group=known.group,
             combine=known.combine,
             asked=known.asked,
             evidence=known.evidence,

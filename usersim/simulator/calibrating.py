@@ -22,7 +22,7 @@ from usersim.engines.batching import each
 from usersim.errors import CorpusError, EvaluationError
 from usersim.evaluation import Arm, Evaluation, evaluate, uniform_arm, write_report
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
-from usersim.prediction import GROUPS, Observation, Pool, fit_pool, group_of
+from usersim.prediction import GROUPS, Observation, Pool, fit_pool
 from usersim.simulation import RespondItem, likelihoods
 from usersim.simulation.closed import mixed
 from usersim.simulator.asking import Asker
@@ -34,6 +34,7 @@ from usersim.types import (
     Distribution,
     Failure,
     Interaction,
+    PoolGroup,
     Prediction,
     Predictor,
     Scale,
@@ -377,9 +378,7 @@ def _observed(
                 one,
                 Observation(
                     person=one.user_id,
-                    group=group_of(
-                        cast("Choice | Scale", one.space), known="panel" in item.predictors
-                    ),
+                    group=cast("PoolGroup", item.group),
                     predictors={**said, **item.predictors},
                     truth=str(one.action),
                 ),

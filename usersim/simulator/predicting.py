@@ -16,9 +16,9 @@ from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
 from usersim.errors import ArgumentError
 from usersim.prediction import (
-    Group,
     PanelModel,
     Pool,
+    PoolGroup,
     Similarity,
     group_of,
     lexical_similarity,
@@ -87,7 +87,7 @@ class Foreseen:
     """
 
     history: tuple[Interaction, ...]
-    group: Group | None = None
+    group: PoolGroup | None = None
     asked: frozenset[Predictor] = frozenset()
     predictors: dict[Predictor, Distribution] = field(default_factory=dict[Predictor, Distribution])
     combine: Combine | None = None
@@ -229,7 +229,7 @@ class Predictions:
         }
         if found is not None:
             own |= {"panel": found.probabilities, "others": found.others}
-        group = group_of(space, known=found is not None)
+        group = group_of(space, respondents=found.respondents if found else 0)
         moved = panel.parts(known, question.key, person=user_id) if panel else {}
         return Foreseen(
             history=shown.interactions,

@@ -41,6 +41,7 @@ from usersim.types.predictions import (
     Distribution,
     Evidence,
     Pooled,
+    PoolGroup,
     Predictor,
     Share,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "PanelQuestion",
     "PanelSpace",
     "PersonLesson",
+    "PoolGroup",
     "Pooled",
     "Prediction",
     "Predictor",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Combine", "Distribution", "Evidence", "Pooled", "Predictor", "Share"]
+__all__ = ["Combine", "Distribution", "Evidence", "PoolGroup", "Pooled", "Predictor", "Share"]
 
 Distribution = Mapping[str, float]
 """Probability of each option, in the question's order."""
@@ -15,6 +15,12 @@ Predictor = Literal["reasoning", "no_reasoning", "panel", "others", "own_scale"]
 """One source of a distribution over a question's options: the simulator after its reasoning, the
 simulator without it, the person's other answers judged by how the panel answered, how the panel
 answered whoever is asked, and how the person used the same options elsewhere."""
+
+PoolGroup = Literal[
+    "scale, known", "choice, known", "scale, few", "choice, few", "scale, new", "choice, new"
+]
+"""Kind of question, and how many other people answered it: twenty or more, fewer, or nobody. Each
+has weights of its own in the pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
