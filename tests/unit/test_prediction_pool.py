@@ -8,6 +8,7 @@ import pytest
 from usersim.errors import ConfigError
 from usersim.prediction.pool import (
     FEW,
+    PREDICTORS,
     PRIOR,
     Observation,
     Pool,
@@ -223,6 +224,7 @@ def test_groups_tell_kind_and_how_many_answered() -> None:
         for people in (FEW, FEW - 1, 0)
     }
     assert found == set(PRIOR)
+    assert set().union(*PRIOR.values()) <= set(PREDICTORS)
 
 
 @pytest.mark.parametrize(

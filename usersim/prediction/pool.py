@@ -74,10 +74,10 @@ PRIOR: Mapping[PoolGroup, Mapping[Predictor, float]] = MappingProxyType(
         "choice, new": _NEW,
     }
 )
-"""Weights before anything was fitted. Those of the panel and of the own scale are between the ones
-that fits choose on bfi, SPI and nonvoters with panels of 5 to 2,000 people; the untrained embedded
-model takes 0.13 to 0.34 when tempered alone, beside the panel about 0.1, both of its distributions
-together (docs/results/predictions.md)."""
+"""Weights before anything was fitted. Those of the panel and of the own scale are rounded from what
+fits choose on bfi, SPI and nonvoters with panels of 5 to 2,000 people, and cautious with few; the
+untrained embedded model takes 0.13 to 0.34 when tempered alone, beside the panel about 0.1, both of
+its distributions together (docs/results/predictions.md)."""
 PRIOR_ANSWERS = 20.0
 """Answers whose weight the prior has against the common weights, and those against a group's."""
 FLOOR = 1e-6

@@ -40,9 +40,9 @@ CAUTION = 0.5
 """Standard errors that are taken off a gain before it counts, where people are many."""
 UNSURE = 60.0
 """People with whom twice as many are, and with `n` people `1 + 60 / n` times: the best of hundreds
-of settings on a few people is largely luck. With 10 instead, panels of 5 and 8 people lost to
-their own marginal on average, by up to 0.2 nats in the worst of six; with 60 none of 5 to 20 people
-lost more than 0.003."""
+of settings on a few people is largely luck. With 10 instead, SPI panels of 5 people lost to
+their own marginal on average, by 0.2 nats in the worst of six; with 60 none of 5 to 20 people lost
+more than 0.003."""
 TUNING_PEOPLE = 160
 TUNING_QUESTIONS = 4
 """Answers of each left-out person that are predicted."""
