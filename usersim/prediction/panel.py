@@ -92,7 +92,7 @@ class PanelModel:
     pairs: Floats
     fitted: PanelFit
 
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
     """Changes when the bytes are laid out otherwise, or the same panel fits otherwise."""
 
     @classmethod
@@ -196,6 +196,15 @@ class PanelModel:
         """Return whether the panel can predict the question of this key."""
         index = self._index.get(key)
         return index is not None and index in self.items.of_question
+
+    def edges(self, key: str) -> tuple[float, ...]:
+        """Return the upper ends of all ranges but the last into which a number is cut.
+
+        A value that is an end belongs to the range below it. Empty for any other question.
+        """
+        if not self.knows(key):
+            return ()
+        return self.items.items[self.items.of_question[self._index[key]][0]].edges
 
     def predict(
         self,

@@ -289,6 +289,7 @@ class Asker:
             combine=known.combine,
             asked=known.asked,
             evidence=known.evidence,
+            edges=known.edges,
             # By worked examples a model is shown how a person reasons; an adapter that learned
             # traces knows, and one that learned none never closes one.
             drafted=not shown and (adapter is None or not adapter.manifest.counts.with_reasoning),
