@@ -135,7 +135,7 @@ def test_a_stored_number_has_its_ranges_in_order() -> None:
     assert list(again.probabilities) == ["9", "40", "100"]
     assert again == answer
     page = again._repr_html_()
-    assert page.index(">9<") < page.index(">40<") < page.index(">100<")
+    assert page.index("<td>9<") < page.index("<td>40<") < page.index("<td>100<")
 
 
 def _fields(item: RespondItem) -> dict[str, object]:

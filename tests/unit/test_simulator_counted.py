@@ -51,8 +51,8 @@ def people(n: int, *, signal: float, seed: int = 0) -> list[dict[str, object]]:
                     "options": LEVELS,
                 }
             )
-        leaning = signal * inclination + (1 - signal) * random.normal()
-        hours = max(round(8 + 4 * leaning + random.normal()), 0)
+        moved, leaning = signal * inclination + (1 - signal) * random.normal(size=2)
+        hours = max(round(8 + 4 * moved + random.normal()), 0)
         rows.append(own | {"order": 1, "context": HOURS, "action": hours, "action_type": "number"})
         odds = 2.0 * leaning * np.array([-1.0, 1.0, 1.0]) + np.array([0.0, 0.0, -1.0])
         chosen = random.random(3) < 1 / (1 + np.exp(-odds))
@@ -142,7 +142,7 @@ def sim(tmp_path: Path) -> Iterator[UserSimulator]:
 
 def test_calibration_fits_weights_of_numbers_and_multiple_choices(sim: UserSimulator) -> None:
     """Both kinds get weights of their own, measured as scales of ranges and as yes or no."""
-    found = sim.calibrate(answers=200, progress=False)
+    found = sim.calibrate(answers=500, progress=False)
     groups = found.pool.groups
     assert groups["number, known"].answers == 100
     assert groups["multi_choice, known"].answers == 3 * 100
@@ -165,7 +165,7 @@ def test_calibration_counts_what_the_simulator_draws(tmp_path: Path) -> None:
     with UserSimulator.from_corpus(
         people(30, signal=1.0), engine=engine(action="7"), config=config, progress=False
     ) as sim:
-        found = sim.calibrate(answers=60, progress=False)
+        found = sim.calibrate(answers=150, progress=False)
         answer = sim.respond(HOURS, user_id="p000", kind="number")
     assert found.failures == ()
     assert set(found.pool.groups["number, known"].weights) == {"panel", "reasoning"}
