@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import cast
 
 from usersim.config import SimulationConfig
 from usersim.simulation.items import RespondItem
@@ -72,7 +73,9 @@ def counted_draws(
     """
     total = len(actions) + PRIOR_DRAWS
     if isinstance(space, MultiChoice):
-        sets = [{one} if isinstance(one, str) else set(one) for one in actions]  # type: ignore[arg-type]
+        sets = [
+            {one} if isinstance(one, str) else set(cast("Iterable[str]", one)) for one in actions
+        ]
         return {o: (sum(o in own for own in sets) + PRIOR_DRAWS / 2) / total for o in options}
     counts = [PRIOR_DRAWS / len(options)] * len(options)
     for action in actions:
