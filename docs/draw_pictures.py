@@ -18,14 +18,14 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from usersim import PipelineConfig, Population, SimulationConfig, Survey, UserSimulator
+from usersim import Corpus, PipelineConfig, Population, SimulationConfig, Survey, UserSimulator
 from usersim.explorer import Explorer, ServedExplorer
 from usersim.survey import LikertScale
 from usersim.survey.report import write_survey_report
@@ -39,24 +39,24 @@ POINTS = ("strongly disagree", "disagree", "neither", "agree", "strongly agree")
 SUBJECT = "mira"
 # A statement, and how it goes with the two traits of a person: planning, company.
 STATEMENTS = {
-    "plan": ("I plan my week in advance.", 1.0, 0.0),
-    "lists": ("I write lists before I go shopping.", 0.9, 0.0),
-    "early": ("I arrive early for trains.", 0.8, -0.1),
-    "drawer": ("My desk is tidy.", 0.7, 0.0),
-    "parties": ("I enjoy large parties.", -0.2, 1.0),
-    "guests": ("I like to have guests at the weekend.", 0.0, 0.9),
-    "phone": ("I call friends just to talk.", 0.0, 0.8),
-    "quiet": ("After work I need time alone.", 0.1, -0.9),
     "lastminute": ("I often book trips at the last minute.", -0.9, 0.2),
     "strangers": ("I talk to strangers on the train.", -0.1, 0.8),
+    "quiet": ("After work I need time alone.", 0.1, -0.9),
+    "tidy": ("My desk is tidy.", 0.7, 0.0),
+    "lists": ("I write lists before I go shopping.", 0.9, 0.0),
+    "parties": ("I enjoy large parties.", -0.2, 1.0),
+    "plan": ("I plan my week in advance.", 1.0, 0.0),
+    "guests": ("I like to have guests at the weekend.", 0.0, 0.9),
+    "early": ("I arrive early for trains.", 0.8, -0.1),
+    "phone": ("I call friends just to talk.", 0.0, 0.8),
 }
-ASKED = ("lastminute", "strangers", "quiet", "drawer")
+ASKED = ("lastminute", "strangers", "quiet", "tidy")
 PEOPLE, FILLED_IN = 60, 20
 
 
 def people() -> dict[str, dict[str, str]]:
     """Return everybody's answers to every statement."""
-    dice = random.Random(7)
+    dice = random.Random(7)  # noqa: S311 - no secret
     names = [SUBJECT, *(f"person-{n:02}" for n in range(1, PEOPLE))]
     answers = {}
     for name in names:
@@ -73,7 +73,11 @@ def _point(value: float) -> int:
 
 
 def rows(answers: dict[str, dict[str, str]], filled_in: list[str]) -> Iterator[dict[str, object]]:
-    """Return the corpus: everything but the asked statements of those whom the product fills in."""
+    """Make the corpus: everything but the asked statements of those whom the product fills in.
+
+    Yields:
+        One answer each.
+    """
     for name, given in answers.items():
         left = [item for item in given if not (name in filled_in and item in ASKED)]
         for order, item in enumerate(left):
@@ -106,7 +110,9 @@ def draw_survey(sim: UserSimulator, answers: dict[str, dict[str, str]], page: Pa
     survey = Survey(title="Weekends", questions=questions)
     filled_in = list(answers)[:FILLED_IN]
     chosen = Population.of(sim).keep(filled_in)
-    asked = [{"respondent": name, **{one: answers[name][one] for one in ASKED}} for name in filled_in]
+    asked = [
+        {"respondent": name, **{item: answers[name][item] for item in ASKED}} for name in filled_in
+    ]
     write_survey_report(
         chosen.table(survey.run(chosen)),
         page,
@@ -118,7 +124,11 @@ def draw_survey(sim: UserSimulator, answers: dict[str, dict[str, str]], page: Pa
 
 @contextmanager
 def served(sim: UserSimulator) -> Iterator[str]:
-    """Serve the explorer on a free port while the block runs."""
+    """Serve the explorer on a free port while the block runs.
+
+    Yields:
+        Its address.
+    """
     server = ServedExplorer(Explorer.of(sim), host="127.0.0.1", port=0, key=None)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -129,12 +139,18 @@ def served(sim: UserSimulator) -> Iterator[str]:
         thread.join()
 
 
-def photograph(browser: Browser, address: str, selector: str, path: Path, *, width: int) -> None:
-    """Save one element of a page."""
+def photograph(
+    browser: Browser, address: str, selector: str, path: Path, *, width: int, height: int
+) -> None:
+    """Save the upper part of one element of a page, in 64 colors."""
+    from PIL import Image
+
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.goto(address)
-    page.locator(selector).first.screenshot(path=path)
+    taken = Image.open(BytesIO(page.locator(selector).first.screenshot()))
     page.close()
+    kept = taken.crop((0, 0, taken.width, min(taken.height, height)))
+    kept.convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def main() -> None:
@@ -154,9 +170,9 @@ def main() -> None:
         corpus = list(rows(answers, list(answers)[:FILLED_IN]))
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        with UserSimulator.from_corpus(
-            corpus, user_id=SUBJECT, store=store, config=tiny, model=given.model
-        ) as sim:
+        with Corpus.open(store) as opened:
+            opened.add(corpus)
+        with UserSimulator.open(store, user_id=SUBJECT, config=tiny, model=given.model) as sim:
             draw_answer(sim, given.to / "answer.svg")
             found = sim.reconstruct(limit=1)
             key = found.interactions[0].key
@@ -166,12 +182,15 @@ def main() -> None:
                     f"{address}/interaction?key={key}",
                     "main",
                     given.to / "explorer.png",
-                    width=1000,
+                    width=1200,
+                    height=1000,
                 )
         with UserSimulator.open(store, config=quick, model=given.model) as sim:
             page = Path(folder) / "report.html"
             draw_survey(sim, answers, page)
-        photograph(browser, page.as_uri(), "figure", given.to / "survey.png", width=1000)
+        photograph(
+            browser, page.as_uri(), "figure", given.to / "survey.png", width=1000, height=900
+        )
         browser.close()
 
 
