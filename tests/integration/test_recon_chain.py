@@ -20,7 +20,7 @@ from usersim.recon import (
     oracle,
     score_candidates,
     select,
-    synthesise,
+    synthesize,
 )
 from usersim.recon.closeup import sentence_gains, trace_gains
 from usersim.recon.diagnostics import ProbeItem, diagnose
@@ -55,7 +55,7 @@ def test_every_kind_of_action_goes_from_draws_to_a_decision() -> None:
 
     engine: Engine = ScriptedEngine(reply)
     items = _items()
-    drawn = synthesise(engine, items, SYNTHESIS, VIEW)
+    drawn = synthesize(engine, items, SYNTHESIS, VIEW)
     assert not drawn.failures
     scoring = ScoringConfig(option_orders=2, samples=2)
     chunk = [
@@ -130,7 +130,7 @@ def test_the_real_model_gives_the_scored_gain_token_by_token(model: Engine) -> N
 def test_the_real_model_writes_readable_traces(model: Engine) -> None:
     """Most draws of the small model are plain readable sentences."""
     items = _items()[:2]
-    drawn = synthesise(model, items, SYNTHESIS, VIEW)
+    drawn = synthesize(model, items, SYNTHESIS, VIEW)
     candidates = [one for found in drawn for one in found]
     assert sum(one.complete for one in candidates) >= len(candidates) // 2
     chunk = [

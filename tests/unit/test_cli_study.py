@@ -90,7 +90,7 @@ def test_planted_refuses_impossible_people(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_power_prints_the_rate_and_its_neighbours() -> None:
+def test_power_prints_the_rate_and_its_neighbors() -> None:
     """The table holds both numbers for each rate on this side of one half."""
     printed = run("power", 0.547)
     rows = table(printed)

@@ -10,7 +10,7 @@ from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, wi
 from usersim.evaluation.cache import FileCache, PredictionCache
 from usersim.evaluation.faithfulness import Faithfulness, faithfulness_index
 from usersim.evaluation.harness import evaluate
-from usersim.evaluation.judge import Judgement, PairJudge, check_judge
+from usersim.evaluation.judge import Judgment, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
 from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
@@ -30,7 +30,7 @@ __all__ = [
     "Faithfulness",
     "FileCache",
     "Interval",
-    "Judgement",
+    "Judgment",
     "LeakageTable",
     "Metric",
     "PairJudge",

@@ -14,7 +14,7 @@ from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import explain, select
-from usersim.recon.synthesis import SynthesisItem, decoys, synthesise, trace_prompts
+from usersim.recon.synthesis import SynthesisItem, decoys, synthesize, trace_prompts
 
 __all__ = [
     "ScoringItem",
@@ -35,6 +35,6 @@ __all__ = [
     "reward",
     "score_candidates",
     "select",
-    "synthesise",
+    "synthesize",
     "trace_prompts",
 ]
