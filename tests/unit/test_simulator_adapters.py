@@ -139,7 +139,15 @@ def test_arms_synthesizers_and_other_peoples_adapters_do_not_answer(
 def test_a_synthesizer_that_was_stored_under_the_former_spelling_does_not_answer() -> None:
     """Its stored manifest says `synthesiser`, and is read as what it is."""
     manifest = {"synthesiser": {"recipe": "rft"}, "purpose": "synthesiser"}
-    record = AdapterRecord("writer", "/x", "d" * 64, "embedded", ("ada",), manifest, "2026-01-01")
+    record = AdapterRecord(
+        name="writer",
+        path="/nowhere",
+        digest="d" * 64,
+        base_model="embedded",
+        user_ids=("ada",),
+        manifest=manifest,
+        created="2026-01-01",
+    )
     assert purpose_of(record) == "synthesizer"
 
 
