@@ -151,9 +151,9 @@ def test_every_listing_command_prints_json() -> None:
         "trace",
         "runs",
         "survey check",
-        "power",
-        "pool",
-        "transfer",
+        "study power",
+        "study pool",
+        "study transfer",
         "adapters",
         "survey estimate",
     } <= listing

@@ -343,7 +343,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     facts: Annotated[
         Path | None,
         typer.Option(
-            help="Ground-truth file from `usersim planted`; reports how many traces name the "
+            help="Ground-truth file from `usersim study planted`; reports how many traces name the "
             "planted reason.",
             exists=True,
         ),

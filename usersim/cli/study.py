@@ -1,4 +1,4 @@
-"""Commands for a study: planted, power, pool, transfer."""
+"""The command group `usersim study`: planted, power, pool, transfer."""
 
 from __future__ import annotations
 
@@ -25,9 +25,14 @@ NEIGHBORS = (-0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
+    """Add the group to `app`."""
+    group = typer.Typer(
+        help="Plan a study and compare its runs: planted people, power, pooling, transfer.",
+        no_args_is_help=True,
+    )
     for command in (planted, power, pool, transfer):
-        app.command()(command)
+        group.command()(command)
+    app.add_typer(group, name="study")
 
 
 def planted(

@@ -9,7 +9,7 @@ from usersim.recon.arms import (
     random_eligible,
     random_of,
 )
-from usersim.recon.leakage import leakage_figures, mask
+from usersim.recon.leakage import mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
 from usersim.recon.scoring import ScoringItem, score_candidates
@@ -25,7 +25,6 @@ __all__ = [
     "explain",
     "first_backward",
     "first_forward",
-    "leakage_figures",
     "longest",
     "mask",
     "oracle",
