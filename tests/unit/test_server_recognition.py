@@ -17,7 +17,8 @@ from tests.fixtures.endpoint import ask, chat, served
 from tests.fixtures.people import engine
 from usersim.config import ServerConfig, SimulationConfig
 from usersim.server.asked import Asked, read_request
-from usersim.server.recognition import LONGEST, MOST_SUBSETS, PROMPT_FORMS, PromptForm, recognize
+from usersim.server.recognition import LONGEST, PROMPT_FORMS, PromptForm, recognize
+from usersim.server.recognition.parts import MOST_SUBSETS
 from usersim.server.wire import ChatRequest
 from usersim.types import ActionValue, Choice, FreeText, MultiChoice, Number, Scale
 
