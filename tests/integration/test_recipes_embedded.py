@@ -40,7 +40,7 @@ CONFIG = PipelineConfig(
         group=2,
         prompts=1,
         dpo_batch=1,
-        evaluations=1,
+        evaluations=3,
     ),
     simulation=SimulationConfig(traces=1, max_reasoning_tokens=16),
 )

@@ -92,7 +92,7 @@ class PanelModel:
     pairs: Floats
     fitted: PanelFit
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
     """Changes when the bytes are laid out otherwise, or the same panel fits otherwise."""
 
     @classmethod

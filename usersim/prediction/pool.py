@@ -61,7 +61,7 @@ GROUPS: tuple[PoolGroup, ...] = get_args(PoolGroup)
 
 _SIMULATOR: Mapping[Predictor, float] = {"reasoning": 0.04, "no_reasoning": 0.04}
 _KNOWN: Mapping[Predictor, float] = {"panel": 0.9, "own_scale": 0.25, **_SIMULATOR}
-_FEW: Mapping[Predictor, float] = {"panel": 0.5, "own_scale": 0.7, **_SIMULATOR}
+_FEW: Mapping[Predictor, float] = {"panel": 0.6, "own_scale": 0.5, **_SIMULATOR}
 _NEW: Mapping[Predictor, float] = {"own_scale": 0.8, "reasoning": 0.08, "no_reasoning": 0.08}
 
 PRIOR: Mapping[PoolGroup, Mapping[Predictor, float]] = MappingProxyType(
