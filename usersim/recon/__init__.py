@@ -6,6 +6,7 @@ from usersim.recon.arms import (
     first_forward,
     longest,
     oracle,
+    positive_gain,
     random_eligible,
     random_of,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "longest",
     "mask",
     "oracle",
+    "positive_gain",
     "preferences",
     "random_eligible",
     "random_of",

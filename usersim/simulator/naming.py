@@ -12,6 +12,7 @@ __all__ = ["NAMING_SOURCES", "naming_rates"]
 
 NAMING_SOURCES: tuple[TraceSource, ...] = (
     "recon_select",
+    "positive_gain",
     "random_eligible",
     "random",
     "backward",

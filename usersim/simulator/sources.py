@@ -17,6 +17,7 @@ from usersim.recon.arms import (
     first_forward,
     longest,
     oracle,
+    positive_gain,
     random_eligible,
     random_of,
 )
@@ -28,6 +29,7 @@ __all__ = ["SOURCES", "TraceSource", "check_source", "reasonings"]
 TraceSource = Literal[
     "recon_select",
     "best_eligible",
+    "positive_gain",
     "random_eligible",
     "random",
     "backward",
@@ -41,6 +43,7 @@ SOURCES: Mapping[TraceSource, str] = MappingProxyType(
     {
         "recon_select": "the best reconstructed trace that passed the guards (Recon-Select)",
         "best_eligible": "the best of those that passed the guards, gain or not (B4b)",
+        "positive_gain": "the best of those with a gain that passed the guards, or none (B4g)",
         "random_eligible": "a random one of those that passed the guards (B4e)",
         "random": "a random one of the same candidates (B4)",
         "backward": "one trace written with the action in view (Backward Synthesis, B3)",
@@ -71,7 +74,7 @@ def reasonings(
     Args:
         source: Which choice to make over the candidates.
         found: Interactions with scored candidates.
-        guards: The gates, for `random_eligible` and `best_eligible`.
+        guards: The gates, for the sources that know of them.
         seed: Of the random choices; combined with the interaction's key.
 
     Returns:
@@ -85,6 +88,7 @@ def reasonings(
         return {i.key: found.reasoning(i.key) for i in found.interactions}
     choices: dict[str, Callable[[Sequence[ScoredCandidate]], Selection]] = {
         "best_eligible": lambda scored: best_eligible(scored, guards),
+        "positive_gain": lambda scored: positive_gain(scored, guards),
         "random_eligible": lambda scored: random_eligible(scored, guards, seed),
         "random": lambda scored: random_of(scored, seed),
         "backward": first_backward,
