@@ -82,6 +82,9 @@ class SynthesisConfig(Config):
     it."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Nucleus cut of the draws."""
+    redraws: Annotated[int, Field(ge=0)] = 2
+    """How often malformed draws are drawn again: those that cannot be read, and those that are
+    only a rating or an option. They stay in the store and are counted."""
     seed: int = 0
     """Seed of every draw; combined with the interaction's key."""
 

@@ -16,7 +16,7 @@ from usersim.types import ScoredCandidate, Selection
 
 __all__ = ["explain", "rank_normal", "select", "verdict"]
 
-_UNREADABLE = "refused: unreadable or cut before its first full sentence"
+_MALFORMED = "refused: only an answer, unreadable, or cut before its first full sentence"
 
 
 def rank_normal(values: Sequence[float]) -> list[float]:
@@ -46,7 +46,7 @@ def verdict(one: ScoredCandidate, guards: GuardConfig) -> str:
     The numbers are judged under `guards`, whatever the thresholds were when they were taken.
     """
     if not one.candidate.complete or not one.candidate.reasoning.strip():
-        return _UNREADABLE
+        return _MALFORMED
     reasons = refusals(one.leakage, guards)
     return "refused: " + "; ".join(reasons) if reasons else ""
 

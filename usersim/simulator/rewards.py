@@ -114,7 +114,8 @@ class Rewards:
         found: dict[int, tuple[Candidate, ...]] = {}
         for direction in DIRECTIONS:
             places = [i for i, prompt in enumerate(prompts) if prompt.direction == direction]
-            counts = {"n_forward": 0, "n_backward": 0, f"n_{direction}": n}
+            # What is malformed gets its reward, and is not drawn again.
+            counts = {"n_forward": 0, "n_backward": 0, f"n_{direction}": n, "redraws": 0}
             settings = self.config.synthesis.model_copy(update={**counts, **how})
             batch = synthesise(
                 self.engine,
