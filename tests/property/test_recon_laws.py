@@ -13,6 +13,7 @@ from usersim.engines import Draw
 from usersim.recon.arms import (
     best_eligible,
     first_backward,
+    guarded_backward,
     longest,
     positive_gain,
     random_eligible,
@@ -226,6 +227,7 @@ def test_the_other_arms_keep_a_readable_candidate_of_theirs_or_none(
         random_of(scored, seed),
         random_eligible(scored, GUARDS, seed),
         first_backward(scored),
+        guarded_backward(scored, GUARDS),
         longest(scored),
         positive_gain(scored, GUARDS),
         best_eligible(scored, GUARDS),
@@ -236,6 +238,9 @@ def test_the_other_arms_keep_a_readable_candidate_of_theirs_or_none(
     eligible, backward = arms[1], arms[2]
     assert eligible.kept is None or not verdict(by_key[eligible.kept], GUARDS)
     assert backward.kept is None or by_key[backward.kept].candidate.direction == "backward"
+    guarded = arms[3]
+    assert guarded.kept is None or not verdict(by_key[guarded.kept], GUARDS)
+    assert guarded.kept is None or by_key[guarded.kept].candidate.direction == "backward"
     recon, best = select(scored, GUARDS).kept, arms[-1].kept
     assert best == recon
     assert (best is None) == (eligible.kept is None)

@@ -10,6 +10,7 @@ from usersim.errors import ScoringError
 from usersim.recon.arms import (
     best_eligible,
     first_backward,
+    guarded_backward,
     longest,
     oracle,
     positive_gain,
@@ -197,6 +198,20 @@ def test_the_backward_and_the_longest_arm_keep_by_their_rule() -> None:
     assert first_backward(scored).kept == scored[2].candidate.key
     assert longest(scored).kept == scored[3].candidate.key
     assert first_backward(scored).reason == "kept the first backward candidate (2 of 4)"
+
+
+def test_guarded_backward_takes_the_first_backward_draw_past_the_guards() -> None:
+    """A leak is passed over for the next draw, whatever their gains; of leaks alone none is kept."""
+    guards = GuardConfig()
+    scored = [
+        _one(0, 0.9),
+        _one(1, 0.8, direction="backward", leakage=LEAK),
+        _one(2, -0.5, direction="backward"),
+        _one(3, 0.7, direction="backward"),
+    ]
+    assert first_backward(scored).kept == scored[1].candidate.key
+    assert guarded_backward(scored, guards).kept == scored[2].candidate.key
+    assert guarded_backward(scored[:2], guards).kept is None
 
 
 def test_an_arm_without_a_candidate_keeps_the_empty_trace() -> None:

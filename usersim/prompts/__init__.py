@@ -14,6 +14,7 @@ from usersim.prompts.requests import (
     judge_prompt,
     respond_prompt,
     turn_text,
+    why_prompt,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "template_names",
     "templates_key",
     "turn_text",
+    "why_prompt",
 ]

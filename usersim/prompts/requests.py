@@ -32,6 +32,7 @@ __all__ = [
     "judge_prompt",
     "respond_prompt",
     "turn_text",
+    "why_prompt",
 ]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -175,6 +176,19 @@ def _turns(user_id: str, profile: str, view: QuestionView | None = None) -> _Cha
 def _turn(view: QuestionView) -> str:
     """Return a question as it stands in a turn; many people are asked the same."""
     return _turns("", "", view)[-1][1]
+
+
+def why_prompt(messages: _ChatPrompt, action_text: str) -> _ChatPrompt:
+    """Return a chat that goes on after the answer by asking what led to it.
+
+    A user model that learns its traces from this prompt, and not before the action, never needs
+    them in order to act (the control `after_answer`).
+
+    Args:
+        messages: The prompt that was answered.
+        action_text: The answer, as the model writes it.
+    """
+    return (*messages, ("assistant", action_text), *load_template("why").render())
 
 
 def forward_prompt(

@@ -17,6 +17,7 @@ __all__ = [
     "best_eligible",
     "first_backward",
     "first_forward",
+    "guarded_backward",
     "longest",
     "oracle",
     "positive_gain",
@@ -81,6 +82,25 @@ def positive_gain(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Sel
 def first_backward(scored: Sequence[ScoredCandidate]) -> Selection:
     """Keep the first readable backward candidate (arm B3): Backward Synthesis, N = 1."""
     return _first(scored, "backward")
+
+
+def guarded_backward(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
+    """Keep the first backward candidate that passed the guards (arm B3g).
+
+    Backward Synthesis whose leaks are drawn again, up to the number of backward candidates. It
+    knows no gain: against Recon-Select it tells what the score adds to guarded rationalisation.
+
+    Args:
+        scored: The candidates of one interaction.
+        guards: The gates.
+    """
+    pool = [
+        one
+        for one in scored
+        if one.candidate.direction == "backward" and not verdict(one, guards)
+    ]
+    kept = pool[0] if pool else None
+    return _selection(scored, kept, len(pool), "the first backward candidate past the guards")
 
 
 def first_forward(scored: Sequence[ScoredCandidate]) -> Selection:

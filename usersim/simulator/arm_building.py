@@ -15,7 +15,7 @@ from usersim.simulator.arm_names import ARMS, MEMORIES, TITLES, ArmName, source_
 from usersim.simulator.arms import ModelArms
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.sources import SOURCES, reasonings
+from usersim.simulator.sources import SOURCES, WITHOUT_REASONING, reasonings
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction
 
@@ -89,7 +89,7 @@ class ArmBuilder:
 
     def _trained(self, source: ArmName, adapter: TrainedAdapter) -> list[Arm]:
         title, text = title_of(source), f"trained on {source_of(source)}"
-        if source == "none":
+        if source in WITHOUT_REASONING:
             return [self._model(adapter=adapter.ref).arm(title, text, weight=0.0)]
         model = self._model(adapter=adapter.ref, traces=self.config.simulation.traces)
         arms = [model.arm(title, text)]

@@ -30,8 +30,10 @@ ArmName = Literal[
     "memory_eligible",
     "memory_backward",
     "none",
+    "after_answer",
     "forward",
     "backward",
+    "guarded_backward",
     "random",
     "random_eligible",
     "best_eligible",
@@ -50,7 +52,9 @@ ARMS: tuple[ArmName, ...] = get_args(ArmName)
 
 TITLES: dict[ArmName, str] = {
     "none": "B2 SFT without reasoning",
+    "after_answer": "B7 Recon's traces after the answer",
     "backward": "B3 Backward Synthesis",
+    "guarded_backward": "B3g Backward Synthesis, leaks redrawn",
     "random": "B4 random of N",
     "random_eligible": "B4e random of eligible",
     "best_eligible": "B4b best of eligible",

@@ -16,6 +16,7 @@ NAMING_SOURCES: tuple[TraceSource, ...] = (
     "random_eligible",
     "random",
     "backward",
+    "guarded_backward",
     "forward",
 )
 """Sources that choose a trace somebody wrote; the oracle's quotes and gives no reason."""

@@ -24,7 +24,7 @@ from usersim.simulator.history import Histories
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import StageProgress
-from usersim.simulator.sources import SOURCES
+from usersim.simulator.sources import SOURCES, WITHOUT_REASONING
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
 from usersim.types import Interaction
 from usersim.types.counting import counted
@@ -162,7 +162,7 @@ def plan_evaluation(
 
 def _draws(arm: ArmName) -> bool:
     """Return whether an arm draws traces before it answers."""
-    return arm in MEMORIES or arm in UNTIMED or (arm in SOURCES and arm != "none")
+    return arm in MEMORIES or arm in UNTIMED or (arm in SOURCES and arm not in WITHOUT_REASONING)
 
 
 def time_evaluation(

@@ -15,6 +15,7 @@ from usersim.recon.arms import (
     best_eligible,
     first_backward,
     first_forward,
+    guarded_backward,
     longest,
     oracle,
     positive_gain,
@@ -24,7 +25,7 @@ from usersim.recon.arms import (
 from usersim.simulator.recon import Reconstruction
 from usersim.types import ScoredCandidate, Selection
 
-__all__ = ["SOURCES", "TraceSource", "check_source", "reasonings"]
+__all__ = ["SOURCES", "WITHOUT_REASONING", "TraceSource", "check_source", "reasonings"]
 
 TraceSource = Literal[
     "recon_select",
@@ -33,9 +34,11 @@ TraceSource = Literal[
     "random_eligible",
     "random",
     "backward",
+    "guarded_backward",
     "forward",
     "longest",
     "oracle",
+    "after_answer",
     "none",
 ]
 
@@ -47,13 +50,17 @@ SOURCES: Mapping[TraceSource, str] = MappingProxyType(
         "random_eligible": "a random one of those that passed the guards (B4e)",
         "random": "a random one of the same candidates (B4)",
         "backward": "one trace written with the action in view (Backward Synthesis, B3)",
+        "guarded_backward": "the first of those that passed the guards (B3g)",
         "forward": "one trace written without the action in view (B6)",
         "longest": "the longest of the same candidates (B5)",
         "oracle": "a trace that quotes the action (leak oracle, B12)",
+        "after_answer": "the traces of Recon-Select, learned after the answer (B7)",
         "none": "no reasoning (SFT, B2)",
     }
 )
 """What each source is, in words."""
+WITHOUT_REASONING: frozenset[str] = frozenset({"after_answer", "none"})
+"""Sources after which a user model answers without reasoning: it learned none before an action."""
 
 
 def check_source(source: str) -> None:
@@ -84,7 +91,7 @@ def reasonings(
         return {interaction.key: "" for interaction in found.interactions}
     if source == "oracle":
         return {i.key: oracle(i)[0].reasoning for i in found.interactions}
-    if source == "recon_select":
+    if source in ("recon_select", "after_answer"):
         return {i.key: found.reasoning(i.key) for i in found.interactions}
     choices: dict[str, Callable[[Sequence[ScoredCandidate]], Selection]] = {
         "best_eligible": lambda scored: best_eligible(scored, guards),
@@ -92,6 +99,7 @@ def reasonings(
         "random_eligible": lambda scored: random_eligible(scored, guards, seed),
         "random": lambda scored: random_of(scored, seed),
         "backward": first_backward,
+        "guarded_backward": lambda scored: guarded_backward(scored, guards),
         "forward": first_forward,
         "longest": longest,
     }
