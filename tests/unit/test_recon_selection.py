@@ -95,7 +95,7 @@ def test_with_the_option_the_empty_trace_is_kept_without_a_positive_gain() -> No
     assert chosen.reason.startswith("empty trace: none of 1 valid candidates (of 2)")
     verdicts = sorted(chosen.verdicts.values())
     assert verdicts[0] == "not kept: masked gain -0.100 is not positive"
-    assert verdicts[1].startswith("refused: unreadable")
+    assert verdicts[1].startswith("refused: only an answer, unreadable")
 
 
 def test_with_the_option_a_gain_of_nothing_is_no_reason_to_keep_a_trace() -> None:
@@ -201,7 +201,7 @@ def test_the_backward_and_the_longest_arm_keep_by_their_rule() -> None:
 
 
 def test_guarded_backward_takes_the_first_backward_draw_past_the_guards() -> None:
-    """A leak is passed over for the next draw, whatever their gains; of leaks alone none is kept."""
+    """A leak is passed over for the next draw, whatever their gains; with leaks alone none is."""
     guards = GuardConfig()
     scored = [
         _one(0, 0.9),

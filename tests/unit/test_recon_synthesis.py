@@ -109,7 +109,7 @@ def test_draws_are_read_as_whole_sentences(
 def test_the_likelihood_of_a_shortened_draw_is_unknown() -> None:
     """The engine's figure is for the whole draw and is dropped with its last words."""
     engine = OverlapEngine(
-        draw=lambda r, i: Draw(text="One. Tw", finish="length", n_tokens=3, mean_logprob=-1)
+        draw=lambda r, i: Draw(text="It rains. It", finish="length", n_tokens=3, mean_logprob=-1)
     )
     (candidates,) = synthesise(engine, [SynthesisItem(pair())], CONFIG, VIEW)
     assert candidates[0].complete
