@@ -95,9 +95,7 @@ def guarded_backward(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> 
         guards: The gates.
     """
     pool = [
-        one
-        for one in scored
-        if one.candidate.direction == "backward" and not verdict(one, guards)
+        one for one in scored if one.candidate.direction == "backward" and not verdict(one, guards)
     ]
     kept = pool[0] if pool else None
     return _selection(scored, kept, len(pool), "the first backward candidate past the guards")

@@ -54,6 +54,7 @@ class EvaluationPlan:
         trainings: Adapters that are trained.
         predictions: Answers that are predicted by a model, over all arms.
         drawn: Those of them before which traces are drawn.
+        traces: K, traces drawn before each of those; None takes that of the configuration.
     """
 
     people: int
@@ -64,6 +65,7 @@ class EvaluationPlan:
     trainings: int
     predictions: int
     drawn: int
+    traces: int | None = None
 
     def __str__(self) -> str:
         """Say it in two lines."""
@@ -127,6 +129,7 @@ def plan_evaluation(
     arms: Sequence[ArmName],
     limit: int | None = None,
     held_out: int | None = None,
+    traces: int | None = None,
 ) -> EvaluationPlan:
     """Return what `sim.evaluate` will do with the same arguments; no model is loaded.
 
@@ -135,6 +138,7 @@ def plan_evaluation(
         arms: What is to be compared.
         limit: Training interactions of each person, the newest; None takes all.
         held_out: Held-out interactions in all; None takes every one.
+        traces: K, traces drawn for each answer; None takes that of the configuration.
 
     Raises:
         EvaluationError: If nothing is held out, or an arm is unknown.
@@ -157,6 +161,7 @@ def plan_evaluation(
         trainings=len([arm for arm in arms if arm in SOURCES or arm in UNTIMED]),
         predictions=len(measured) * len([*(a for a in arms if a not in WITHOUT_MODEL), *swapped]),
         drawn=len(measured) * len([*drawn, *swapped]),
+        traces=traces,
     )
 
 
@@ -196,7 +201,7 @@ def time_evaluation(
     tell("load the model", 0, 1)
     engine = sim.engine
     tell("load the model", 1, 1)
-    config, pairs = sim.config, len(plan.train)
+    config, pairs = _with_traces(sim.config, plan.traces), len(plan.train)
     histories = Histories(sim.corpus, config.history)
     probe = _Probe(engine, recon_engine or engine, config, histories, now)
     traces = training = 0.0
@@ -223,6 +228,13 @@ def time_evaluation(
         stages=MappingProxyType({"traces": traces, "training": training, "answers": answers}),
         untimed=tuple(arm for arm in plan.arms if arm in UNTIMED),
     )
+
+
+def _with_traces(config: PipelineConfig, traces: int | None) -> PipelineConfig:
+    if traces is None:
+        return config
+    simulation = config.simulation.model_copy(update={"traces": traces})
+    return config.model_copy(update={"simulation": simulation})
 
 
 @dataclass(frozen=True, slots=True)
