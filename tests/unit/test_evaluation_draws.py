@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.fixtures.recon_engine import pair
 from usersim.evaluation import Arm, Evaluation, by_traces, evaluate
 from usersim.simulator.arm_names import TITLES
 from usersim.simulator.pages import k_notes, k_sections
-from usersim.types import Batch, Prediction
+from usersim.types import Batch, Interaction, Prediction
 
 PEOPLE = 6
 NONE = TITLES["none"]
 
 
+def held_out(n: int) -> list[Interaction]:
+    """One held-out interaction of each of `n` people."""
+    rows = [pair("It rains.", key=f"k{i}", user_id=f"u{i}") for i in range(n)]
+    return [replace(one, split="held_out") for one in rows]
+
+
 def measured(*, none: bool = True, tokens: int = 4, failed: int | None = None) -> Evaluation:
     """An arm with reasoning that gains 0.1 nats a token at K = 1 and 0.5 at K = 4."""
-    rows = [pair("It rains.", key=f"k{i}", user_id=f"u{i}") for i in range(PEOPLE)]
+    rows = held_out(PEOPLE)
 
     def said(value: float, at: dict[str, float]) -> Prediction:
         detail = {"log_likelihood_at": at} if at else {}
@@ -82,12 +90,8 @@ def test_the_page_and_the_notes_say_at_which_k_arms_stand() -> None:
 
 def test_without_arms_that_reason_nothing_is_said_of_k() -> None:
     """A page of arms without reasoning has no such section."""
-    rows = [pair("It rains.", key=f"k{i}", user_id=f"u{i}") for i in range(2)]
-    arm = Arm(
-        NONE,
-        lambda i: Batch((Prediction(action="", log_likelihood=-1.0, n_tokens=1),) * len(i)),
-        "",
-    )
-    found = evaluate([arm], rows)
+    made = Prediction(action="", log_likelihood=-1.0, n_tokens=1)
+    arm = Arm(NONE, lambda interactions: Batch((made,) * len(interactions)), "does not")
+    found = evaluate([arm], held_out(2))
     assert k_notes(found) == []
     assert k_sections(found) == []
