@@ -13,6 +13,7 @@ from usersim.prompts.requests import (
     judge_pair_prompt,
     judge_prompt,
     respond_prompt,
+    tell_apart_prompt,
     turn_text,
     why_prompt,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "judge_prompt",
     "load_template",
     "respond_prompt",
+    "tell_apart_prompt",
     "template_names",
     "templates_key",
     "turn_text",

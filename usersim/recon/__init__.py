@@ -11,6 +11,7 @@ from usersim.recon.arms import (
     random_eligible,
     random_of,
 )
+from usersim.recon.indistinct import IndistinctItem, indistinguishability
 from usersim.recon.leakage import leakage_figures, mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
@@ -19,6 +20,7 @@ from usersim.recon.selection import explain, select
 from usersim.recon.synthesis import SynthesisItem, decoys, synthesise, trace_prompts
 
 __all__ = [
+    "IndistinctItem",
     "ScoringItem",
     "SynthesisItem",
     "best_eligible",
@@ -28,6 +30,7 @@ __all__ = [
     "first_backward",
     "first_forward",
     "guarded_backward",
+    "indistinguishability",
     "leakage_figures",
     "longest",
     "mask",

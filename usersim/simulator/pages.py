@@ -32,6 +32,7 @@ EXAMPLES = 3
 PANELS: Mapping[str, str] = {
     "reward": "reward",
     "masked_gain": "masked gain, scorer's unit",
+    "indistinct": "share that passes for the person",
     "spread": "spread of rewards in a group",
     "kl": "KL to the base, nats per token",
     "tokens": "length, tokens",
