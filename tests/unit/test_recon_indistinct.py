@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import log
 
 import pytest
 
@@ -35,12 +36,12 @@ class Reader(OverlapEngine):
 
     def _score(self, request) -> Score:
         text = request.prompt[-1][1]
+        if "Reply 1: " not in text:
+            return super()._score(request)
         self.asked.append(text)
         replies = [text.split(f"Reply {i}: ")[1].splitlines()[0] for i in (1, 2)]
         marked = [i for i, reply in enumerate(replies) if self.mark in reply]
         likely = {marked[0]: 0.9, 1 - marked[0]: 0.1} if len(marked) == 1 else {0: 0.6, 1: 0.4}
-        from math import log
-
         return Score((log(likely[int(request.continuation) - 1]),))
 
 
@@ -179,6 +180,6 @@ def test_the_rewards_of_a_training_ask_the_reader_that_was_chosen() -> None:
 
 def test_a_second_reader_that_is_not_there_is_an_error_at_once() -> None:
     """Named before anything is drawn, and only where the reward needs it."""
-    with pytest.raises(ConfigError, match="there is no second reconstructor"):
+    with pytest.raises(ConfigError, match="wants a second reconstructor"):
         _rewards(RewardConfig(indistinguishability=1.0, reader="second"))
     _rewards(RewardConfig(reader="second"))

@@ -64,8 +64,8 @@ class Rewards:
         asked = self.config.reward
         if asked.indistinguishability and asked.reader == "second" and self.second is None:
             raise ConfigError(
-                "RewardConfig.reader is 'second' and there is no second reconstructor",
-                hint="pass second=, or use reader='reconstructor'",
+                "the reward wants a second reconstructor to tell replies apart, and there is none",
+                hint="pass second=, or set RewardConfig(reader='reconstructor')",
                 cli_hint="name one with --second, or use another preset",
             )
 
