@@ -11,10 +11,10 @@ from usersim.evaluation.cache import FileCache, PredictionCache
 from usersim.evaluation.draws import AtK, by_traces
 from usersim.evaluation.faithfulness import Faithfulness, faithfulness_index
 from usersim.evaluation.harness import evaluate
-from usersim.evaluation.judge import Judgement, PairJudge, check_judge
+from usersim.evaluation.judge import Judgment, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
-from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
+from usersim.evaluation.reference import others_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
 from usersim.evaluation.verdict import sentence, verdicts
@@ -32,7 +32,7 @@ __all__ = [
     "Faithfulness",
     "FileCache",
     "Interval",
-    "Judgement",
+    "Judgment",
     "LeakageTable",
     "Metric",
     "PairJudge",
@@ -48,7 +48,6 @@ __all__ = [
     "faithfulness_index",
     "holm",
     "others_arm",
-    "own_mode_arm",
     "sentence",
     "uniform_arm",
     "verdicts",

@@ -1,4 +1,4 @@
-"""What the report of a measurement says beside its figures: examples, sizes, and the synthesisers.
+"""What the report of a measurement says beside its figures: examples, sizes, and the synthesizers.
 
 Knows finished measurements and trained adapters; measures and trains nothing.
 """
@@ -12,7 +12,7 @@ from typing import cast
 from usersim.evaluation import AtK, Curves, Evaluation, Example, Section, by_traces
 from usersim.simulator.arm_names import TITLES, ArmName, title_of
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.synthesiser import RECIPES
+from usersim.simulator.synthesizer import RECIPES
 from usersim.training import TraceEvaluation, TrainedAdapter
 from usersim.training.schedule import StopReason
 from usersim.types.counting import counted
@@ -24,7 +24,7 @@ __all__ = [
     "k_notes",
     "k_sections",
     "sizes",
-    "synthesiser_section",
+    "synthesizer_section",
 ]
 
 EXAMPLES = 3
@@ -80,6 +80,10 @@ def sizes(
         ("of them with a kept trace", str(kept)),
         ("of them with the empty trace", str(len(found.selections) - kept)),
         ("that failed", str(len(found.failures))),
+        (
+            "traces drawn, malformed ones among them",
+            f"{sum(map(len, found.scored.values()))}, {found.malformed}",
+        ),
         ("held-out interactions", str(len(evaluation.interactions))),
     ]
     rows.extend(
@@ -147,19 +151,19 @@ def k_sections(evaluation: Evaluation) -> list[Section]:
     ]
 
 
-def synthesiser_section(title: str, synthesiser: TrainedAdapter) -> Section:
-    """Return how a synthesiser was trained and whether that helped.
+def synthesizer_section(title: str, synthesizer: TrainedAdapter) -> Section:
+    """Return how a synthesizer was trained and whether that helped.
 
     Args:
         title: What the arm that learned from its traces is called.
-        synthesiser: The synthesiser.
+        synthesizer: The synthesizer.
     """
-    manifest, record = synthesiser.manifest, synthesiser.manifest.synthesiser
-    assert record is not None, "a synthesiser says how it was trained"
+    manifest, record = synthesizer.manifest, synthesizer.manifest.synthesizer
+    assert record is not None, "a synthesizer says how it was trained"
     told = (record.before, record.after)
     rows = [_row(one) for one in told if one is not None]
     return Section(
-        heading=f"The synthesiser of {title}",
+        heading=f"The synthesizer of {title}",
         paragraphs=(
             f"Recipe {record.recipe!r}: {RECIPES[record.recipe]}.",
             (
@@ -190,7 +194,7 @@ _MEASURED = (
     "a guard refuses counts 0. The second reconstructor is of another model family (L8)."
 )
 _COLUMNS = (
-    "Synthesiser",
+    "Synthesizer",
     "Held-out gain",
     "Second reconstructor",
     "Reward",
@@ -211,14 +215,14 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def curves_of(title: str, synthesiser: TrainedAdapter) -> Curves:
-    """Return the figures of a synthesiser's steps, those that there are.
+def curves_of(title: str, synthesizer: TrainedAdapter) -> Curves:
+    """Return the figures of a synthesizer's steps, those that there are.
 
     Args:
         title: What the arm that learned from its traces is called.
-        synthesiser: The synthesiser.
+        synthesizer: The synthesizer.
     """
-    manifest, record = synthesiser.manifest, synthesiser.manifest.synthesiser
+    manifest, record = synthesizer.manifest, synthesizer.manifest.synthesizer
     figures = record.figures if record is not None else ()
     panels = {
         text: [one.get(name, math.nan) for one in figures]
@@ -227,4 +231,4 @@ def curves_of(title: str, synthesiser: TrainedAdapter) -> Curves:
     }
     # Expert iteration notes no figures of its steps; its loss is that of any training.
     panels.setdefault(PANELS["loss"], list(manifest.losses))
-    return Curves(f"Training the synthesiser of {title}", panels)
+    return Curves(f"Training the synthesizer of {title}", panels)

@@ -21,7 +21,7 @@ from usersim.recon import (
     indistinguishability,
     reward,
     score_candidates,
-    synthesise,
+    synthesize,
 )
 from usersim.recon.selection import verdict
 from usersim.training import TraceEvaluation
@@ -88,7 +88,7 @@ class Rewards:
         self, prompts: Sequence[TracePrompt], *, adapter: AdapterRef | None, n: int, seed: int
     ) -> list[tuple[RewardedTrace, ...]]:
         """Draw for GRPO: at its temperature, without a nucleus cut; see `training.Rollouts`."""
-        warmth = {"temperature": self.config.synthesiser.temperature, "top_p": 1.0}
+        warmth = {"temperature": self.config.synthesizer.temperature, "top_p": 1.0}
         drawn = self._drawn(prompts, adapter, n, {"seed": seed, **warmth})
         scored = self._scored(self.engine, drawn, adapter)
         passed = self._indistinct(scored)
@@ -143,7 +143,7 @@ class Rewards:
             # What is malformed gets its reward, and is not drawn again.
             counts = {"n_forward": 0, "n_backward": 0, f"n_{direction}": n, "redraws": 0}
             settings = self.config.synthesis.model_copy(update={**counts, **how})
-            batch = synthesise(
+            batch = synthesize(
                 self.engine,
                 [self.items[prompts[i].key] for i in places],
                 settings,
