@@ -27,6 +27,7 @@ from usersim.errors import ConfigError, ContextLengthError, EvaluationError
 from usersim.files import write_bytes
 from usersim.simulator import (
     ARMS,
+    DEFAULT_ARMS,
     SOURCES,
     ArmName,
     Measurement,
@@ -82,7 +83,6 @@ ReconOption = Annotated[
         help="Another, larger model that writes and scores the traces; default: --model.",
     ),
 ]
-DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
 
 
 def register(app: typer.Typer) -> None:
@@ -339,7 +339,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("out/evaluation"),
     arms: Annotated[
         str, typer.Option(help=f"Arms to compare, separated by commas; any of: {', '.join(ARMS)}.")
-    ] = DEFAULT_ARMS,
+    ] = ",".join(DEFAULT_ARMS),
     people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
     pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,

@@ -20,7 +20,7 @@ from usersim.simulation.dialogue import Assistant, Dialogue, Reached, Scenario, 
 from usersim.simulator import saving
 from usersim.simulator.adapter_list import StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Adapters, Base
-from usersim.simulator.arm_names import ArmName
+from usersim.simulator.arm_names import DEFAULT_ARMS, ArmName
 from usersim.simulator.asking import (
     Asker,
     Context,
@@ -572,7 +572,7 @@ class UserSimulator:
     def evaluate(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         *,
-        arms: Sequence[ArmName] = ("others", "few_shot", "none", "random_eligible", "recon_select"),
+        arms: Sequence[ArmName] = DEFAULT_ARMS,
         more: Sequence[Arm] = (),
         limit: int | None = None,
         held_out: int | None = None,
@@ -840,7 +840,8 @@ class UserSimulator:
             progress: Whether, or to whom, progress is shown.
 
         Raises:
-            ConfigError: If there is no valid request, or the run was started with other settings.
+            RefusedRowsError: If there is no valid request.
+            ConfigError: If the run was started with other settings.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
         with told(progress, "run()") as report:
