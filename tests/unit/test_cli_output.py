@@ -340,12 +340,12 @@ def named(command: Command, tmp_path: Path) -> list[str]:
     for one in command.params:
         if not one.required or one.name == "corpus":
             continue
-        value = str(there) if getattr(one.type, "exists", False) else "1"
-        given += [value] if one.param_type_name == "argument" else [one.opts[0], value]
+        value = str(there) if one.type_descriptor.annotation is Path else "1"
+        given += [one.opts[0], value] if one.opts[0].startswith("-") else [value]
     return given
 
 
-WITHOUT = {("cache",), ("demo",), ("prepare",), ("cache", "clear"), ("cache", "list")}
+WITHOUT = {("cache", "verify"), ("demo",), ("prepare",), ("serve-engine",)}
 """Commands that may be called with nothing more than their name."""
 MAKES_ITS_STORE = {("load",), ("demo",)}
 

@@ -109,7 +109,7 @@ def test_every_kind_of_question_may_be_asked(sim: UserSimulator) -> None:
     (failure,) = run.failures()
     assert failure.item.place == 4
     assert (failure.error, failure.text) == ("ActionError", "reading")
-    assert "item 4" in failure.message
+    assert "row 5" in failure.message
 
 
 def test_a_run_counts_answers_without_readable_reasoning(store: Path, tmp_path: Path) -> None:
