@@ -10,10 +10,10 @@ import subprocess
 import sys
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
-from click import Command
 from rich.progress import Progress, TextColumn
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -321,10 +321,10 @@ def test_the_page_lists_every_status() -> None:
                 assert not literal, f"{path.name}:{node.lineno}: a status that is not in codes.py"
 
 
-def leaves() -> list[tuple[tuple[str, ...], Command]]:
+def leaves() -> list[tuple[tuple[str, ...], Any]]:
     """Every command that does something, by its path."""
-    found: list[tuple[tuple[str, ...], Command]] = []
-    waiting: list[tuple[tuple[str, ...], Command]] = [((), get_command(app))]
+    found: list[tuple[tuple[str, ...], Any]] = []
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), get_command(app))]
     while waiting:
         path, command = waiting.pop()
         waiting += [((*path, name), one) for name, one in getattr(command, "commands", {}).items()]
@@ -333,7 +333,7 @@ def leaves() -> list[tuple[tuple[str, ...], Command]]:
     return sorted(found, key=lambda one: one[0])
 
 
-def named(command: Command, tmp_path: Path) -> list[str]:
+def named(command: Any, tmp_path: Path) -> list[str]:
     """What a command cannot do without, its store left out."""
     there = lines(tmp_path / "there.yaml", [{"id": "s"}])
     given: list[str] = []
