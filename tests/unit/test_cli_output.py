@@ -335,7 +335,10 @@ def leaves() -> list[tuple[tuple[str, ...], Any]]:
 
 def named(command: Any, tmp_path: Path) -> list[str]:
     """What a command cannot do without, its store left out."""
-    there = lines(tmp_path / "there.yaml", [{"id": "s"}])
+    there = lines(
+        tmp_path / "there.yaml",
+        [{"title": "T", "questions": [{"id": "a", "type": "yes_no", "text": "Tea?"}]}],
+    )
     given: list[str] = []
     for one in command.params:
         if not one.required or one.name == "corpus":
