@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -160,6 +161,54 @@ def test_wrong_vectors_are_an_error_and_never_an_answer(given: dict[str, object]
         sim.respond("Would you sail tomorrow?")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (lambda one: one.user_id == "bob", "'bob'"),
+        (lambda one: one.split != "train", "held out"),
+        (lambda one: one.user_id == "ada" and one.split == "train", "limit is 1"),
+    ],
+    ids=["another person", "held out", "too many"],
+)
+def test_a_retriever_cannot_show_what_must_not_be_seen(
+    chosen: Callable[[Interaction], bool], said: str
+) -> None:
+    """Another person's answers, held-out ones and more than were asked for end in an error."""
+
+    class Wrong(Breakfasts):
+        def retrieve(
+            self, user_id: str, question: Question, *, before: int | None, limit: int
+        ) -> list[Interaction]:
+            del user_id, question, before, limit
+            return [one for one in self.corpus.interactions() if chosen(one)]
+
+    bob = [{**one, "user_id": "bob"} for one in rows()]
+    with (
+        UserSimulator.from_corpus(
+            rows() + bob, engine=engine(), config=ONE, retriever=Wrong
+        ) as sim,
+        pytest.raises(ArgumentError, match=said),
+    ):
+        sim.respond("Would you sail tomorrow?", user_id="ada")
+
+
+def test_a_retriever_cannot_show_the_future_to_training() -> None:
+    """While traces are made of past answers, nothing newer than the question may be shown."""
+
+    class Newest(Breakfasts):
+        def retrieve(
+            self, user_id: str, question: Question, *, before: int | None, limit: int
+        ) -> list[Interaction]:
+            del question, before
+            return list(self.corpus.interactions([user_id], split="train"))[-limit:]
+
+    with (
+        UserSimulator.from_corpus(rows(), engine=engine(), config=ONE, retriever=Newest) as sim,
+        pytest.raises(ArgumentError, match="before position"),
+    ):
+        sim.reconstruct(progress=False)
+
+
 # ---------------------------------------------------------------------- the judge
 
 
@@ -253,13 +302,18 @@ def respond(*before: str, store: str) -> str:
     return result.stdout
 
 
+def weights(printed: str) -> dict[str, float]:
+    """How much each past question bears on the one asked."""
+    return {one["question"]: one["weight"] for one in json.loads(printed)["trace"]["evidence"]}
+
+
 def test_the_command_line_plugs_the_same(store: str) -> None:
     """`--embed` and `--retriever` name functions, those of the current folder included."""
     plain, own = respond(store=store), respond("--retriever", "own_plugs:breakfasts", store=store)
     assert "umbrella" in plain
     assert "Porridge" in own
     assert "umbrella" not in own
-    assert respond("--embed", "own_plugs:embed", store=store)
+    assert weights(respond("--embed", "own_plugs:embed", store=store)) != weights(plain)
     assert "umbrella" in respond(store=store), "a plug is of one command"
 
 
