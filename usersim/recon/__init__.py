@@ -11,6 +11,7 @@ from usersim.recon.arms import (
     random_eligible,
     random_of,
 )
+from usersim.recon.fidelity import Aids
 from usersim.recon.indistinct import IndistinctItem, indistinguishability
 from usersim.recon.leakage import mask
 from usersim.recon.preferences import best_in, preferences
@@ -20,6 +21,7 @@ from usersim.recon.selection import explain, select
 from usersim.recon.synthesis import SynthesisItem, decoys, synthesize, trace_prompts
 
 __all__ = [
+    "Aids",
     "IndistinctItem",
     "ScoringItem",
     "SynthesisItem",

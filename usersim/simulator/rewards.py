@@ -15,6 +15,7 @@ from usersim.engines.options import OPTION_RULE
 from usersim.errors import ConfigError
 from usersim.prompts import templates_key
 from usersim.recon import (
+    Aids,
     IndistinctItem,
     ScoringItem,
     SynthesisItem,
@@ -48,12 +49,14 @@ class Rewards:
         items: Interactions with their history, by key.
         second: A reconstructor of another model family: measures, and pays for nothing (guard
             L8) unless it is also to tell replies apart (`RewardConfig.reader`).
+        aids: What some scorers use besides.
     """
 
     engine: Engine
     config: PipelineConfig
     items: Mapping[str, SynthesisItem]
     second: Engine | None = None
+    aids: Aids = Aids()
 
     def __post_init__(self) -> None:
         """Check that there is a reader where one is asked for.
@@ -175,6 +178,8 @@ class Rewards:
             config.guards,
             config.history,
             adapters=[adapter] if adapter else [],
+            embed=self.aids.embed,
+            judge=self.aids.judge,
         )
         return {
             place: many for place, many in zip(drawn, batch.items, strict=True) if many is not None
