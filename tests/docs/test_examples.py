@@ -57,12 +57,13 @@ def test_example_on_the_tiny_model(
 
 @pytest.mark.model
 @pytest.mark.slow
+@pytest.mark.usefixtures("brief_presets")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example_on_the_embedded_model(
     example: Path, embedded_model: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every example runs on the model that a reader gets who names none."""
-    run(example, "--rows", "6", "--held-out", "2")
+    run(example, "--rows", "4", "--held-out", "1")
     printed = capsys.readouterr().out
     for expected in SAID[example.stem]:
         assert expected in printed
