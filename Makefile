@@ -36,6 +36,8 @@ EXTRAS := local,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,
 
 # Sets of strings have the same order in every run; `make fuzz` tries others.
 test test-all test-fast test-vllm soak testbeds: export PYTHONHASHSEED ?= 0
+# The many processes that tests start would each compile every module again without it.
+unexport PYTHONDONTWRITEBYTECODE
 # Workers take tests from each other, so that neither is idle at the end.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 FAST := not model and not slow and not postgres and not vllm
