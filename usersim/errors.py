@@ -9,12 +9,12 @@
     ├─ ActionError(ValueError)       a value does not belong to its action space
     ├─ CorpusError                   the corpus or its store
     │  ├─ CorpusFormatError          a source cannot be read as any known format
-    │  ├─ RefusedRowsError           `strict=True` and at least one row was refused
+    │  ├─ RefusedRowsError           rows were refused: all requests, or one and `strict=True`
     │  ├─ CorpusSchemaError          the database belongs to another schema version
     │  ├─ UserNotFoundError(LookupError)
     │  │  └─ UserForgottenError      somebody was forgotten while their data was in use
     │  ├─ SpeakerNotFoundError(LookupError)
-    │  │                             who is modelled in a chat is not named; lists who speaks
+    │  │                             who is modeled in a chat is not named; lists who speaks
     │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
     │  └─ EmptySplitError            too few interactions for what was asked
     ├─ PromptError                   an undefined variable or an unknown template
@@ -190,7 +190,7 @@ class CorpusFormatError(CorpusError):
 
 
 class RefusedRowsError(CorpusError):
-    """`strict=True` was given and at least one row was refused; nothing was kept."""
+    """Rows were refused: all of them, or at least one with `strict=True`; nothing was kept."""
 
 
 class CorpusSchemaError(CorpusError):
@@ -226,7 +226,7 @@ class UserForgottenError(UserNotFoundError):
 
 
 class SpeakerNotFoundError(CorpusError, LookupError):
-    """The modelled person of a chat is not named, does not speak in it, or cannot be told apart.
+    """The modeled person of a chat is not named, does not speak in it, or cannot be told apart.
 
     Attributes:
         person: The name that was given; None if none was.
@@ -248,9 +248,9 @@ class SpeakerNotFoundError(CorpusError, LookupError):
         if several:
             problem = f"{person!r} names several speakers of the chat"
         elif hint:
-            problem = "the chat does not say who its modelled person is"
+            problem = "the chat does not say who its modeled person is"
         elif person is None:
-            problem = "the chat does not say which of its speakers is the modelled person"
+            problem = "the chat does not say which of its speakers is the modeled person"
         else:
             problem = f"{person!r} does not speak in the chat"
         super().__init__(

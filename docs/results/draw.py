@@ -3,7 +3,7 @@
     python docs/results/draw.py
 
 Each row is an arm's paired difference to Recon's arm of the same run, in nats (closed questions) or
-nats a token (free text), with its 95 % interval over people and conversations. The tables are the
+nats per token (free text), with its 95 % interval over people and conversations. The tables are the
 `metrics.csv` of the runs; they hold no text of a corpus. A run that was compared with another arm
 than Recon's is not drawn.
 """
@@ -44,15 +44,15 @@ def main() -> None:
     shown = rows()
     figure, axes = plt.subplots(figsize=(8.2, 0.27 * len(shown) + 1.2), layout="constrained")
     for place, (_, _, value, low, high) in enumerate(reversed(shown)):
-        colour = "#a33" if high < 0 else "#275" if low > 0 else "#666"
-        axes.plot([max(low, -NEAR), min(high, NEAR)], [place, place], color=colour, lw=2)
-        axes.plot(min(max(value, -NEAR), NEAR), place, "o", color=colour, ms=5)
+        color = "#a33" if high < 0 else "#275" if low > 0 else "#666"
+        axes.plot([max(low, -NEAR), min(high, NEAR)], [place, place], color=color, lw=2)
+        axes.plot(min(max(value, -NEAR), NEAR), place, "o", color=color, ms=5)
         if abs(value) > NEAR:
             end = -NEAR if value < 0 else NEAR
-            axes.text(end, place + 0.2, f"{value:+.1f}", color=colour, ha="center")
+            axes.text(end, place + 0.2, f"{value:+.1f}", color=color, ha="center")
     axes.axvline(0, color="#999", lw=1, zorder=0)
     axes.set_yticks(range(len(shown)), [f"{run}: {arm}" for run, arm, *_ in reversed(shown)])
-    axes.set_xlabel("nats (a token, for free text); right: better than Recon's arm")
+    axes.set_xlabel("nats (per token for free text); right of 0: better than Recon's arm")
     axes.set_ylim(-1, len(shown))
     axes.set_xlim(-NEAR - 0.05, NEAR + 0.05)
     axes.spines[["top", "right"]].set_visible(False)

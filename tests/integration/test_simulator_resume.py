@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.children import Nursery
 from tests.fixtures.people import engine, person
 from usersim import Corpus, UserSimulator
-from usersim.config import HistoryConfig, PipelineConfig, SynthesisConfig
+from usersim.config import GuardConfig, HistoryConfig, PipelineConfig, SynthesisConfig
 from usersim.engines import GenerateRequest
 from usersim.errors import EngineUnavailableError
 from usersim.simulator import Reconstruction
@@ -20,6 +20,7 @@ from usersim.simulator.recon import CHUNK
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=3, evidence=2),
     synthesis=SynthesisConfig(n_forward=2, n_backward=1),
+    guards=GuardConfig(empty_without_gain=True),  # some are kept and some empty: both resume
 )
 N = 40  # 32 of them are learned from: two chunks
 THOUGHT = "It says fine to me on such a day."
@@ -125,7 +126,7 @@ def test_a_fault_loses_the_current_chunk_alone(store: Path, whole: Reconstructio
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
-@pytest.mark.parametrize(("stage", "done"), [("synthesise", CHUNK), ("score", CHUNK)])
+@pytest.mark.parametrize(("stage", "done"), [("synthesize", CHUNK), ("score", CHUNK)])
 def test_a_kill_loses_nothing_that_was_finished(
     store: Path, stage: str, done: int, whole: Reconstruction, children: Nursery
 ) -> None:
@@ -134,7 +135,7 @@ def test_a_kill_loses_nothing_that_was_finished(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = engine(reasoning=THOUGHT)
     assert reconstruct(store, again) == whole
-    expected = 2 * CHUNK if stage == "synthesise" else 0
+    expected = 2 * CHUNK if stage == "synthesize" else 0
     assert drawn_keys(again) == expected
 
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import console, figures_table, notes, open_corpus
 from usersim.cli.corpus import CorpusOption, print_load
+from usersim.cli.plugged import embed_given, retriever_given
 from usersim.cli.progress import clock, rows_progress, stages
 from usersim.cli.tables import print_json
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
@@ -27,6 +28,7 @@ from usersim.errors import ConfigError, ContextLengthError, EvaluationError
 from usersim.files import write_bytes
 from usersim.simulator import (
     ARMS,
+    DEFAULT_ARMS,
     SOURCES,
     ArmName,
     Measurement,
@@ -82,7 +84,15 @@ ReconOption = Annotated[
         help="Another, larger model that writes and scores the traces; default: --model.",
     ),
 ]
-DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
+
+TraceJudgeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--trace-judge",
+        help="Model that ranks traces, which --preset paper needs: another than the one that "
+        "writes them.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -102,6 +112,7 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
     adapter: str = "default",
     *,
     require_reasoning: bool = False,
+    trace_judge: Engine | None = None,
 ) -> UserSimulator:
     """Return a simulator over an existing corpus.
 
@@ -121,6 +132,9 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
             else _remote(model, engine, base_url, dtype),
             config=_settings(preset, dtype, require_reasoning=require_reasoning),
             adapter=adapter,
+            embed=embed_given(),
+            retriever=retriever_given(),
+            trace_judge=trace_judge,
         )
     except BaseException:
         opened.close()
@@ -220,11 +234,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     synthesizer: Annotated[
         Recipe,
-        typer.Option(
-            "--synthesizer",
-            "--synthesiser",
-            help="How the synthesiser is trained first; select: not at all.",
-        ),
+        typer.Option(help="How the synthesizer is trained first; select: not at all."),
     ] = "select",
     traces: Annotated[
         TraceSource, typer.Option(help="Where the reasoning comes from.")
@@ -247,15 +257,19 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     dtype: DtypeOption = "auto",
     recon_model: ReconOption = None,
     second: SecondOption = None,
+    trace_judge: TraceJudgeOption = None,
     tensorboard: Annotated[
         Path | None,
-        typer.Option(help="Folder for a TensorBoard log of the synthesiser's training."),
+        typer.Option(help="Folder for a TensorBoard log of the synthesizer's training."),
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
 ) -> None:
     """Reconstruct, select and train; rerun the same command to resume it."""
     with (
-        open_simulator(corpus, user, model, engine, preset, dtype=dtype) as sim,
+        other_engine(trace_judge, engine, dtype) as ranking,
+        open_simulator(
+            corpus, user, model, engine, preset, dtype=dtype, trace_judge=ranking
+        ) as sim,
         other_engine(recon_model, engine, dtype) as recon_engine,
         other_engine(second, engine, dtype) as reconstructor,
         stages() as progress,
@@ -271,7 +285,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             progress=progress,
             note=figures_note(tensorboard),
         )
-        print_synthesiser(sim.synthesiser)
+        print_synthesizer(sim.synthesizer)
     console.print(Text(f"adapter: {adapter.folder}"))
     if adapter.manifest.pace:
         console.print(Text(adapter.manifest.pace))
@@ -312,12 +326,12 @@ def figures_note(tensorboard: Path | None) -> StepNote:
     return both
 
 
-def print_synthesiser(synthesiser: TrainedAdapter | None) -> None:
-    """Print what training the synthesiser brought, and what looks wrong."""
-    record = synthesiser.manifest.synthesiser if synthesiser else None
-    if synthesiser is None or record is None:
+def print_synthesizer(synthesizer: TrainedAdapter | None) -> None:
+    """Print what training the synthesizer brought, and what looks wrong."""
+    record = synthesizer.manifest.synthesizer if synthesizer else None
+    if synthesizer is None or record is None:
         return
-    console.print(Text(f"synthesiser ({record.recipe}): {synthesiser.folder}"))
+    console.print(Text(f"synthesizer ({record.recipe}): {synthesizer.folder}"))
     for name, found in (("before", record.before), ("after", record.after)):
         if found is not None:
             second = "" if found.second_gain is None else f", second {found.second_gain:+.3f}"
@@ -339,7 +353,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("out/evaluation"),
     arms: Annotated[
         str, typer.Option(help=f"Arms to compare, separated by commas; any of: {', '.join(ARMS)}.")
-    ] = DEFAULT_ARMS,
+    ] = ",".join(DEFAULT_ARMS),
     people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
     pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
@@ -347,7 +361,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     facts: Annotated[
         Path | None,
         typer.Option(
-            help="Ground-truth file from `usersim planted`; reports how many traces name the "
+            help="Ground-truth file from `usersim study planted`; reports how many traces name the "
             "planted reason.",
             exists=True,
         ),
@@ -357,11 +371,20 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     dtype: DtypeOption = "auto",
     recon_model: ReconOption = None,
     second: SecondOption = None,
+    trace_judge: TraceJudgeOption = None,
     judge: Annotated[
         str | None,
         typer.Option(help="Model of another family that compares the drawn answers."),
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
+    traces: Annotated[
+        int | None,
+        typer.Option(
+            help="K, traces drawn for each answer of an arm with reasoning; the report shows "
+            "K = 1, 4 and 16 up to it.",
+            min=1,
+        ),
+    ] = None,
     *,
     texts: Annotated[
         bool, typer.Option("--texts", help="Also draw open answers, and measure their text.")
@@ -377,22 +400,16 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     same command to resume it.
     """
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
+    config = PipelineConfig.preset(preset).with_seed(seed)
     check_arms(names)
     store = ":memory:"
     if not dry_run:
         out.mkdir(parents=True, exist_ok=True)
         store = str(out / f"{source.name.split('.')[0]}.usersim.db")
-    with rows_progress() as reading:
-        sim = UserSimulator.from_corpus(
-            first_people(source, people),
-            store=store,
-            model=model,
-            engine=_named(model, engine, dtype),
-            config=PipelineConfig.preset(preset).with_seed(seed),
-            progress=lambda _stage, done, total: reading(done, total),
-        )
+    rows = first_people(source, people)
     with (
-        sim,
+        other_engine(trace_judge, engine, dtype) as ranking,
+        _read(rows, store, model, _named(model, engine, dtype), config, ranking) as sim,
         other_engine(recon_model, engine, dtype) as recon_engine,
         other_engine(second, engine, dtype) as reconstructor,
         other_engine(judge, engine, dtype) as judging,
@@ -400,7 +417,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         if sim.report is not None:
             more = "usersim load FILE --refused REFUSED writes all of them"
             print_load(sim.report, more, to=notes)
-        _tell_plan(sim, names, pairs, held_out, recon_engine)
+        _tell_plan(sim, names, pairs, held_out, recon_engine, traces)
         if dry_run:
             return
         with stages() as progress:
@@ -410,6 +427,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
                 held_out=held_out,
                 texts=texts or judge is not None,
                 judge=judging,
+                traces=traces,
                 recon_engine=recon_engine,
                 second=reconstructor,
                 out=out,
@@ -419,7 +437,30 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             )
     print_measurement(measured)
     if facts is not None:
-        print_naming(measured, facts, out, PipelineConfig.preset(preset).with_seed(seed))
+        print_naming(measured, facts, out, config)
+
+
+def _read(
+    rows: Path | list[dict[str, object]],
+    store: str,
+    model: str,
+    engine: EngineName | Engine,
+    config: PipelineConfig,
+    ranking: Engine | None,
+) -> UserSimulator:
+    """Read rows into their store and return a simulator of everybody in it."""
+    with rows_progress() as reading:
+        return UserSimulator.from_corpus(
+            rows,
+            store=store,
+            model=model,
+            engine=engine,
+            config=config,
+            embed=embed_given(),
+            retriever=retriever_given(),
+            trace_judge=ranking,
+            progress=lambda _stage, done, total: reading(done, total),
+        )
 
 
 def _tell_plan(
@@ -428,9 +469,10 @@ def _tell_plan(
     limit: int | None,
     held_out: int | None,
     recon_engine: Engine | None,
+    traces: int | None,
 ) -> None:
     """Print what will be done and about how long it takes, timed with the real model."""
-    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out)
+    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out, traces=traces)
     notes.print(Text(str(plan)), soft_wrap=True)
     began = time.perf_counter()
     try:
@@ -483,7 +525,7 @@ def print_measurement(measured: Measurement) -> None:
         console.print(Text(str(measured.agreement)))
     if measured.faithfulness is not None:
         console.print(Text(f"faithfulness: {measured.faithfulness}"))
-    for judged in measured.judgements:
+    for judged in measured.judgments:
         console.print(Text(f"judge: {judged}"))
     if measured.report is not None:
         console.print(Text(f"report: {measured.report.resolve()}"))

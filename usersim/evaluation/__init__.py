@@ -8,12 +8,13 @@ from usersim.evaluation.agreement import Agreement, agreement
 from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.cache import FileCache, PredictionCache
+from usersim.evaluation.draws import AtK, by_traces
 from usersim.evaluation.faithfulness import Faithfulness, faithfulness_index
 from usersim.evaluation.harness import evaluate
-from usersim.evaluation.judge import Judgement, PairJudge, check_judge
+from usersim.evaluation.judge import Judgment, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
-from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
+from usersim.evaluation.reference import others_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
 from usersim.evaluation.verdict import sentence, verdicts
@@ -22,6 +23,7 @@ __all__ = [
     "METRICS",
     "Agreement",
     "Arm",
+    "AtK",
     "Comparison",
     "Curves",
     "Estimate",
@@ -30,7 +32,7 @@ __all__ = [
     "Faithfulness",
     "FileCache",
     "Interval",
-    "Judgement",
+    "Judgment",
     "LeakageTable",
     "Metric",
     "PairJudge",
@@ -39,13 +41,13 @@ __all__ = [
     "Section",
     "WinRate",
     "agreement",
+    "by_traces",
     "check_judge",
     "default_metrics",
     "evaluate",
     "faithfulness_index",
     "holm",
     "others_arm",
-    "own_mode_arm",
     "sentence",
     "uniform_arm",
     "verdicts",

@@ -4,19 +4,25 @@ from usersim.recon.arms import (
     best_eligible,
     first_backward,
     first_forward,
+    guarded_backward,
     longest,
     oracle,
+    positive_gain,
     random_eligible,
     random_of,
 )
-from usersim.recon.leakage import leakage_figures, mask
+from usersim.recon.fidelity import Aids
+from usersim.recon.indistinct import IndistinctItem, indistinguishability
+from usersim.recon.leakage import mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import explain, select
-from usersim.recon.synthesis import SynthesisItem, decoys, synthesise, trace_prompts
+from usersim.recon.synthesis import SynthesisItem, decoys, synthesize, trace_prompts
 
 __all__ = [
+    "Aids",
+    "IndistinctItem",
     "ScoringItem",
     "SynthesisItem",
     "best_eligible",
@@ -25,16 +31,18 @@ __all__ = [
     "explain",
     "first_backward",
     "first_forward",
-    "leakage_figures",
+    "guarded_backward",
+    "indistinguishability",
     "longest",
     "mask",
     "oracle",
+    "positive_gain",
     "preferences",
     "random_eligible",
     "random_of",
     "reward",
     "score_candidates",
     "select",
-    "synthesise",
+    "synthesize",
     "trace_prompts",
 ]

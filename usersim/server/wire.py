@@ -237,7 +237,7 @@ class Logprobs(_Reply):
 
 
 class ReplyMessage(_Reply):
-    """What the simulated person says; the trace stands in two fields, spelt as clients spell it."""
+    """What the simulated person says; the trace stands in the two fields that clients know."""
 
     role: Literal["assistant"]
     content: str
@@ -253,6 +253,7 @@ class About(_Reply):
     user_id: str
     kind: str
     seed: int
+    recognized: str | None = None
     probabilities: dict[str, float] | None = None
     reasoning_weight: float
 

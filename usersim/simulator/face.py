@@ -15,12 +15,13 @@ from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ArgumentError, ConfigError, UsersimError
 from usersim.evaluation import Arm
+from usersim.prediction import Embed, Similarity
 from usersim.simulation import Answer, Piece, stream_answer
 from usersim.simulation.dialogue import Assistant, Dialogue, Reached, Scenario, Speaker
 from usersim.simulator import saving
 from usersim.simulator.adapter_list import StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Adapters, Base
-from usersim.simulator.arm_names import ArmName
+from usersim.simulator.arm_names import DEFAULT_ARMS, ArmName
 from usersim.simulator.asking import (
     Asker,
     Context,
@@ -36,6 +37,7 @@ from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.people import People
+from usersim.simulator.plugs import GivenRetriever, Plugs
 from usersim.simulator.predicting import Predictions, check_predictors
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.requested import RequestSource
@@ -83,10 +85,18 @@ class UserSimulator:
         engine: Which engine, or one that is already loaded.
         config: Settings of every stage, or a preset's name.
         adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
+        embed: Turns texts into vectors; past answers that bear on a question that nobody else
+            answered are then found by it.
+        similarity: How alike texts are in meaning, in place of `embed` and of words.
+        retriever: Chooses what of the past is shown, in place of all evidence; or a function
+                that makes one of the corpus.
+        trace_judge: Ranks reconstructions for preset `paper` (scorer `judge_listwise`): a
+            model other than the one that writes them.
         report: What loading the corpus found.
 
     Raises:
         ArgumentError: If an argument is unknown or of a wrong type.
+        ConfigError: If the settings were made with another embedding, retriever or judge.
         UserNotFoundError: If `user_id` is not in the corpus.
 
     Example:
@@ -94,7 +104,7 @@ class UserSimulator:
     """
 
     @public
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         corpus: Corpus,
         *,
@@ -103,6 +113,10 @@ class UserSimulator:
         engine: EngineName | Engine = "auto",
         config: PipelineConfig | Preset = DEFAULT_PRESET,
         adapter: AdapterChoice = "default",
+        embed: Embed | None = None,
+        similarity: Similarity | None = None,
+        retriever: GivenRetriever | None = None,
+        trace_judge: Engine | None = None,
         report: LoadReport | None = None,
     ) -> None:
         if not isinstance(corpus, Corpus):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -112,14 +126,17 @@ class UserSimulator:
                 "loads rows",
             )
         self.corpus = corpus
-        self.config = as_pipeline(config, "UserSimulator()")
+        self.plugs = Plugs(
+            embed=embed, similarity=similarity, retriever=retriever, trace_judge=trace_judge
+        )
+        self.config = self.plugs.named_in(as_pipeline(config, "UserSimulator()"))
         self.report = report
         self.user_id = user_id
-        self.synthesiser: TrainedAdapter | None = None
+        self.synthesizer: TrainedAdapter | None = None
         self._model = str(model)
         self._engine_choice: EngineName | Engine = engine
         self._people = People(corpus, user_id)
-        self._predictions = Predictions(corpus, self.config)
+        self._predictions = Predictions(corpus, self.config, self.plugs)
         self._kept: dict[str, ScoredCandidate] = {}
         self._traces: str | None = None
         self.use_adapter(adapter)
@@ -138,6 +155,10 @@ class UserSimulator:
         engine: EngineName | Engine = "auto",
         config: PipelineConfig | Preset = DEFAULT_PRESET,
         adapter: AdapterChoice = "default",
+        embed: Embed | None = None,
+        similarity: Similarity | None = None,
+        retriever: GivenRetriever | None = None,
+        trace_judge: Engine | None = None,
         format: Format = "auto",  # noqa: A002 - the word of every reader
         person: str | None = None,
         codebook: Mapping[str, object] | Sequence[object] | str | Path | None = None,
@@ -157,6 +178,13 @@ class UserSimulator:
             engine: Which engine, or one that is already loaded.
             config: Settings of every stage, or a preset's name.
             adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
+            embed: Turns texts into vectors; past answers that bear on a question that nobody else
+                answered are then found by it.
+            similarity: How alike texts are in meaning, in place of `embed` and of words.
+            retriever: Chooses what of the past is shown, in place of all evidence; or a function
+                that makes one of the corpus.
+            trace_judge: Ranks reconstructions for preset `paper` (scorer `judge_listwise`): a
+                model other than the one that writes them.
             format: `auto` recognizes the format by content.
             person: In chats, the role or name of the person.
             codebook: In wide surveys, question texts, options and codes by column.
@@ -192,12 +220,16 @@ class UserSimulator:
             engine=engine,
             config=settings,
             adapter=adapter,
+            embed=embed,
+            similarity=similarity,
+            retriever=retriever,
+            trace_judge=trace_judge,
             report=found,
         )
 
     @classmethod
     @public
-    def open(
+    def open(  # noqa: PLR0913 - keyword-only, each a plain fact
         cls,
         store: str | Path,
         *,
@@ -206,6 +238,10 @@ class UserSimulator:
         engine: EngineName | Engine = "auto",
         config: PipelineConfig | Preset = DEFAULT_PRESET,
         adapter: AdapterChoice = "default",
+        embed: Embed | None = None,
+        similarity: Similarity | None = None,
+        retriever: GivenRetriever | None = None,
+        trace_judge: Engine | None = None,
     ) -> Self:
         """Open a store into which people were loaded before.
 
@@ -216,6 +252,13 @@ class UserSimulator:
             engine: Which engine, or one that is already loaded.
             config: Settings of every stage, or a preset's name.
             adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
+            embed: Turns texts into vectors; past answers that bear on a question that nobody else
+                answered are then found by it.
+            similarity: How alike texts are in meaning, in place of `embed` and of words.
+            retriever: Chooses what of the past is shown, in place of all evidence; or a function
+                that makes one of the corpus.
+            trace_judge: Ranks reconstructions for preset `paper` (scorer `judge_listwise`): a
+                model other than the one that writes them.
 
         Raises:
             ConfigError: If there is no such store.
@@ -232,6 +275,10 @@ class UserSimulator:
                 engine=engine,
                 config=settings,
                 adapter=adapter,
+                embed=embed,
+                similarity=similarity,
+                retriever=retriever,
+                trace_judge=trace_judge,
             )
         except BaseException:
             corpus.close()
@@ -260,16 +307,37 @@ class UserSimulator:
             if self.user_id is None
             else {},
             **saving.named("adapter", self.adapter),
-            **saving.named("synthesiser", self.synthesiser),
+            **saving.named("synthesizer", self.synthesizer),
         )
         return saving.write_simulator(folder, saved)
 
     @classmethod
     @public
-    def load(cls, folder: str | Path, *, engine: EngineName | Engine = "auto") -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        engine: EngineName | Engine = "auto",
+        embed: Embed | None = None,
+        similarity: Similarity | None = None,
+        retriever: GivenRetriever | None = None,
+        trace_judge: Engine | None = None,
+    ) -> Self:
         """Bring a saved simulator back.
 
+        Args:
+            folder: As `save` wrote it.
+            engine: Which engine, or one that is already loaded.
+            embed: Turns texts into vectors; past answers that bear on a question that nobody else
+                answered are then found by it.
+            similarity: How alike texts are in meaning, in place of `embed` and of words.
+            retriever: Chooses what of the past is shown, in place of all evidence; or a function
+                that makes one of the corpus.
+            trace_judge: Ranks reconstructions for preset `paper` (scorer `judge_listwise`): a
+                model other than the one that writes them.
+
         Raises:
+            ConfigError: If it was saved with another embedding, similarity, retriever or judge.
             ArtifactError: If the folder, or an adapter that it names, is incomplete or altered.
             CorpusError: If the store cannot be opened.
         """
@@ -283,6 +351,10 @@ class UserSimulator:
                 engine=engine,
                 config=saved.config,
                 adapter="none",
+                embed=embed,
+                similarity=similarity,
+                retriever=retriever,
+                trace_judge=trace_judge,
             )
             sim._bring_back(saved)
         except BaseException:
@@ -294,7 +366,7 @@ class UserSimulator:
         """Take over the adapters and the traces that a saved simulator had."""
         self._adapters.shared = saved.load("adapter")
         self._adapters.own = {user: one.load() for user, one in saved.own_adapters.items()}
-        self.synthesiser = saved.load("synthesiser")
+        self.synthesizer = saved.load("synthesizer")
         if saved.traces:
             rows = list(self.corpus.interactions(self.users, split="train"))
             self._remember(Reconstruction.stored(self.corpus, saved.traces, rows))
@@ -400,7 +472,7 @@ class UserSimulator:
                 `train` returned.
 
         Raises:
-            ArtifactError: If it is incomplete or altered, or holds a synthesiser.
+            ArtifactError: If it is incomplete or altered, or holds a synthesizer.
             AdapterLoadError: If it was trained on another base model.
             ConfigError: If there is no such adapter, or it learned from another person alone.
         """
@@ -448,7 +520,7 @@ class UserSimulator:
         recon_engine: Engine | None = None,
         progress: ShowProgress = True,
     ) -> Reconstruction:
-        """Synthesise, score and select traces; resumes where it was interrupted.
+        """Synthesize, score and select traces; resumes where it was interrupted.
 
         The kept traces stand in an untrained simulator's prompts from then on (Recon-Memory).
 
@@ -464,7 +536,7 @@ class UserSimulator:
         rows = self._people.train(limit)
         with told(progress, "reconstruct()") as report:
             found = self._learner(recon_engine or self._ready(report)).reconstruct(
-                rows, synthesiser=self.synthesiser, progress=report
+                rows, synthesizer=self.synthesizer, progress=report
             )
         self._remember(found)
         return found
@@ -490,8 +562,8 @@ class UserSimulator:
         ends with the same adapter.
 
         Args:
-            recipe: How the synthesiser is trained first: `select` not at all, `rft`, `dpo`
-                or `grpo`; the synthesiser stands in `self.synthesiser` afterwards.
+            recipe: How the synthesizer is trained first: `select` not at all, `rft`, `dpo`
+                or `grpo`; the synthesizer stands in `self.synthesizer` afterwards.
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
             start: Adapter whose weights are the first ones, so that one person's goes on from
@@ -500,8 +572,8 @@ class UserSimulator:
                 with fresh weights.
             max_minutes: Stops the training early with the best state so far.
             recon_engine: Another, larger model that writes and scores the traces that the
-                simulator's own learns from; a trained synthesiser is then one of that model.
-            second: A reconstructor of another model family that stops the synthesiser's training
+                simulator's own learns from; a trained synthesizer is then one of that model.
+            second: A reconstructor of another model family that stops the synthesizer's training
                 when its score no longer rises (guard L8).
             progress: Whether, or to whom, progress is shown; the user model's training counts
                 answers.
@@ -526,7 +598,7 @@ class UserSimulator:
                 note=note,
             )
         self._remember(learned.found)
-        self.synthesiser = learned.synthesiser
+        self.synthesizer = learned.synthesizer
         self.use_adapter("default")
         return learned.adapter
 
@@ -572,12 +644,13 @@ class UserSimulator:
     def evaluate(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         *,
-        arms: Sequence[ArmName] = ("others", "few_shot", "none", "random_eligible", "recon_select"),
+        arms: Sequence[ArmName] = DEFAULT_ARMS,
         more: Sequence[Arm] = (),
         limit: int | None = None,
         held_out: int | None = None,
         texts: bool = False,
         judge: Engine | None = None,
+        traces: int | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
         out: str | Path | None = None,
@@ -598,10 +671,12 @@ class UserSimulator:
             texts: Also draw the open answers, and measure their text.
             judge: Also lets a language model of another family compare the drawn answers of each
                 arm with those of the baseline.
+            traces: K, traces drawn for each answer of an arm with reasoning; None takes that of
+                the configuration. The report shows K = 1, 4 and 16 up to it.
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from.
             second: A reconstructor of another model family: says whether the choice of traces
-                means anything to it, and stops the training of synthesisers (guard L8).
+                means anything to it, and stops the training of synthesizers (guard L8).
             out: Folder of the report; None writes none.
             provenance: Command and sizes, for the report.
             title: Heading of the page.
@@ -618,7 +693,7 @@ class UserSimulator:
                 hint=f"arms=[{arms!r}]",
             )
         page = Page(out=out, provenance=provenance, title=title)
-        asked = Measures(arms=arms, more=more, texts=texts, judge=judge)
+        asked = Measures(arms=arms, more=more, texts=texts, judge=judge, traces=traces)
         with told(progress, "evaluate()") as report:
             return self._learner(self._ready(report), recon_engine, second).evaluate(
                 asked, limit=limit, held_out=held_out, progress=report, page=page
@@ -635,6 +710,7 @@ class UserSimulator:
             histories=self._predictions.histories,
             people=self._people,
             second=second,
+            aids=self.plugs.aids,
         )
 
     def _remember(self, found: Reconstruction) -> None:
@@ -840,7 +916,8 @@ class UserSimulator:
             progress: Whether, or to whom, progress is shown.
 
         Raises:
-            ConfigError: If there is no valid request, or the run was started with other settings.
+            RefusedRowsError: If there is no valid request.
+            ConfigError: If the run was started with other settings.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
         with told(progress, "run()") as report:
@@ -945,7 +1022,7 @@ class UserSimulator:
         path: str | Path | None = None,
         assistant_name: str | None = None,
     ) -> Dialogue:
-        """Let a person talk with an assistant towards a goal.
+        """Let a person talk with an assistant toward a goal.
 
         Args:
             assistant: A callable that takes chat messages and returns its reply, an asynchronous

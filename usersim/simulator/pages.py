@@ -1,4 +1,4 @@
-"""What the report of a measurement says beside its figures: examples, sizes, and the synthesisers.
+"""What the report of a measurement says beside its figures: examples, sizes, and the synthesizers.
 
 Knows finished measurements and trained adapters; measures and trains nothing.
 """
@@ -9,21 +9,30 @@ import math
 from collections.abc import Mapping
 from typing import cast
 
-from usersim.evaluation import Curves, Evaluation, Example, Section
-from usersim.simulator.arm_names import ArmName, title_of
+from usersim.evaluation import AtK, Curves, Evaluation, Example, Section, by_traces
+from usersim.simulator.arm_names import TITLES, ArmName, title_of
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.synthesiser import RECIPES
+from usersim.simulator.synthesizer import RECIPES
 from usersim.training import TraceEvaluation, TrainedAdapter
 from usersim.training.schedule import StopReason
 from usersim.types.counting import counted
 
-__all__ = ["PANELS", "curves_of", "examples", "sizes", "synthesiser_section"]
+__all__ = [
+    "PANELS",
+    "curves_of",
+    "examples",
+    "k_notes",
+    "k_sections",
+    "sizes",
+    "synthesizer_section",
+]
 
 EXAMPLES = 3
 
 PANELS: Mapping[str, str] = {
     "reward": "reward",
     "masked_gain": "masked gain, scorer's unit",
+    "indistinct": "share that passes for the person",
     "spread": "spread of rewards in a group",
     "kl": "KL to the base, nats per token",
     "tokens": "length, tokens",
@@ -71,6 +80,10 @@ def sizes(
         ("of them with a kept trace", str(kept)),
         ("of them with the empty trace", str(len(found.selections) - kept)),
         ("that failed", str(len(found.failures))),
+        (
+            "traces drawn, malformed ones among them",
+            f"{sum(map(len, found.scored.values()))}, {found.malformed}",
+        ),
         ("held-out interactions", str(len(evaluation.interactions))),
     ]
     rows.extend(
@@ -80,19 +93,77 @@ def sizes(
     return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))
 
 
-def synthesiser_section(title: str, synthesiser: TrainedAdapter) -> Section:
-    """Return how a synthesiser was trained and whether that helped.
+_RISES = (
+    "An answer with reasoning is as likely as the mean over its K traces. The log of such a mean "
+    "is a lower bound that rises with K, whatever the traces say: spreading the bet alone raises "
+    "it. So every likelihood with reasoning holds for its K, and one without reasoning has none."
+)
+_AVERAGED = (
+    "arms with reasoning average over K = {} an answer, arms without over none: a likelihood "
+    "rises with K, whatever the traces say"
+)
+_GROUPS = (
+    "Values below the largest K are means over disjoint groups of the same draws. Nats per "
+    "answer; per token where the answer is text."
+)
+
+
+def _at_k(evaluation: Evaluation) -> list[AtK]:
+    return by_traces(evaluation, none=TITLES["none"])
+
+
+def k_notes(evaluation: Evaluation) -> list[str]:
+    """Return at which K the arms with reasoning stand; nothing where none draws traces."""
+    most = max((row.k for row in _at_k(evaluation)), default=0)
+    if not most:
+        return []
+    return [_AVERAGED.format(counted(most, "trace"))]
+
+
+def k_sections(evaluation: Evaluation) -> list[Section]:
+    """Return the likelihood of the arms with reasoning at each K; nothing where none draws."""
+    rows = _at_k(evaluation)
+    if not rows:
+        return []
+    compared = any(row.over_none is not None for row in rows)
+    return [
+        Section(
+            heading="How many traces an answer averages over",
+            paragraphs=(_RISES, _GROUPS),
+            columns=(
+                "Arm",
+                "K",
+                "Log-likelihood",
+                *([f"Less {TITLES['none']}"] if compared else []),
+                "Answers",
+            ),
+            rows=tuple(
+                (
+                    row.arm,
+                    str(row.k),
+                    str(row.log_likelihood),
+                    *([str(row.over_none)] if compared else []),
+                    str(row.n_items),
+                )
+                for row in rows
+            ),
+        )
+    ]
+
+
+def synthesizer_section(title: str, synthesizer: TrainedAdapter) -> Section:
+    """Return how a synthesizer was trained and whether that helped.
 
     Args:
         title: What the arm that learned from its traces is called.
-        synthesiser: The synthesiser.
+        synthesizer: The synthesizer.
     """
-    manifest, record = synthesiser.manifest, synthesiser.manifest.synthesiser
-    assert record is not None, "a synthesiser says how it was trained"
+    manifest, record = synthesizer.manifest, synthesizer.manifest.synthesizer
+    assert record is not None, "a synthesizer says how it was trained"
     told = (record.before, record.after)
     rows = [_row(one) for one in told if one is not None]
     return Section(
-        heading=f"The synthesiser of {title}",
+        heading=f"The synthesizer of {title}",
         paragraphs=(
             f"Recipe {record.recipe!r}: {RECIPES[record.recipe]}.",
             (
@@ -123,7 +194,7 @@ _MEASURED = (
     "a guard refuses counts 0. The second reconstructor is of another model family (L8)."
 )
 _COLUMNS = (
-    "Synthesiser",
+    "Synthesizer",
     "Held-out gain",
     "Second reconstructor",
     "Reward",
@@ -144,14 +215,14 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def curves_of(title: str, synthesiser: TrainedAdapter) -> Curves:
-    """Return the figures of a synthesiser's steps, those that there are.
+def curves_of(title: str, synthesizer: TrainedAdapter) -> Curves:
+    """Return the figures of a synthesizer's steps, those that there are.
 
     Args:
         title: What the arm that learned from its traces is called.
-        synthesiser: The synthesiser.
+        synthesizer: The synthesizer.
     """
-    manifest, record = synthesiser.manifest, synthesiser.manifest.synthesiser
+    manifest, record = synthesizer.manifest, synthesizer.manifest.synthesizer
     figures = record.figures if record is not None else ()
     panels = {
         text: [one.get(name, math.nan) for one in figures]
@@ -160,4 +231,4 @@ def curves_of(title: str, synthesiser: TrainedAdapter) -> Curves:
     }
     # Expert iteration notes no figures of its steps; its loss is that of any training.
     panels.setdefault(PANELS["loss"], list(manifest.losses))
-    return Curves(f"Training the synthesiser of {title}", panels)
+    return Curves(f"Training the synthesizer of {title}", panels)

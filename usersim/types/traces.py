@@ -35,7 +35,8 @@ class Candidate:
             action that was not taken.
         index: Which draw it is, 0-based within its direction.
         reasoning: The text.
-        complete: False if it was cut at the token limit or cannot be read as reasoning.
+        complete: False if it is malformed: cut at the token limit, not readable as reasoning, or
+            only a rating or an option.
         model: Base model that wrote it.
         adapter: Served name of the adapter that wrote it; None for the base model alone.
         prompt_id: Identity (name and content hash) of the template.
@@ -180,7 +181,7 @@ class ReasoningTrace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracePrompt:
-    """What a synthesiser is asked: one direction of one interaction.
+    """What a synthesizer is asked: one direction of one interaction.
 
     Attributes:
         key: The interaction's key.
@@ -197,7 +198,7 @@ class TracePrompt:
 
 @dataclass(frozen=True, slots=True)
 class TraceExample:
-    """A trace that a synthesiser is to write.
+    """A trace that a synthesizer is to write.
 
     Attributes:
         prompt: What it is asked.
@@ -213,7 +214,7 @@ class TracePair:
     """Two traces for one prompt, one of which is the better.
 
     Attributes:
-        prompt: What the synthesiser was asked.
+        prompt: What the synthesizer was asked.
         chosen: The better one.
         rejected: The worse one.
         why: `gain`: both valid, and the chosen one reconstructs better; `leak`: a guard refuses
