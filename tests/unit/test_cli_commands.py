@@ -308,7 +308,7 @@ def test_refused_requests_are_not_printed_without_end(store: str, tmp_path: Path
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--kind", "chioce"), "free_text", ""),
         (("users", "-c", "SOURCE"), "is not a database", "`usersim load`"),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--adapter", "no"), "'no'", ""),
-        (("simulate", "-c", "STORE", "--name", "x"), "no run 'x' to go on with", "usersim runs"),
+        (("simulate", "-c", "STORE", "--name", "x"), "no run 'x' to resume", "usersim runs"),
         (("simulate", "-c", "STORE", "--dry-run"), "no requests to count", "usersim simulate"),
         (("runs", "-c", "nowhere.db"), "there is no corpus at 'nowhere.db'", "usersim load"),
         (("trace", "ffffffffffff", "-c", "STORE"), "ffffffffffff", "usersim show"),

@@ -414,7 +414,7 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     """A line that is no dialogue, a missing file and a folder are said with their path."""
     path = tmp_path / "other.jsonl"
     path.write_text('{"user_id": "ada"}\n', encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"line 1 of .*other.jsonl.* is no dialogue"):
+    with pytest.raises(CorpusError, match=r"line 1 of .*other.jsonl.* is not a valid dialogue"):
         list(read_dialogues(path))
     with pytest.raises(CorpusError, match="cannot be read from"):
         list(read_dialogues(tmp_path / "missing.jsonl"))
@@ -498,7 +498,7 @@ def test_people_and_goals_that_are_not_there_are_named() -> None:
     with simulator() as sim:
         with pytest.raises(ConfigError, match="no scenario"):
             sim.dialogues(echo, [])
-        with pytest.raises(ConfigError, match="whose answer"):
+        with pytest.raises(ConfigError, match="no user was named"):
             sim.dialogue(echo, "tea")
         with pytest.raises(UserNotFoundError, match="'adda'"):
             sim.dialogue(echo, "tea", user_id="adda")

@@ -194,7 +194,7 @@ def test_options_and_kind_say_what_an_answer_may_be(fields, kind) -> None:
 
 def test_questions_that_make_no_sense_are_refused() -> None:
     """Each mistake is named with its value."""
-    with pytest.raises(ConfigError, match="the context is empty: '  '"):
+    with pytest.raises(ConfigError, match="the context must not be empty; got '  '"):
         as_question("  ")
     with pytest.raises(ConfigError, match="got 'Tea\\?'"):
         as_question(["Tea?"])
@@ -545,8 +545,8 @@ def test_a_folder_that_cannot_be_written_is_named(stored: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (shutil.rmtree, "is no saved simulator"),
-        (lambda folder: (folder / "simulator.json").unlink(), "is no saved simulator"),
+        (shutil.rmtree, "is not a saved simulator"),
+        (lambda folder: (folder / "simulator.json").unlink(), "is not a saved simulator"),
         (lambda folder: (folder / "simulator.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "simulator.json").write_text("{}"), "cannot be read"),
         (lambda folder: (folder / "simulator.json").write_bytes(b"\xff\xfe"), "cannot be read"),

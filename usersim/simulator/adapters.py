@@ -160,7 +160,7 @@ def loaded(record: AdapterRecord) -> TrainedAdapter:
     hint = f"put the folder back, or {_OTHERS}"
     if not Path(record.path).is_dir():
         raise ArtifactError(
-            f"adapter {record.name!r} is not in its folder {record.path!r} any more", hint=hint
+            f"adapter {record.name!r} is no longer in its folder {record.path!r}", hint=hint
         )
     try:
         found = load_artifact(record.path)
@@ -229,8 +229,8 @@ class Adapters:
         found = _named(corpus, choice)
         if found.manifest.synthesizer is not None:
             raise ArtifactError(
-                f"adapter {found.ref.name!r} in {str(found.folder)!r} writes reasoning traces; "
-                "it does not answer as anyone",
+                f"adapter {found.ref.name!r} in {str(found.folder)!r} writes reasoning traces and "
+                "cannot answer questions",
                 hint="give the adapter that was trained on its traces",
             )
         check_base(found, base)
@@ -267,7 +267,7 @@ class Adapters:
         users = found.manifest.learned_from
         if len(users) == 1 and users[0] != user_id:
             raise ConfigError(
-                f"adapter {found.ref.name!r} learned from {users[0]!r} alone and does not answer "
+                f"adapter {found.ref.name!r} was trained on {users[0]!r} alone and cannot answer "
                 f"for {user_id!r}",
                 hint=f"choose one of {user_id!r}, a shared one, or 'none' for the base model",
             )

@@ -79,7 +79,7 @@ class ElicitationComparison:
     def verdict(self) -> str:
         """What the paired log score, a proper one, says in words."""
         if not self.log_score_difference.excludes(0.0):
-            return "the two modes cannot be told apart on these answers"
+            return "the two modes are not distinguishable on these answers"
         better = "say_then_map" if self.log_score_difference.value > 0 else "direct"
         return f"{better} predicts these answers better"
 

@@ -85,7 +85,7 @@ def _sheet(run: Run) -> Sheet:
         (one.item.place, one.item.request.user_id, f"failed: {shortened(one.message)}")
         for one in failed
     ]
-    notes = [f"{run.status}; run.answers() and run.write(path) give all of them"]
+    notes = [f"{run.status}; run.answers() and run.write(path) return all of them"]
     if len(run.refused):
         notes.append(
             f"{counted(len(run.refused), 'row')} rejected; run.refused has them, with the reasons"
