@@ -332,7 +332,7 @@ async def refusals_over(client) -> None:
         ("ask_user", {"user_id": "adda", "message": "hi"}, "did you mean 'ada'"),
         ("ask_user", {"user_id": "ada", "message": " "}, "the context is empty"),
         ("ask_user", {"user_id": "ada"}, "message"),
-        ("run_survey", {"survey": {"title": "x"}}, "does not hold together"),
+        ("run_survey", {"survey": {"title": "x"}}, "is not valid"),
     ):
         refused = await client.call_tool(tool, wrong)
         assert refused.is_error

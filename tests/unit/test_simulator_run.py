@@ -250,7 +250,9 @@ def test_a_run_that_was_begun_otherwise_is_refused(store: Path, fields, n, how, 
         sim.run(requests(20), name="wave")
     fields = dict(fields)
     with simulator(store, fields.pop("model", engine()), **fields) as sim:
-        with pytest.raises(ConfigError, match="run 'wave' was started with different settings") as caught:
+        with pytest.raises(
+            ConfigError, match="run 'wave' was started with different settings"
+        ) as caught:
             sim.run(requests(n), name="wave", **how)
         for words in said:
             assert words in str(caught.value)

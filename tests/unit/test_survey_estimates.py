@@ -183,7 +183,7 @@ def test_what_cannot_be_estimated_raises() -> None:
         estimate(table(np.full((1, 10, 1), np.nan)), "q0")
     with pytest.raises(EvaluationError, match="1 item with both"):
         misfit(one, one)
-    with pytest.raises(EvaluationError, match="'tea' of 'a' is none of the options"):
+    with pytest.raises(EvaluationError, match="'tea' of 'a' is not an option"):
         AnswerTable.of([Item(key="q", options=("x", "y"))], {"a": [{"q": "tea"}]})
     with pytest.raises(EvaluationError, match="cannot be halved"):
         split_half(one.keep(["p0"]))

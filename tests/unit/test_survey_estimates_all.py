@@ -177,7 +177,7 @@ def test_the_command_prints_and_writes_the_figures(
         run(*how, "--margins", "m.json")
     with pytest.raises(ConfigError, match="--most 2 cuts the weights"):
         run(*how, "--most", 2)
-    with pytest.raises(SurveyFileError, match=r"ends with none of \.csv"):
+    with pytest.raises(SurveyFileError, match=r"must end with one of \.csv"):
         run(*how, "--out", "f.parquet")
     Path("m.json").write_text('{"sex": [1]}', encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -278,7 +278,7 @@ def test_names_that_spss_does_not_take_are_found_before_anybody_is_asked(
     assert spss_problems(survey) == [
         f"'{long}_1' is longer than the 64 characters of SPSS",
         f"'{long}_2' is longer than the 64 characters of SPSS",
-        "'with' is a word of the language of SPSS",
+        "'with' is a reserved word in SPSS",
     ]
     survey.save("s.json")
     found = CliRunner().invoke(app, ["survey", "check", "s.json"], catch_exceptions=False)

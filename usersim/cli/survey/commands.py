@@ -37,7 +37,7 @@ from usersim.types.counting import counted
 __all__ = ["register"]
 
 InstrumentArgument = Annotated[
-    Path, typer.Argument(help="The instrument: a YAML or JSON file.", show_default=False)
+    Path, typer.Argument(help="The survey: a YAML or JSON file.", show_default=False)
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Random seed of answers and orders.")]
 ChunkOption = Annotated[
@@ -139,7 +139,7 @@ def check_table(survey: Survey, out: Path) -> None:
     if check_ending(out, (".jsonl", *TABLES)) == ".sav" and (problems := spss_problems(survey)):
         raise SurveyFileError(
             f"{str(out)!r} cannot be written: {'; '.join(problems)}",
-            hint="change the ids in the instrument, or write .jsonl, .csv or .parquet",
+            hint="change the ids in the survey file, or write .jsonl, .csv or .parquet",
         )
 
 

@@ -42,7 +42,7 @@ from usersim.types.counting import counted
 __all__ = ["InstrumentOption", "register"]
 
 InstrumentOption = Annotated[
-    Path, typer.Option("--instrument", "-i", help="The instrument: a YAML or JSON file.")
+    Path, typer.Option("--instrument", "-i", help="The survey: a YAML or JSON file.")
 ]
 
 
@@ -54,7 +54,7 @@ def register(group: typer.Typer) -> None:
 
 
 def import_(  # noqa: PLR0913, PLR0917 - options of a command
-    source: Annotated[Path, typer.Argument(help="A Qualtrics instrument: .qsf.")],
+    source: Annotated[Path, typer.Argument(help="A Qualtrics survey: .qsf.")],
     out: Annotated[Path, typer.Option(help="Write the survey to this file: .yaml or .json.")],
     refusal: Annotated[
         list[str] | None,
