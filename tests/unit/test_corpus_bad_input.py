@@ -295,7 +295,7 @@ def test_refusals_that_cannot_be_written_are_an_error(corpus, tmp_path):
 def test_strict_raises_and_keeps_nothing(corpus):
     """One bad row among many: the error shows it, and the store is as before."""
     rows = [{**GOOD, "action": f"answer {index}"} for index in range(9_000)]
-    with pytest.raises(RefusedRowsError, match=r"1 of 9,001 rows .* nothing was kept"):
+    with pytest.raises(RefusedRowsError, match=r"1 of 9,001 rows .* nothing was loaded"):
         corpus.add([*rows, {**GOOD, "action": None}], strict=True)
     assert corpus.users() == []
     assert corpus.add(rows, strict=True).kept == 9_000

@@ -112,7 +112,7 @@ def test_an_interaction_is_found_by_a_unique_prefix(corpus):
         many.add(rows("ada", 40))
         firsts = [item.key[0] for item in many.interactions()]
         shared = next(digit for digit in firsts if firsts.count(digit) > 1)
-        with pytest.raises(CorpusError, match="begins several keys"):
+        with pytest.raises(CorpusError, match="matches several keys"):
             many.interaction(shared)
 
 

@@ -75,7 +75,7 @@ def test_whole_columns_of_positions_are_read_as_codes_and_noted(corpus, tmp_path
     assert answers(corpus) == [("a", "never"), ("b", "daily")]
     assert report.unanswered == 1
     assert report.notes == (
-        "tea: numbers are read as options by position, 1 = 'never', 2 = 'at times', 3 = 'daily'",
+        "tea: numbers are read as positions of options: 1 = 'never', 2 = 'at times', 3 = 'daily'",
     )
 
 
@@ -142,7 +142,7 @@ def test_columns_match_up_to_white_space_and_case(corpus):
     report = corpus.add(rows, codebook=book)
     assert answers(corpus) == [("a", "daily"), ("a", 34.0)]
     assert next(corpus.interactions()).metadata == {"column": "tea", "city": "Ulm"}
-    assert "columns of the codebook that the table has not: gone" in report.notes
+    assert "columns of the codebook that are missing in the table: gone" in report.notes
 
 
 def test_a_table_that_names_nobody_is_one_error(corpus):

@@ -198,7 +198,7 @@ def test_questions_that_make_no_sense_are_refused() -> None:
         as_question("  ")
     with pytest.raises(ConfigError, match="got 'Tea\\?'"):
         as_question(["Tea?"])
-    with pytest.raises(ActionError, match="already says what an answer may be"):
+    with pytest.raises(ActionError, match="already has an action space"):
         as_question(question("Tea?", DRINKS), options=["a", "b"])
     with pytest.raises(ActionError, match="at least two options"):
         as_question("Tea?", options=["a"])
@@ -246,7 +246,7 @@ def test_one_malformed_answer_is_an_error_with_what_was_drawn() -> None:
         assert batch.failures[0].error == "ActionError"
         with pytest.raises(UsersimError, match="no drawn action is number") as caught:
             made.respond("How old?", kind="number")
-        assert "what was drawn:\nmany" in "".join(caught.value.__notes__)
+        assert "the draw was:\nmany" in "".join(caught.value.__notes__)
 
 
 def test_async_and_streamed_answers_are_the_same_answer() -> None:

@@ -173,7 +173,7 @@ def test_the_command_prints_and_writes_the_figures(
     assert rows[1]["item"] == "tea"
     assert float(rows[1]["simulated"]) == pytest.approx(0.5)
     assert float(rows[1]["rectified_low"]) < float(rows[1]["rectified"])
-    with pytest.raises(ConfigError, match="belong together"):
+    with pytest.raises(ConfigError, match="must be used together"):
         run(*how, "--margins", "m.json")
     with pytest.raises(ConfigError, match="--most 2 cuts the weights"):
         run(*how, "--most", 2)

@@ -315,5 +315,5 @@ def test_the_export_command_weights_to_known_shares(
     assert "weights in column 'survey_weight'" in " ".join(found.output.split())
     with Path("w.csv").open(encoding="utf-8") as file:
         assert [float(row["survey_weight"]) for row in csv.DictReader(file)] == [1.5, 0.5]
-    with pytest.raises(ConfigError, match="belong together"):
+    with pytest.raises(ConfigError, match="must be used together"):
         CliRunner().invoke(app, told, catch_exceptions=False)

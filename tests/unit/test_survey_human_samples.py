@@ -128,7 +128,7 @@ def test_columns_that_match_nothing_are_named_and_the_others_counted() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("respondent,tea,tea\na,yes,no\n", "'tea'.* more than once"),
+        ("respondent,tea,tea\na,yes,no\n", "duplicate columns: .*'tea'"),
         ("respondent,tea\na\n", "row 2 .* has 1 cell,"),
         ('respondent,tea\na,"yes\n', "cannot be read"),
         ("", "no header"),

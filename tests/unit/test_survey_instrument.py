@@ -49,7 +49,7 @@ def refused(**fields: object) -> str:
         ({"type": "multiple_choice", "options": ["a", "b"], "most": 3}, "most 3 do not match"),
         ({"type": "multiple_choice", "options": ["a", "b"], "exclusive": ["c"]}, "names ['c']"),
         ({"type": "likert", "points": 5, "low": "no"}, "needs labels"),
-        ({"type": "likert", "points": ["a", "b"], "low": "no"}, "may not be given: ['no', '']"),
+        ({"type": "likert", "points": ["a", "b"], "low": "no"}, "remove low and high: ['no', '']"),
         ({"type": "number", "low": 3, "high": 3}, "low 3.0 is not below high 3.0"),
         ({"type": "budget", "options": ["a", "b"], "total": 9.5}, "total 9.5 cannot be"),
         ({"type": "matrix", "rows": ["r", "R"], "options": ["a", "b"]}, "rows has ['R'] twice"),
@@ -112,7 +112,7 @@ def test_all_problems_of_an_instrument_are_found_at_once() -> None:
         "compares 'many' with 'c'; it has ('a', 'b')",
         "names 'd'; 'many' has ('a', 'b')",
         "compares 'rows' with 'x'; it has an answer for each of its items",
-        "section 'two': show_if 'tea == \"yes\"' names 'tea', which need not have been asked",
+        "section 'two': show_if 'tea == \"yes\"' names 'tea', which may not have been asked",
         "question 'after': its text names 'open', which may not have been asked by then",
     ):
         assert line in said, line
@@ -122,7 +122,7 @@ def test_all_problems_of_an_instrument_are_found_at_once() -> None:
 @pytest.mark.parametrize(
     ("questions", "said"),
     [
-        ((), "give either questions or sections"),
+        ((), "pass either questions or sections"),
         ((YesNo(id="a", text="?"), YesNo(id="A", text="?")), "question id 'a' is given 2 times"),
         (
             (Ranking(id="r", text="?", options=("x", "y")), YesNo(id="r_2", text="?")),

@@ -72,7 +72,7 @@ class PipelineConfig(Config):
             2
         """
         if name not in get_args(Preset):
-            raise ConfigError(f"unknown preset {name!r}; there are {list(get_args(Preset))!r}")
+            raise ConfigError(f"unknown preset {name!r}; choose one of {list(get_args(Preset))!r}")
         if name == "standard":
             return cls()
         if name == "paper":

@@ -421,7 +421,7 @@ class Corpus:
         """
         raise ConfigError(
             f"a Corpus is connected to the store {self.name!r} and cannot be pickled or copied",
-            hint="hand the path or URL of the store to the worker, and open it there: "
+            hint="pass the path or URL of the store to the worker, and open it there: "
             "Corpus.open(path)",
         )
 

@@ -153,7 +153,7 @@ class RefusedRows:
     def _group(self, refused: RefusedRow) -> RefusedGroup:
         key = (refused.field, _VARIABLE.sub("", refused.reason))
         if key not in self._groups and len(self._groups) >= _MOST_GROUPS:
-            return self._groups.setdefault(("", ""), RefusedGroup("", "cannot be used either"))
+            return self._groups.setdefault(("", ""), RefusedGroup("", "is also unusable"))
         return self._groups.setdefault(key, RefusedGroup(refused.field, refused.reason))
 
     def groups(self) -> list[RefusedGroup]:

@@ -402,7 +402,7 @@ def only(batch: Batch[Answer]) -> Answer:
             raise UserForgottenError([failure.item], "an answer was being simulated for them")
         error = _error_of(failure)
         if failure.text:
-            error.add_note(f"what was drawn:\n{failure.text}")
+            error.add_note(f"the draw was:\n{failure.text}")
         raise error
     return answer
 

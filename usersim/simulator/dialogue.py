@@ -293,7 +293,7 @@ def hold_dialogue(
     if dialogue is None:
         failure = batch.failures[0]
         error = UsersimError(failure.message)
-        error.add_note(f"what was said:\n{failure.text}")
+        error.add_note(f"the dialogue so far:\n{failure.text}")
         raise error
     return dialogue
 

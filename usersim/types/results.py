@@ -69,7 +69,7 @@ def _cells(item: object) -> Mapping[str, Cell]:
 
 
 def _reason(failure: Failure | None) -> str:
-    return shortened(failure.message) if failure else "not done"
+    return shortened(failure.message) if failure else "not processed"
 
 
 @printed(_listing)
@@ -138,10 +138,10 @@ class Batch(Generic[T]):
 def _lost(failure: Failure | None) -> UsersimError:
     """Return the error of an item that failed."""
     if failure is None:
-        return UsersimError("this item was not done")
+        return UsersimError("this item was not processed")
     error = UsersimError(failure.message)
     if failure.text:
-        error.add_note(f"what was drawn:\n{failure.text}")
+        error.add_note(f"the draw was:\n{failure.text}")
     return error
 
 

@@ -341,7 +341,7 @@ class _Keys:
         for key, value in values.items():
             number = number_in(key)
             if number is not None and self._by_number.setdefault(number, value) != value:
-                raise ActionError(f"the code {key!r} stands for two labels")
+                raise ActionError(f"code {key!r} stands for two labels")
             self._by_text[normalized(_text_of(key))] = value
 
     def __len__(self) -> int:

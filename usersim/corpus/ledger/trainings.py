@@ -208,5 +208,5 @@ def _check(connection: Connection, training: Training) -> None:
     raise UserForgottenError(
         gone,
         "a training was using their data",
-        hint="what it wrote was deleted; train again without them",
+        hint="its output was deleted; train again without them",
     )

@@ -86,7 +86,7 @@ def _by_column(rows: Sequence[object], name: str) -> dict[str, object]:
         if not isinstance(column, str):
             raise CorpusFormatError(
                 f"{name} has a row without a column: {row!r}",
-                hint="its header is: column,text,kind,options,codes",
+                hint="the header must be: column,text,kind,options,codes",
             )
         if column in entries:
             raise CorpusFormatError(f"{name} has the column {column!r} twice")

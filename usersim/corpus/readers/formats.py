@@ -160,7 +160,7 @@ def _wide(codebook: Codebook | None, first: Mapping[str, object], user_id: str |
             '{"Q1": {"text": "…", "kind": "scale", "options": […]}, …}',
         )
     if not codebook.items:
-        raise CorpusFormatError("the codebook has no question")
+        raise CorpusFormatError("the codebook has no questions")
     wide = WideRows(codebook, user_id=user_id, first=first)
     return _Plain(wide, notes=wide.notes)
 

@@ -201,7 +201,8 @@ class WhatsApp:
             if not told and counts["dmy"].seen:
                 shown = "day before month" if self.order == "dmy" else "month before day"
                 self._note = (
-                    f"{self.member.name}: dates are read with the {shown}; no date in it says which"
+                    f"{self.member.name}: the order of day and month is ambiguous in all dates; "
+                    f"they are read with the {shown}"
                 )
 
     def _piece(self, found: re.Match[str], lines: list[str], chat: str, number: int) -> Piece:

@@ -142,7 +142,7 @@ class Database:
             raise CorpusError(
                 f"the store {self.name!r} is damaged: a row cannot be read "
                 f"({type(error).__name__}: {error})",
-                hint="restore a copy, or load the sources into a new store",
+                hint="restore a backup, or load the sources into a new store",
             ) from error
 
     @contextmanager
@@ -193,7 +193,7 @@ class Database:
             raise CorpusError(
                 f"the store {self.name!r} cannot grow: the disk is nearly full ({free:,} bytes "
                 f"free, {needed:,} needed)",
-                hint="free some space and repeat the call; what was kept stays, nothing is added "
+                hint="free some space and repeat the call; rows that were stored are not added "
                 "twice",
             )
 
@@ -240,7 +240,7 @@ class Database:
             raise CorpusError(
                 f"the store {self.name!r} is damaged: a row of {lost[0]!r} refers to a missing row "
                 f"of {lost[2]!r}",
-                hint="restore a copy, or load the sources into a new store",
+                hint="restore a backup, or load the sources into a new store",
             )
 
     def journal(self) -> None:

@@ -287,7 +287,7 @@ class RowChecker:
         items = cast("list[object]", value)
         messages = [self._message(item, index, odd) for index, item in enumerate(items)]
         if not any((message["content"] or "").strip() for message in messages):
-            raise RowError("context", items, "is empty; give at least one message with text")
+            raise RowError("context", items, "is empty; at least one message needs text")
         return self._json(messages)
 
     def _is_canonical(self, value: Any) -> bool:  # noqa: ANN401 - a cast costs as much as a check here

@@ -168,7 +168,7 @@ def moment_of(
     if found is None:
         if plain_value(value) is None:
             return None, None
-        raise RowError("timestamp", value, "does not say a time that can be read")
+        raise RowError("timestamp", value, "is not a valid time")
     return found.text, found.seconds
 
 

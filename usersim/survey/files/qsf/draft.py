@@ -170,7 +170,7 @@ class _Last:
             return False
         late = [name for name in names if not self._before(name, section, question)]
         if late:
-            what = f"condition {text!r}: {', '.join(late)} need not have been asked by then"
+            what = f"condition {text!r}: {', '.join(late)} may not have been asked by then"
             self.notes.add(where, what, "removed: asked of everybody")
         return not late
 
