@@ -436,7 +436,7 @@ def test_interactions_that_do_not_fit_are_refused_and_reported(tiny_model: Path,
     assert "the model takes 512" in refused.message
     assert adapter.manifest.counts.train == adapter.manifest.answers == 4
     with pytest.raises(
-        NoTrainingDataError, match=r"none of the interactions of 'user' fits.*'long'"
+        NoTrainingDataError, match=r"all interactions of 'user' are too long.*'long'"
     ):
         train_user_model(
             [lesson([long])],
@@ -531,7 +531,7 @@ def test_provenance_that_cannot_be_written_is_refused_before_the_training(tmp_pa
 def test_nothing_to_train_on_is_an_error(tiny_model: Path, tmp_path: Path):
     """It names whom the adapter was for; people who are all held out are nobody to learn from."""
     for nobody in ([], [person("cleo", 4, held=4)]):
-        with pytest.raises(NoTrainingDataError, match="nothing to train 'ada' on"):
+        with pytest.raises(NoTrainingDataError, match="no training data for 'ada'"):
             train_user_model(nobody, base_model=str(tiny_model), out_dir=tmp_path, name="ada")
 
 

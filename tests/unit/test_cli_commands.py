@@ -373,7 +373,7 @@ def test_an_arithmetic_for_a_server_is_refused(store, capsys, monkeypatch) -> No
     where = ("--base-url", "http://127.0.0.1:9/v1", "--dtype", "bfloat16")
     status, printed = refused(capsys, monkeypatch, "respond", "Tea?", "-c", store, *where)
     assert status == 1
-    assert "dtype 'bfloat16' would not reach engine 'remote'" in printed
+    assert "dtype 'bfloat16' has no effect on engine 'remote'" in printed
 
 
 def test_the_version_is_printed() -> None:

@@ -142,8 +142,8 @@ def test_training_on_a_script_asks_no_hub_for_its_name(
     rows = [{"user_id": "ada", "context": f"{n}?", "action": "Yes."} for n in range(8)]
     model = ScriptedEngine(name=name)
     with UserSimulator.from_corpus(rows, engine=model) as sim:
-        with pytest.raises(CapabilityError, match=rf"'{name}@.* has no weights to train"):
+        with pytest.raises(CapabilityError, match=rf"'{name}@.* without weights to train"):
             sim.train()
         assert model.calls == 0
-        with pytest.raises(CapabilityError, match="has no weights to train"):
+        with pytest.raises(CapabilityError, match="without weights to train"):
             sim.train(recipe="rft")

@@ -56,14 +56,14 @@ def test_every_reply_forbids_foreign_content(address: str) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        ("/nowhere", 404, "leads nowhere"),
+        ("/nowhere", 404, "no page at this address"),
         ("/person?user=nobody", 404, "no user"),
         ("/person", 400, "has no &#39;user&#39;"),
         ("/person?user=a%00b", 400, "one that cannot be"),
-        ("/answer?id=x", 400, "no number of a row"),
-        ("/answer?id=-1", 400, "no number of a row"),
-        ("/answer?id=٣", 400, "no number of a row"),
-        ("/answer?id=99999999999999999999999", 400, "no number of a row"),
+        ("/answer?id=x", 400, "not a valid row number"),
+        ("/answer?id=-1", 400, "not a valid row number"),
+        ("/answer?id=٣", 400, "not a valid row number"),
+        ("/answer?id=99999999999999999999999", 400, "not a valid row number"),
         ("/answer?id=9999999999999999999", 404, "no answer"),
         ("/run?name=%3Cscript%3E", 404, "&lt;script&gt;"),
         ("/trace?key=%25%27--", 404, "no key"),
@@ -252,7 +252,7 @@ def test_an_export_goes_over_nothing_else(explored: UserSimulator, tmp_path: Pat
     (tmp_path / "mine" / "thesis.txt").write_text("keep", encoding="utf-8")
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     for name in ("mine", "mine/thesis.txt", "link"):
-        with pytest.raises(ConfigError, match="no earlier export"):
+        with pytest.raises(ConfigError, match="not an earlier export"):
             export_run(explorer, tmp_path / name)
     with pytest.raises(ConfigError, match="no run 'other'"):
         export_run(explorer, tmp_path / "new", run="other")

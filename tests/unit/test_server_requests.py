@@ -188,7 +188,7 @@ def test_a_reference_is_followed() -> None:
     """An enumeration that stands in `$defs` is found; one that does not is told."""
     defined = {"$defs": {"D": {"enum": ["a", "b"]}}, "$ref": "#/$defs/D"}
     assert form_of_schema(defined).space == Choice(("a", "b"))
-    with pytest.raises(RefusedRequestError, match="'#/\\$defs/E' names nothing in it"):
+    with pytest.raises(RefusedRequestError, match="'#/\\$defs/E' does not exist"):
         form_of_schema({"$ref": "#/$defs/E"})
 
 
@@ -210,7 +210,7 @@ def test_references_are_resolved_against_the_whole_schema_from_wherever_they_sta
     numbers = form_of_schema({"type": "array", "items": {"enum": [1, 2]}})
     assert numbers.write(("1", "2")) == "[1, 2]"
     circle = {"$defs": {"A": {"$ref": "#/$defs/A"}}, "$ref": "#/$defs/A"}
-    with pytest.raises(RefusedRequestError, match="lead to each other"):
+    with pytest.raises(RefusedRequestError, match="form a cycle"):
         form_of_schema(circle)
     with pytest.raises(RefusedRequestError, match="'maxLength'"):
         form_of_schema({**defined_drink(), "$ref": "#/$defs/D", "maxLength": 3})
@@ -243,16 +243,16 @@ def test_an_unknown_field_that_is_null_is_absent_and_any_other_is_refused() -> N
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
-        ({"type": "object", "properties": {"a": {}, "b": {}}}, "one answer has one"),
+        ({"type": "object", "properties": {"a": {}, "b": {}}}, "can have only one"),
         ({"type": "object"}, "None"),
         ({"type": "string", "maxLength": 3}, "'maxLength'"),
         ({"anyOf": [{"type": "string"}]}, "of type None"),
         ({"enum": ["only"]}, "at least two options"),
-        ({"enum": [1, "1"]}, "read the same"),
-        ({"enum": [None, "a"]}, "None is no option"),
+        ({"enum": [1, "1"]}, "have the same text"),
+        ({"enum": [None, "a"]}, "None is not an option"),
         ({"enum": "tea"}, "'tea'"),
         ({"const": "tea"}, "'const'"),
-        ({"type": "array", "items": {"type": "string"}}, "not enumerated"),
+        ({"type": "array", "items": {"type": "string"}}, "have no enum"),
         ({"type": "array"}, "None is not a schema"),
         ({"type": "array", "items": {"enum": ["a|b", "c"]}}, r"a\|b"),
         ({"enum": [10**4199, 1]}, "larger than any"),

@@ -160,7 +160,7 @@ def test_an_empty_corpus_has_nobody_to_ask() -> None:
     with Corpus.open(":memory:") as corpus, simulator(corpus) as made:
         with pytest.raises(ConfigError, match="holds 0 people"):
             made.respond("Tea?")
-        with pytest.raises(EmptySplitError, match="nothing to learn from"):
+        with pytest.raises(EmptySplitError, match="no training data"):
             made.reconstruct()
         with pytest.raises(EvaluationError, match="none of the 0 users"):
             pick_held_out(made.corpus, made.users, None)

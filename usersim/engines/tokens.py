@@ -157,8 +157,8 @@ def _gains(
     total = sum(n for _, n in cells)
     if not len(given.logprobs) == len(without.logprobs) == total:
         raise CapabilityError(
-            f"the engine scored {counted(len(given.logprobs), 'token')} and tells {total}",
-            hint="use an engine in this process, or give the remote one its tokenizer",
+            f"the engine scored {counted(len(given.logprobs), 'token')} and reported {total}",
+            hint="use an engine in this process, or set the tokenizer of the remote one",
         )
     pieces: list[TokenGain] = []
     start = 0

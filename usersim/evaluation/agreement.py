@@ -57,7 +57,8 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"second reconstructor: chosen over eligible {self.second} {self.unit} (by the one that"
+            f"second reconstructor: chosen minus eligible {self.second} {self.unit} (by the one "
+            "that"
             f" chose {self.first}), rank correlation {self.correlation}, n = {self.n}"
         )
 

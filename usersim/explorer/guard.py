@@ -28,7 +28,7 @@ def check_address(host: str, key: str | None) -> None:
     if not is_loopback(host) and not key:
         raise ConfigError(
             f"the explorer shows personal data, and {host!r} can be reached from other machines",
-            hint="put a key into USERSIM_API_KEY, or listen on 127.0.0.1",
+            hint="set a key in USERSIM_API_KEY, or listen on 127.0.0.1",
         )
     check_token(key)
 

@@ -94,8 +94,8 @@ class UserCallback:
         talk.turns[:] = turns[:-1]
         if turns and turns[-1].speaker == "user":
             raise ConfigError(
-                f"the last message is the person's own: {turns[-1].text!r}",
-                hint="call it when the assistant has replied",
+                f"the last message is from the person: {turns[-1].text!r}",
+                hint="call it after the assistant has replied",
             )
         if turns:
             talk.hear(turns[-1].text)

@@ -139,7 +139,7 @@ class Answering:
         """
         only = self._sim.user_id
         if only is not None and user_id != only:
-            raise UserNotFoundError(f"user {user_id!r} is not served here, only {only!r} is")
+            raise UserNotFoundError(f"user {user_id!r} is not served here; only {only!r} is")
         await asyncio.to_thread(self._sim.corpus.history, user_id, limit=1)
 
     # ------------------------------------------------------------------ answers

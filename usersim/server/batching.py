@@ -42,11 +42,11 @@ def refuse_busy(waiting: int) -> NoReturn:
         RefusedRequestError: Always.
     """
     raise RefusedRequestError(
-        f"{counted(waiting, 'answer is', 'answers are')} waiting, as many as this server lets wait",
+        f"{counted(waiting, 'answer is', 'answers are')} waiting, the limit of this server",
         status=429,
         code="queue_full",
         retry_after=RETRY_SECONDS,
-        hint="ask again later, or with fewer clients at a time",
+        hint="retry later, or with fewer clients at a time",
     )
 
 
@@ -77,7 +77,7 @@ def refuse_late(seconds: float) -> NoReturn:
         RefusedRequestError: Always.
     """
     raise RefusedRequestError(
-        f"no answer within {seconds:g} seconds",
+        f"timed out after {seconds:g} s",
         status=504,
         code="timeout",
         retry_after=RETRY_SECONDS,

@@ -72,10 +72,10 @@ def failed(counted: Sequence[Counted]) -> RefusedRequestError | None:
     if first.error == ContextLengthError.__name__:
         return RefusedRequestError(first.message, code="context_length_exceeded", param="messages")
     return RefusedRequestError(
-        f"{len(failures)} of {len(counted)} answers stayed malformed: {first.message}",
+        f"{len(failures)} of {len(counted)} answers were malformed: {first.message}",
         status=502,
         code="malformed_answer",
-        hint="ask again with another seed, or allow more tokens",
+        hint="retry with another seed, or allow more tokens",
     )
 
 

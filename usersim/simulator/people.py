@@ -101,7 +101,7 @@ class People:
             found.extend(own if limit is None else own[max(len(own) - limit, 0) :])
         if not found:
             raise EmptySplitError(
-                f"there are no interactions to train on in {self.corpus.name!r}",
+                f"no training data in {self.corpus.name!r}",
                 hint="load a corpus first; `usersim users` shows what it holds",
             )
         return found

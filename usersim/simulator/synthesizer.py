@@ -145,7 +145,7 @@ class SynthesizerTrainer:
         learn = [one for one in interactions if one.key not in keys]
         if not learn:
             raise NoTrainingDataError(
-                f"there is nothing to train a synthesizer on in {self.corpus.name!r}",
+                f"no training data for a synthesizer in {self.corpus.name!r}",
                 hint="load a corpus with more interactions",
             )
         return learn, held

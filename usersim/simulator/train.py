@@ -112,7 +112,7 @@ class Trainer:
         """
         if not found.interactions:
             raise NoTrainingDataError(
-                f"there is nothing to train {name!r} on",
+                f"no training data for {name!r}",
                 hint="load a corpus with at least two interactions of the person",
             )
         with known(self.corpus, self.training, found.interactions) as training:

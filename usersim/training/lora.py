@@ -79,13 +79,13 @@ def adapted(model: Any, *, rank: int, alpha: int, start: Path | None = None) -> 
         The peft model, whose adapter alone is trainable.
 
     Raises:
-        TrainingError: If the model carries an adapter already, or `start` is one of another form.
+        TrainingError: If the model already has an adapter, or `start` is one of another form.
     """
     from peft import LoraConfig, get_peft_model
 
     if getattr(model, "peft_config", None):
         raise TrainingError(
-            f"the model {model.name_or_path!r} carries an adapter already",
+            f"the model {model.name_or_path!r} already has an adapter",
             hint="pass model=None, so that the base model is loaded afresh",
             cli_hint="rerun the command: it loads the base model afresh",
         )

@@ -153,7 +153,7 @@ class Run:
     def _diverge(self, what: str) -> NoReturn:
         kept = self.checkpoints.newest()
         where = (
-            "no checkpoint was made before"
+            "there is no earlier checkpoint"
             if kept is None
             else (f"the last good checkpoint is {str(self.checkpoints.path(kept))!r}")
         )
@@ -224,7 +224,7 @@ def go_on(checkpoints: Checkpoints) -> History:
         history = History.read(checkpoints.path(step))
         best = best_evaluation(history.evaluations)
         if best is None or checkpoints.is_complete(best.step):
-            logger.info("going on from step %d", step)
+            logger.info("resuming from step %d", step)
             return history
         checkpoints.keep(())
     return History()

@@ -121,7 +121,7 @@ def train_synthesizer(
     out = Path(out_dir).expanduser()
     done = find_artifact(out, task.fingerprint)
     if done is not None:
-        logger.info("%s is trained already: %s", name, done.folder)
+        logger.info("%s is already trained: %s", name, done.folder)
         return done
     with (
         boundary(TrainingError, f"training the synthesizer {name!r} ({lesson.recipe})"),

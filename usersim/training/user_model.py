@@ -171,7 +171,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     fingerprint = task.fingerprint
     done = find_artifact(out, fingerprint)
     if done is not None:
-        logger.info("%s is trained already: %s", name, done.folder)
+        logger.info("%s is already trained: %s", name, done.folder)
         return done
     what = f"training the user model {name!r}"
     users = {lesson.user_id for lesson in lessons} | set(task.users)
@@ -212,7 +212,7 @@ def _task(
     learned = sum(one.key not in lesson.held for lesson in lessons for one in lesson.interactions)
     if not learned:
         raise NoTrainingDataError(
-            f"there is nothing to train {name!r} on: no interactions were given",
+            f"no training data for {name!r}: no interactions were given",
             hint="load a corpus with at least two interactions of the person",
         )
     folder = model_folder(base_model)
@@ -240,13 +240,13 @@ def _check_start(start: TrainedAdapter, base_model: str, folder: Path | str) -> 
     own = start.manifest
     if own.synthesizer is not None:
         raise TrainingError(
-            f"the adapter {start.ref.name!r} writes reasoning traces and is no user model",
+            f"the adapter {start.ref.name!r} writes reasoning traces and is not a user model",
             hint="start from an adapter that answers, or from none",
         )
     if not is_model(folder, own.base_model_digest):
         raise TrainingError(
-            f"the adapter {start.ref.name!r} was trained on {own.base_model!r}, this training is"
-            f" one of {base_model!r}",
+            f"the adapter {start.ref.name!r} was trained on {own.base_model!r}, this training"
+            f" uses {base_model!r}",
             hint="start from an adapter of the same base model, or from none",
         )
 
@@ -270,7 +270,8 @@ def _encode(task: _Task, model: object) -> _Data:
         logger.warning("refused: %s", failure.message)
     if not found.learned:
         raise NoTrainingDataError(
-            f"none of the interactions of {task.name!r} fits the model: {found.refused[0].message}",
+            f"all interactions of {task.name!r} are too long for the model: "
+            f"{found.refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
             cli_hint=SHORTEN_PROMPT,
         )

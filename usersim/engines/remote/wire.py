@@ -108,8 +108,8 @@ def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw
     """
     if choice.get("finish_reason") not in FINISHED:
         raise EngineError(
-            f"the server ended a draw with {choice.get('finish_reason')!r}",
-            hint="look at the server's log",
+            f"the server stopped a draw with {choice.get('finish_reason')!r}",
+            hint="check the server's log",
         )
     tokens = choice.get("token_ids")
     finish: Literal["end", "stop", "length"]
@@ -159,7 +159,7 @@ def first(answer: Json, name: str) -> Json:
     if isinstance(found, list) and found and isinstance(found[0], dict):
         return cast("Json", found[0])
     shown = str(answer)[:MOST_TOLD]
-    raise EngineResponseError(f"the server's answer holds no {name!r}: {shown!r}")
+    raise EngineResponseError(f"the server's answer has no {name!r}: {shown!r}")
 
 
 def choice_of(answer: Json) -> Json:
@@ -219,9 +219,7 @@ class Whole:
             EngineUnavailableError: If the stream broke off before its end.
         """
         if "finish_reason" not in self._last:
-            raise EngineUnavailableError(
-                "the server's stream broke off before its end", hint="ask again"
-            )
+            raise EngineUnavailableError("the server's stream ended early", hint="retry")
         message = {"reasoning": self._reasoning, "content": self._text}
         whole = {**self._last, "message": message}
         whole["logprobs"] = {"token_logprobs": self._values}

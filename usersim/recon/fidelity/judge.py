@@ -106,9 +106,9 @@ class JudgeListwise:
             ranking = read_ranking(draws[0].text, len(texts))
             if ranking is None:
                 raise ScoringError(
-                    f"the judge's reply {draws[0].text!r} is no ranking of {len(texts)} replies"
+                    f"the judge's reply {draws[0].text!r} is not a ranking of {len(texts)} replies"
                     f" (user {one.user_id!r}, interaction {one.key[:12]!r})",
-                    hint="a larger judge keeps to the form; the interaction stays unscored",
+                    hint="use a larger judge; the interaction is not scored",
                 )
             for rank, number in enumerate(ranking, start=1):
                 totals[order[number]] += rank / len(orders)
