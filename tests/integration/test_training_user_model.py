@@ -467,7 +467,7 @@ def test_one_persons_adapter_goes_on_from_a_shared_one(
     assert other.after.watched == pytest.approx(other.before.watched, abs=1e-3)
     assert first.after.watched > other.after.watched + 0.5
     card = (went_on.folder / "README.md").read_text(encoding="utf-8")
-    assert "which learned from 3 people with these" in card
+    assert "which was trained on 3 people including these" in card
 
 
 def test_an_adapter_that_does_not_fit_is_no_start(

@@ -266,7 +266,7 @@ def test_a_run_shows_what_failed_and_why(address: str) -> None:
     text = get(address, f"/run?name={quote(RUN, safe='')}")[2]
     assert "3 done, 1 failed, 0 left of 4" in text
     assert "✗ failed" in text
-    assert "What was drawn" in text
+    assert "The raw draw" in text
     assert "no end and no full stop &#39;&gt;&lt;svg onload" in text
 
 
