@@ -481,7 +481,7 @@ def test_an_adapter_that_does_not_fit_is_no_start(
         return trained.model_copy(update={"manifest": manifest})
 
     foreign = altered(base_model_digest="f" * 64, base_model="other")
-    with pytest.raises(TrainingError, match="trained on 'other', this training is one of"):
+    with pytest.raises(TrainingError, match="trained on 'other', this training uses"):
         train_user_model(people(), **arguments, start=foreign)
     writer = altered(synthesizer=SynthesizerRecord(recipe="rft"))
     with pytest.raises(TrainingError, match="writes reasoning traces"):

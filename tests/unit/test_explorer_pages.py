@@ -294,7 +294,7 @@ def test_answers_come_newest_first_with_the_adapter_that_gave_them(tmp_path: Pat
     assert ["no readable reasoning" in card for card in cards] == [True, False, False]
     assert "be read, so the question was answered without reasoning" in last
     assert "What the answer was pooled from" in last
-    assert "the reasoning had no part in it" in last
+    assert "the reasoning was not used" in last
     assert re.search(r'<th scope="row">no reasoning</th><td class="num">\d', last)
     assert "how much each bears on the question" in last
 

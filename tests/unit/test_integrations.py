@@ -126,7 +126,7 @@ def test_a_turn_that_cannot_be_made_cuts_the_episode(sim: UserSimulator) -> None
         env.reset(options={"scenario": 0})
         said, _, terminated, truncated, info = env.step("Hello.")
         assert (said, terminated, truncated) == ("", False, True)
-        assert "no drawn action is free_text" in info["failure"]
+        assert "none of the drawn actions is a valid free_text" in info["failure"]
         with pytest.raises(ConfigError, match="call reset"):
             env.step("Hello.")
 

@@ -287,7 +287,7 @@ def test_single_answers_show_no_patience() -> None:
     nothing = learn_patience([["yes"], ["no"]] * 50, "people")
     assert nothing == Patience()
     assert nothing.hazard(1) == 0
-    assert str(nothing) == "no patience or persistence is known; the defaults stand"
+    assert str(nothing) == "no patience or persistence is known; defaults are used"
 
 
 def test_people_leave_as_often_as_the_table_says() -> None:

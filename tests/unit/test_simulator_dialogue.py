@@ -296,7 +296,7 @@ def test_an_asynchronous_assistant_that_hangs_is_given_up() -> None:
     with simulator() as sim:
         batch = sim.dialogues(assistant, GOALS[:2], config=impatient)
     assert [one is None for one in batch.items] == [True, False]
-    assert "did not reply within 0.5 s" in batch.failures[0].message
+    assert "timed out after 0.5 s" in batch.failures[0].message
 
 
 def test_a_synchronous_assistant_is_called_from_one_thread_in_order() -> None:
@@ -316,9 +316,9 @@ def test_a_synchronous_assistant_is_called_from_one_thread_in_order() -> None:
 def test_what_is_no_assistant_is_refused() -> None:
     """Neither a name nor a callable that returns something else is taken for an assistant."""
     with simulator() as sim:
-        with pytest.raises(AssistantError, match="'gpt' is no assistant"):
+        with pytest.raises(AssistantError, match="'gpt' is not an assistant"):
             sim.dialogue("gpt", "tea", user_id="ada")  # type: ignore[arg-type]
-        with pytest.raises(UsersimError, match="returned 7, which is no text"):
+        with pytest.raises(UsersimError, match="returned 7, which is not a text"):
             sim.dialogue(lambda messages: 7, "tea", user_id="ada")  # type: ignore[arg-type]
 
 

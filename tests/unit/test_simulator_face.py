@@ -244,7 +244,9 @@ def test_one_malformed_answer_is_an_error_with_what_was_drawn() -> None:
     with simulator(model=engine(action="many"), user_id="ada") as made:
         batch = made.respond_many([question("How old?", YEARS)])
         assert batch.failures[0].error == "ActionError"
-        with pytest.raises(UsersimError, match="no drawn action is number") as caught:
+        with pytest.raises(
+            UsersimError, match="none of the drawn actions is a valid number"
+        ) as caught:
             made.respond("How old?", kind="number")
         assert "the draw was:\nmany" in "".join(caught.value.__notes__)
 

@@ -103,9 +103,9 @@ def test_all_problems_of_an_instrument_are_found_at_once() -> None:
     for line in (
         "survey 'T' is not valid",
         "the survey's instruction 'Mind {{ tea }}.' contains braces",
-        "question 'tea': double braces in '{{ tea }} {{'",
+        "question 'tea': '{{ tea }} {{' has double braces without an id",
         "question 'tea': its text names 'tea', which may not have been asked by then",
-        "question 'gone': show_if 'nobody > 1' names 'nobody', and there is no such question",
+        "question 'gone': show_if 'nobody > 1' names 'nobody', which is not a question",
         "question 'bad': expression 'tea.x == 1': 'tea.x' is not a number",
         "question 'label': show_if 'tea == \"perhaps\"' compares 'tea' with 'perhaps'; it has",
         "question 'whole': show_if 'many == \"a\"' compares 'many' with 'a'; it may have several",

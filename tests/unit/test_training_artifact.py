@@ -250,7 +250,7 @@ def test_the_card_tells_pace_arithmetic_and_start_where_they_were_noted():
     card = model_card(noted)
     for fact in (
         "| people | 1 |",
-        "| started from the adapter | shared-1c9e2b7a, which was trained on 2 people including these |",
+        "| started from the adapter | shared-1c9e2b7a, which was trained on 2 people",
         "1,200 answers learned in 1.5 minutes \\(40,000 tokens\\): 800 answers a minute.",
         "computed in bfloat16",
     ):

@@ -122,7 +122,7 @@ class UserEnv(gymnasium.Env[str, str]):
     ) -> None:
         if not scenarios:
             raise ConfigError(
-                "there is no scenario to talk about", hint="pass at least one Scenario"
+                "dialogues need at least one scenario", hint="pass at least one Scenario"
             )
         self.action_space = Utterance(max_length, min_length=1)
         self.observation_space = Utterance(max_length)

@@ -189,7 +189,7 @@ def check_base(adapter: TrainedAdapter, base: Base) -> None:
     )
     raise AdapterLoadError(
         f"adapter {adapter.ref.name!r} was trained on {trained_on!r}, and {said}",
-        hint=f"use the model that it was trained on, train it again, or {_OTHERS}",
+        hint=f"use the model that it was trained on, retrain it, or {_OTHERS}",
     )
 
 
@@ -274,7 +274,7 @@ class Adapters:
         if not _is_there(found):
             raise ArtifactError(
                 f"adapter {found.ref.name!r} is not in its folder {str(found.folder)!r} any more",
-                hint=f"train it again, or {_OTHERS}",
+                hint=f"retrain it, or {_OTHERS}",
             )
         return found
 

@@ -197,7 +197,7 @@ def hold_dialogues(  # noqa: PLR0913 - keyword-only, each a plain fact about the
     listed = _scenarios(scenarios)
     talks = [voices.begin(one, seed=seed, reached=reached) for one in listed]
     if not talks:
-        raise ConfigError("there is no scenario to talk about", hint="give at least one Scenario")
+        raise ConfigError("dialogues need at least one scenario", hint="give at least one Scenario")
     name = assistant_name or name_of(assistant)
     keys = [voices.key(talk, name) for talk in talks]
     with ExitStack() as stack:

@@ -179,8 +179,8 @@ class Run:
             what="the answers",
             error=CorpusError,
             columns=_COLUMNS,
-            hint="they stay in the store; name a file in a folder that you may write to, on a "
-            "disk with space left, and repeat the call",
+            hint="they stay in the store; choose a file in a writable folder, on a disk with free "
+            "space, and repeat the call",
         )
 
     def _rows(self) -> Iterator[dict[str, object]]:

@@ -49,7 +49,7 @@ MANIFEST = "usersim.json"
 CARD = "README.md"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 _FREE = "free some space, or make the folder writable"
-_TRAIN_AGAIN = "train it again, or restore the folder from a copy"
+_TRAIN_AGAIN = "retrain it, or restore the folder from a copy"
 
 
 def _sheet(adapter: TrainedAdapter) -> Sheet:

@@ -86,8 +86,8 @@ def adapted(model: Any, *, rank: int, alpha: int, start: Path | None = None) -> 
     if getattr(model, "peft_config", None):
         raise TrainingError(
             f"the model {model.name_or_path!r} already has an adapter",
-            hint="pass model=None, so that the base model is loaded afresh",
-            cli_hint="rerun the command: it loads the base model afresh",
+            hint="pass model=None, so that the base model is reloaded",
+            cli_hint="rerun the command: the base model is then reloaded",
         )
     training, gradients = model.training, [p.requires_grad for p in model.parameters()]
     parameters = list(model.parameters())

@@ -55,7 +55,7 @@ class ReasoningWeight:
         if self.w < NEGLIGIBLE:
             return f"The reasoning does not help here ({interval})."
         if self.low < NEGLIGIBLE:
-            return f"Whether the reasoning helps here cannot be told ({interval})."
+            return f"Whether the reasoning helps here is unclear ({interval})."
         return f"The reasoning helps here ({interval})."
 
 
