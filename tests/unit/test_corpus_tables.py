@@ -147,7 +147,9 @@ def test_columns_match_up_to_white_space_and_case(corpus):
 
 def test_a_table_that_names_nobody_is_one_error(corpus):
     """It is said once, with the columns, instead of once per answer."""
-    with pytest.raises(CorpusFormatError, match=r"no column says who answered.*'nr'") as caught:
+    with pytest.raises(
+        CorpusFormatError, match=r"no column identifies the respondent.*'nr'"
+    ) as caught:
         corpus.add([{"nr": 1, "tea": "daily"}], codebook={"tea": TEA["tea"]})
     assert "kind" in caught.value.hint
 
@@ -215,7 +217,7 @@ def test_an_encoding_is_chosen_by_name(corpus, tmp_path):
     assert "cp1252" in str(report)
     corpus.add(table, encoding="cp1252")
     assert ("a", "nö") in answers(corpus)
-    with pytest.raises(ConfigError, match="no encoding 'klingon'"):
+    with pytest.raises(ConfigError, match="unknown encoding 'klingon'"):
         corpus.add(table, encoding="klingon")
 
 

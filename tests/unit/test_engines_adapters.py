@@ -116,7 +116,7 @@ def test_altered_weights_are_noticed(copy: Path, tiny_model: Path) -> None:
 def test_a_wrong_rank_is_refused(copy: Path, tiny_model: Path) -> None:
     """Weights whose rank is not the configuration's do not fit."""
     _edit(copy, r=3)
-    with pytest.raises(AdapterLoadError, match="are not of rank 3"):
+    with pytest.raises(AdapterLoadError, match="do not have rank 3"):
         check_adapter(adapter_ref(copy), tiny_model)
 
 

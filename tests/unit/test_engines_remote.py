@@ -640,7 +640,7 @@ def test_closing_ends_a_call_in_another_thread(server: Scripted, connect: Callab
 @pytest.mark.parametrize("who", ["ada:secret", "secret"])
 def test_a_secret_in_the_address_is_refused(who: str) -> None:
     """An address would stand in logs and errors: no secret may be in it."""
-    with pytest.raises(ConfigError, match="holds a password") as caught:
+    with pytest.raises(ConfigError, match="contains a user name or password") as caught:
         RemoteEngine("m", RemoteConfig(base_url=f"http://{who}@127.0.0.1:1/v1"))
     assert "secret" not in str(caught.value)
 
@@ -675,7 +675,7 @@ def test_a_key_that_no_header_carries_is_refused_unseen(
 ) -> None:
     """A broken key is a wrong setting; the error names the variable and not the key."""
     monkeypatch.setenv("USERSIM_API_KEY", key)
-    with pytest.raises(ConfigError, match="the key in USERSIM_API_KEY holds") as caught:
+    with pytest.raises(ConfigError, match="the key in USERSIM_API_KEY contains") as caught:
         RemoteEngine("m", RemoteConfig())
     assert KEY not in f"{caught.value!r} {caught.value.hint}"
 

@@ -116,7 +116,7 @@ def test_limits_raise() -> None:
     small = ScriptedEngine(capabilities=Capabilities(logprobs=True, adapters=False, max_context=8))
     with pytest.raises(ContextLengthError, match="has 9 tokens and the model takes 8"):
         _text(small, max_tokens=4)
-    with pytest.raises(ScoringError, match="nothing to score: continuation ''"):
+    with pytest.raises(ScoringError, match="continuation '' has no tokens"):
         small.score([ScoreRequest(prompt=PROMPT, continuation="", end=False)])
     with pytest.raises(EngineError, match="the prompt is empty"):
         _text(small, prompt=())

@@ -159,7 +159,7 @@ def _improbable(items: Sequence[Interaction]) -> Batch[Prediction]:
         ([], ITEMS, {}, "0 arms, 30 interactions"),
         ([uniform_arm()], [], {}, "1 arm, 0 interactions"),
         ([uniform_arm(), uniform_arm()], ITEMS, {}, "same name: \\['Chance', 'Chance'\\]"),
-        ([uniform_arm()], ITEMS, {"baseline": "B2"}, "baseline 'B2' is none of"),
+        ([uniform_arm()], ITEMS, {"baseline": "B2"}, "baseline 'B2' is not among"),
         ([uniform_arm()], [ITEMS[0], ITEMS[0]], {}, "'k0' occurs 2 times"),
         ([Arm("A", _raises)], ITEMS, {}, "running arm 'A' failed: RuntimeError: no memory left"),
         ([Arm("A", lambda _: Batch(()))], ITEMS, {}, "'A' returned 0 predictions for 30 items"),

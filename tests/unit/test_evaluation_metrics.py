@@ -124,9 +124,9 @@ def test_log_score_has_a_floor() -> None:
     ("given", "message"),
     [
         ({"mauve": 1.0}, "have unknown options: \\['mauve'\\]"),
-        ({"red": 0.5}, "no distribution: {'red': 0.5}"),
+        ({"red": 0.5}, "not a distribution: {'red': 0.5}"),
         ({"red": 1.5, "blue": -0.5}, "of 'k' \\(user 'ada'\\) are not a distribution"),
-        ({"red": math.nan}, "no distribution"),
+        ({"red": math.nan}, "not a distribution"),
     ],
 )
 def test_bad_probabilities_are_refused(given: dict[str, float], message: str) -> None:

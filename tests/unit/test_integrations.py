@@ -135,7 +135,7 @@ def test_wrong_uses_of_the_environment_are_named(sim: UserSimulator) -> None:
     """No scenario, an unknown option, a scenario that is not there, an empty message."""
     from usersim.integrations.gymnasium import UserEnv, Utterance
 
-    with pytest.raises(ConfigError, match="no scenario"):
+    with pytest.raises(ConfigError, match="at least one scenario"):
         UserEnv(sim, [])
     env = env_of(sim)
     with pytest.raises(ConfigError, match=r"no options \['goal'\]"):
@@ -330,7 +330,7 @@ async def refusals_over(client) -> None:
     """What is wrong comes back as the tool's error, with the value and the next step."""
     for tool, wrong, said in (
         ("ask_user", {"user_id": "adda", "message": "hi"}, "did you mean 'ada'"),
-        ("ask_user", {"user_id": "ada", "message": " "}, "the context is empty"),
+        ("ask_user", {"user_id": "ada", "message": " "}, "the context must not be empty"),
         ("ask_user", {"user_id": "ada"}, "message"),
         ("run_survey", {"survey": {"title": "x"}}, "is not valid"),
     ):

@@ -336,8 +336,14 @@ def test_impossible_people_are_refused(arguments: dict[str, float], message: str
     ("arguments", "message"),
     [
         ({"attribute": "color"}, "'color' is not an attribute"),
-        ({"attribute": "price", "circumstance": "rain", "flipped": "speed"}, "'rain' is no circ"),
-        ({"attribute": "price", "circumstance": "gift", "flipped": "smell"}, "'smell' is no attr"),
+        (
+            {"attribute": "price", "circumstance": "rain", "flipped": "speed"},
+            "'rain' is not a circ",
+        ),
+        (
+            {"attribute": "price", "circumstance": "gift", "flipped": "smell"},
+            "'smell' is not an attr",
+        ),
         ({"attribute": "price", "circumstance": "gift"}, "got 'gift' and None"),
         ({"attribute": "price", "noise": 2.0}, "got 2.0"),
     ],
@@ -357,7 +363,7 @@ def test_strangers_have_no_facts(people: PlantedPopulation) -> None:
         people.facts.situation(row)
     with pytest.raises(EvaluationError, match="row None of 'ada'"):
         people.facts.explains({"user_id": "ada"})
-    with pytest.raises(EvaluationError, match="not a ground-truth file .*: KeyError: 'users'"):
+    with pytest.raises(EvaluationError, match=r"not a ground-truth file .*: KeyError: 'users'"):
         PlantedFacts.of_json({})
     with pytest.raises(EvaluationError, match="got 0 traces"):
         naming_rate([], people.facts)

@@ -255,13 +255,13 @@ def test_an_unknown_field_that_is_null_is_absent_and_any_other_is_refused() -> N
         ({"type": "array", "items": {"type": "string"}}, "have no enum"),
         ({"type": "array"}, "None is not a schema"),
         ({"type": "array", "items": {"enum": ["a|b", "c"]}}, r"a\|b"),
-        ({"enum": [10**4199, 1]}, "larger than any"),
-        ({"enum": [10**6000, 1]}, "larger than any"),
+        ({"enum": [10**4199, 1]}, "is too large"),
+        ({"enum": [10**6000, 1]}, "is too large"),
         ({"enum": [[10**6000], 1]}, "list"),
         ({"enum": 10**6000}, "int"),
-        ({"type": "array", "items": {"enum": [10**4199, 1]}}, "larger than any"),
-        ({"type": "integer", "minimum": -(10**4199)}, "larger than any"),
-        ({"type": "number", "maximum": 10**6000}, "larger than any"),
+        ({"type": "array", "items": {"enum": [10**4199, 1]}}, "is too large"),
+        ({"type": "integer", "minimum": -(10**4199)}, "is too large"),
+        ({"type": "number", "maximum": 10**6000}, "is too large"),
         ({"type": "number", "minimum": [10**6000]}, "'low' of a number"),
         ({"type": 10**6000}, "int"),
         ({"type": "object", "properties": 10**6000}, "int"),
@@ -354,7 +354,7 @@ def test_what_cannot_be_done_is_refused(fields: dict[str, object], code: str, sa
 def test_a_schema_and_options_do_not_go_together() -> None:
     """Two ways to say what an answer may be are one too many."""
     schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "boolean"}}}
-    with pytest.raises(RefusedRequestError, match="both say"):
+    with pytest.raises(RefusedRequestError, match="both set"):
         read(response_format=schema, x_usersim={"options": ["a", "b"]})
     text = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "string"}}}
     with pytest.raises(RefusedRequestError, match="cut the JSON"):
@@ -364,7 +364,7 @@ def test_a_schema_and_options_do_not_go_together() -> None:
 def test_too_many_messages_are_refused() -> None:
     """The number of messages is bounded."""
     many = [{"role": "user", "content": "Tea?"}] * 4
-    with pytest.raises(RefusedRequestError, match="messages: 4 are more"):
+    with pytest.raises(RefusedRequestError, match="messages: got 4, more"):
         read(server=ServerConfig(max_messages=3), messages=many)
 
 

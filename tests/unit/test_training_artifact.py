@@ -102,7 +102,7 @@ def test_a_folder_without_manifest_is_not_an_artifact(made: TrainedAdapter):
     (made.folder / "usersim.json").unlink()
     with pytest.raises(ArtifactError, match=r"cannot read 'usersim.json'") as caught:
         load_artifact(made.folder)
-    assert "run it again" in caught.value.hint
+    assert "rerun it" in caught.value.hint
 
 
 @pytest.mark.parametrize(

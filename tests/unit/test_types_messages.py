@@ -86,7 +86,7 @@ def test_a_question_says_what_an_answer_may_be() -> None:
         ({"options": {"a", "b"}}, "in order"),
         ({"options": ["a", 2]}, "got 2"),
         ({"options": ["a"]}, "at least two options"),
-        ({"options": ["a", "b"], "kind": "number"}, "the kind 'number' has no options"),
+        ({"options": ["a", "b"], "kind": "number"}, "of kind 'number' have no options"),
         ({"options": ["a", "b"], "space": FreeText()}, "already has"),
     ],
 )

@@ -172,7 +172,7 @@ def parse(text: str) -> Expression:
 
 def _tree(text: str) -> ast.Expression:
     if len(text) > MOST_CHARS:
-        raise _error(f"{text[:40]}...", f"it has {len(text)} characters, more than {MOST_CHARS}")
+        raise _error(f"{text[:40]}...", f"its length, {len(text)}, exceeds {MOST_CHARS} characters")
     # Escapes and line breaks are never needed, and Python's parser warns of wrong ones.
     if odd := "\\" if "\\" in text else unfit(text):
         raise _error(text, f"{odd!r} is not allowed")

@@ -302,7 +302,7 @@ class RemoteEngine:
             values = logprobs_of(first(answer, "choices"))
             if len(values) != len(own):
                 raise EngineResponseError(
-                    f"the server returned {len(values)} log-probabilities for {len(own)} tokens"
+                    f"the server returned {len(values)} of {len(own)} log-probabilities"
                 )
             return Score(tuple(values))
 
