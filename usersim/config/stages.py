@@ -53,6 +53,9 @@ class HistoryConfig(Config):
     evidence: Annotated[int, Field(ge=0)] = 4
     """Further interactions that bear on the question: those whose answers go with it over the
     other people of the corpus, or, of a question that nobody else answered, by its meaning."""
+    evidence_by: str = ""
+    """Name of the embedding function, similarity or retriever that was given to the simulator,
+    which fills it in; empty for the rule that ships. A name is never imported."""
     max_item_chars: Annotated[int, Field(ge=40)] = 400
     """Longest form of one past context or action in the prompt; the rest is cut and marked."""
     max_context_chars: Annotated[int, Field(ge=100)] = 3_000
@@ -107,6 +110,9 @@ class ScoringConfig(Config):
     """Draws for `number` and `sampled_similarity`; half select, half report."""
     diagnostics: Annotated[int, Field(ge=0)] = 32
     """Interactions on which the diagnostics L5 to L7 are computed."""
+    aided_by: str = ""
+    """Names of the judge or the embedding function that the scorer uses; filled in by the
+    simulator that they were given to. A name is never imported."""
 
 
 class GuardConfig(Config):

@@ -9,6 +9,7 @@ from usersim.recon.arms import (
     random_eligible,
     random_of,
 )
+from usersim.recon.fidelity import Aids
 from usersim.recon.leakage import mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
@@ -17,6 +18,7 @@ from usersim.recon.selection import explain, select
 from usersim.recon.synthesis import SynthesisItem, decoys, synthesize, trace_prompts
 
 __all__ = [
+    "Aids",
     "ScoringItem",
     "SynthesisItem",
     "best_eligible",

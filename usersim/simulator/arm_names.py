@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from usersim.config import Recipe
-from usersim.errors import EvaluationError
+from usersim.errors import ArgumentError
 from usersim.simulator.experimental import CONTROLS
 from usersim.simulator.sources import SOURCES, TraceSource
 
 __all__ = [
     "ARMS",
+    "DEFAULT_ARMS",
     "MEMORIES",
     "SYNTHESIZERS",
     "TITLES",
@@ -46,6 +47,15 @@ ArmName = Literal[
 ]
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 """Every arm by name, in the order of the tables."""
+DEFAULT_ARMS: tuple[ArmName, ...] = (
+    "others",
+    "few_shot",
+    "none",
+    "backward",
+    "random_eligible",
+    "recon_select",
+)
+"""What is compared where nobody says otherwise, in Python and on the command line."""
 
 TITLES: dict[ArmName, str] = {
     "none": "B2 SFT without reasoning",
@@ -76,11 +86,11 @@ def check_arms(arms: Sequence[str]) -> None:
     """Refuse what is no arm, before any work is done for it.
 
     Raises:
-        EvaluationError: Listing the arms.
+        ArgumentError: Listing the arms.
     """
     unknown = sorted(set(arms) - set(ARMS))
     if unknown:
-        raise EvaluationError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
+        raise ArgumentError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
 
 
 def source_of(arm: ArmName) -> str:

@@ -29,6 +29,7 @@ from usersim.evaluation import (
     verdicts,
     write_report,
 )
+from usersim.recon import Aids
 from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
 from usersim.simulator.arm_names import (
     MEMORIES,
@@ -189,6 +190,7 @@ class Study:
         written: Trains a synthesizer and lets it write, for the arms that need one.
         second: A reconstructor of another model family, which says whether the choice of traces
             means anything to it (L8); None asks none.
+        aids: What some scorers use besides.
     """
 
     corpus: Corpus
@@ -199,6 +201,7 @@ class Study:
     trainer: Trainer
     written: Written
     second: Engine | None = None
+    aids: Aids = Aids()
 
     def run(
         self,
@@ -234,7 +237,7 @@ class Study:
         selected_by: list[str] = []
         if asked.judge is not None:
             scorer = self.config.scoring.scorer
-            selected_by = refuse_selector(asked.judge, self.recon_engine, scorer)
+            selected_by = refuse_selector(asked.judge, self.aids.judge, scorer)
         found = self._reconstruct(train, asked.arms, progress)
         trained = self._train(asked.arms, train, found, progress)
         build = ArmBuilder(
@@ -281,7 +284,9 @@ class Study:
     ) -> Reconstruction:
         """Run Recon, unless no arm has any use for traces."""
         if set(arms) & {*(set(SOURCES) - {"none"}), *MEMORIES}:
-            recon = Recon(self.corpus, self.recon_engine, self.config, self.histories)
+            recon = Recon(
+                self.corpus, self.recon_engine, self.config, self.histories, aids=self.aids
+            )
             return recon.run(train, progress=progress)
         return Reconstruction(
             interactions=tuple(train), scored={}, selections={}, failures=(), stage=""
@@ -331,14 +336,25 @@ class Study:
         if self.second is None:
             return None
         return second_opinion(
-            self.corpus, self.second, self.histories, self.config, found, progress=progress
+            self.corpus,
+            self.second,
+            self.histories,
+            self.config,
+            found,
+            aids=self.aids,
+            progress=progress,
         )
 
     def _leakage(
         self, found: Reconstruction, agreed: Agreement | None, progress: StageProgress | None
     ) -> LeakageTable:
         figures = diagnostics(
-            self.recon_engine, self.histories, self.config, found, progress=progress
+            self.recon_engine,
+            self.histories,
+            self.config,
+            found,
+            aids=self.aids,
+            progress=progress,
         )
         figures |= agreed.to_figures() if agreed else {}
         scored = [one for many in found.scored.values() for one in many]

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from usersim import transcript
 from usersim.config import PipelineConfig
 from usersim.engines import Engine, ScoreRequest
+from usersim.recon import Aids
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.synthesis import SynthesisItem, synthesize
 from usersim.simulation import likelihoods
@@ -197,8 +198,11 @@ def time_evaluation(
     engine = sim.engine
     tell("load the model", 1, 1)
     config, pairs = sim.config, len(plan.train)
-    histories = Histories(sim.corpus, config.history)
-    probe = _Probe(engine, recon_engine or engine, config, histories, now)
+    plugs = sim.plugs
+    histories = Histories(  # without the panel, which would have to be fitted first
+        sim.corpus, config.history, similarity=plugs.meaning, retriever=plugs.over(sim.corpus)
+    )
+    probe = _Probe(engine, recon_engine or engine, config, histories, now, plugs.aids)
     traces = training = 0.0
     tell("time a few steps", 0, 4)
     # The first call pays for what later ones find ready; other rows, or their prompts would be.
@@ -234,6 +238,7 @@ class _Probe:
     config: PipelineConfig
     histories: Histories
     now: Callable[[], float]
+    aids: Aids
 
     def answers(self, rows: Sequence[Interaction], *, drawn: bool) -> tuple[float, float]:
         """Return the time of an answer without traces, and of one with."""
@@ -275,6 +280,8 @@ class _Probe:
                 self.config.scoring,
                 self.config.guards,
                 self.config.history,
+                embed=self.aids.embed,
+                judge=self.aids.judge,
             )
 
         return self._timed(work, len(rows))

@@ -16,6 +16,7 @@ from usersim.corpus import Corpus
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
+from usersim.recon import Aids
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import select
 from usersim.recon.synthesis import SynthesisItem, synthesize
@@ -135,6 +136,10 @@ class Recon:
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
         synthesizer: Weights of a trained synthesizer; None draws from the base model.
+        aids: What some scorers use besides the engine.
+
+    Raises:
+        ConfigError: If the traces would be ranked by nobody, or by their reconstructor.
     """
 
     def __init__(
@@ -145,7 +150,10 @@ class Recon:
         histories: Histories,
         *,
         synthesizer: AdapterRef | None = None,
+        aids: Aids = Aids(),
     ) -> None:
+        aids.check(config.scoring, engine)
+        self._aids = aids
         self._corpus = corpus
         self._engine = engine
         self._config = config
@@ -211,6 +219,8 @@ class Recon:
                 config.guards,
                 config.history,
                 adapters=[self._synthesizer] if self._synthesizer else [],
+                embed=self._aids.embed,
+                judge=self._aids.judge,
             )
             scored = list(batch)
             ledger.put_scored(self.scoring_key, [one for many in scored for one in many], of=chunk)

@@ -13,7 +13,7 @@ from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
-from usersim.recon import ScoringItem, SynthesisItem, reward, score_candidates, synthesize
+from usersim.recon import Aids, ScoringItem, SynthesisItem, reward, score_candidates, synthesize
 from usersim.recon.selection import verdict
 from usersim.training import TraceEvaluation
 from usersim.types import (
@@ -38,12 +38,14 @@ class Rewards:
         config: Settings of every stage.
         items: Interactions with their history, by key.
         second: A reconstructor of another model family, for measuring alone (guard L8).
+        aids: What some scorers use besides.
     """
 
     engine: Engine
     config: PipelineConfig
     items: Mapping[str, SynthesisItem]
     second: Engine | None = None
+    aids: Aids = Aids()
 
     @property
     def identity(self) -> str:
@@ -148,6 +150,8 @@ class Rewards:
             config.guards,
             config.history,
             adapters=[adapter] if adapter else [],
+            embed=self.aids.embed,
+            judge=self.aids.judge,
         )
         return {
             place: many for place, many in zip(drawn, batch.items, strict=True) if many is not None
