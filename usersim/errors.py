@@ -226,7 +226,7 @@ class UserForgottenError(UserNotFoundError):
 
 
 class SpeakerNotFoundError(CorpusError, LookupError):
-    """The modeled person of a chat is not named, does not speak in it, or cannot be told apart.
+    """The person to model in a chat is not named, does not speak in it, or is ambiguous.
 
     Attributes:
         person: The name that was given; None if none was.

@@ -92,7 +92,7 @@ def power(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Print how many decisive comparisons tell a win rate from one half.
+    """Print how many decisive comparisons distinguish a win rate from one half.
 
     The first number is enough about every second time; the second one finds the difference with
     the probability given by --power. Neighboring rates show how much hangs on the guess.

@@ -117,7 +117,7 @@ def redact_mentions(database: Database, user_id: str) -> Mentions:
     """Take a person's name and words out of other people's rows, and delete what was made of them.
 
     A redacted interaction has another content, and so another key. Small transactions; repeated
-    after an interruption, it goes on.
+    after an interruption, it resumes.
 
     Args:
         database: The store.

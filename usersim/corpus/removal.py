@@ -53,7 +53,7 @@ class Remains:
     Attributes:
         log_bytes: Size of the write-ahead log, which holds deleted text for as long as another
             process reads in the store; 0 if it is empty.
-        trainings: Who learned from the person and was told to stop, but may not have yet.
+        trainings: Who learned from the person and was asked to stop, but may not have yet.
         folders_left: Folders of adapters that were not deleted, and why.
         deleted: Folders that were deleted by finishing.
     """
@@ -251,9 +251,9 @@ def forget(
 def finish_forgetting(
     database: Database, own: AdapterFolders, user_id: str | None = None
 ) -> Remains:
-    """Finish what forgetting left: the log, folders, and trainings that were told to stop.
+    """Finish what forgetting left: the log, folders, and trainings that were asked to stop.
 
-    On PostgreSQL the tables are written anew, since their files keep deleted rows.
+    On PostgreSQL the tables are rewritten, since their files keep deleted rows.
 
     Args:
         database: The store.

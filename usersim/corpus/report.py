@@ -35,7 +35,7 @@ _SHOWN_CHARS = 120
 _FIRST = 3
 """Rows and values that are named of those refused for one reason."""
 _MOST_GROUPS = 200
-"""Reasons that are told apart; any further ones are counted together."""
+"""Reasons that are distinguished; any further ones are counted together."""
 _VARIABLE = re.compile(r"""'[^']*'|"[^"]*"|\d+""")
 """What differs between two texts of one reason: quoted values and numbers."""
 

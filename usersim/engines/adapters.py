@@ -25,7 +25,7 @@ _WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
 _TRAIN_AGAIN = "train the adapter again, or restore its folder from a copy"
 _NAME_DIGITS = 12
-"""Hexadecimal digits of the digest in the served name: 48 bits tell any two adapters apart."""
+"""Hexadecimal digits of the digest in the served name: 48 bits distinguish any two adapters."""
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -124,7 +124,7 @@ class Draw:
         finish: `end`: the model ended its turn; `stop`: a stop string; `length`: cut.
         n_tokens: Tokens drawn.
         mean_logprob: Mean log-probability of the drawn tokens at temperature 1 and without a
-            nucleus cut, nats per token; None where the engine does not tell.
+            nucleus cut, nats per token; None where the engine does not report it.
     """
 
     text: str

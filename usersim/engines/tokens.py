@@ -114,12 +114,12 @@ def token_gains(
     over tokens is the `loglik_gain` of the same prefixes.
 
     Args:
-        engine: Needs `logprobs`, and must tell its tokens.
+        engine: Needs `logprobs`, and must report its tokens.
         queries: What to ask; all of it goes to the engine in one call.
         floor: Smallest log-probability that one token may count, nats.
 
     Raises:
-        CapabilityError: If the engine cannot score given text, or does not tell its tokens.
+        CapabilityError: If the engine cannot score given text, or does not report its tokens.
     """
     require(engine, "logprobs", "the gain of each token")
     wanted = dict.fromkeys(

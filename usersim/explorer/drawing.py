@@ -28,7 +28,7 @@ ASSETS: Mapping[str, str] = {
 STEPS = (0.05, 0.25, 1.0)
 """Where the color of a token's gain changes, nats."""
 SMALLEST = 0.01
-"""Percent below which a share is not told."""
+"""Percent below which a share is not shown."""
 SHORT = 180
 """Characters of a text in a list."""
 

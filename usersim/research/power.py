@@ -20,7 +20,7 @@ def comparisons_needed(
     alpha: float = 0.05,
     design_effect: float = 1.0,
 ) -> int:
-    """Return how many decisive comparisons a true win rate needs to be told from one half.
+    """Return how many decisive comparisons a true win rate needs to be distinguished from one half.
 
     Without `power`: the smallest n whose normal interval around an observed `win_rate` excludes
     1/2, `n = z² p (1 − p) / (p − 1/2)²` with `z = z_(1 − alpha/2)`. If the true rate is p, an

@@ -147,7 +147,7 @@ class Answering:
     async def answers(self, asked: Asked) -> list[Counted]:
         """Return the answers to one request.
 
-        Cancelled, it takes back what is not begun.
+        Cancelled, it takes back what has not started.
 
         Raises:
             RefusedRequestError: If there is no place in the queue, or the time is over.

@@ -148,7 +148,7 @@ def serve(
     key: str | None = None,
     routers: Sequence[APIRouter] = (),
 ) -> None:
-    """Serve until the process is told to stop (Ctrl-C, SIGTERM).
+    """Serve until the process is asked to stop (Ctrl-C, SIGTERM).
 
     Requests under way are then answered, for `drain_seconds` at the most; new ones are refused.
 

@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 GATHERINGS = 10
 """A batch is closed after so many times `gather_seconds`, even if requests keep coming."""
 RETRY_SECONDS = 1
-"""What a refused client is told to wait at the least; its own backoff does the rest."""
+"""How long a rejected client is asked to wait at the least; its own backoff does the rest."""
 
 
 def refuse_busy(waiting: int) -> NoReturn:
@@ -51,7 +51,7 @@ def refuse_busy(waiting: int) -> NoReturn:
 
 
 def draining() -> RefusedRequestError:
-    """Return the refusal of a request that comes after the server was told to stop."""
+    """Return the refusal of a request that comes after the server was asked to stop."""
     return RefusedRequestError(
         "the server is shutting down",
         status=503,
@@ -61,7 +61,7 @@ def draining() -> RefusedRequestError:
 
 
 def refuse_draining() -> NoReturn:
-    """Refuse a request that comes after the server was told to stop.
+    """Refuse a request that comes after the server was asked to stop.
 
     Raises:
         RefusedRequestError: Always.

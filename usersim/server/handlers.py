@@ -25,7 +25,7 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Have every error of `app` told as an error object."""
+    """Report every error of `app` as an error object."""
     app.add_exception_handler(UsersimError, _told)
     app.add_exception_handler(RequestValidationError, _misshapen)
     app.add_exception_handler(HTTPException, _http)

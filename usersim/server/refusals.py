@@ -25,7 +25,7 @@ from usersim.types import Failure
 __all__ = ["error_body", "failed", "refusal_of"]
 
 RETRY_SECONDS = 2
-"""What a client is told to wait after a fault of the engine or the store."""
+"""How long a client is asked to wait after a fault of the engine or the store."""
 _KINDS: tuple[tuple[type[UsersimError], int, str, int | None], ...] = (
     (UserNotFoundError, 404, "model_not_found", None),
     (ContextLengthError, 400, "context_length_exceeded", None),

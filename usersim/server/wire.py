@@ -111,7 +111,7 @@ class ChatMessage(_Strict):
 
 
 class StreamOptions(_Strict):
-    """What a stream tells at its end."""
+    """What a stream reports at its end."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None

@@ -70,7 +70,7 @@ class Base:
 
     @cached_property
     def digest(self) -> str | None:
-        """What tells the model apart; None if its files are not on this machine."""
+        """What identifies the model; None if its files are not on this machine."""
         if not isinstance(self._engine, str):
             return cast("str | None", getattr(self._engine, "model_digest", None))
         if self._engine in {"remote", "scripted"}:
@@ -136,7 +136,7 @@ def defaults_of(records: Sequence[AdapterRecord], base: Base) -> Defaults:
 def learned_from(record: AdapterRecord) -> tuple[str, ...]:
     """Return who was learned from in the training of an adapter.
 
-    One that went on from a shared adapter also holds the people of that one, and is still the own
+    One that started from a shared adapter also holds the people of that one, and is still the own
     one of the person that it was trained for.
     """
     people = cast("Sequence[str] | None", record.manifest.get("people"))

@@ -162,7 +162,7 @@ class Voices:
         }
 
     def key(self, talk: Talk, assistant: str) -> str:
-        """Return the identity of a dialogue that has not begun."""
+        """Return the identity of a dialogue that has not started."""
         return content_key(talk.identity(), assistant, self.settings(talk.user_id))
 
 

@@ -99,7 +99,7 @@ def compare_elicitation(
     limit: int | None = None,
     progress: ShowProgress = True,
 ) -> ElicitationComparison:
-    """Measure both modes on held-out closed answers; goes on where it was interrupted.
+    """Measure both modes on held-out closed answers; resumes where it was interrupted.
 
     Args:
         respondents: Whose answers; `sim.respondents()` takes everybody's.

@@ -32,7 +32,7 @@ def person_lessons(
         reasonings: A trace by interaction key; empty where there is none.
         config: How much is held out.
         ordered: Users whose interactions stand in an order that means something.
-        start: Adapter that the training goes on from.
+        start: Adapter that the training starts from.
     """
     of: dict[str, list[Interaction]] = {}
     for one in interactions:

@@ -2,7 +2,7 @@
 
 Knows runs and people; what is asked when is the business of `usersim.survey`. The same
 call makes the same waves of the same names: those that are done are read from the store, the one
-that was interrupted goes on, and the answers are the same as of an uninterrupted survey.
+that was interrupted resumes, and the answers are the same as of an uninterrupted survey.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class StoreRespondents:
         """Ask a wave in a run of its own, and return what came of it, in order.
 
         Raises:
-            ConfigError: If the wave was begun with other settings or questions.
+            ConfigError: If the wave was started with different settings or questions.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
 

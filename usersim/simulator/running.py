@@ -103,13 +103,13 @@ class Runner:
         """Ask everything that was not asked yet and return the run.
 
         Args:
-            source: The requests; None goes on with those that the store holds under `name`.
+            source: The requests; None resumes those stored under `name`.
             name: Its name; None makes one of its fingerprint.
             progress: Called with (items done, items).
 
         Raises:
             RefusedRowsError: If no request can be asked.
-            ConfigError: If a run of that name was begun otherwise.
+            ConfigError: If a run of that name was started with different settings.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
         if self.chunk < 1:
@@ -148,7 +148,7 @@ class Runner:
     def _begun(
         self, source: RequestSource | None, name: str | None
     ) -> tuple[RunRecord, Requests | None]:
-        """Return the run in the store, begun if it is not there, and the requests as read."""
+        """Return the run in the store, started if it is not there, and the requests as read."""
         if source is None:
             return self._stored(name), None
         requests = self._read(source)
@@ -290,7 +290,7 @@ class Runner:
 
     @contextmanager
     def _explained(self, record: RunRecord) -> Generator[None]:
-        """Say of an engine that is gone how far the run is and how to go on.
+        """Say of an engine that is gone how far the run is and how to resume.
 
         Raises:
             EngineUnavailableError: In place of any retryable error of the engine.
@@ -353,7 +353,7 @@ class _Told:
 
 
 def _check_unchanged(record: RunRecord, settings: Mapping[str, object]) -> None:
-    """Refuse to go on with a run under other settings than it was begun with.
+    """Reject resuming a run with different settings.
 
     Raises:
         ConfigError: Naming every field that changed, its old and its new value.

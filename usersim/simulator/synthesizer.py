@@ -154,7 +154,7 @@ class SynthesizerTrainer:
 
 
 class _Course:
-    """One training: what is learned from, what is measured, and who is told."""
+    """One training: what is learned from, what is measured, and who is notified."""
 
     def __init__(
         self,

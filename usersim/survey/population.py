@@ -274,7 +274,7 @@ class Population:
         """Return so many people of each category, drawn at random.
 
         Args:
-            attribute: What tells the categories.
+            attribute: What defines the categories.
             counts: How many of each.
             seed: Of the draw.
 

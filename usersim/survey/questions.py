@@ -1,4 +1,4 @@
-"""The question types of a survey, told apart by `type`.
+"""The question types of a survey, distinguished by `type`.
 
 Each says which elementary questions it is asked as (`parts`), so that the model is only ever
 asked what it can be scored on: one of K options, a number, or a text. What their answers mean
@@ -383,7 +383,7 @@ SurveyQuestion = Annotated[
     | OpenText,
     Discriminator("type"),
 ]
-"""Any of the question types; told apart by `type`."""
+"""Any of the question types; distinguished by `type`."""
 
 
 def space_of(question: SurveyQuestion) -> ActionSpace:

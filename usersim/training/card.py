@@ -49,7 +49,7 @@ def model_card(manifest: Manifest) -> str:
     """Return the card as Markdown; every value in it is escaped.
 
     Args:
-        manifest: What the card tells of.
+        manifest: What the card describes.
 
     Returns:
         The text.

@@ -109,7 +109,7 @@ class Checkpoints:
             partial.replace(self.folder / NOTE)
 
     def check_there(self) -> None:
-        """Refuse to go on where the folder was taken away: somebody in it was forgotten.
+        """Stop where the folder was taken away: somebody in it was forgotten.
 
         Raises:
             TrainingError: If it was.

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 ADAPTER = "default"
-"""Name inside peft; the one that plain peft loads without being told."""
+"""Name inside peft; the one that plain peft loads by default."""
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
 

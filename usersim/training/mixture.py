@@ -19,7 +19,7 @@ __all__ = ["ReasoningWeight", "fit_reasoning_weight"]
 
 BOOTSTRAPS = 1_000
 HALVINGS = 40
-"""Halvings of [0, 1]: more than a weight can ever be told apart."""
+"""Halvings of [0, 1]: finer than any weight needs."""
 NEGLIGIBLE = 0.05
 """A weight below this is reported as "the reasoning does not help"."""
 SMALLEST = 1e-300

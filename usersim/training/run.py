@@ -195,7 +195,7 @@ class Run:
             self._judge(step)
 
     def check_weights(self, model: Any, step: int) -> None:
-        """Refuse to save weights that are not finite: a checkpoint is there to go on from.
+        """Refuse to save weights that are not finite: a checkpoint is for resuming.
 
         Raises:
             DivergedError: If one is not.
@@ -277,7 +277,7 @@ def guided(base: type[Any]) -> type[Any]:
 
 
 def _steering(run: Run) -> Any:
-    """Return the callback that tells the `Trainer` what the run wants after each step."""
+    """Return the callback that passes to the `Trainer` what the run wants after each step."""
     from transformers import TrainerCallback
 
     class Steering(TrainerCallback):

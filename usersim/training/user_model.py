@@ -1,6 +1,6 @@
 """Training the user model: from people to an adapter folder.
 
-The stage's entry: encodes, plans, trains or goes on with a run that was cut off, and
+The stage's entry: encodes, plans, trains or resumes an interrupted run, and
 writes the artifact. Knows the order of these steps; knows nothing of where examples come from.
 """
 
@@ -73,7 +73,7 @@ class _Task:
 
     @property
     def fingerprint(self) -> str:
-        """Equal where a run may go on with another's checkpoints."""
+        """Equal where a run may resume from another run's checkpoints."""
         return content_key(
             RECIPE,
             self.name,
@@ -187,7 +187,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
 
 
 def _base(task: _Task, model: object | None, checkpoints: Checkpoints) -> tuple[object, Arithmetic]:
-    """Return the base model; a run that was cut off goes on in the arithmetic that it began in."""
+    """Return the base model; an interrupted run resumes in the arithmetic that it began in."""
     if model is not None:
         found: tuple[object, Arithmetic] = (model, arithmetic_of(model))
     elif checkpoints.note:
@@ -232,7 +232,7 @@ def _task(
 
 
 def _check_start(start: TrainedAdapter, base_model: str, folder: Path | str) -> None:
-    """Refuse to go on from weights that belong to another model.
+    """Reject weights that belong to another model.
 
     Raises:
         TrainingError: If they do, or write traces instead of answers.

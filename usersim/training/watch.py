@@ -26,7 +26,7 @@ def suspicions(
     evaluations: Sequence[TraceEvaluation],
     figures: Sequence[Mapping[str, float]],
 ) -> list[str]:
-    """Return what a reader should be told before trusting the adapter.
+    """Return what a reader should know before trusting the adapter.
 
     Args:
         before: Held-out figures of the base model.

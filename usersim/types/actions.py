@@ -236,7 +236,7 @@ class MultiChoice:
 
 
 ActionSpace = Annotated[FreeText | Choice | Scale | Number | MultiChoice, Discriminator("kind")]
-"""What a person could have done; told apart by `kind`."""
+"""What a person could have done; distinguished by `kind`."""
 
 _ADAPTER: TypeAdapter[FreeText | Choice | Scale | Number | MultiChoice] = TypeAdapter(ActionSpace)
 

@@ -153,7 +153,7 @@ class Prediction:
         action: The predicted action; None if the system failed to answer.
         probabilities: Probability per option for closed questions; empty otherwise.
         log_likelihood: log p(true action), nats for the whole action, reasoning marginalized;
-            None where the system does not tell.
+            None where the system does not report it.
         n_tokens: Action tokens behind `log_likelihood`, the end token included.
         detail: Whatever else is worth keeping (reasoning, seeds).
     """

@@ -137,7 +137,7 @@ def normalized(text: str) -> str:
 
 
 def lookalikes(options: Iterable[str]) -> list[tuple[str, ...]]:
-    r"""Return the groups of options that cannot be told apart after normalization.
+    r"""Return the groups of options that cannot be distinguished after normalization.
 
     Example:
         >>> lookalikes(["Yes", "No", "Yes\u200b"])

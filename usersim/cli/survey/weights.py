@@ -61,7 +61,7 @@ class Weighting:
 
     Args:
         margins: File of the shares.
-        corpus: The store whose metadata tell the groups.
+        corpus: The store whose metadata define the groups.
         most: Largest weight.
 
     Raises:

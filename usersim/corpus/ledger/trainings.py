@@ -110,7 +110,7 @@ class Trainings:
                 connection.execute(delete(trainings).where(trainings.c.id == training.id))
 
     def check(self, training: Training) -> None:
-        """Refuse to go on where somebody was forgotten.
+        """Stop where somebody was forgotten.
 
         Raises:
             UserForgottenError: Naming them.

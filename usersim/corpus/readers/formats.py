@@ -37,10 +37,10 @@ Format = Literal[
     "surveymonkey",
     "spss",
 ]
-"""How a source is to be read; `auto` tells by its content."""
+"""How a source is to be read; `auto` detects it from the content."""
 
 SOURCE_FORMATS = frozenset({"whatsapp", "telegram", "slack", "discord", "mbox"})
-"""Formats of whole files and folders, whose records cannot be told apart one by one."""
+"""Formats of whole files and folders, whose records cannot be distinguished one by one."""
 TABLE_FORMATS = frozenset({"limesurvey", "surveymonkey", "spss"})
 """Tables that bring their codebook along; their records are wide."""
 
@@ -105,7 +105,7 @@ def row_maker(
 
     Args:
         name: A `Format`.
-        first: The first record, by which `auto` tells the format.
+        first: The first record, from which `auto` detects the format.
         codebook: What the columns of a survey mean.
         person: Role or name of the modeled person in a chat.
         user_id: Id where a record has none.

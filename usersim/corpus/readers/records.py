@@ -73,7 +73,7 @@ class UnusableRow:
     """A row that its reader could not bring into the row format.
 
     Attributes:
-        row: What can be said of it in the row format, to be mended and loaded again.
+        row: What can be said of it in the row format, to be fixed and loaded again.
         field: What is wrong: a field or a column.
         value: What stands there.
         reason: Why it cannot be used; reads on after "field value".

@@ -2,8 +2,8 @@ r"""WhatsApp's text export ("Export chat").
 
 A message begins on a line with its time: `[31.12.23, 18:05:09] Mira: Hello` on iOS,
 `31/12/2023, 6:05 PM - Mira: Hello` on Android. How the date is written depends on the phone's
-language; day and month are told apart by the whole file: by numbers above 12, then by which order
-lets time run forward. Lines without a time go on with the message before them.
+language; the whole file shows which is day and which is month: by numbers above 12, then by the
+order that lets time run forward. Lines without a time continue the message before them.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ class Database:
 
     @contextmanager
     def remake(self) -> Generator[Connection, None, None]:
-        """Open a transaction that may make tables anew: as `write`, with foreign keys off.
+        """Open a transaction that may rebuild tables: as `write`, with foreign keys off.
 
         With them on, dropping a SQLite table deletes what refers to its rows. They are checked
         before the transaction is kept. On PostgreSQL tables are altered, and this is `write`.
@@ -292,7 +292,7 @@ class Database:
         return max(self._log_bytes(), 1) if busy else 0
 
     def vacuum(self, tables: Sequence[str]) -> None:
-        """Write tables anew without their deleted rows, on PostgreSQL; each is locked meanwhile.
+        """Rewrite tables without their deleted rows, on PostgreSQL; each is locked meanwhile.
 
         SQLite overwrites rows when they are deleted.
         """

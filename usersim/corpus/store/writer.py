@@ -170,7 +170,7 @@ class RowWriter:
         return owners, set(made)
 
     def _check_met(self, names: dict[str, None], found: dict[str, int]) -> None:
-        """Refuse to go on with people whose earlier rows are gone.
+        """Reject people whose earlier rows are gone.
 
         Raises:
             UserForgottenError: Naming them.

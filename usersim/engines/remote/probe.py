@@ -34,7 +34,7 @@ class Probed:
 
     Attributes:
         names: Models and adapters that it serves.
-        limit: Tokens of prompt and answer together; None if it does not tell.
+        limit: Tokens of prompt and answer together; None if unknown.
         directed: It holds our logits processor: exact scores, seeded draws.
         patterns: It keeps a draw to a regular expression.
         prefixes: It goes on with a text that was begun.

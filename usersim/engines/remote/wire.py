@@ -94,8 +94,8 @@ def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw
     """Read a choice of an answer as a draw.
 
     Token ids are read as every engine reads them. Without them the server's text is taken, with
-    the length that the server tells; it is counted, or guessed from the bytes, where it tells none.
-    Many servers call a stop string and the model's own end both "stop" and do not tell them apart:
+    the length that the server reports; without one, it is counted or guessed from the bytes.
+    Many servers call a stop string and the model's own end both "stop" without a distinction:
     where stop strings were asked for, theirs is then read as one.
 
     Args:
@@ -143,7 +143,7 @@ def guessed_tokens(text: str) -> int:
 
 
 def logprobs_of(choice: Json) -> list[float]:
-    """Return the log-probability of each token, nats; empty where the server does not tell all."""
+    """Return the log-probability of each token, nats; empty unless the server reports all."""
     told = cast("dict[str, Any]", choice.get("logprobs") or {})
     values = cast("list[float | None]", told.get("token_logprobs") or [])
     return [] if None in values else [value for value in values if value is not None]
@@ -163,7 +163,7 @@ def first(answer: Json, name: str) -> Json:
 
 
 def choice_of(answer: Json) -> Json:
-    """Return the first choice of an answer, with the number of its tokens if the server tells it.
+    """Return the first choice of an answer, with the number of its tokens if the server reports it.
 
     Raises:
         EngineResponseError: If there is none.

@@ -326,7 +326,7 @@ class VllmEngine:
 
 
 def _forcing(tokens: list[int]) -> Any:
-    """Return vLLM's parameters that force `tokens` and tell their log-probabilities."""
+    """Return vLLM's parameters that force `tokens` and return their log-probabilities."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
     return SamplingParams(

@@ -63,7 +63,7 @@ class GroupGap:
     """How the simulation fits one group of people, over all items.
 
     Attributes:
-        attribute: What the groups are told by.
+        attribute: What defines the groups.
         category: The group.
         n_human: People in it.
         total_variation: Mean over items.

@@ -1,9 +1,9 @@
 """Estimates for a population, each with an interval that says what it covers.
 
-Three sources of doubt, told apart by `covers`:
+Three sources of doubt, distinguished by `covers`:
 
 - `draws`: these very people, asked again. Each varies as their own draws do.
-- `people`: other people like these, asked anew. Resamples whole respondents with all their
+- `people`: other people like these, asked again. Resamples whole respondents with all their
   draws, so that it holds the doubt of `draws` too.
 - `misfit`: as `people`, and the simulation is as far off as it was on items with human answers.
 

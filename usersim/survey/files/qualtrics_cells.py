@@ -3,7 +3,7 @@
 The rules, all of which can be set:
 
 - *Blank* is not a valid answer.
-- *Missing codes* (`-99` unless told otherwise) are no answer: seen, and left unanswered.
+- *Missing codes* (`-99` by default) are no answer: seen, and left unanswered.
 - *Several options in columns of their own*: a cell that names its option, by label, variable name
   or recode value, or is 1, is `yes`. Beside a ticked option a blank, 0 or missing code is `no`.
   Where none is ticked there is not a valid answer (`unticked="no"`: all are `no`).

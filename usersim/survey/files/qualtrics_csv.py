@@ -36,7 +36,7 @@ PERSONAL = (
     "IPAddress", "RecipientLastName", "RecipientFirstName", "RecipientEmail", "ExternalReference",
     "LocationLatitude", "LocationLongitude",
 )  # fmt: skip
-"""Columns that tell the person, under Qualtrics' own names."""
+"""Columns that identify the person, under Qualtrics' own names."""
 MOST_BYTES = 500_000_000
 """Largest file that is read."""
 _HEAD = 200_000
