@@ -174,7 +174,7 @@ class RemoteEngine:
         owners: Sequence[int],
         progress: Progress | None,
     ) -> list[Result]:
-        """Do everything; the first failure cancels the rest. Progress is reported in this thread."""
+        """Do everything; the first failure cancels the rest. Reports progress in this thread."""
         finished: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         future = self._http.submit(self._together(work, finished))
         future.add_done_callback(lambda _: finished.put(None))
