@@ -388,6 +388,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         typer.Option(help="Model of another family that judges the drawn answers."),
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
+    traces: Annotated[
+        int | None,
+        typer.Option(
+            help="K, traces drawn for each answer of an arm with reasoning; the report shows "
+            "K = 1, 4 and 16 up to it.",
+            min=1,
+        ),
+    ] = None,
     *,
     texts: Annotated[
         bool,
@@ -426,7 +434,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         if sim.report is not None:
             more = "usersim load FILE --refused REFUSED writes all of them"
             print_load(sim.report, more, to=notes)
-        _tell_plan(sim, names, pairs, held_out, recon_engine)
+        _tell_plan(sim, names, pairs, held_out, recon_engine, traces)
         if dry_run:
             return
         with stages() as progress:
@@ -436,6 +444,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
                 held_out=held_out,
                 texts=texts or judge is not None,
                 judge=judging,
+                traces=traces,
                 recon_engine=recon_engine,
                 second=reconstructor,
                 out=out,
@@ -477,9 +486,10 @@ def _tell_plan(
     limit: int | None,
     held_out: int | None,
     recon_engine: Engine | None,
+    traces: int | None,
 ) -> None:
     """Print what will be done and about how long it takes, timed with the real model."""
-    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out)
+    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out, traces=traces)
     notes.print(Text(str(plan)), soft_wrap=True)
     began = time.perf_counter()
     try:

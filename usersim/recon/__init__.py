@@ -4,12 +4,15 @@ from usersim.recon.arms import (
     best_eligible,
     first_backward,
     first_forward,
+    guarded_backward,
     longest,
     oracle,
+    positive_gain,
     random_eligible,
     random_of,
 )
 from usersim.recon.fidelity import Aids
+from usersim.recon.indistinct import IndistinctItem, indistinguishability
 from usersim.recon.leakage import mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
@@ -19,6 +22,7 @@ from usersim.recon.synthesis import SynthesisItem, decoys, synthesize, trace_pro
 
 __all__ = [
     "Aids",
+    "IndistinctItem",
     "ScoringItem",
     "SynthesisItem",
     "best_eligible",
@@ -27,9 +31,12 @@ __all__ = [
     "explain",
     "first_backward",
     "first_forward",
+    "guarded_backward",
+    "indistinguishability",
     "longest",
     "mask",
     "oracle",
+    "positive_gain",
     "preferences",
     "random_eligible",
     "random_of",

@@ -650,6 +650,7 @@ class UserSimulator:
         held_out: int | None = None,
         texts: bool = False,
         judge: Engine | None = None,
+        traces: int | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
         out: str | Path | None = None,
@@ -670,6 +671,8 @@ class UserSimulator:
             texts: Also draw the open answers, and measure their text.
             judge: Also lets a language model of another family compare the drawn answers of each
                 arm with those of the baseline.
+            traces: K, traces drawn for each answer of an arm with reasoning; None takes that of
+                the configuration. The report shows K = 1, 4 and 16 up to it.
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from.
             second: A reconstructor of another model family: says whether the choice of traces
@@ -690,7 +693,7 @@ class UserSimulator:
                 hint=f"arms=[{arms!r}]",
             )
         page = Page(out=out, provenance=provenance, title=title)
-        asked = Measures(arms=arms, more=more, texts=texts, judge=judge)
+        asked = Measures(arms=arms, more=more, texts=texts, judge=judge, traces=traces)
         with told(progress, "evaluate()") as report:
             return self._learner(self._ready(report), recon_engine, second).evaluate(
                 asked, limit=limit, held_out=held_out, progress=report, page=page

@@ -21,6 +21,7 @@ def person_lessons(
     *,
     ordered: Collection[str],
     start: TrainedAdapter | None = None,
+    after: bool = False,
 ) -> list[PersonLesson]:
     """Return one lesson per person, in the order in which they come.
 
@@ -33,6 +34,7 @@ def person_lessons(
         config: How much is held out.
         ordered: Users whose interactions stand in an order that means something.
         start: Adapter that the training starts from.
+        after: Whether the traces are learned after the answers.
     """
     of: dict[str, list[Interaction]] = {}
     for one in interactions:
@@ -49,6 +51,7 @@ def person_lessons(
                 else _held_before(user, rows, start) or _newest(rows, config.validation_share)
             ),
             ordered=user in ordered,
+            after=after,
         )
         for user, rows in of.items()
     ]

@@ -47,7 +47,14 @@ from usersim.simulator.checks import (
 )
 from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
-from usersim.simulator.pages import curves_of, examples, sizes, synthesizer_section
+from usersim.simulator.pages import (
+    curves_of,
+    examples,
+    k_notes,
+    k_sections,
+    sizes,
+    synthesizer_section,
+)
 from usersim.simulator.probes import diagnostics, second_opinion
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import SOURCES
@@ -89,7 +96,8 @@ Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Traces
 
 def _sheet(found: Measurement) -> Sheet:
     table = found.evaluation.sheet()
-    said = [*verdicts(found.evaluation), *(f"warning: {one}" for one in found.leakage.warnings)]
+    said = [*verdicts(found.evaluation), *k_notes(found.evaluation)]
+    said += [*(f"warning: {one}" for one in found.leakage.warnings)]
     said += [str(one) for one in (found.agreement, found.faithfulness) if one is not None]
     said += [f"judge: {one}" for one in found.judgments]
     if found.report is not None:
@@ -136,12 +144,14 @@ class Measures:
         more: Arms of the caller's own.
         texts: Whether the answers to open questions are drawn too, not only their likelihood.
         judge: Compares the drawn answers; None asks no judge.
+        traces: K, traces drawn for each answer; None takes that of the configuration.
     """
 
     arms: Sequence[ArmName]
     more: Sequence[Arm] = ()
     texts: bool = False
     judge: Engine | None = None
+    traces: int | None = None
 
 
 def pick_held_out(
@@ -248,6 +258,7 @@ class Study:
             held_out=held_out,
             found=found,
             texts=asked.texts,
+            traces=asked.traces,
         )
         built = [*build.all(asked.arms, trained.adapters), *asked.more]
         evaluation = evaluate(
@@ -385,6 +396,7 @@ class Study:
             also_against=[eligible] if eligible in evaluation.arms else [],
             sections=[
                 sizes(measured.found, evaluation, measured.adapters),
+                *k_sections(evaluation),
                 *check_sections(measured.faithfulness, measured.judgments),
                 *(synthesizer_section(*one) for one in synthesizers),
             ],

@@ -25,7 +25,7 @@ from usersim.simulator.history import Histories
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import StageProgress
-from usersim.simulator.sources import SOURCES
+from usersim.simulator.sources import SOURCES, WITHOUT_REASONING
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
 from usersim.types import Interaction
 from usersim.types.counting import counted
@@ -55,6 +55,7 @@ class EvaluationPlan:
         trainings: Adapters that are trained.
         predictions: Answers that are predicted by a model, over all arms.
         drawn: Those of them before which traces are drawn.
+        traces: K, traces drawn before each of those; None takes that of the configuration.
     """
 
     people: int
@@ -65,6 +66,7 @@ class EvaluationPlan:
     trainings: int
     predictions: int
     drawn: int
+    traces: int | None = None
 
     def __str__(self) -> str:
         """Say it in two lines."""
@@ -128,6 +130,7 @@ def plan_evaluation(
     arms: Sequence[ArmName],
     limit: int | None = None,
     held_out: int | None = None,
+    traces: int | None = None,
 ) -> EvaluationPlan:
     """Return what `sim.evaluate` will do with the same arguments; no model is loaded.
 
@@ -136,6 +139,7 @@ def plan_evaluation(
         arms: What is to be compared.
         limit: Training interactions of each person, the newest; None takes all.
         held_out: Held-out interactions in all; None takes every one.
+        traces: K, traces drawn for each answer; None takes that of the configuration.
 
     Raises:
         EvaluationError: If nothing is held out, or an arm is unknown.
@@ -158,12 +162,13 @@ def plan_evaluation(
         trainings=len([arm for arm in arms if arm in SOURCES or arm in UNTIMED]),
         predictions=len(measured) * len([*(a for a in arms if a not in WITHOUT_MODEL), *swapped]),
         drawn=len(measured) * len([*drawn, *swapped]),
+        traces=traces,
     )
 
 
 def _draws(arm: ArmName) -> bool:
     """Return whether an arm draws traces before it answers."""
-    return arm in MEMORIES or arm in UNTIMED or (arm in SOURCES and arm != "none")
+    return arm in MEMORIES or arm in UNTIMED or (arm in SOURCES and arm not in WITHOUT_REASONING)
 
 
 def time_evaluation(
@@ -197,7 +202,7 @@ def time_evaluation(
     tell("load the model", 0, 1)
     engine = sim.engine
     tell("load the model", 1, 1)
-    config, pairs = sim.config, len(plan.train)
+    config, pairs = _with_traces(sim.config, plan.traces), len(plan.train)
     plugs = sim.plugs
     histories = Histories(  # without the panel, which would have to be fitted first
         sim.corpus, config.history, similarity=plugs.meaning, retriever=plugs.over(sim.corpus)
@@ -227,6 +232,13 @@ def time_evaluation(
         stages=MappingProxyType({"traces": traces, "training": training, "answers": answers}),
         untimed=tuple(arm for arm in plan.arms if arm in UNTIMED),
     )
+
+
+def _with_traces(config: PipelineConfig, traces: int | None) -> PipelineConfig:
+    if traces is None:
+        return config
+    simulation = config.simulation.model_copy(update={"traces": traces})
+    return config.model_copy(update={"simulation": simulation})
 
 
 @dataclass(frozen=True, slots=True)

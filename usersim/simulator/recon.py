@@ -50,6 +50,7 @@ def _sheet(found: Reconstruction) -> Sheet:
         {
             "interactions": len(found.interactions),
             "candidate traces": len(candidates),
+            "malformed draws": found.malformed,
             "rejected by a guard": sum(not one.leakage.valid for one in candidates),
             "interactions with a kept trace": found.kept,
             "mean gain of the kept ones": f"{fmean(gains):.3f}" if gains else None,
@@ -103,6 +104,11 @@ class Reconstruction:
     def kept(self) -> int:
         """How many interactions have a trace; the others train without reasoning."""
         return sum(selection.kept is not None for selection in self.selections.values())
+
+    @property
+    def malformed(self) -> int:
+        """How many draws could not be read, or were only a rating or an option."""
+        return sum(not one.candidate.complete for many in self.scored.values() for one in many)
 
     def kept_traces(self) -> dict[str, ScoredCandidate]:
         """Return the kept candidate of every interaction that has one, by interaction key."""
