@@ -392,7 +392,7 @@ class EmptyCellError(WeightingError):
 
 
 class ImpossibleMarginsError(WeightingError):
-    """No weights meet all margins at once, or a margin is no distribution."""
+    """No weights meet all margins at once, or a margin is not a distribution."""
 
 
 class SurveyError(UsersimError):

@@ -226,7 +226,7 @@ class RefusedRows:
         """Write the rows as JSON Lines, each with the reason under `_refused`.
 
         Mend the rows and load the file again: `_refused` is ignored then. A line that was no
-        JSON stands under `_raw`, and under `_base64` where it was no text either.
+        JSON stands under `_raw`, and under `_base64` where it was not a text either.
 
         Args:
             path: The file; one of that name is replaced.

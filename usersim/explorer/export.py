@@ -175,7 +175,7 @@ def _check_target(target: Path) -> None:
     """Raise unless the folder may be written.
 
     Raises:
-        ConfigError: If it holds something that is no export.
+        ConfigError: If it holds something that is not an export.
     """
     if target.is_dir() and not target.is_symlink():
         if (target / MANIFEST).is_file() or not any(target.iterdir()):

@@ -23,7 +23,7 @@ def check_address(host: str, key: str | None) -> None:
     """Raise unless `host` may be listened on.
 
     Raises:
-        ConfigError: If other machines would reach it without a key, or the key is no token.
+        ConfigError: If other machines would reach it without a key, or the key is not a token.
     """
     if not is_loopback(host) and not key:
         raise ConfigError(

@@ -113,7 +113,7 @@ def _turn(message: MessageLike) -> Turn | None:
     """Return a chat message as a turn; None if the person never saw it.
 
     Raises:
-        ConfigError: If it is no chat message.
+        ConfigError: If it is not a chat message.
     """
     if isinstance(message, Message):
         message = {"role": message.role, "content": message.content}

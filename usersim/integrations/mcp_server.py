@@ -240,7 +240,7 @@ class PeopleTools:
             One answer for each respondent and item, with the probability of each label.
 
         Raises:
-            SurveyError: If it is no instrument; every problem is listed.
+            SurveyError: If it is not an instrument; every problem is listed.
             ConfigError: If it asks too much for one call.
         """
         instrument = of_data(Survey, survey, where="survey")

@@ -226,7 +226,7 @@ def _stops(request: ChatRequest, form: Form) -> tuple[str, ...]:
     """Return the stop strings.
 
     Raises:
-        RefusedRequestError: If the answer is not free text, of which a part is no answer.
+        RefusedRequestError: If the answer is not free text, of which a part is not an answer.
     """
     if request.stops and not isinstance(form.space, FreeText):
         raise RefusedRequestError(

@@ -35,7 +35,7 @@ def bare_name(host: str) -> str:
 
 
 def check_token(key: str | None) -> None:
-    """Check that a key is one that every client can send; None is no key.
+    """Check that a key is one that every client can send; None is not a key.
 
     Raises:
         ConfigError: If it is not.

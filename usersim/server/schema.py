@@ -118,7 +118,7 @@ def _resolved(part: object, whole: Mapping[str, object]) -> Mapping[str, object]
     """Follow references, from wherever they stand, to the definitions of the whole schema.
 
     Raises:
-        RefusedRequestError: If there is no such definition, or `part` is no schema.
+        RefusedRequestError: If there is no such definition, or `part` is not a schema.
     """
     here: object = part
     for _ in range(_MOST_STEPS):

@@ -125,7 +125,7 @@ def as_contexts(
     Raises:
         ActionError: If kind and options of a context do not fit each other.
         ArgumentError: If this is a single context.
-        ConfigError: If options or kinds are not as many as contexts, or one is no context.
+        ConfigError: If options or kinds are not as many as contexts, or one is not a context.
 
     Example:
         >>> asked = as_contexts(["Tea?", "Sugar?"], options=["yes", "no"])

@@ -111,7 +111,7 @@ def read_dialogues(path: str | Path) -> Iterator[Dialogue]:
         Dialogues in the order in which they ended.
 
     Raises:
-        CorpusError: If the file cannot be read, or a line is no dialogue.
+        CorpusError: If the file cannot be read, or a line is not a dialogue.
     """
     try:
         with Path(path).open("rb") as lines:

@@ -1,7 +1,7 @@
 """A simulator on disk: a manifest that names the store, the model and the adapter.
 
 The corpus stays where it is, since it is personal data that must be found in one place when it
-is to be deleted. The manifest is written last: a folder without one is no simulator.
+is to be deleted. The manifest is written last: a folder without one is not a simulator.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def open_store(store: str | Path, config: CorpusConfig = CorpusConfig()) -> Corp
 
     Raises:
         ConfigError: If there is no such file.
-        CorpusError: If it cannot be opened, or is no store.
+        CorpusError: If it cannot be opened, or is not a store.
     """
     if "://" not in str(store) and not Path(store).is_file():
         raise ConfigError(

@@ -54,7 +54,7 @@ RECIPES: Mapping[Recipe, str] = {
 
 
 def check_recipe(recipe: str) -> None:
-    """Refuse what is no recipe, before any work is done for it.
+    """Refuse what is not a recipe, before any work is done for it.
 
     Raises:
         ConfigError: Listing the recipes.

@@ -50,7 +50,7 @@ class _Node(Protocol):
 Model = TypeVar("Model", bound=BaseModel)
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _JSON_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:\n]')
-"""Strings whole, so that what stands in them is no mark."""
+"""Strings whole, so that what stands in them is not a mark."""
 _SUFFIXES = (".json", ".yaml", ".yml")
 
 

@@ -70,7 +70,7 @@ class SurveyResponse(Config):
 
     @property
     def answered(self) -> bool:
-        """Whether there is a value that is no refusal."""
+        """Whether there is a value that is not a refusal."""
         return self.value is not None and not self.refused
 
 

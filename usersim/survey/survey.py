@@ -94,7 +94,7 @@ class Survey(Instrument):
             path: `.json`, or `.yaml` or `.yml`, which needs the extra `survey`.
 
         Raises:
-            SurveyError: If it cannot be read or is no instrument; every problem is listed.
+            SurveyError: If it cannot be read or is not an instrument; every problem is listed.
             MissingDependencyError: If it is YAML and PyYAML is not installed.
         """
         return of_data(cls, read_file(path), where=str(path))

@@ -129,7 +129,7 @@ class ChatRows:
             Rows of the row format; they share `conversation_id`.
 
         Raises:
-            RowError: If the record is no chat, or has no turn of the human side.
+            RowError: If the record is not a chat, or has no turn of the human side.
         """
         chat = self._read(record)
         for reason, count in chat.left.items():
@@ -206,7 +206,7 @@ def messages_chat(record: Mapping[str, object]) -> Chat:
     Read are `messages` (role, content, name) and `conversations` (from, value).
 
     Raises:
-        RowError: If it is no chat.
+        RowError: If it is not a chat.
     """
     name = next((one for one in _LISTS if isinstance(record.get(one), list)), None)
     name = name or next((one for one in _LISTS if one in record), "messages")

@@ -80,7 +80,7 @@ class Item:
         """Return what a cell stands for; None if it is marked as missing.
 
         Raises:
-            ActionError: If it is no answer to the question.
+            ActionError: If it is not an answer to the question.
         """
         return self.read(cell)
 
@@ -279,7 +279,7 @@ def _item(column: str, order: int, fields: Mapping[str, object]) -> Item | None:
     """Return the question of a column; None if it leaves nothing to choose.
 
     Raises:
-        CorpusFormatError: If it is no question, naming the column.
+        CorpusFormatError: If it is not a question, naming the column.
     """
     text = fields.get("text") or fields.get("question")
     if not isinstance(text, str) or not text.strip():

@@ -56,7 +56,7 @@ def _table(data: bytes, name: str) -> list[object]:
     """Return the rows of a codebook that is a table.
 
     Raises:
-        CorpusFormatError: If it is no table.
+        CorpusFormatError: If it is not a table.
     """
     dialect = recognize(data) or Dialect(",")
     records = read_records(io.BytesIO(data), dialect)

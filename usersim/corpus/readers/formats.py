@@ -45,7 +45,7 @@ TABLE_FORMATS = frozenset({"limesurvey", "surveymonkey", "spss"})
 """Tables that bring their codebook along; their records are wide."""
 
 Made = Mapping[str, object] | UnusableRow | LeftOut | None
-"""A row, one that cannot be used, what is no row, or an answer that was left blank."""
+"""A row, one that cannot be used, what is not a row, or an answer that was left blank."""
 
 
 class RowMaker(Protocol):

@@ -57,7 +57,7 @@ def _parts(value: object) -> list[object]:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something in a source that is no interaction and is counted in the report.
+    """Something in a source that is not an interaction and is counted in the report.
 
     Attributes:
         reason: What it is, in the plural: "system lines".
@@ -87,7 +87,7 @@ class UnusableRow:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A piece of a source that is no record.
+    """A piece of a source that is not a record.
 
     Attributes:
         raw: The piece as it stands in the source.

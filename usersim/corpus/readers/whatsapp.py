@@ -106,7 +106,7 @@ def _header(line: str, shape: re.Pattern[str] | None = None) -> re.Match[str] | 
 
 
 def _hour(found: re.Match[str]) -> int | None:
-    """Return the hour of a time, 0 to 23; None if what stands around it is no time's word."""
+    """Return the hour of a time, 0 to 23; None if what stands around it is not a time's word."""
     hour = int(found["h"])
     words = [_word(found["word"]), _word(found["half"])]
     half = next((_HALVES[word] for word in words if word in _HALVES), None)
@@ -137,7 +137,7 @@ class WhatsApp:
     _note: str = ""
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield the turns of the chat, and what is no turn."""
+        """Yield the turns of the chat, and what is not a turn."""
         if self._shape is None:
             self._settle()
         chat = self.member.name

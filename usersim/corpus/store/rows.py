@@ -333,7 +333,7 @@ class RowChecker:
         return {"role": role, "name": name, "content": content}
 
     def _speaker(self, name: object, index: int, odd: dict[str, object]) -> str | None:
-        """Return a speaker's name that is no text: a number's text, else nothing."""
+        """Return a speaker's name that is not a text: a number's text, else nothing."""
         try:
             return self._name(name, "name")
         except RowError:

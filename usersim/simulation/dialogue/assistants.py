@@ -100,7 +100,7 @@ class Assistants:
     def _called(
         self, assistant: Callable[[Messages], str | Awaitable[str]], messages: Messages
     ) -> Reply | Awaitable[str]:
-        """Call; what is no text and cannot be awaited is an error."""
+        """Call; what is not a text and cannot be awaited is an error."""
         try:
             with boundary(AssistantError, f"calling the assistant {name_of(assistant)!r}"):  # pyright: ignore[reportArgumentType]
                 said = assistant([dict(message) for message in messages])

@@ -105,7 +105,7 @@ class Talk:
         """Take the assistant's next turn; what it means for the dialogue stands in `stop`.
 
         Raises:
-            AssistantError: If it is no text, or empty.
+            AssistantError: If it is not a text, or empty.
         """
         if not isinstance(text, str) or not text.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise AssistantError(

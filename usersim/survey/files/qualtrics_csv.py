@@ -2,8 +2,8 @@
 
 A full export has three header rows: names, texts, and import ids, by which columns find their
 questions whatever they are called. Without the ids columns are matched by their names. Columns that
-tell the person (address, name, e-mail, place) are dropped, and so is whatever is no answer to the
-instrument; both are said in the report. What comes out are plain wide records and a codebook: the
+identify the person (address, name, e-mail, place) are dropped, as is whatever is not an answer to
+the survey; the report lists both. What comes out are plain wide records and a codebook: the
 form that corpora, human samples and other tools here read.
 """
 

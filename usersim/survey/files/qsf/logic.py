@@ -200,7 +200,7 @@ def _numbered(logic: Mapping[str, object]) -> list[Mapping[str, object]]:
     """Return the entries under the keys "0", "1", and so on, in order.
 
     Raises:
-        UnmappedError: If one of them is no object.
+        UnmappedError: If one of them is not an object.
     """
     keys = sorted((key for key in logic if key.isdecimal()), key=int)
     values = [logic[key] for key in keys]
