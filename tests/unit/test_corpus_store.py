@@ -614,7 +614,7 @@ def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
     assert removal.shared_adapters == ("shared",)
     assert removal.complete
     assert not own.exists()
-    assert "must be trained again for others: shared" in str(removal)
+    assert "train them again for the others: shared" in str(removal)
     assert [user.user_id for user in corpus.users()] == ["bob"]
     assert corpus.ledger.adapters() == []
     status = corpus.runs.status(run.id)

@@ -496,7 +496,7 @@ def test_the_person_asked_whether_to_go_on_answers_by_score() -> None:
 def test_people_and_goals_that_are_not_there_are_named() -> None:
     """No scenario, no person where there are two, and somebody unknown are errors at once."""
     with simulator() as sim:
-        with pytest.raises(ConfigError, match="no scenario"):
+        with pytest.raises(ConfigError, match="at least one scenario"):
             sim.dialogues(echo, [])
         with pytest.raises(ConfigError, match="no user was named"):
             sim.dialogue(echo, "tea")

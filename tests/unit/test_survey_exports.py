@@ -291,7 +291,7 @@ def test_names_that_spss_does_not_take_are_found_before_anybody_is_asked(
             catch_exceptions=False,
         )  # fmt: skip
     results = SurveyResults(survey=survey, people=("a",), responses=(), seed=0)
-    with pytest.raises(SurveyFileError, match="language of SPSS"):
+    with pytest.raises(SurveyFileError, match="reserved word in SPSS"):
         to_spss(results, tmp_path / "x.sav")
 
 

@@ -190,10 +190,7 @@ def test_an_end_that_only_some_meet_at_random_is_noted() -> None:
     ]  # fmt: skip
     found = read_qsf(survey_of(CONSENT, LAST, blocks=blocks, flow=flow))
     assert asked_of(found) == ["consent", "last"]
-    assert (
-        "flow FL_3: an end of the survey for some at random: nobody ends the survey there"
-        in notes(found)
-    )
+    assert "flow FL_3: an end of the survey for some at random: nobody ends there" in notes(found)
 
 
 # ---------------------------------------------------------------------- texts

@@ -218,9 +218,7 @@ class Walk:
         if self._unsure:
             return
         if self._some:
-            self.notes.add(
-                where, "an end of the survey for some at random", "nobody ends the survey there"
-            )
+            self.notes.add(where, "an end of the survey for some at random", "nobody ends there")
             return
         here = all_of(path)
         if here is True:
@@ -310,9 +308,7 @@ class Walk:
         }
         order = str(how.get("Randomization", "None"))
         if is_set(order):
-            self.notes.add(
-                f"block {name}", f"loop rounds in the order {order!r}", "fixed order kept"
-            )
+            self.notes.add(f"block {name}", f"rounds in the order {order!r}", "fixed order kept")
         if kind == "Static" and rows:
             return [
                 _Loop(number=one, fields=row, only_if=True, total=len(rows))
