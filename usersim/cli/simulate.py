@@ -209,17 +209,20 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with open_simulator(
-        corpus,
-        user,
-        model,
-        engine,
-        preset,
-        base_url,
-        dtype,
-        adapter,
-        require_reasoning=require_reasoning,
-    ) as sim:
+    with (
+        open_simulator(
+            corpus,
+            user,
+            model,
+            engine,
+            preset,
+            base_url,
+            dtype,
+            adapter,
+            require_reasoning=require_reasoning,
+        ) as sim,
+        stages(quiet=True) as progress,
+    ):
         answer = sim.respond(
             context,
             options=option,
@@ -227,6 +230,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
             predictors=None if predictors is None else check_predictors(predictors.split(",")),
             explain=explain,
             seed=seed,
+            progress=progress,
         )
         if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
             tell_adapter(sim)

@@ -15,7 +15,8 @@ from usersim.prediction import (
     lexical_similarity,
     rank_evidence,
 )
-from usersim.types import Interaction, Question, Retriever, counted
+from usersim.types import Interaction, Question, Retriever
+from usersim.types.counting import counted
 
 __all__ = ["Histories", "Shown", "profile_of"]
 
