@@ -267,5 +267,5 @@ def test_surveys_without_a_common_item_raise() -> None:
     with pytest.raises(EvaluationError, match="no item with options"):
         survey_fit(one, AnswerTable.of([Item(key="z", options=SCALE)], {"a": [{"z": "low"}]}))
     other = AnswerTable.of([Item(key="q0", options=("x", "y"))], {"a": [{"q0": "x"}]})
-    with pytest.raises(EvaluationError, match="other options"):
+    with pytest.raises(EvaluationError, match="different options"):
         survey_fit(one, other)
