@@ -91,7 +91,7 @@ def test_unreadable_draws_leave_the_answer_to_the_other_predictors(made) -> None
         engine(action="whatever you say"), [made()], config=SimulationConfig(traces=1, redraws=1)
     ).items
     assert [one.predictor for one in answer.trace.predictors] == ["panel"]
-    assert "the reasoning had no part" in answer.trace.origin
+    assert "the reasoning was not used" in answer.trace.origin
     assert answer.trace.redraws == 2
 
 
