@@ -193,9 +193,10 @@ class Calibration:
                     if round(w, 2)
                 ]
                 kind, _, others = group.partition(", ")
+                told = ", ".join(parts) or "no predictor helps"
                 yield (
                     f"weights of {kind} questions that {_OTHERS[others]} answered "
-                    f"({counted(own.answers, 'answer')}): {', '.join(parts) or 'no predictor helps'}"
+                    f"({counted(own.answers, 'answer')}): {told}"
                 )
 
 
