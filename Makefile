@@ -21,6 +21,7 @@ VLLM := .venv-vllm
 DOCS := .venv-docs
 WHEEL := .venv-wheel
 TESTBEDS := .venv-testbeds
+EDSL := .venv-edsl
 PINS := pyproject.toml constraints.txt
 
 # The pinned pip knows dependency groups and build constraints; the one in the venv may not.
@@ -77,7 +78,7 @@ system:  ## Install what some tests need besides Python: Chromium, PostgreSQL, p
 soak: $(VENV)/.test  ## Attack the software for SOAK_MINUTES (60): kills, races, full disks, changed files, power loss
 	$(BIN)/python -m tests.soak
 
-testbeds: $(TESTBEDS)/.testbeds  ## Test the endpoint with testbeds' own libraries
+testbeds: $(TESTBEDS)/.testbeds $(EDSL)/.edsl  ## Test the endpoint with testbeds' own libraries
 	$(TESTBEDS)/bin/python -m pytest -p no:asyncio tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
 
 vllm: $(VLLM)/.test  ## Create an environment with vLLM for the CPU: .venv-vllm
@@ -125,7 +126,7 @@ format: $(VENV)/.lint  ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the environments and build outputs
-	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) $(TESTBEDS) site
+	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) $(TESTBEDS) $(EDSL) site
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -165,6 +166,10 @@ $(VENV)/.lint: $(VENV)/.test
 # litellm asks for older versions than constraints.txt has, so this environment has its own.
 $(TESTBEDS)/.testbeds: $(TESTBEDS)/.pip pyproject.toml
 	$(TESTBEDS)/bin/python -m pip install -qq --editable ".[server]" --group test --group testbeds
+	@touch $@
+
+$(EDSL)/.edsl: $(EDSL)/.pip pyproject.toml
+	$(EDSL)/bin/python -m pip install -qq --group edsl
 	@touch $@
 
 $(DOCS)/.docs: $(DOCS)/.pip $(PINS)
