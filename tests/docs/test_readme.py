@@ -107,7 +107,6 @@ def test_python_blocks_run(page: Path, without_model: Callable[[], None], workpl
 
 @pytest.mark.model
 @pytest.mark.slow
-@pytest.mark.usefixtures("brief_presets")
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial/first-user.md"])
 def test_python_blocks_run_on_the_embedded_model(
     name: str, embedded_model: Path, workplace: Path, capsys: pytest.CaptureFixture[str]

@@ -27,9 +27,9 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=1, evidence=0, max_item_chars=60, max_context_chars=100),
-    synthesis=SynthesisConfig(n_forward=1, n_backward=1, max_tokens=12),
+    synthesis=SynthesisConfig(n_forward=3, n_backward=2, max_tokens=24),
     scoring=ScoringConfig(option_orders=1, samples=2),
-    training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=256),
+    training=TrainingConfig(rank=2, epochs=1, evaluations=4, batch_tokens=256),
     synthesizer=SynthesizerConfig(
         rank=2,
         rounds=1,
@@ -42,11 +42,8 @@ CONFIG = PipelineConfig(
         dpo_batch=1,
         evaluations=3,
     ),
-    simulation=SimulationConfig(traces=1, max_reasoning_tokens=8),
+    simulation=SimulationConfig(traces=1, max_reasoning_tokens=16),
 )
-
-SEVERAL = SynthesisConfig(n_forward=3, n_backward=2, max_tokens=12)
-"""Some of these are worth keeping, and there is a better and a worse one of one direction."""
 
 CHILD = """
 import os, signal, sys
@@ -58,20 +55,20 @@ def report(stage, done, total):
     if "synthesizer" in stage and stage.startswith("train") and done == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with simulator(store, model, recipe) as sim:
+with simulator(store, model) as sim:
     sim.train(recipe=recipe, progress=report)
 """
 
 
-def simulator(store: str | Path, model: str | Path, recipe: str) -> UserSimulator:
+def simulator(store: str | Path, model: str | Path) -> UserSimulator:
     """A simulator of one invented person."""
     return UserSimulator.from_corpus(
-        person("ada", 6),
+        person("ada", 8),
         user_id="ada",
         store=store,
         model=model,
         engine="transformers",
-        config=CONFIG.model_copy(update={"synthesis": SEVERAL}) if recipe != "grpo" else CONFIG,
+        config=CONFIG,
     )
 
 
@@ -89,7 +86,7 @@ def test_a_recipe_is_killed_and_ends_with_a_user_model(
         kind = "train synthesizer" if stage.startswith("train ada-synth") else stage
         first.setdefault(kind, (done, total))
 
-    with simulator(store, embedded_model, recipe) as sim:
+    with simulator(store, embedded_model) as sim:
         adapter = sim.train(recipe=recipe, progress=report)
         record = sim.synthesizer.manifest.synthesizer
         answer = sim.respond("Tea or coffee?", options=["tea", "coffee"])

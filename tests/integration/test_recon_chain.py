@@ -144,28 +144,31 @@ def test_the_real_model_writes_readable_traces(model: Engine) -> None:
 
 
 @pytest.mark.model
-def test_a_trace_that_tells_the_option_is_heard_by_the_real_model(model: Engine) -> None:
+def test_a_trace_that_tells_the_option_is_heard_by_the_real_model(embedded_model: Path) -> None:
     """No trace serves an option as well as the one that announces it, on a choice and a scale.
 
     Compared with other announcements, since an untrained model may do without any trace at all
     better than with one: then nothing that is heard would show as a gain.
     """
+    from usersim.engines.transformers.engine import TransformersEngine
+
     drinks = Choice(("Coffee", "Tea", "Milk", "Water"))
-    for space, context in ((drinks, "What would you like?"), (AGREE, "I keep lists.")):
-        rows = [pair(o, space, context=context, key=f"k{o}") for o in space.options]
-        said = [oracle(row)[0] for row in rows]
-        items = [
-            ScoringItem(
-                row,
-                (),
-                tuple(
-                    replace(one, interaction_key=row.key, index=place)
-                    for place, one in enumerate(said)
-                ),
-            )
-            for row in rows
-        ]
-        scored = score_candidates(model, items, ScoringConfig(option_orders=2), GUARDS, VIEW)
-        for place, own in enumerate(scored):
-            gains = [one.scores.gain for one in own]
-            assert gains.index(max(gains)) == place, (space.options[place], gains)
+    with TransformersEngine(embedded_model) as engine:
+        for space, context in ((drinks, "What would you like?"), (AGREE, "I keep lists.")):
+            rows = [pair(o, space, context=context, key=f"k{o}") for o in space.options]
+            said = [oracle(row)[0] for row in rows]
+            items = [
+                ScoringItem(
+                    row,
+                    (),
+                    tuple(
+                        replace(one, interaction_key=row.key, index=place)
+                        for place, one in enumerate(said)
+                    ),
+                )
+                for row in rows
+            ]
+            scored = score_candidates(engine, items, ScoringConfig(option_orders=2), GUARDS, VIEW)
+            for place, own in enumerate(scored):
+                gains = [one.scores.gain for one in own]
+                assert gains.index(max(gains)) == place, (space.options[place], gains)

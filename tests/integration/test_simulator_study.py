@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.brief import BRIEF
 from tests.fixtures.people import DRINKS, engine, person, question
 from usersim import UserSimulator
 from usersim.config import (
@@ -253,7 +252,7 @@ def test_an_adapter_travels_with_its_simulator_and_dies_with_its_person(
 @pytest.mark.model
 def test_the_embedded_model_answers_as_an_invented_person(embedded_model: Path) -> None:
     """From rows to an answer among the options, with a trace and its influence."""
-    with UserSimulator.from_corpus(person("ada", 10), model=embedded_model, config=BRIEF) as sim:
+    with UserSimulator.from_corpus(person("ada", 10), model=embedded_model, config="tiny") as sim:
         answer = sim.respond(
             "A long walk or an evening with a book?",
             options=["a long walk", "an evening with a book"],

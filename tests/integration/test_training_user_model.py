@@ -590,9 +590,9 @@ def test_training_says_nothing_on_its_own(tiny_model: Path, tmp_path: Path, capf
 @pytest.mark.model
 def test_a_few_steps_on_the_embedded_model_help(embedded_model: Path, tmp_path: Path):
     """The real model learns a person's habit within a dozen steps."""
-    config = TrainingConfig(rank=4, epochs=2.0, batch_tokens=256, evaluations=1, dtype="float32")
+    config = TrainingConfig(epochs=4.0, batch_tokens=512, evaluations=1)
     adapter = train_user_model(
-        [person("ada")], base_model=str(embedded_model), out_dir=tmp_path, config=config
+        people(), base_model=str(embedded_model), out_dir=tmp_path, config=config
     )
     assert adapter.manifest.before is not None
     assert adapter.manifest.after is not None

@@ -510,9 +510,7 @@ def test_a_dialogue_on_the_embedded_model(embedded_model: Path) -> None:
     """The real model talks: turns alternate, every turn has its trace, none shows it."""
     rows = chats("ada", [2, 2])
     config = PipelineConfig.preset("tiny")
-    short = config.simulation.model_copy(
-        update={"max_action_tokens": 80, "redraws": 6, "max_reasoning_tokens": 16}
-    )
+    short = config.simulation.model_copy(update={"max_action_tokens": 160, "redraws": 3})
     with UserSimulator.from_corpus(
         rows,
         person="user",
