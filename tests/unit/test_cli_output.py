@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import usersim
 from tests.fixtures.people import DRINKS, engine, person
 from tests.fixtures.words import PYTHON
 from usersim import Corpus
+from usersim.cli import progress
 from usersim.cli.app import app, main
 from usersim.cli.codes import ExitCode
 from usersim.cli.progress import LINE_SECONDS, Lines, Times
@@ -95,7 +97,7 @@ def test_names_and_dates_are_whole_at_80_columns(store: str, tmp_path: Path) -> 
     result = invoke("runs", "-c", store)
     (line,) = [line for line in result.stdout.splitlines() if LONG in line]
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", line)
-    assert "left out for want of space: requests, state" in " ".join(result.stderr.split())
+    assert "columns left out: requests, state" in " ".join(result.stderr.split())
     assert "forgotten" not in result.stdout + result.stderr, "zeros are no news"
     wide = invoke("runs", "-c", store, "--wide")
     assert "without reasoning" in wide.stdout
@@ -202,7 +204,7 @@ def test_simulate_shows_the_first_answers_and_every_failure(store: str, tmp_path
     assert "rerun the command with --out FILE" in out
     assert "7 failed (row 8 of 'bob', row 9 of 'bob'" in err
     assert [line.split()[0] for line in out.splitlines() if "With milk." in line] == list("12345")
-    assert err.count("drawn traces could be read as reasoning") == 1
+    assert err.count("drawn traces was readable") == 1
     again = invoke("simulate", "-c", store, "--name", "w", "--out", tmp_path / "a.jsonl")
     assert "15 rows written to" in again.stdout
     assert "With milk." not in again.stdout
@@ -292,6 +294,23 @@ def test_reasons_are_counted_in_flat_memory() -> None:
     assert len(groups) <= 201
     assert "and 1 row for" not in rows.lines("", limit=1)[1]
     assert rows.lines("", limit=1)[1].startswith("and ")
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0, False), (2.5, True)], ids=["fast", "slow"])
+def test_respond_is_not_silent_while_a_model_loads(
+    seconds: float, shown: bool, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that takes long to load is named on standard error; a fast one prints no line."""
+
+    def load(*_: object, **__: object) -> object:
+        time.sleep(seconds)
+        return engine(action="With milk.")
+
+    monkeypatch.setattr(face, "load_engine", load)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 1.0)
+    result = invoke("respond", "Tea?", "-c", store, "-u", "ada")
+    assert ("load the model: 0 of 1" in result.stderr) is shown
+    assert "With milk." in result.stdout
 
 
 # ---------------------------------------------------------------------- defaults

@@ -169,7 +169,7 @@ def _reports(*, quiet: float = 0.0) -> Generator[StageProgress]:
         quiet: Seconds before the first line.
 
     Yields:
-        What is told how far a stage is.
+        What receives the progress of a stage.
     """
     if notes.is_terminal:
         with _bars() as bars:
@@ -201,13 +201,16 @@ def _reports(*, quiet: float = 0.0) -> Generator[StageProgress]:
 
 
 @contextmanager
-def stages() -> Generator[StageProgress]:
+def stages(*, quiet: bool = False) -> Generator[StageProgress]:
     """Show how far each stage is, with time passed and time left.
+
+    Args:
+        quiet: In lines, say nothing of what takes less than `LINE_SECONDS`.
 
     Yields:
         The callback for (stage, done, total).
     """
-    with _reports() as report:
+    with _reports(quiet=LINE_SECONDS if quiet else 0.0) as report:
         yield report
 
 

@@ -407,7 +407,7 @@ class UserSimulator:
         return self._engine_choice
 
     def _ready(self, report: StageProgress | None) -> Engine:
-        """Return the engine, and tell that it is being loaded."""
+        """Return the engine, and report that it is being loaded."""
         if (
             report is not None
             and "engine" not in self.__dict__
@@ -740,7 +740,7 @@ class UserSimulator:
         )
 
     @public
-    def respond(
+    def respond(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         context: Context,
         *,
@@ -751,6 +751,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
+        progress: ShowProgress = False,
     ) -> Answer:
         """Answer one context as the person would.
 
@@ -764,6 +765,7 @@ class UserSimulator:
             explain: Also measure how far the trace moves the answer.
             seed: Reproduces the answer; None takes the configured one.
             store: Keep the answer in the store, where the explorer shows it and `forget` finds it.
+            progress: Whether, or to whom, progress is shown.
 
         Raises:
             UsersimError: If the answer stayed malformed; `respond_many` returns it as data.
@@ -772,14 +774,17 @@ class UserSimulator:
         with in_call("respond()"):
             as_question(context)
             asked = narrowed(context, options=options, kind=kind)
-        batch = self._answered(
-            [self._people.one(user_id)],
-            [asked],
-            predictors=predictors,
-            explain=explain,
-            seed=seed,
-            store=store,
-        )
+        person = self._people.one(user_id)
+        with told(progress, "respond()") as report:
+            batch = self._answered(
+                [person],
+                [asked],
+                predictors=predictors,
+                explain=explain,
+                seed=seed,
+                store=store,
+                progress=report,
+            )
         return only(batch)
 
     @public
@@ -1112,7 +1117,7 @@ class UserSimulator:
     # ------------------------------------------------------------------ asynchronous twins
 
     @public
-    async def arespond(
+    async def arespond(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         context: Context,
         *,
@@ -1123,6 +1128,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
+        progress: ShowProgress = False,
     ) -> Answer:
         """Answer one context without blocking the event loop; see `respond`."""
         return await asyncio.to_thread(
@@ -1135,6 +1141,7 @@ class UserSimulator:
             explain=explain,
             seed=seed,
             store=store,
+            progress=progress,
         )
 
     @public

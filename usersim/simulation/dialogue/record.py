@@ -27,9 +27,9 @@ ENDINGS: Mapping[Ending, str] = {
     "done": "the person said that they are done",
     "gave_up": "the person said that they give up",
     "reached": "the goal is reached, by the caller's own test",
-    "repetition": "the person said the same once more than they may",
-    "patience": "the person left, as often as their past conversations show",
-    "limit": "the person had all the turns that the configuration allows",
+    "repetition": "the person repeated themselves too often",
+    "patience": "the person left, with the probability seen in their past conversations",
+    "limit": "the maximum number of turns was reached",
 }
 """Every way in which a dialogue ends, and what it means."""
 
