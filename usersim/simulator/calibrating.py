@@ -25,6 +25,7 @@ from usersim.errors import CorpusError, EvaluationError
 from usersim.evaluation import Arm, Evaluation, evaluate, uniform_arm, write_report
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
 from usersim.prediction import GROUPS, NO, YES, Observation, Pool, fit_pool, yes_or_no
+from usersim.prediction.pool import FEW
 from usersim.simulation import RespondItem, likelihoods, respond
 from usersim.simulation.closed import mixed
 from usersim.simulator.asking import Asker
@@ -73,6 +74,8 @@ ABLATIONS: dict[str, tuple[str, frozenset[Predictor]]] = {
 }
 """Pools that leave predictors out, by name: what is left out, in words, and its predictors. Each is
 fitted like the pool itself, so that the difference is what they add."""
+_OTHERS = {"known": "many others", "few": f"fewer than {FEW} others", "new": "nobody else"}
+"""The groups of questions by who else answered, in words."""
 STAGE = "calibrate"
 NOTHING = "–"
 
@@ -188,8 +191,17 @@ class Calibration:
         for group in GROUPS:
             own = self.pool.groups[group]
             if own.answers:
-                parts = [f"{name} {w:.2f}" for name, w in own.weights.items() if w >= 0.005]  # noqa: PLR2004 - 0.00
-                yield f"{group} ({own.answers} answers): {', '.join(parts) or 'no predictor helps'}"
+                parts = [
+                    f"{name.replace('_', ' ')} {w:.2f}"
+                    for name, w in own.weights.items()
+                    if round(w, 2)
+                ]
+                kind, _, others = group.partition(", ")
+                told = ", ".join(parts) or "no predictor helps"
+                yield (
+                    f"weights of {kind} questions that {_OTHERS[others]} answered "
+                    f"({counted(own.answers, 'answer')}): {told}"
+                )
 
 
 def _bin(told: Sequence[tuple[float, float]] | None) -> tuple[str, str, str]:
