@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,10 @@ def test_the_command_prints_weights_and_reliability(tmp_path: Path) -> None:
     parts = ("Chance", "panel", "the pool", "Reliability", "use these weights from now on")
     for part in (*parts, "the reasoning added"):
         assert part in printed.output
+    said = " ".join(printed.output.split())
+    assert re.search(r"weights of scale questions that many others answered \(\d+ answers\):", said)
+    assert "weights of scale questions that nobody else answered" in said
+    assert "_" not in said.replace(str(store), "")
 
 
 def test_what_predictors_add_is_measured_against_a_pool_without_them(sim: UserSimulator) -> None:
@@ -161,5 +166,5 @@ def test_what_predictors_add_is_measured_against_a_pool_without_them(sim: UserSi
     ]
     told = calibrate(observed, [], simulator="m", seed=0).added()
     assert len(told) == 2
-    assert all(one.endswith("that is a gain.") for one in told)
+    assert all(one.endswith("a gain.") for one in told)
     assert "80 answers" in told[0]

@@ -23,6 +23,7 @@ from usersim.errors import CorpusError, EvaluationError
 from usersim.evaluation import Arm, Evaluation, evaluate, uniform_arm, write_report
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
 from usersim.prediction import GROUPS, Observation, Pool, fit_pool
+from usersim.prediction.pool import FEW
 from usersim.simulation import RespondItem, likelihoods
 from usersim.simulation.closed import mixed
 from usersim.simulator.asking import Asker
@@ -69,6 +70,8 @@ ABLATIONS: dict[str, tuple[str, frozenset[Predictor]]] = {
 }
 """Pools that leave predictors out, by name: what is left out, in words, and its predictors. Each is
 fitted like the pool itself, so that the difference is what they add."""
+_OTHERS = {"known": "many others", "few": f"fewer than {FEW} others", "new": "nobody else"}
+"""The groups of questions by who else answered, in words."""
 STAGE = "calibrate"
 NOTHING = "–"
 
@@ -150,9 +153,9 @@ class Calibration:
         if one is None:
             return
         gap = one.difference
-        verdict = "that cannot be told from nothing"
+        verdict = "not distinguishable from no effect"
         if gap.excludes(0.0):
-            verdict = "that is a gain" if gap.value > 0 else "that is a loss"
+            verdict = "a gain" if gap.value > 0 else "a loss"
         yield (
             f"To the pool's log score {words} added {gap.value:+.3f} nats "
             f"[{gap.low:+.3f}, {gap.high:+.3f}] on {counted(one.n_items, 'answer')} of "
@@ -184,8 +187,17 @@ class Calibration:
         for group in GROUPS:
             own = self.pool.groups[group]
             if own.answers:
-                parts = [f"{name} {w:.2f}" for name, w in own.weights.items() if w >= 0.005]  # noqa: PLR2004 - 0.00
-                yield f"{group} ({own.answers} answers): {', '.join(parts) or 'nothing helps'}"
+                parts = [
+                    f"{name.replace('_', ' ')} {w:.2f}"
+                    for name, w in own.weights.items()
+                    if round(w, 2)
+                ]
+                kind, _, others = group.partition(", ")
+                told = ", ".join(parts) or "no predictor helps"
+                yield (
+                    f"weights of {kind} questions that {_OTHERS[others]} answered "
+                    f"({counted(own.answers, 'answer')}): {told}"
+                )
 
 
 def _bin(told: Sequence[tuple[float, float]] | None) -> tuple[str, str, str]:
@@ -278,7 +290,7 @@ def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
     for simulator in simulators:
         if not asker.predictions.keep_pool(simulator, asker.pooled, found.pool):
             raise CorpusError(
-                "rows were loaded or deleted during the calibration, and nothing was kept",
+                "rows were loaded or deleted during the calibration, so its result was discarded",
                 hint="repeat it",
             )
     return found
@@ -442,7 +454,7 @@ def calibrate(
     """
     if not observed:
         raise EvaluationError(
-            "there is no closed answer to calibrate on",
+            "there are no closed answers to calibrate on",
             hint="load people who answered choices or scales; an adapter that learned from all of "
             "them leaves none (TrainingConfig.validation_share)",
             cli_hint="load people who answered choices or scales; an adapter that learned from all "
