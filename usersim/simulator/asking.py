@@ -89,7 +89,7 @@ def as_question(
     if options is None and kind is None:
         return question
     if not isinstance(question.space, FreeText):
-        raise ActionError(f"the question already says what an answer may be: {question.space!r}")
+        raise ActionError(f"the question already has an action space: {question.space!r}")
     return Question(question.context, options=options, kind=kind)
 
 
