@@ -166,6 +166,6 @@ def test_adapters_are_listed_with_the_default_and_removed(store: Path, corpus: C
     assert not folder.exists()
     assert [one.name for one in corpus.ledger.adapters()] == [old]
     run("adapters", "--corpus", store, "remove", old, "--yes")
-    assert "no adapters" in run("adapters", "-c", store)[0]
+    assert "no adapters; `usersim train` makes one" in run("adapters", "-c", store)[0]
     assert "'ada-new'" in str(refused("adapters", "remove", "ada-new", "-c", store, "--yes"))
     assert "--corpus" in refused("adapters").hint

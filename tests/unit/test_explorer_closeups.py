@@ -91,7 +91,7 @@ def test_without_an_engine_nothing_is_measured(sim: UserSimulator) -> None:
     """The error says how to have one."""
     explorer = Explorer.of(sim, measures=False)
     assert not explorer.measures
-    with pytest.raises(ConfigError, match="no engine is loaded"):
+    with pytest.raises(ConfigError, match="nothing can be measured without an engine"):
         explorer.answer(_stored(sim, 1))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from usersim.errors import (
+    ActionError,
     ConfigError,
     NotStoredError,
     RefusedRowsError,
@@ -41,6 +42,7 @@ def code_of(error: UsersimError) -> ExitCode:
         return ExitCode.INCOMPLETE
     if isinstance(error, UserForgottenError):  # was there when the command began
         return ExitCode.ERROR
-    # At the command line, settings are its options.
-    wrong = (ConfigError, UserNotFoundError, SpeakerNotFoundError, NotStoredError)
+    # At the command line, settings and a question's options are its options; a row whose action
+    # is not valid is rejected, and never ends a command.
+    wrong = (ActionError, ConfigError, UserNotFoundError, SpeakerNotFoundError, NotStoredError)
     return ExitCode.USAGE if isinstance(error, wrong) else ExitCode.ERROR

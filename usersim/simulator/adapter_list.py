@@ -79,7 +79,7 @@ def listing(found: StoredAdapters) -> Sheet:
     if any(one.after is not None for one in found):
         notes.append(_HELD_OUT)
     if not rows:
-        return Sheet(notes=["the store has no adapters"])
+        return Sheet(notes=["the store has no adapters; `usersim train` makes one"])
     return Sheet(columns=columns, rows=rows, notes=notes)
 
 

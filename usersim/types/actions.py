@@ -71,7 +71,10 @@ def _check_options(options: tuple[str, ...], kind: str) -> None:
     if isinstance(options, str):  # its letters would become the options
         as_options(options)
     if len(options) < 2:  # noqa: PLR2004 - one option is no choice
-        raise ActionError(f"a {kind} needs at least two options; got {list(options)!r}")
+        raise ActionError(
+            f"a {kind} needs at least two options; got {list(options)!r}; "
+            "name every option that can be chosen"
+        )
     if any(not option.strip() for option in options):
         raise ActionError(f"a {kind} has an empty option: {list(options)!r}")
     if len(set(options)) != len(options):
