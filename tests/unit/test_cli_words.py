@@ -18,6 +18,7 @@ from usersim.cli.app import app
 
 PACKAGE = Path(usersim.__file__).parent
 ELSEWHERE = {
+    "corpus/corpus.py": "stores are handed to workers in Python alone",
     "engines/scripted.py": "an engine for tests, which no command loads",
     "evaluation/harness.py": "arms of one's own are callables in Python",
     "integrations/gymnasium.py": "environments are used from Python",
@@ -26,7 +27,6 @@ ELSEWHERE = {
     "server/roles.py": "said to clients over HTTP",
     "simulation/dialogue/assistants.py": "dialogues are held from Python",
     "simulator/dialogue_files.py": "dialogues are held from Python",
-    "corpus/store.py": "stores are handed to workers in Python alone",
     "simulator/face.py": "simulators are handed to workers in Python alone",
     "training/manifest.py": "provenance comes from our own code",
 }

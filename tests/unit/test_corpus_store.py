@@ -3,6 +3,8 @@
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -13,10 +15,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
 
 from tests.fixtures.adapters import put
 from usersim.corpus import Corpus, Response, loading
-from usersim.corpus.store import schema
+from usersim.corpus.store import intact, schema
 from usersim.corpus.store.database import Database
 from usersim.corpus.store.tables import SCHEMA_VERSION, SEARCH_TABLE, metadata
 from usersim.errors import (
@@ -141,8 +144,7 @@ def test_an_export_that_cannot_be_written_is_an_error(corpus, tmp_path):
 
 def test_the_migrations_produce_the_schema():
     """The tables of the code and those of the migrations are the same."""
-    database = Database(":memory:")
-    schema.prepare(database)
+    database = migrated(":memory:")
     with database.read() as connection:
         options = {
             "compare_type": True,
@@ -155,6 +157,79 @@ def test_the_migrations_produce_the_schema():
         )
     database.close()
     assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == SCHEMA_VERSION
+
+
+def migrated(url):
+    """A store that was made by all migrations, one after the other."""
+    database = Database(url)
+    with database.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return database
+
+
+def described(database):
+    """Every table of a store with its columns, keys, references, indexes and rules."""
+    with database.read() as connection:
+        look = inspect(connection)
+        return {
+            table: {
+                "columns": {
+                    (one["name"], str(one["type"]), one["nullable"], str(one["default"]))
+                    for one in look.get_columns(table)
+                },
+                "key": look.get_pk_constraint(table),
+                "references": sorted(look.get_foreign_keys(table), key=str),
+                "unique": sorted(look.get_unique_constraints(table), key=str),
+                "indexes": sorted(look.get_indexes(table), key=str),
+                "rules": look.get_check_constraints(table),
+            }
+            for table in look.get_table_names()
+        }
+
+
+def test_a_new_store_is_as_the_migrations_make_one(tmp_path):
+    """Created in one go, it has the same tables, and needs no closer look when it is opened."""
+    stepwise, at_once = migrated(tmp_path / "a.db"), Database(tmp_path / "b.db")
+    schema.prepare(at_once)
+    assert described(at_once) == described(stepwise)
+    with at_once.read() as connection:
+        assert intact.is_as_created(connection)
+        intact.check_passive(connection, "b")
+        intact.check_intact(connection, "b")
+    with stepwise.read() as connection:
+        assert not intact.is_as_created(connection)
+        intact.check_intact(connection, "a")
+    at_once.close()
+    stepwise.close()
+
+
+@pytest.mark.postgres
+def test_a_new_store_on_postgres_is_as_the_migrations_make_one(postgres):
+    """Created in one go, it has the same tables, down to the sequences of ids."""
+    at_once = Database(postgres)
+    schema.prepare(at_once)
+    found = described(at_once)
+    with at_once.write() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    at_once.close()
+    stepwise = migrated(postgres)
+    assert described(stepwise) == found
+    assert "nextval" in str(found["users"]["columns"])
+    stepwise.close()
+
+
+def test_a_new_store_needs_no_migrations(tmp_path):
+    """Creating one does not even import alembic."""
+    code = "import sys; from usersim import Corpus; Corpus.open(sys.argv[1]).close(); "
+    code += "sys.exit('alembic' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code, tmp_path / "c.db"], check=False).returncode == 0
+    )
 
 
 def set_version(path, version):

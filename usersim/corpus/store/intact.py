@@ -15,12 +15,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Table, UniqueConstraint
 from sqlalchemy.dialects import sqlite
 
+from usersim.corpus.store.ddl import SCHEMA_SQL, SEARCH_SQL, as_created
 from usersim.corpus.store.tables import SEARCH_TABLE, metadata
 from usersim.errors import CorpusSchemaError
 
-__all__ = ["check_intact", "check_passive"]
+__all__ = ["check_intact", "check_passive", "is_as_created"]
 
-_SEARCH_SQL = f"CREATE VIRTUAL TABLE {SEARCH_TABLE} USING fts5(owner, text)"
 _SEARCH_PARTS = frozenset(
     f"{SEARCH_TABLE}_{part}" for part in ("config", "content", "data", "docsize", "idx")
 )
@@ -44,6 +44,14 @@ class _Shape(NamedTuple):
     indexes: frozenset[tuple[bool, tuple[str, ...]]]  # unique, columns
 
 
+def is_as_created(connection: Connection) -> bool:
+    """Return whether a SQLite store has the newest schema to the letter, and nothing besides.
+
+    Most stores do, and need no closer look; one that was upgraded is written differently.
+    """
+    return frozenset(map(tuple, connection.exec_driver_sql(SCHEMA_SQL))) == as_created()
+
+
 def check_passive(connection: Connection, name: str) -> None:
     """Refuse a store of any version that holds something that acts or stands in for a table.
 
@@ -54,12 +62,12 @@ def check_passive(connection: Connection, name: str) -> None:
     Raises:
         CorpusSchemaError: Naming what it holds.
     """
-    found = connection.exec_driver_sql("SELECT type, name, tbl_name, sql FROM sqlite_schema").all()
+    found = connection.exec_driver_sql(SCHEMA_SQL).all()
     odd: list[str] = []
     for kind, thing, table, sql in found:
         if kind in {"trigger", "view"}:
             odd.append(f"{kind} {thing!r} on {table!r}" if kind == "trigger" else f"view {thing!r}")
-        elif kind == "table" and _is_virtual(sql) and (thing, sql) != (SEARCH_TABLE, _SEARCH_SQL):
+        elif kind == "table" and _is_virtual(sql) and (thing, sql) != (SEARCH_TABLE, SEARCH_SQL):
             odd.append(f"virtual table {thing!r}")
         elif kind == "table" and thing in metadata.tables and _EXTRAS.search(sql or ""):
             odd.append(f"table {thing!r} with a rule of its own")
