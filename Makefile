@@ -99,7 +99,7 @@ imports: $(VENV)/.lint  ## Check that every module stays on its floor
 	$(BIN)/lint-imports
 
 docs: $(DOCS)/.docs  ## Build the documentation into site/; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 
 wheel-test: $(WHEEL)/build/.build  ## Build the wheel, install it alone, try it from an empty folder
 	rm -rf $(WHEEL)/dist $(WHEEL)/bare $(WHEEL)/empty

@@ -17,7 +17,7 @@ from statistics import median
 
 import torch
 
-from usersim.config import SynthesiserConfig
+from usersim.config import SynthesizerConfig
 from usersim.engines import AdapterRef, GenerateRequest
 from usersim.engines.embedded import model_folder
 from usersim.engines.loading import load_model, load_tokenizer
@@ -58,9 +58,9 @@ def worth(drawn: str) -> float:
     return drawn.count("e") / max(1, len(drawn))
 
 
-def settings() -> SynthesiserConfig:
+def settings() -> SynthesizerConfig:
     """Return what both ways train with."""
-    return SynthesiserConfig(prompts=PROMPTS, group=GROUP, grpo_steps=STEPS, grpo_beta=0.04)
+    return SynthesizerConfig(prompts=PROMPTS, group=GROUP, grpo_steps=STEPS, grpo_beta=0.04)
 
 
 def ours(engine: TransformersEngine, model: object, tokenizer: object) -> float:

@@ -2,7 +2,7 @@
 
     python examples/chat_log.py [MODEL]
 
-In a log the modelled person is one of the speakers. Name them, and their turns become actions;
+In a log the modeled person is one of the speakers. Name them, and their turns become actions;
 what was said before each of them is its context.
 """
 

@@ -18,7 +18,7 @@ from usersim.integrations.callback import UserCallback
 
 PAST = [
     ("Your order is on its way. Anything else?", "no. just bring it before six, i work nights"),
-    ("Shall we leave the parcel with a neighbour?", "third floor, ring twice, she is deaf"),
+    ("Shall we leave the parcel with a neighbor?", "third floor, ring twice, she is deaf"),
     ("Would you rate your delivery?", "it came. that is all i ask"),
 ]
 """What Mo, an invented customer, said before."""

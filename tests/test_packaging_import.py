@@ -71,7 +71,7 @@ def test_public_names_are_listed_before_they_are_used() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A misspelt name says what was asked of which module."""
+    """A misspelled name says what was asked of which module."""
     with pytest.raises(AttributeError, match="module 'usersim' has no attribute 'UserSimulater'"):
         _ = usersim.UserSimulater
 

@@ -20,15 +20,19 @@ if TYPE_CHECKING:
         GuardConfig,
         HistoryConfig,
         PipelineConfig,
+        PredictionConfig,
         RemoteConfig,
+        RewardConfig,
         ScoringConfig,
         ServerConfig,
         SimulationConfig,
         SynthesisConfig,
+        SynthesizerConfig,
         TrainingConfig,
         VllmConfig,
     )
     from usersim.corpus import Corpus, LoadReport
+    from usersim.engines.select import load_engine
     from usersim.errors import UsersimError
     from usersim.simulation import Answer
     from usersim.simulation.dialogue import Dialogue, Scenario
@@ -68,8 +72,10 @@ __all__ = [
     "Number",
     "PipelineConfig",
     "Population",
+    "PredictionConfig",
     "Question",
     "RemoteConfig",
+    "RewardConfig",
     "Run",
     "Scale",
     "Scenario",
@@ -78,11 +84,13 @@ __all__ = [
     "SimulationConfig",
     "Survey",
     "SynthesisConfig",
+    "SynthesizerConfig",
     "TrainingConfig",
     "UserSimulator",
     "UsersimError",
     "VllmConfig",
     "errors",
+    "load_engine",
 ]
 
 __version__ = "0.1.0"
@@ -96,15 +104,19 @@ _HOME = {
         "GuardConfig",
         "HistoryConfig",
         "PipelineConfig",
+        "PredictionConfig",
         "RemoteConfig",
+        "RewardConfig",
         "ScoringConfig",
         "ServerConfig",
         "SimulationConfig",
         "SynthesisConfig",
+        "SynthesizerConfig",
         "TrainingConfig",
         "VllmConfig",
     ),
     "usersim.corpus": ("Corpus", "LoadReport"),
+    "usersim.engines.select": ("load_engine",),
     "usersim.errors": ("UsersimError",),
     "usersim.simulation": ("Answer",),
     "usersim.survey": ("Population", "Survey"),

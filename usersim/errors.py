@@ -14,7 +14,7 @@
     │  ├─ UserNotFoundError(LookupError)
     │  │  └─ UserForgottenError      somebody was forgotten while their data was in use
     │  ├─ SpeakerNotFoundError(LookupError)
-    │  │                             who is modelled in a chat is not named; lists who speaks
+    │  │                             who is modeled in a chat is not named; lists who speaks
     │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
     │  └─ EmptySplitError            too few interactions for what was asked
     ├─ PromptError                   an undefined variable or an unknown template
@@ -226,7 +226,7 @@ class UserForgottenError(UserNotFoundError):
 
 
 class SpeakerNotFoundError(CorpusError, LookupError):
-    """The modelled person of a chat is not named, does not speak in it, or cannot be told apart.
+    """The modeled person of a chat is not named, does not speak in it, or cannot be told apart.
 
     Attributes:
         person: The name that was given; None if none was.
@@ -248,9 +248,9 @@ class SpeakerNotFoundError(CorpusError, LookupError):
         if several:
             problem = f"{person!r} names several speakers of the chat"
         elif hint:
-            problem = "the chat does not say who its modelled person is"
+            problem = "the chat does not say who its modeled person is"
         elif person is None:
-            problem = "the chat does not say which of its speakers is the modelled person"
+            problem = "the chat does not say which of its speakers is the modeled person"
         else:
             problem = f"{person!r} does not speak in the chat"
         super().__init__(

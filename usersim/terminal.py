@@ -1,7 +1,7 @@
 """Foreign text for a terminal: what would command the terminal is shown instead of sent.
 
 A person's words, a server's error, the name of a user: any of these may hold escape sequences
-that write to the clipboard, move the cursor or recolour the screen, line ends that forge a line
+that write to the clipboard, move the cursor or recolor the screen, line ends that forge a line
 of output, or marks that turn the reading direction. Knows characters; knows nothing of terminals.
 """
 

@@ -44,12 +44,12 @@ def main() -> None:
     shown = rows()
     figure, axes = plt.subplots(figsize=(8.2, 0.27 * len(shown) + 1.2), layout="constrained")
     for place, (_, _, value, low, high) in enumerate(reversed(shown)):
-        colour = "#a33" if high < 0 else "#275" if low > 0 else "#666"
-        axes.plot([max(low, -NEAR), min(high, NEAR)], [place, place], color=colour, lw=2)
-        axes.plot(min(max(value, -NEAR), NEAR), place, "o", color=colour, ms=5)
+        color = "#a33" if high < 0 else "#275" if low > 0 else "#666"
+        axes.plot([max(low, -NEAR), min(high, NEAR)], [place, place], color=color, lw=2)
+        axes.plot(min(max(value, -NEAR), NEAR), place, "o", color=color, ms=5)
         if abs(value) > NEAR:
             end = -NEAR if value < 0 else NEAR
-            axes.text(end, place + 0.2, f"{value:+.1f}", color=colour, ha="center")
+            axes.text(end, place + 0.2, f"{value:+.1f}", color=color, ha="center")
     axes.axvline(0, color="#999", lw=1, zorder=0)
     axes.set_yticks(range(len(shown)), [f"{run}: {arm}" for run, arm, *_ in reversed(shown)])
     axes.set_xlabel("nats (a token, for free text); right: better than Recon's arm")

@@ -22,7 +22,7 @@ def without_model(monkeypatch: pytest.MonkeyPatch, roomy_model: Path) -> Callabl
         return ScriptedEngine(name=str(roomy_model))
 
     def switch() -> None:
-        for module in ("usersim.simulator.face", "usersim.engines.select"):
+        for module in ("usersim", "usersim.simulator.face", "usersim.engines.select"):
             monkeypatch.setattr(f"{module}.load_engine", load)
 
     return switch

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PHONE = {"width": 360, "height": 740}
 
-# Every text node's colour against what is painted behind it (WCAG 2.2, relative luminance).
+# Every text node's color against what is painted behind it (WCAG 2.2, relative luminance).
 CONTRAST = """() => {
   const parse = (text) => {
     const n = text.match(/[\\d.]+/g).map(Number);
@@ -180,7 +180,7 @@ def test_the_keyboard_reaches_everything(page: Page, address: str, paths: dict[s
 def test_tokens_tell_their_numbers_without_a_mouse(
     page: Page, address: str, paths: dict[str, str]
 ) -> None:
-    """Arrow keys walk the tokens, and the line below says what colour and underline say."""
+    """Arrow keys walk the tokens, and the line below says what color and underline say."""
     page.goto(address + paths["trace"])
     tokens, readout = page.locator(".token[role=option]"), page.locator("[data-readout]").first
     assert readout.inner_text().startswith("Mean over")

@@ -19,7 +19,7 @@ from usersim.config import (
     ScoringConfig,
     SimulationConfig,
     SynthesisConfig,
-    SynthesiserConfig,
+    SynthesizerConfig,
     TrainingConfig,
 )
 
@@ -30,7 +30,7 @@ CONFIG = PipelineConfig(
     synthesis=SynthesisConfig(n_forward=3, n_backward=2, max_tokens=24),
     scoring=ScoringConfig(option_orders=1, samples=2),
     training=TrainingConfig(rank=2, epochs=1, evaluations=4, batch_tokens=256),
-    synthesiser=SynthesiserConfig(
+    synthesizer=SynthesizerConfig(
         rank=2,
         rounds=1,
         rft_epochs=2,
@@ -52,7 +52,7 @@ from tests.integration.test_recipes_embedded import simulator
 store, model, recipe = sys.argv[1:]
 
 def report(stage, done, total):
-    if "synthesiser" in stage and stage.startswith("train") and done == 2:
+    if "synthesizer" in stage and stage.startswith("train") and done == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
 with simulator(store, model) as sim:
@@ -83,17 +83,17 @@ def test_a_recipe_is_killed_and_ends_with_a_user_model(
     first: dict[str, tuple[int, int]] = {}
 
     def report(stage: str, done: int, total: int) -> None:
-        kind = "train synthesiser" if stage.startswith("train ada-synth") else stage
+        kind = "train synthesizer" if stage.startswith("train ada-synth") else stage
         first.setdefault(kind, (done, total))
 
     with simulator(store, embedded_model) as sim:
         adapter = sim.train(recipe=recipe, progress=report)
-        record = sim.synthesiser.manifest.synthesiser
+        record = sim.synthesizer.manifest.synthesizer
         answer = sim.respond("Tea or coffee?", options=["tea", "coffee"])
     if recipe == "grpo":  # it draws in its steps, and each was measured and kept
-        assert first["train synthesiser"][0] > 1
+        assert first["train synthesizer"][0] > 1
     else:  # what it learns from was drawn and scored before the kill
-        assert first["synthesise"][0] == first["synthesise"][1] > 0
+        assert first["synthesize"][0] == first["synthesize"][1] > 0
         assert first["score"][0] == first["score"][1] > 0
     assert record.recipe == recipe
     assert record.after.n == record.before.n > 0

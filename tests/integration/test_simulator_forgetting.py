@@ -19,7 +19,7 @@ from usersim.config import (
     PipelineConfig,
     SimulationConfig,
     SynthesisConfig,
-    SynthesiserConfig,
+    SynthesizerConfig,
     TrainingConfig,
 )
 from usersim.engines import GenerateRequest
@@ -32,7 +32,7 @@ CONFIG = PipelineConfig(
     history=HistoryConfig(recent=1, similar=0, max_item_chars=60, max_context_chars=100),
     synthesis=SynthesisConfig(n_forward=2, n_backward=1, max_tokens=24),
     training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=512),
-    synthesiser=SynthesiserConfig(
+    synthesizer=SynthesizerConfig(
         rank=2, held_out_share=0.25, grpo_steps=2, group=2, prompts=2, evaluations=1
     ),
     simulation=SimulationConfig(traces=1, redraws=0, max_reasoning_tokens=24),
@@ -87,7 +87,7 @@ def check_nothing_left(sim: UserSimulator, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "stage"),
-    [("select", "synthesise"), ("select", "score"), ("select", "train"), ("grpo", "train")],
+    [("select", "synthesize"), ("select", "score"), ("select", "train"), ("grpo", "train")],
 )
 def test_a_training_stops_when_somebody_in_it_is_forgotten(sim, tmp_path, recipe, stage) -> None:
     """In whichever stage, by whichever client: an error that names them, and no weights."""

@@ -125,7 +125,7 @@ def test_a_fault_loses_the_current_chunk_alone(store: Path, whole: Reconstructio
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
-@pytest.mark.parametrize(("stage", "done"), [("synthesise", CHUNK), ("score", CHUNK)])
+@pytest.mark.parametrize(("stage", "done"), [("synthesize", CHUNK), ("score", CHUNK)])
 def test_a_kill_loses_nothing_that_was_finished(
     store: Path, stage: str, done: int, whole: Reconstruction, children: Nursery
 ) -> None:
@@ -134,7 +134,7 @@ def test_a_kill_loses_nothing_that_was_finished(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = engine(reasoning=THOUGHT)
     assert reconstruct(store, again) == whole
-    expected = 2 * CHUNK if stage == "synthesise" else 0
+    expected = 2 * CHUNK if stage == "synthesize" else 0
     assert drawn_keys(again) == expected
 
 

@@ -95,7 +95,7 @@ def test_a_study_is_run_written_and_not_repeated(roomy_model: Path, tmp_path: Pa
         assert {i.split for i in first.evaluation.interactions} == {"held_out"}
         assert {i.split for i in first.found.interactions} == {"train"}
         assert not any(first.evaluation.failures.values())
-        assert {"synthesise", "score", "measure"} <= told
+        assert {"synthesize", "score", "measure"} <= told
         page = first.report.read_text(encoding="utf-8")
         assert "Recon-Select" in page
         assert "Does the answer follow its reasoning?" in page
@@ -185,7 +185,7 @@ def test_another_model_may_write_the_traces(roomy_model: Path, tmp_path: Path) -
         assert sim.reconstruct(limit=1).stage != measured.found.stage
         foreign = adapter.manifest.model_copy(update={"base_model_digest": "0" * 64})
         ref = replace(adapter.ref, base_model="another")
-        sim.synthesiser = adapter.model_copy(update={"manifest": foreign, "ref": ref})
+        sim.synthesizer = adapter.model_copy(update={"manifest": foreign, "ref": ref})
         with pytest.raises(ArtifactError, match=r"is one of .* not of") as caught:
             sim.reconstruct(limit=2)
         assert "recon_engine=" in caught.value.hint

@@ -243,10 +243,10 @@ def test_a_model_is_bit_identical_after_its_adapter_was_trained_and_taken_off(mo
         before = model(ids).logits
     with adapted(model, rank=4, alpha=8) as peft_model:
         trained = [p for p in peft_model.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(trained, lr=1e-2)
+        optimizer = torch.optim.AdamW(trained, lr=1e-2)
         for _ in range(3):
             batch_loss(peft_model, make_batch(encoded), 0.5).backward()
-            optimiser.step()
+            optimizer.step()
         with torch.no_grad(), peft_model.disable_adapter():
             assert torch.equal(peft_model(ids).logits, before)
         with torch.no_grad():

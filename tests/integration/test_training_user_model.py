@@ -29,7 +29,7 @@ from usersim.training import (
 )
 from usersim.training import user_model as stage
 from usersim.training.checkpoints import Checkpoints, run_folder
-from usersim.training.manifest import Arithmetic, SynthesiserRecord
+from usersim.training.manifest import Arithmetic, SynthesizerRecord
 from usersim.training.schedule import FINISHED
 from usersim.training.windows import Windows
 from usersim.transcript import action_text, prefix
@@ -505,7 +505,7 @@ def test_an_adapter_that_does_not_fit_is_no_start(
     foreign = altered(base_model_digest="f" * 64, base_model="other")
     with pytest.raises(TrainingError, match="trained on 'other', this training is one of"):
         train_user_model(people(), **arguments, start=foreign)
-    writer = altered(synthesiser=SynthesiserRecord(recipe="rft"))
+    writer = altered(synthesizer=SynthesizerRecord(recipe="rft"))
     with pytest.raises(TrainingError, match="writes reasoning traces"):
         train_user_model(people(), **arguments, start=writer)
     wide = {**arguments, "config": FAST.model_copy(update={"rank": 8})}
@@ -569,7 +569,7 @@ class Trap:
 
 
 def test_a_checkpoint_cannot_run_code(tiny_model: Path, tmp_path: Path):
-    """The optimiser's state is read as tensors alone, even where digests were forged."""
+    """The optimizer's state is read as tensors alone, even where digests were forged."""
     import torch
 
     arguments = {"base_model": str(tiny_model), "out_dir": tmp_path / "out", "config": FAST}

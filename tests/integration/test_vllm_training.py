@@ -1,4 +1,4 @@
-"""vLLM draws for the training of a synthesiser: always from the newest weights."""
+"""vLLM draws for the training of a synthesizer: always from the newest weights."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm")
 
-from tests.integration.test_training_synthesiser import CONFIG, PROMPTS, TOKENS, Letters
+from tests.integration.test_training_synthesizer import CONFIG, PROMPTS, TOKENS, Letters
 from usersim.config import VllmConfig
 from usersim.engines import Engine
 from usersim.engines.vllm.engine import VllmEngine
-from usersim.training import RewardLesson, TrainedAdapter, train_synthesiser
+from usersim.training import RewardLesson, TrainedAdapter, train_synthesizer
 
 pytestmark = pytest.mark.vllm
 
@@ -28,7 +28,7 @@ def train(model: Path, out: Path, engine: Engine | None) -> TrainedAdapter:
         max_tokens=TOKENS,
     )
     config = CONFIG.model_copy(update={"grpo_steps": STEPS})
-    return train_synthesiser(lesson, base_model=str(model), out_dir=out, config=config)
+    return train_synthesizer(lesson, base_model=str(model), out_dir=out, config=config)
 
 
 def test_training_on_draws_of_vllm_is_training_on_draws_of_transformers(
@@ -40,7 +40,7 @@ def test_training_on_draws_of_vllm_is_training_on_draws_of_transformers(
     with VllmEngine(tiny_model, settings) as engine:
         through = train(tiny_model, tmp_path / "vllm", engine)
     rewards = [
-        [figures["reward"] for figures in one.manifest.synthesiser.figures]
+        [figures["reward"] for figures in one.manifest.synthesizer.figures]
         for one in (plain, through)
     ]
     assert rewards[1] == pytest.approx(rewards[0], abs=0.05)

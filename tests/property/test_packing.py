@@ -27,7 +27,7 @@ def prefixes(sequences: Sequence[Sequence[int]]) -> set[tuple[int, ...]]:
 
 
 @given(SEQUENCES, ROW_TOKENS)
-def test_every_sequence_is_packed_once_and_spelt_by_its_path(sequences, row_tokens) -> None:
+def test_every_sequence_is_packed_once_and_spelled_by_its_path(sequences, row_tokens) -> None:
     """Over all rows each input has one path, whose tokens and depths are the sequence's."""
     rows = pack(sequences, row_tokens=row_tokens)
     members = [member for row in rows for member in row.members]

@@ -124,7 +124,7 @@ def test_crps_of_a_certain_forecast_is_the_absolute_error(samples: list[int], y:
 
 @given(st.lists(st.floats(-10, 10), max_size=8))
 def test_rank_normal_keeps_the_order_and_sums_to_zero(values: list[float]) -> None:
-    """Normal scores are ordered as the values, equal for equal ones, and centred."""
+    """Normal scores are ordered as the values, equal for equal ones, and centered."""
     scores = rank_normal(values)
     for a, x in zip(values, scores, strict=True):
         for b, y in zip(values, scores, strict=True):

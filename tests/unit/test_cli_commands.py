@@ -351,7 +351,7 @@ def test_an_error_is_a_message_and_a_next_step(
 def test_what_is_no_choice_is_refused_with_status_2(
     arguments, store, source, capsys, monkeypatch, tmp_path
 ) -> None:
-    """A misspelt choice, a missing file or option never starts any work."""
+    """A misspelled choice, a missing file or option never starts any work."""
     monkeypatch.chdir(tmp_path)
     words = {"STORE": store, "SOURCE": source}
     status, _ = refused(capsys, monkeypatch, *(words.get(one, one) for one in arguments))
@@ -359,7 +359,7 @@ def test_what_is_no_choice_is_refused_with_status_2(
 
 
 def test_an_unknown_arm_is_refused_before_any_work(source, capsys, monkeypatch, tmp_path) -> None:
-    """A misspelt arm ends with the list of arms."""
+    """A misspelled arm ends with the list of arms."""
     status, printed = refused(
         capsys, monkeypatch, "evaluate", source, "--out", tmp_path / "out", "--arms", "recon"
     )

@@ -151,9 +151,9 @@ def test_every_listing_command_prints_json() -> None:
         "trace",
         "runs",
         "survey check",
-        "power",
-        "pool",
-        "transfer",
+        "study power",
+        "study pool",
+        "study transfer",
         "adapters",
         "survey estimate",
     } <= listing
@@ -334,7 +334,7 @@ def test_a_process_ends_with_its_status(arguments, status, tmp_path) -> None:  #
 
 
 def test_a_pipe_has_a_line_every_half_minute() -> None:
-    """The first line comes at once; a stage's end and labelled times are always said."""
+    """The first line comes at once; a stage's end and labeled times are always said."""
     said: list[str] = []
     now = [0.0]
     made = Lines(said.append, now=lambda: now[0])

@@ -51,7 +51,7 @@ def test_planted_writes_a_corpus_and_its_facts(tmp_path: Path) -> None:
     """The file loads as a corpus, and the facts beside it explain its rows."""
     out = tmp_path / "new" / "people.jsonl"
     options = ("--users", 3, "--interactions", 10, "--seed", 7, "--noise", 0)
-    printed = run("planted", out, *options)
+    printed = run("study", "planted", out, *options)
     assert "30 rows of 3 synthetic people" in printed
     facts = PlantedFacts.of_json(
         json.loads(out.with_name("people.facts.json").read_text(encoding="utf-8"))
@@ -74,7 +74,7 @@ def test_planted_writes_over_nothing(
 ) -> None:
     """A file that exists, perhaps of real people, is kept, and nothing is written beside it."""
     (tmp_path / taken).write_text("mine", encoding="utf-8")
-    message = refused(capsys, monkeypatch, "planted", tmp_path / "people.jsonl")
+    message = refused(capsys, monkeypatch, "study", "planted", tmp_path / "people.jsonl")
     assert f"{taken}' exists" in message
     assert "next: give another name" in message
     assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["mine"]
@@ -85,14 +85,14 @@ def test_planted_refuses_impossible_people(
 ) -> None:
     """A setting out of its range is named, and no file is left."""
     out = tmp_path / "people.jsonl"
-    assert "got 1.5" in refused(capsys, monkeypatch, "planted", out, "--noise", 1.5)
-    assert "got 0" in refused(capsys, monkeypatch, "planted", out, "--users", 0)
+    assert "got 1.5" in refused(capsys, monkeypatch, "study", "planted", out, "--noise", 1.5)
+    assert "got 0" in refused(capsys, monkeypatch, "study", "planted", out, "--users", 0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_power_prints_the_rate_and_its_neighbours() -> None:
+def test_power_prints_the_rate_and_its_neighbors() -> None:
     """The table holds both numbers for each rate on this side of one half."""
-    printed = run("power", 0.547)
+    printed = run("study", "power", 0.547)
     rows = table(printed)
     assert ["0.547", "431", "886"] in rows
     assert [float(row[0]) for row in rows] == [0.527, 0.537, 0.547, 0.557, 0.567, 0.597]
@@ -105,11 +105,16 @@ def test_power_prints_the_rate_and_its_neighbours() -> None:
 def test_power_takes_its_settings() -> None:
     """Power, level and design effect reach the formula, on either side of one half."""
     settings = ("--power", 0.9, "--alpha", 0.01, "--design-effect", 2)
-    rows = table(run("power", 0.45, *settings))
+    rows = table(run("study", "power", 0.45, *settings))
     needed = comparisons_needed(0.45, power=0.9, alpha=0.01, design_effect=2)
     assert f"{needed:,}" in next(row for row in rows if row[0] == "0.45")
     assert all(0 < float(row[0]) < 0.5 for row in rows)
-    assert [row[0] for row in table(run("power", 0.99))] == ["0.94", "0.97", "0.98", "0.99"]
+    assert [row[0] for row in table(run("study", "power", 0.99))] == [
+        "0.94",
+        "0.97",
+        "0.98",
+        "0.99",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,7 @@ def test_power_refuses_what_has_no_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Impossible rates and settings end with status 1 and name the value."""
-    assert message in refused(capsys, monkeypatch, "power", *arguments)
+    assert message in refused(capsys, monkeypatch, "study", "power", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +142,7 @@ def test_power_refuses_what_has_no_answer(
 )
 def test_help_says_what_is_needed(command: str, words: tuple[str, ...]) -> None:
     """The help names the options and what the command is for."""
-    printed = " ".join(run(command, "--help").split())
+    printed = " ".join(run("study", command, "--help").split())
     assert all(word in printed for word in words)
 
 

@@ -138,7 +138,7 @@ def test_no_exception_is_kept_for_a_module_that_needs_none() -> None:
         ("--recent=3 is not among 1, 2", False),
     ],
 )
-def test_python_is_recognised(text: str, python: bool) -> None:
+def test_python_is_recognized(text: str, python: bool) -> None:
     """Arguments, calls and classes are told apart from flags and prose."""
     assert (PYTHON.search(text) is not None) is python
 

@@ -156,7 +156,7 @@ def test_a_byte_order_mark_is_passed_over(corpus, tmp_path):
     [
         ("\ufeff{}".encode("utf-16-le"), "is not UTF-8"),
         (b"SQLite format 3\x00....", "is a database"),
-        (b"\x00\x01\x02", "is not recognised"),
+        (b"\x00\x01\x02", "is not recognized"),
         (b"a,a\n1,2\n", "the same column twice"),
         (b'[{"a": 1},\n', "is not JSON"),
         (gzip.compress(LINE * 50, mtime=0)[:-9], "cannot be read to its end"),

@@ -301,7 +301,7 @@ def test_a_bad_codebook_is_an_error(corpus, book, reason):
         corpus.add([{"q": 1}], codebook=book)
 
 
-def test_a_long_survey_is_recognised(tmp_path, corpus):
+def test_a_long_survey_is_recognized(tmp_path, corpus):
     """Question and answer columns, options separated by bars."""
     path = tmp_path / "long.csv"
     path.write_text("user_id,question,answer,options\na,Tea?,yes,no|yes\na,Milk?,,\na,,yes,\n")

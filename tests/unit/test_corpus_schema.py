@@ -305,7 +305,7 @@ def test_an_older_store_with_a_trigger_is_refused_before_it_is_upgraded(tmp_path
     connection.close()
 
 
-def test_what_sqlite_itself_adds_is_no_offence(plain, tmp_path):
+def test_what_sqlite_itself_adds_is_no_offense(plain, tmp_path):
     """Statistics for its planner may be there."""
     path = shutil.copy(plain, tmp_path / "c.db")
     with sqlite3.connect(path) as connection:

@@ -306,7 +306,7 @@ def sav(path: Path) -> Path:
 
 
 def test_an_spss_file_brings_its_codebook(corpus, tmp_path):
-    """Value labels, half-labelled scales, missing values and ranges, texts, times, weights."""
+    """Value labels, half-labeled scales, missing values and ranges, texts, times, weights."""
     report = corpus.add(sav(tmp_path / "survey.sav"))
     assert report.format == "spss"
     found = {(item.user_id, str(item.metadata["column"])): item for item in corpus.interactions()}

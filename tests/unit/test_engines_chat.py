@@ -90,7 +90,7 @@ def test_a_template_without_default_system_is_left_alone() -> None:
 
 
 def test_a_refused_system_role_is_merged() -> None:
-    """System and neighbouring messages of one role become one user message."""
+    """System and neighboring messages of one role become one user message."""
     tokenizer = make_tokenizer(STRICT)
     chat = (("system", "Be Ada."), ("user", "Hi."), ("user", "There?"))
     text = tokenizer.decode(encode_prompt(tokenizer, chat, ""))

@@ -65,7 +65,7 @@ def test_log_probabilities_are_those_of_a_plain_pass(model) -> None:
         np.testing.assert_allclose(draw.logprobs, expected, atol=1e-4)
 
 
-def test_a_draw_does_not_depend_on_its_neighbours(model) -> None:
+def test_a_draw_does_not_depend_on_its_neighbors(model) -> None:
     """Alone, in a batch, and among draws that end early, a seed draws the same tokens."""
     alone = [run(model, [state(p, seed=i)])[0].tokens for i, p in enumerate(PROMPTS)]
     together = run(model, [state(p, seed=i) for i, p in enumerate(PROMPTS)])

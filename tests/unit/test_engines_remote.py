@@ -166,7 +166,7 @@ def test_what_may_pass_is_tried_again(server: Scripted, connect: Callable, statu
     assert len(server.bodies) == 24
 
 
-def test_retry_after_is_honoured(server: Scripted, connect: Callable) -> None:
+def test_retry_after_is_honored(server: Scripted, connect: Callable) -> None:
     """A server that names a pause is left alone for so long."""
     engine = connect()
     server.chat = lambda body, n: (429, {"Retry-After": "0.3"}, b"") if n == 1 else answer()

@@ -65,7 +65,7 @@ def test_gains_add_up_to_the_difference_of_the_means() -> None:
 
 
 def test_an_engine_that_tells_other_tokens_than_it_scores_is_refused() -> None:
-    """Nothing is coloured by guesswork."""
+    """Nothing is colored by guesswork."""
     engine = ByteEngine()  # scores words, tells bytes
     query = GainQuery(prompt=PROMPT, continuation="tea", given=prefix("Tea."), without=prefix(""))
     with pytest.raises(CapabilityError, match="scored 2 tokens"):

@@ -34,16 +34,16 @@ def test_curves_stand_in_page_and_figures(tmp_path) -> None:
         tmp_path,
         title="t",
         provenance={},
-        curves=[Curves("Synthesiser <script>", panels), Curves("None", {"kl": [math.nan]})],
+        curves=[Curves("Synthesizer <script>", panels), Curves("None", {"kl": [math.nan]})],
     )
     html = page.read_text("utf-8")
     pictures = [text.count("data:image/svg") for text in (bare.read_text("utf-8"), html)]
     assert pictures[1] == pictures[0] + 1
-    assert "Synthesiser &lt;script&gt;" in html
+    assert "Synthesizer &lt;script&gt;" in html
     assert "reward &lt;b&gt;, loss, nats over 3 steps." in html
     assert "<script" not in html
     told = json.loads((tmp_path / "metrics.json").read_text("utf-8"))["curves"]
-    assert told["Synthesiser <script>"]["reward <b>"] == [0.0, None, 2.0]
+    assert told["Synthesizer <script>"]["reward <b>"] == [0.0, None, 2.0]
 
 
 def test_a_figure_without_numbers_is_no_panel() -> None:

@@ -18,7 +18,6 @@ from usersim.evaluation import (
     FileCache,
     evaluate,
     others_arm,
-    own_mode_arm,
     sentence,
     uniform_arm,
     verdicts,
@@ -298,17 +297,6 @@ def test_numbers_take_the_median() -> None:
     chance = uniform_arm().predict([asked]).items[0]
     assert chance is not None
     assert 0 <= float(str(chance.action)) <= 100
-
-
-def test_own_mode_uses_training_only() -> None:
-    """The person's own most frequent answer comes from the training split, or is refused."""
-    past = [item(str(n), "ada", a, split="train") for n, a in enumerate(("tea", "water", "water"))]
-    past.append(item("t", "ada", "Okay.", FreeText(), split="train"))
-    arm = own_mode_arm(past)
-    asked = [item("x", "ada", "tea"), item("y", "ada", "No.", FreeText())]
-    assert [p.action for p in arm.predict(asked)] == ["water", "Okay."]
-    with pytest.raises(EvaluationError, match="interaction 'k0' of user 'user 0' is held out"):
-        own_mode_arm(ITEMS)
 
 
 def test_chance_has_no_text() -> None:

@@ -46,7 +46,7 @@ from usersim.types import (
     Scale,
 )
 
-COLOURS = Choice(("red", "green", "blue"))
+COLORS = Choice(("red", "green", "blue"))
 POINTS = Scale(("1", "2", "3", "4", "5"))
 
 
@@ -64,7 +64,7 @@ def item(space: ActionSpace, action: ActionValue, key: str = "k") -> Interaction
     )
 
 
-def said(action: str | None, *p: float, space: Choice | Scale = COLOURS, **more) -> Prediction:
+def said(action: str | None, *p: float, space: Choice | Scale = COLORS, **more) -> Prediction:
     """Return a prediction with probabilities in the options' order."""
     return Prediction(
         action=action, probabilities=dict(zip(space.options, p, strict=False)), **more
@@ -76,7 +76,7 @@ NOTHING = Prediction(action=None)
 
 def test_closed_scores_by_hand() -> None:
     """Accuracy, log score and Brier of one choice are what the formulas give."""
-    one, prediction = item(COLOURS, "green"), said("red", 0.5, 0.3, 0.2)
+    one, prediction = item(COLORS, "green"), said("red", 0.5, 0.3, 0.2)
     assert ACCURACY.value([one], [prediction]) == 0
     assert LOG_SCORE.value([one], [prediction]) == pytest.approx(math.log(0.3))
     assert BRIER.value([one], [prediction]) == pytest.approx(0.25 + 0.49 + 0.04)
@@ -101,7 +101,7 @@ def test_scale_error_uses_the_given_answer() -> None:
 
 def test_failures_are_charged_never_dropped() -> None:
     """A failed item is wrong, and uniform for the probability scores."""
-    one = [item(COLOURS, "green")]
+    one = [item(COLORS, "green")]
     assert ACCURACY.value(one, [NOTHING]) == 0
     assert LOG_SCORE.value(one, [NOTHING]) == pytest.approx(-math.log(3))
     assert BRIER.value(one, [NOTHING]) == pytest.approx(2 / 3)
@@ -111,12 +111,12 @@ def test_failures_are_charged_never_dropped() -> None:
 
 def test_an_answer_outside_the_options_is_wrong() -> None:
     """What cannot be read as an option counts as a wrong answer, not as an error."""
-    assert ACCURACY.value([item(COLOURS, "green")], [said("mauve")]) == 0
+    assert ACCURACY.value([item(COLORS, "green")], [said("mauve")]) == 0
 
 
 def test_log_score_has_a_floor() -> None:
     """One impossible answer costs log 10⁻⁴, not minus infinity."""
-    value = LOG_SCORE.value([item(COLOURS, "green")], [said("red", 1.0, 0.0, 0.0)])
+    value = LOG_SCORE.value([item(COLORS, "green")], [said("red", 1.0, 0.0, 0.0)])
     assert value == pytest.approx(math.log(1e-4))
 
 
@@ -132,7 +132,7 @@ def test_log_score_has_a_floor() -> None:
 def test_bad_probabilities_are_refused(given: dict[str, float], message: str) -> None:
     """Probabilities that are no distribution over the options raise, naming item and values."""
     with pytest.raises(EvaluationError, match=message):
-        distribution(item(COLOURS, "red"), Prediction(action="red", probabilities=given))
+        distribution(item(COLORS, "red"), Prediction(action="red", probabilities=given))
 
 
 def test_aggregates_agree_with_scikit_learn() -> None:
@@ -140,8 +140,8 @@ def test_aggregates_agree_with_scikit_learn() -> None:
     sk = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(3)
     true, predicted = rng.integers(0, 3, 200), rng.integers(0, 3, 200)
-    items = [item(COLOURS, COLOURS.options[t]) for t in true]
-    value = MACRO_F1.value(items, [said(COLOURS.options[p]) for p in predicted])
+    items = [item(COLORS, COLORS.options[t]) for t in true]
+    value = MACRO_F1.value(items, [said(COLORS.options[p]) for p in predicted])
     assert value == pytest.approx(sk.f1_score(true, predicted, average="macro"))
     true = rng.integers(0, 5, 200)
     predicted = np.clip(true + rng.integers(-2, 3, 200), 0, 4)
@@ -160,7 +160,7 @@ def test_kappa_of_chance_and_of_failures() -> None:
 
 def test_ece_by_hand() -> None:
     """ECE sums the gaps of confidence and hits over the bins, weighted by their size."""
-    items = [item(COLOURS, "red"), item(COLOURS, "green"), item(COLOURS, "red")]
+    items = [item(COLORS, "red"), item(COLORS, "green"), item(COLORS, "red")]
     predictions = [said("red", 0.75, 0.2, 0.05), said("red", 0.72, 0.2, 0.08), said("red", 1, 0, 0)]
     assert ECE.value(items, predictions) == pytest.approx((abs(1.47 - 1) + 0) / 3)
 

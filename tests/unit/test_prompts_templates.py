@@ -228,7 +228,7 @@ def test_long_texts_are_cut_with_a_mark(form: Literal["turns", "page"]) -> None:
 
 @pytest.mark.parametrize("cut", [cut_end, cut_start])
 def test_a_cut_text_is_never_longer_than_its_limit(cut: object) -> None:
-    """The mark counts towards the limit, and a text within it is untouched."""
+    """The mark counts toward the limit, and a text within it is untouched."""
     assert len(cut("x" * 50, 20)) == 20  # type: ignore[operator]
     assert cut("x" * 20, 20) == "x" * 20  # type: ignore[operator]
 
@@ -266,14 +266,14 @@ def test_every_template_has_a_name_and_a_content_hash() -> None:
 
 
 def test_an_undefined_variable_is_named_with_close_matches() -> None:
-    """A misspelt variable is an error that says what was meant."""
+    """A misspelled variable is an error that says what was meant."""
     with pytest.raises(PromptError, match="needs the variable 'history'") as caught:
         load_template("respond").render(histroy=(), question=None, profile="", user_id="ada")
     assert "did you mean 'histroy'" in caught.value.hint
 
 
 def test_an_unknown_template_is_named_with_close_matches() -> None:
-    """A misspelt template is an error that names the right one."""
+    """A misspelled template is an error that names the right one."""
     with pytest.raises(PromptError, match="no prompt template 'respnd'") as caught:
         load_template("respnd")
     assert "did you mean 'respond'" in caught.value.hint

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures.recon_engine import pair
 from usersim.config import GuardConfig
-from usersim.recon.leakage import BLANK, asserts_option, copying, leakage_figures, mask, refusals
+from usersim.recon.leakage import BLANK, asserts_option, copying, mask, refusals
 from usersim.recon.words import longest_common_run, tokens
 from usersim.types import (
     Candidate,
@@ -197,18 +197,6 @@ def _scored(
         scores=TraceScores(scorer="s", unit="u", gain=0, masked_gain=0, report_gain=0),
         leakage=Leakage(reasons=reasons, trace_only_share=share),
     )
-
-
-def test_the_figures_count_traces_by_guard() -> None:
-    """Shares are of all traces; a guard counts where it is among the reasons."""
-    option = refusals(Leakage(asserts_option=True, longest_run=9), GUARDS)
-    figures = leakage_figures([_scored(option), _scored((), complete=False)])
-    assert figures["traces"] == 2
-    assert figures["refused"] == figures["malformed"] == figures["option"] == figures["copy"] == 0.5
-    assert figures["plausibility"] == 0
-    assert figures["mean_trace_only"] == 0.5
-    assert leakage_figures([]) == {"traces": 0}
-    assert "mean_trace_only" not in leakage_figures([_scored((), share=None)])
 
 
 def test_a_message_of_several_lines_is_one_context() -> None:

@@ -23,7 +23,7 @@ from usersim.types import (
 
 VIEW = HistoryConfig()
 GUARDS = GuardConfig()
-ADAPTER = AdapterRef("synthesiser-12ab", "/nowhere", "12ab")
+ADAPTER = AdapterRef("synthesizer-12ab", "/nowhere", "12ab")
 
 
 def _candidate(
@@ -135,7 +135,7 @@ def test_a_decoy_is_judged_against_the_action_that_it_argues_for() -> None:
     assert found.leakage.plausibility is not None
 
 
-def test_the_synthesisers_adapter_scores_its_own_trace() -> None:
+def test_the_synthesizers_adapter_scores_its_own_trace() -> None:
     """Q comes from the adapter that wrote the trace, p0 from the base model."""
     engine = OverlapEngine()
     _score(engine, ITEM, _candidate("Hm.", adapter=ADAPTER.name), adapters=(ADAPTER,))
@@ -143,7 +143,7 @@ def test_the_synthesisers_adapter_scores_its_own_trace() -> None:
     assert adapters == [None, ADAPTER]
 
 
-def test_without_the_synthesisers_adapter_the_plausibility_is_unknown() -> None:
+def test_without_the_synthesizers_adapter_the_plausibility_is_unknown() -> None:
     """A missing adapter leaves it open instead of taking the base model in its place."""
     (found,) = _score(OverlapEngine(), ITEM, _candidate("Hm.", adapter=ADAPTER.name))
     assert found.leakage.plausibility is None

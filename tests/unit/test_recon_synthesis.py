@@ -8,7 +8,7 @@ from tests.fixtures.recon_engine import OverlapEngine, pair
 from usersim.config import HistoryConfig, SynthesisConfig
 from usersim.engines import AdapterRef, Draw
 from usersim.prompts import load_template
-from usersim.recon.synthesis import SynthesisItem, decoy_action, decoys, read_draw, synthesise
+from usersim.recon.synthesis import SynthesisItem, decoy_action, decoys, read_draw, synthesize
 from usersim.transcript import OPEN, REASONING_STOP
 from usersim.types import ActionSpace, Choice, FreeText, MultiChoice, Number, Scale
 
@@ -19,7 +19,7 @@ CONFIG = SynthesisConfig(n_forward=2, n_backward=3, seed=4)
 def test_both_directions_are_drawn_in_one_call() -> None:
     """N forward and N backward traces per interaction, in order, with their provenance."""
     engine = OverlapEngine()
-    batch = synthesise(engine, [SynthesisItem(pair())], CONFIG, VIEW)
+    batch = synthesize(engine, [SynthesisItem(pair())], CONFIG, VIEW)
     (candidates,) = batch
     kinds = [(one.direction, one.index) for one in candidates]
     assert kinds == [
@@ -42,7 +42,7 @@ def test_both_directions_are_drawn_in_one_call() -> None:
 def test_only_the_backward_writer_sees_the_action() -> None:
     """The forward prompt does not hold the action; both open the reasoning and stop after it."""
     engine = OverlapEngine()
-    synthesise(engine, [SynthesisItem(pair("A very special action"))], CONFIG, VIEW)
+    synthesize(engine, [SynthesisItem(pair("A very special action"))], CONFIG, VIEW)
     forward, backward = engine.generated[0]
     assert "A very special action" not in forward.prompt[-1][1]
     assert "A very special action" in backward.prompt[-1][1]
@@ -57,7 +57,7 @@ def test_seeds_depend_on_the_item_and_the_config_alone() -> None:
     def seeds(*keys: str, seed: int = 4) -> dict[str, int]:
         items = [SynthesisItem(pair(key=key)) for key in keys]
         config = CONFIG.model_copy(update={"seed": seed})
-        batch = synthesise(OverlapEngine(), items, config, VIEW)
+        batch = synthesize(OverlapEngine(), items, config, VIEW)
         return {cs[0].interaction_key: cs[0].seed for cs in batch}
 
     assert seeds("a", "b")["b"] == seeds("b")["b"]
@@ -69,17 +69,17 @@ def test_no_draws_are_asked_for_a_direction_of_zero() -> None:
     """A direction can be switched off."""
     engine = OverlapEngine()
     config = SynthesisConfig(n_forward=0, n_backward=1)
-    (candidates,) = synthesise(engine, [SynthesisItem(pair())], config, VIEW)
+    (candidates,) = synthesize(engine, [SynthesisItem(pair())], config, VIEW)
     assert [one.direction for one in candidates] == ["backward"]
     assert len(engine.generated[0]) == 1
 
 
 def test_the_adapter_is_named_in_each_candidate() -> None:
-    """A trained synthesiser's served name is part of a candidate's provenance."""
-    adapter = AdapterRef("synthesiser-12ab", "/nowhere", "12ab")
+    """A trained synthesizer's served name is part of a candidate's provenance."""
+    adapter = AdapterRef("synthesizer-12ab", "/nowhere", "12ab")
     engine = OverlapEngine()
-    (candidates,) = synthesise(engine, [SynthesisItem(pair())], CONFIG, VIEW, adapter=adapter)
-    assert {one.adapter for one in candidates} == {"synthesiser-12ab"}
+    (candidates,) = synthesize(engine, [SynthesisItem(pair())], CONFIG, VIEW, adapter=adapter)
+    assert {one.adapter for one in candidates} == {"synthesizer-12ab"}
     assert engine.generated[0][0].adapter == adapter
 
 
@@ -110,7 +110,7 @@ def test_the_likelihood_of_a_shortened_draw_is_unknown() -> None:
     engine = OverlapEngine(
         draw=lambda r, i: Draw(text="One. Tw", finish="length", n_tokens=3, mean_logprob=-1)
     )
-    (candidates,) = synthesise(engine, [SynthesisItem(pair())], CONFIG, VIEW)
+    (candidates,) = synthesize(engine, [SynthesisItem(pair())], CONFIG, VIEW)
     assert candidates[0].complete
     assert candidates[0].log_q is None
 
@@ -122,7 +122,7 @@ def test_an_item_that_does_not_fit_fails_alone() -> None:
         SynthesisItem(pair(key="long", context="word " * 500)),
         SynthesisItem(pair(key="c")),
     ]
-    batch = synthesise(OverlapEngine(max_chars=2000), items, CONFIG, VIEW)
+    batch = synthesize(OverlapEngine(max_chars=2000), items, CONFIG, VIEW)
     assert [found is None for found in batch.items] == [False, True, False]
     (failure,) = batch.failures
     assert (failure.index, failure.item, failure.error) == (1, "long", "ContextLengthError")

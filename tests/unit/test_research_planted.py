@@ -103,7 +103,7 @@ def test_a_context_is_shown_whole_in_a_history() -> None:
 
 
 def test_a_context_states_every_attribute_once_for_each_offer() -> None:
-    """Every wording of every domain is recognised as its own attribute and as no other."""
+    """Every wording of every domain is recognized as its own attribute and as no other."""
     for domain in DOMAINS:
         assert set(domain.wording) == set(domain.values) == set(ATTRIBUTES)
         assert named_attributes(domain.thing) == frozenset()
@@ -178,7 +178,7 @@ def _offer(content: str, name: str) -> str:
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_no_attribute_predicts_another(people: PlantedPopulation, size: int) -> None:
-    """Any two attributes favour the same offer about as often as chance says."""
+    """Any two attributes favor the same offer about as often as chance says."""
     rows = [row for row in people.rows if len(_names(row)) == size]
     best = [people.facts.situation(row).best for row in rows]
     assert len(best) == 540
@@ -335,7 +335,7 @@ def test_impossible_people_are_refused(arguments: dict[str, float], message: str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"attribute": "colour"}, "'colour' is no attribute"),
+        ({"attribute": "color"}, "'color' is no attribute"),
         ({"attribute": "price", "circumstance": "rain", "flipped": "speed"}, "'rain' is no circ"),
         ({"attribute": "price", "circumstance": "gift", "flipped": "smell"}, "'smell' is no attr"),
         ({"attribute": "price", "circumstance": "gift"}, "got 'gift' and None"),

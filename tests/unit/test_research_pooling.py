@@ -73,9 +73,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_every_run(tmp_path: Path) -> None:
-    """`usersim pool` shows the difference, its interval and each run."""
+    """`usersim study pool` shows the difference, its interval and each run."""
     folders = [str(write(tmp_path / str(n), 0.1)) for n in range(2)]
-    result = CliRunner().invoke(app, ["pool", *folders])
+    result = CliRunner().invoke(app, ["study", "pool", *folders])
     assert result.exit_code == 0, result.output
     assert "40 items in 2 runs" in result.output
     assert "+0.1" in result.output

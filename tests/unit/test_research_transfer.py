@@ -155,7 +155,15 @@ def test_reports_give_the_same_matrix_as_their_evaluations(evaluations, tmp_path
         assert (cell.n_items, cell.n_users) == (24, 6)
     told = CliRunner().invoke(
         app,
-        ["transfer", *map(str, folders), "--metric", "accuracy", "--out", str(tmp_path / "map")],
+        [
+            "study",
+            "transfer",
+            *map(str, folders),
+            "--metric",
+            "accuracy",
+            "--out",
+            str(tmp_path / "map"),
+        ],
         env={"COLUMNS": "200"},
     )
     assert told.exit_code == 0, told.output

@@ -131,7 +131,7 @@ def test_the_request_wins_over_the_header_over_the_server(
 
 
 def test_an_unknown_orientation_is_refused() -> None:
-    """A misspelt header does not fall back to the default."""
+    """A misspelled header does not fall back to the default."""
     with pytest.raises(RefusedRequestError, match="'Flipped'"):
         read("Flipped")
 

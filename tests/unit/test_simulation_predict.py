@@ -1,4 +1,4 @@
-"""Likelihoods of what a person did: marginalised over traces, mixed, nothing dropped."""
+"""Likelihoods of what a person did: marginalized over traces, mixed, nothing dropped."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_open_likelihoods_are_those_of_the_whole_action() -> None:
 
 
 @pytest.mark.parametrize("space", [DRINKS, AGREE], ids=lambda space: space.kind)
-def test_closed_likelihoods_are_normalised_over_the_options(space) -> None:
+def test_closed_likelihoods_are_normalized_over_the_options(space) -> None:
     """The likelihood of an option is its share among the options."""
     model = thinking(closed_texts(*THOUGHTS))
     one = item(space)

@@ -412,7 +412,7 @@ def test_an_answer_that_differs_without_its_trace_was_changed() -> None:
 
 
 def test_explaining_a_batch_skips_its_failures() -> None:
-    """A failed item stays a failure and its neighbours get their influence."""
+    """A failed item stays a failure and its neighbors get their influence."""
 
     def reply(request: GenerateRequest, index: int) -> str:
         return "no <think> end" if "Broken" in request.prompt[-1][1] else f"A calm thought.{TAG}"

@@ -110,7 +110,7 @@ def test_the_terminal_view_tells_what_stands_behind_the_answer() -> None:
     assert "reasoning weight" not in text
 
 
-def test_trace_and_answer_are_labelled() -> None:
+def test_trace_and_answer_are_labeled() -> None:
     """Both views say which text is the trace and which the answer; without a trace, one label."""
     made = answer(DRINKS, reasoning="It is late.")
     lines = [re.split(r"\s{2,}", line.strip("│ ")) for line in shown(made).splitlines()]

@@ -12,9 +12,11 @@ from tests.fixtures.people import engine, person
 from tests.fixtures.trained import DIGEST, make_adapter, put_adapter
 from usersim import Corpus, UserSimulator
 from usersim.config import HistoryConfig, PipelineConfig, SimulationConfig
+from usersim.corpus import AdapterRecord
 from usersim.errors import AdapterLoadError, ArgumentError, ArtifactError, ConfigError
 from usersim.simulation.dialogue import Scenario
-from usersim.training.manifest import Counts, SynthesiserRecord
+from usersim.simulator.adapters import purpose_of
+from usersim.training.manifest import Counts, SynthesizerRecord
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=2, similar=0), simulation=SimulationConfig(traces=1, redraws=0)
@@ -121,17 +123,32 @@ def test_every_way_of_asking_takes_the_same_adapter(
         )
 
 
-def test_arms_synthesisers_and_other_peoples_adapters_do_not_answer(
+def test_arms_synthesizers_and_other_peoples_adapters_do_not_answer(
     store: Path, corpus: Corpus, folder: Path
 ) -> None:
     """What was trained for a measurement, to write traces or from others is not the default."""
     put_adapter(corpus, folder, "arm", "ada", purpose="arm")
-    record = SynthesiserRecord(recipe="rft")
-    put_adapter(corpus, folder, "writer", "ada", purpose="synthesiser", synthesiser=record)
+    record = SynthesizerRecord(recipe="rft")
+    put_adapter(corpus, folder, "writer", "ada", purpose="synthesizer", synthesizer=record)
     put_adapter(corpus, folder, "bob", "bob")
     with simulator(store, "ada") as sim:
         assert sim.adapter is None
         assert answered_by(sim) is None
+
+
+def test_a_synthesizer_that_was_stored_under_the_former_spelling_does_not_answer() -> None:
+    """Its stored manifest says `synthesiser`, and is read as what it is."""
+    manifest = {"synthesiser": {"recipe": "rft"}, "purpose": "synthesiser"}
+    record = AdapterRecord(
+        name="writer",
+        path="/nowhere",
+        digest="d" * 64,
+        base_model="embedded",
+        user_ids=("ada",),
+        manifest=manifest,
+        created="2026-01-01",
+    )
+    assert purpose_of(record) == "synthesizer"
 
 
 def test_an_adapter_of_another_model_is_not_the_default_and_is_told(
@@ -236,11 +253,11 @@ def test_an_adapter_is_chosen_by_name_beginning_folder_or_itself(
 def test_a_choice_that_cannot_answer_is_refused_at_once(
     choice, error, said, store: Path, corpus: Corpus, folder: Path
 ) -> None:
-    """Unknown, ambiguous, somebody else's, a synthesiser's, another model's: each is named."""
+    """Unknown, ambiguous, somebody else's, a synthesizer's, another model's: each is named."""
     put_adapter(corpus, folder, "ada-old", "ada")
     put_adapter(corpus, folder, "ada-new", "ada")
     put_adapter(corpus, folder, "bob", "bob")
-    put_adapter(corpus, folder, "writer", "ada", synthesiser=SynthesiserRecord(recipe="rft"))
+    put_adapter(corpus, folder, "writer", "ada", synthesizer=SynthesizerRecord(recipe="rft"))
     put_adapter(corpus, folder, "large", "ada", base_model="large", base_model_digest="c" * 64)
     with pytest.raises(error, match=said):
         simulator(store, "ada", adapter=choice)

@@ -12,7 +12,7 @@ from usersim.evaluation import Arm, Evaluation, evaluate
 from usersim.simulator.checks import (
     check_sections,
     faithfulness_of,
-    judgements_of,
+    judgments_of,
     refuse_selector,
 )
 from usersim.types import Batch, FreeText, Interaction, Message, Prediction
@@ -79,7 +79,7 @@ def test_a_judge_compares_the_arms_that_wrote_with_the_baseline() -> None:
     """An arm that wrote nothing is left out, and stages are told by the arm's name."""
     evaluation = measured(arm("base", -1.0, "Tea!"), arm("wrote", -1.0, "Beer."), arm("mute", -1.0))
     told: set[str] = set()
-    (found,) = judgements_of(
+    (found,) = judgments_of(
         evaluation,
         engine(action="1"),
         selected_by=[],

@@ -482,7 +482,7 @@ def test_answers_of_dialogues_are_stored_and_forgotten_with_the_person() -> None
 
 
 def test_the_person_asked_whether_to_go_on_answers_by_score() -> None:
-    """A model that favours leaving ends the dialogue after the first reply."""
+    """A model that favors leaving ends the dialogue after the first reply."""
     model = engine(reasoning="I am done with this.", action="hello")
     with simulator(model) as sim:
         held = sim.dialogue(

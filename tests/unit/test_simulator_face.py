@@ -124,7 +124,7 @@ def test_a_preset_is_a_config_by_name() -> None:
 
 
 def test_an_unknown_person_is_named_with_close_matches(sim: UserSimulator) -> None:
-    """A misspelt id is an error that lists who is there, before and after loading."""
+    """A misspelled id is an error that lists who is there, before and after loading."""
     with pytest.raises(UserNotFoundError, match="'adda'") as caught:
         sim.respond("Tea?", user_id="adda")
     assert "ada" in f"{caught.value} {caught.value.hint}"
@@ -313,7 +313,7 @@ def test_training_pairs_see_strictly_earlier_rows_alone(recent: int) -> None:
                 assert len(shown) > recent // 2
 
 
-def test_neighbouring_pairs_share_the_beginning_of_their_history() -> None:
+def test_neighboring_pairs_share_the_beginning_of_their_history() -> None:
     """The window of recent rows moves in steps, so that prompts share what engines cache."""
     with Corpus.open(":memory:") as corpus:
         corpus.add(person("ada", 60))
@@ -400,7 +400,7 @@ def test_a_finished_reconstruction_costs_nothing_again() -> None:
         told: list[tuple[str, int, int]] = []
         assert made.reconstruct(progress=lambda *step: told.append(step)) == first
     assert model.calls == calls
-    assert told == [("synthesise", 12, 12), ("score", 12, 12)]
+    assert told == [("synthesize", 12, 12), ("score", 12, 12)]
 
 
 def test_other_settings_are_other_work() -> None:
@@ -585,6 +585,35 @@ def edit(folder: Path, **fields: object) -> None:
     path.write_text(json.dumps({**data, **fields}), encoding="utf-8")
 
 
+def test_a_simulator_saved_under_the_former_spelling_comes_back(
+    stored: Path, tmp_path: Path
+) -> None:
+    """Keys that were spelled `synthesiser` are read, in the manifest and in its settings."""
+    config = CONFIG.model_copy(
+        update={"synthesizer": CONFIG.synthesizer.model_copy(update={"rounds": 3})}
+    )
+    with simulator(stored, user_id="ada", config=config) as made:
+        path = made.save(tmp_path / "saved") / "simulator.json"
+    saved = path.read_text(encoding="utf-8")
+    assert saved.count('"synthesizer') == 3
+    path.write_text(saved.replace("synthesizer", "synthesiser"), encoding="utf-8")
+    with UserSimulator.load(path.parent, engine=engine()) as back:
+        assert back.config == config
+        assert back.synthesizer is None
+
+
+def test_the_former_spelling_of_a_setting_is_read_and_the_new_one_written() -> None:
+    """A file of settings of an earlier version loads; what is written has today's name."""
+    old = {"synthesiser": {"rounds": 3}}
+    config = PipelineConfig.model_validate(old)
+    assert config.synthesizer.rounds == 3
+    assert "synthesizer" in config.model_dump()
+    assert "synthesiser" not in config.model_dump()
+    assert PipelineConfig.model_validate_json(config.model_dump_json()) == config
+    assert "synthesizer" in PipelineConfig.model_json_schema()["properties"]
+    assert PipelineConfig(synthesizer=config.synthesizer) == config
+
+
 def test_closing_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulator that never needed its model closes without loading it, also twice."""
     loaded: list[object] = []
@@ -607,7 +636,7 @@ def test_closing_gives_the_models_memory_back() -> None:
 
 
 def test_an_unknown_source_of_traces_is_refused_at_once() -> None:
-    """A misspelt source is an error before any work is done, and the sources are listed."""
+    """A misspelled source is an error before any work is done, and the sources are listed."""
     model = engine()
     with simulator(model=model) as made, pytest.raises(ConfigError, match="'recon'") as caught:
         made.train(traces="recon")
@@ -616,7 +645,7 @@ def test_an_unknown_source_of_traces_is_refused_at_once() -> None:
 
 
 def test_an_unknown_arm_is_refused_at_once() -> None:
-    """A misspelt arm is an error before any work is done, and the arms are listed."""
+    """A misspelled arm is an error before any work is done, and the arms are listed."""
     model = engine()
     with simulator(model=model) as made, pytest.raises(EvaluationError, match="'recon'"):
         made.evaluate(arms=["recon"])

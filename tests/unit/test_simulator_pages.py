@@ -1,4 +1,4 @@
-"""What the report says of the synthesisers."""
+"""What the report says of the synthesizers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from usersim.config import SynthesiserConfig
+from usersim.config import SynthesizerConfig
 from usersim.engines import AdapterRef
-from usersim.simulator.pages import PANELS, curves_of, synthesiser_section
+from usersim.simulator.pages import PANELS, curves_of, synthesizer_section
 from usersim.training import TraceEvaluation, TrainedAdapter
-from usersim.training.manifest import Counts, Manifest, SynthesiserRecord
+from usersim.training.manifest import Counts, Manifest, SynthesizerRecord
 
 BASE = TraceEvaluation(
     step=0, gain=-0.0126, second_gain=None, reward=-0.5, malformed=0.25, refused=0.5, n=8
@@ -20,11 +20,11 @@ BETTER = TraceEvaluation(
 )
 
 
-def synthesiser(**record: object) -> TrainedAdapter:
-    """A synthesiser whose manifest tells `record`; its weights are nowhere."""
-    config = SynthesiserConfig()
+def synthesizer(**record: object) -> TrainedAdapter:
+    """A synthesizer whose manifest tells `record`; its weights are nowhere."""
+    config = SynthesizerConfig()
     manifest = Manifest(
-        name="shared-synthesiser",
+        name="shared-synthesizer",
         created="2026-01-01T00:00:00+00:00",
         fingerprint="f" * 64,
         users=("ada",),
@@ -39,20 +39,20 @@ def synthesiser(**record: object) -> TrainedAdapter:
         planned_steps=4,
         stopped="stalled",
         losses=(2.0, 1.0, 0.5),
-        synthesiser=SynthesiserRecord.model_validate({"recipe": "grpo"} | record),
+        synthesizer=SynthesizerRecord.model_validate({"recipe": "grpo"} | record),
     )
     return TrainedAdapter(
-        ref=AdapterRef("shared-synthesiser-0", "nowhere", "d" * 64), manifest=manifest
+        ref=AdapterRef("shared-synthesizer-0", "nowhere", "d" * 64), manifest=manifest
     )
 
 
-def test_a_synthesiser_is_told_with_its_held_out_figures_before_and_after() -> None:
+def test_a_synthesizer_is_told_with_its_held_out_figures_before_and_after() -> None:
     """Recipe, steps, gains under both reconstructors, shares and warnings stand in the section."""
     warned = "The reward rose while the held-out gain fell."
-    section = synthesiser_section(
-        "Recon-GRPO", synthesiser(before=BASE, after=BETTER, warnings=(warned,))
+    section = synthesizer_section(
+        "Recon-GRPO", synthesizer(before=BASE, after=BETTER, warnings=(warned,))
     )
-    assert section.heading == "The synthesiser of Recon-GRPO"
+    assert section.heading == "The synthesizer of Recon-GRPO"
     text = " ".join(section.paragraphs)
     assert "Recipe 'grpo': policy gradients" in text
     assert "3 of 4 steps; it was stopped because the held-out gain no longer rose" in text
@@ -65,9 +65,9 @@ def test_a_synthesiser_is_told_with_its_held_out_figures_before_and_after() -> N
     assert len(section.columns) == len(section.rows[0])
 
 
-def test_a_synthesiser_that_nothing_was_kept_out_for_says_so() -> None:
+def test_a_synthesizer_that_nothing_was_kept_out_for_says_so() -> None:
     """Without held-out figures there is no table, and the page says that nothing was measured."""
-    section = synthesiser_section("Recon-DPO", synthesiser(recipe="dpo"))
+    section = synthesizer_section("Recon-DPO", synthesizer(recipe="dpo"))
     assert (section.columns, section.rows) == ((), ())
     assert "nothing says whether it helped" in " ".join(section.paragraphs)
     assert section.paragraphs[-1] == "Its figures gave no cause for a warning."
@@ -76,8 +76,8 @@ def test_a_synthesiser_that_nothing_was_kept_out_for_says_so() -> None:
 def test_curves_hold_the_figures_that_there_are() -> None:
     """Known figures come in the page's order, a step without one is NaN, others are left out."""
     figures = ({"kl": 0.0, "reward": 1.0, "traces": 4.0, "loss": 5.0}, {"reward": 2.0, "L1": 0.5})
-    curves = curves_of("Recon-GRPO", synthesiser(figures=figures))
-    assert curves.heading == "Training the synthesiser of Recon-GRPO"
+    curves = curves_of("Recon-GRPO", synthesizer(figures=figures))
+    assert curves.heading == "Training the synthesizer of Recon-GRPO"
     names = [name for name, text in PANELS.items() if text in curves.panels]
     assert names == ["reward", "kl", "L1", "loss"]
     assert list(curves.panels) == [PANELS[name] for name in names]
@@ -86,7 +86,7 @@ def test_curves_hold_the_figures_that_there_are() -> None:
     assert curves.panels[PANELS["loss"]] == pytest.approx([5.0, math.nan], nan_ok=True)
 
 
-def test_a_synthesiser_without_step_figures_shows_its_loss() -> None:
+def test_a_synthesizer_without_step_figures_shows_its_loss() -> None:
     """Expert iteration is drawn by the losses of its training."""
-    curves = curves_of("Recon-RFT", synthesiser(recipe="rft"))
+    curves = curves_of("Recon-RFT", synthesizer(recipe="rft"))
     assert curves.panels == {PANELS["loss"]: [2.0, 1.0, 0.5]}

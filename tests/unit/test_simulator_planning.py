@@ -103,7 +103,7 @@ def test_only_a_few_steps_are_timed() -> None:
 
 
 def test_trainings_that_are_not_timed_are_named() -> None:
-    """A synthesiser's training is not guessed; the line says that it comes on top."""
+    """A synthesizer's training is not guessed; the line says that it comes on top."""
     with simulator() as sim:
         found = time_evaluation(plan_evaluation(sim, arms=("none", "recon_grpo")), sim)
     assert found.untimed == ("recon_grpo",)

@@ -223,7 +223,7 @@ def test_right_shares_with_mixed_up_people_are_found_by_correlations() -> None:
 
 
 def test_everybody_alike_is_found_by_entropy_and_groups_by_their_gap() -> None:
-    """All simulated people give the group's favourite; one group is simulated as the other."""
+    """All simulated people give the group's favorite; one group is simulated as the other."""
     rng = np.random.default_rng(5)
     group = np.arange(200) % 2
     given = np.where(rng.random(200) < 0.8, group * 2, 1)[None, :, None]

@@ -177,7 +177,7 @@ def test_a_yaml_file_says_all_that_is_wrong_with_it(tmp_path: Path) -> None:
         "title: T\nquestions:\n"
         "- {type: yes_no, id: a, text: A, options: [yes, no]}\n"
         "- {type: liker, id: b, text: B}\n"
-        "- {type: yes_no, id: c, text: C, colour: red}\n",
+        "- {type: yes_no, id: c, text: C, color: red}\n",
         encoding="utf-8",
     )
     with pytest.raises(SurveyError, match=r"bad\.yaml") as caught:
@@ -186,7 +186,7 @@ def test_a_yaml_file_says_all_that_is_wrong_with_it(tmp_path: Path) -> None:
     assert "question 'a', options[0]: Input should be" in said
     assert "(got True: in YAML, words such as yes and no need quotes)" in said
     assert "question 'b': Input tag 'liker'" in said
-    assert "question 'c', colour: Extra inputs are not permitted (got 'red')" in said
+    assert "question 'c', color: Extra inputs are not permitted (got 'red')" in said
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from usersim.training import ReasoningWeight, TrainedAdapter, load_artifact, set
 from usersim.training import artifact as module
 from usersim.training.artifact import find_artifact, write_artifact
 from usersim.training.card import model_card
-from usersim.training.manifest import Arithmetic, Counts, Manifest
+from usersim.training.manifest import Arithmetic, Counts, Manifest, SynthesizerRecord
 from usersim.training.schedule import Evaluation
 
 WEIGHT = ReasoningWeight(w=0.01, low=0.0, high=0.2, n=30, gain=0.0)
@@ -46,6 +46,14 @@ def manifest(**changes: object) -> Manifest:
         "after": Evaluation(step=2, action_logprob=-1.0, action_logprob_alone=-1.5),
     }
     return Manifest.model_validate(values | changes)
+
+
+def test_a_manifest_with_the_former_spelling_is_read() -> None:
+    """A synthesizer that an earlier version trained still says that it is one."""
+    record = SynthesizerRecord(recipe="dpo")
+    values = manifest(synthesizer=record).model_dump(mode="json")
+    values["synthesiser"] = values.pop("synthesizer")
+    assert Manifest.model_validate_json(json.dumps(values)).synthesizer == record
 
 
 @pytest.fixture
@@ -221,7 +229,7 @@ def test_the_card_tells_counts_scores_limits_and_that_it_is_simulated():
         "| of them with a reasoning trace, learned with and without it | 6 |",
         "Mean log-likelihood of 2 held-out answers",
         "| base model | -3.000 | -3.500 |",
-        "licence of the base model",
+        "license of the base model",
         "## Limits",
         "ended because all steps were done",
     ):

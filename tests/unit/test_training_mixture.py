@@ -15,7 +15,7 @@ def objective(w: float, drawn: np.ndarray, alone: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_w_maximises_the_likelihood(seed: int):
+def test_w_maximizes_the_likelihood(seed: int):
     """No weight on a fine grid is better than the fitted one."""
     random = np.random.default_rng(seed)
     alone = random.normal(-2, 1, 60)

@@ -1,4 +1,4 @@
-"""What a reader is told before trusting a synthesiser."""
+"""What a reader is told before trusting a synthesizer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_reward_that_rises_alone_is_flagged_in_words(
     ],
 )
 def test_steps_that_teach_nothing_are_flagged(figures: dict[str, float], words: str) -> None:
-    """Flat groups, unreadable traces and a synthesiser that ran away are named with their size."""
+    """Flat groups, unreadable traces and a synthesizer that ran away are named with their size."""
     (found,) = suspicions(None, [], [figures])
     assert words in found
 

@@ -22,8 +22,8 @@ AGREE = ("Strongly disagree", "Disagree", "Agree", "Strongly agree")
 
 
 @pytest.mark.parametrize("text", ["Agree", "agree", ' "Agree." ', "AGREE", "*Agree*"])
-def test_an_option_is_recognised_without_case_quotes_or_stop(text: str) -> None:
-    """What clearly names an option is that option, spelt as in the question."""
+def test_an_option_is_recognized_without_case_quotes_or_stop(text: str) -> None:
+    """What clearly names an option is that option, spelled as in the question."""
     assert Scale(AGREE).parse(text) == "Agree"
 
 

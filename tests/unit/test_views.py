@@ -76,7 +76,7 @@ def test_nothing_is_shown_where_nobody_looks(wanted, capsys: pytest.CaptureFixtu
 def test_a_terminal_shows_bars_unless_they_are_turned_off(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By default a call of more than a moment shows its stages with labelled times."""
+    """By default a call of more than a moment shows its stages with labeled times."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
     with told(False, "train()") as report:

@@ -54,7 +54,7 @@ def check_contents(wheel: Path) -> None:
     ):
         assert any(name.startswith(needed) for name in names), f"{needed} is not in the wheel"
     assert any(name.endswith(".jinja") for name in names), "no template is in the wheel"
-    assert any(name.endswith("licenses/LICENSE") for name in names), "no licence is in the wheel"
+    assert any(name.endswith("licenses/LICENSE") for name in names), "no license is in the wheel"
     strays = [name for name in names if not name.startswith(("usersim/", "usersim_recon-"))]
     assert not strays, f"strays in the wheel: {strays}"
 

@@ -76,7 +76,7 @@ FIGURES = {
     "accuracy": "right",
     "loss": "loss",
 }
-"""Columns of the table of a synthesiser's training; those that a recipe has are shown."""
+"""Columns of the table of a synthesizer's training; those that a recipe has are shown."""
 WIDTH = 7
 
 

@@ -55,7 +55,7 @@ def load(  # noqa: PLR0913, PLR0917 - options of a command
         Format, typer.Option(help="What the source is; auto recognizes it by content.")
     ] = "auto",
     person: Annotated[
-        str | None, typer.Option(help="In chats: who is modelled, by role, name or id.")
+        str | None, typer.Option(help="In chats: who is modeled, by role, name or id.")
     ] = None,
     codebook: Annotated[
         Path | None, typer.Option(help="In wide surveys: question texts, options and codes.")

@@ -220,11 +220,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     synthesizer: Annotated[
         Recipe,
-        typer.Option(
-            "--synthesizer",
-            "--synthesiser",
-            help="How the synthesiser is trained first; select: not at all.",
-        ),
+        typer.Option(help="How the synthesizer is trained first; select: not at all."),
     ] = "select",
     traces: Annotated[
         TraceSource, typer.Option(help="Where the reasoning comes from.")
@@ -249,7 +245,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     second: SecondOption = None,
     tensorboard: Annotated[
         Path | None,
-        typer.Option(help="Folder for a TensorBoard log of the synthesiser's training."),
+        typer.Option(help="Folder for a TensorBoard log of the synthesizer's training."),
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
 ) -> None:
@@ -271,7 +267,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             progress=progress,
             note=figures_note(tensorboard),
         )
-        print_synthesiser(sim.synthesiser)
+        print_synthesizer(sim.synthesizer)
     console.print(Text(f"adapter: {adapter.folder}"))
     if adapter.manifest.pace:
         console.print(Text(adapter.manifest.pace))
@@ -312,12 +308,12 @@ def figures_note(tensorboard: Path | None) -> StepNote:
     return both
 
 
-def print_synthesiser(synthesiser: TrainedAdapter | None) -> None:
-    """Print what training the synthesiser brought, and what looks wrong."""
-    record = synthesiser.manifest.synthesiser if synthesiser else None
-    if synthesiser is None or record is None:
+def print_synthesizer(synthesizer: TrainedAdapter | None) -> None:
+    """Print what training the synthesizer brought, and what looks wrong."""
+    record = synthesizer.manifest.synthesizer if synthesizer else None
+    if synthesizer is None or record is None:
         return
-    console.print(Text(f"synthesiser ({record.recipe}): {synthesiser.folder}"))
+    console.print(Text(f"synthesizer ({record.recipe}): {synthesizer.folder}"))
     for name, found in (("before", record.before), ("after", record.after)):
         if found is not None:
             second = "" if found.second_gain is None else f", second {found.second_gain:+.3f}"
@@ -347,7 +343,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     facts: Annotated[
         Path | None,
         typer.Option(
-            help="Ground-truth file from `usersim planted`; reports how many traces name the "
+            help="Ground-truth file from `usersim study planted`; reports how many traces name the "
             "planted reason.",
             exists=True,
         ),
@@ -483,7 +479,7 @@ def print_measurement(measured: Measurement) -> None:
         console.print(Text(str(measured.agreement)))
     if measured.faithfulness is not None:
         console.print(Text(f"faithfulness: {measured.faithfulness}"))
-    for judged in measured.judgements:
+    for judged in measured.judgments:
         console.print(Text(f"judge: {judged}"))
     if measured.report is not None:
         console.print(Text(f"report: {measured.report.resolve()}"))

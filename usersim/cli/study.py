@@ -1,4 +1,4 @@
-"""Commands for a study: planted, power, pool, transfer."""
+"""The command group `usersim study`: planted, power, pool, transfer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from usersim.types.counting import counted
 
 __all__ = ["register"]
 
-NEIGHBOURS = (-0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05)
+NEIGHBORS = (-0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05)
 """Distances of the rates that are shown beside the one asked for."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
+    """Add the group to `app`."""
+    group = typer.Typer(
+        help="Plan a study and compare its runs: planted people, power, pooling, transfer.",
+        no_args_is_help=True,
+    )
     for command in (planted, power, pool, transfer):
-        app.command()(command)
+        group.command()(command)
+    app.add_typer(group, name="study")
 
 
 def planted(
@@ -88,7 +93,7 @@ def power(
     """Print how many decisive comparisons tell a win rate from one half.
 
     The first number is enough about every second time; the second one finds the difference with
-    the probability given by --power. Neighbouring rates show how much hangs on the guess.
+    the probability given by --power. Neighboring rates show how much hangs on the guess.
     """
     needed = comparisons_needed(win_rate, power=power, alpha=alpha, design_effect=design_effect)
     rows = [
@@ -113,8 +118,8 @@ def power(
 
 
 def _rates(win_rate: float) -> list[float]:
-    """Return `win_rate` and its neighbours on the same side of one half."""
-    near = [win_rate if not step else round(win_rate + step, 6) for step in NEIGHBOURS]
+    """Return `win_rate` and its neighbors on the same side of one half."""
+    near = [win_rate if not step else round(win_rate + step, 6) for step in NEIGHBORS]
     low, high = (0.5, 1.0) if win_rate > 0.5 else (0.0, 0.5)  # noqa: PLR2004 - the null
     return [rate for rate in near if low < rate < high]
 

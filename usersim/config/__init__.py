@@ -15,7 +15,7 @@ from usersim.config.stages import (
     SynthesisConfig,
     TrainingConfig,
 )
-from usersim.config.synthesiser import Recipe, RewardConfig, SynthesiserConfig
+from usersim.config.synthesizer import Recipe, RewardConfig, SynthesizerConfig
 
 __all__ = [
     "DEFAULT_PRESET",
@@ -39,7 +39,7 @@ __all__ = [
     "Shown",
     "SimulationConfig",
     "SynthesisConfig",
-    "SynthesiserConfig",
+    "SynthesizerConfig",
     "TrainingConfig",
     "VllmConfig",
     "cache_dir",

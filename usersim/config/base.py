@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict
 
-__all__ = ["Config"]
+__all__ = ["Config", "formerly"]
+
+
+def formerly(name: str, former: str) -> AliasChoices:
+    """Return the keys under which a stored field is read: its name, or its former one.
+
+    Args:
+        name: The field's name, under which it is written.
+        former: Its name in files that an earlier version wrote.
+    """
+    return AliasChoices(name, former)
 
 
 class Config(BaseModel):
-    """A frozen model of settings; an unknown field is refused."""
+    """A frozen model of settings; an unknown field is rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from usersim.config.base import Config
+from pydantic import Field
+
+from usersim.config.base import Config, formerly
 from usersim.config.prediction import PredictionConfig
 from usersim.config.stages import (
     CorpusConfig,
@@ -15,7 +17,7 @@ from usersim.config.stages import (
     SynthesisConfig,
     TrainingConfig,
 )
-from usersim.config.synthesiser import RewardConfig, SynthesiserConfig
+from usersim.config.synthesizer import RewardConfig, SynthesizerConfig
 from usersim.errors import ConfigError
 
 __all__ = ["DEFAULT_PRESET", "PipelineConfig", "Preset"]
@@ -34,7 +36,9 @@ class PipelineConfig(Config):
     scoring: ScoringConfig = ScoringConfig()
     guards: GuardConfig = GuardConfig()
     reward: RewardConfig = RewardConfig()
-    synthesiser: SynthesiserConfig = SynthesiserConfig()
+    synthesizer: SynthesizerConfig = Field(
+        default=SynthesizerConfig(), validation_alias=formerly("synthesizer", "synthesiser")
+    )
     training: TrainingConfig = TrainingConfig()
     simulation: SimulationConfig = SimulationConfig()
     prediction: PredictionConfig = PredictionConfig()
@@ -46,7 +50,7 @@ class PipelineConfig(Config):
             >>> PipelineConfig().with_seed(3).training.seed
             3
         """
-        stages = ("synthesis", "synthesiser", "training", "simulation", "prediction")
+        stages = ("synthesis", "synthesizer", "training", "simulation", "prediction")
         own: dict[str, Config] = {name: getattr(self, name) for name in stages}
         return self.model_copy(
             update={name: one.model_copy(update={"seed": seed}) for name, one in own.items()}
@@ -82,7 +86,7 @@ class PipelineConfig(Config):
             history=HistoryConfig(recent=4, evidence=6, max_item_chars=200, max_context_chars=800),
             synthesis=SynthesisConfig(n_forward=2, n_backward=2, max_tokens=32),
             scoring=ScoringConfig(option_orders=1, samples=4, diagnostics=8),
-            synthesiser=SynthesiserConfig(
+            synthesizer=SynthesizerConfig(
                 held_out_most=16,
                 rounds=2,
                 rft_learning_rate=5e-4,

@@ -138,7 +138,7 @@ class TrainingConfig(Config):
     epochs: Annotated[float, Field(gt=0)] = 2.0
     """Passes over the people, at the most."""
     batch_tokens: Annotated[int, Field(ge=64)] = 1536
-    """Tokens of one optimiser step: a window of one person, or several short ones."""
+    """Tokens of one optimizer step: a window of one person, or several short ones."""
     reasoning_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the mean loss over reasoning tokens; an action has weight 1."""
     validation_share: Annotated[float, Field(ge=0, lt=0.5)] = 0.1

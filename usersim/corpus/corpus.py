@@ -158,7 +158,7 @@ class Corpus:
                 frame, or another corpus.
             format: How it is to be read; `auto` tells by its content.
             user_id: Only this user's rows; also the id where the source has none.
-            person: In chats, role or name of the modelled person. With an assistant it is the
+            person: In chats, role or name of the modeled person. With an assistant it is the
                 human side if not given; among people it must be given.
             codebook: For surveys, what the columns mean: a dict, a list, or a JSON or CSV file.
                 See `Codebook.read`.
@@ -174,7 +174,7 @@ class Corpus:
 
         Raises:
             CorpusFormatError: If the source or the codebook cannot be read.
-            SpeakerNotFoundError: If the modelled person of a chat is not named or not found;
+            SpeakerNotFoundError: If the modeled person of a chat is not named or not found;
                 lists who speaks.
             RefusedRowsError: If `strict` and a row was refused.
         """

@@ -140,7 +140,7 @@ class ScoreRequest:
     Attributes:
         prompt: The chat.
         prefix: Beginning of the model's turn, before the continuation.
-        continuation: The text to be scored. It is tokenised by itself and appended, so that
+        continuation: The text to be scored. It is tokenized by itself and appended, so that
             the same continuation has the same tokens after every prefix.
         end: Whether the end-of-turn token is scored too.
         adapter: Applied to this request alone.

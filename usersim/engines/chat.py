@@ -2,8 +2,8 @@
 
 Knows a tokenizer and its chat template; knows no model and no tensors. The template is rendered
 once per sequence of roles with placeholders in place of the contents and cut at them. The pieces
-between are the only text in which control tokens are recognised; a content that spells
-`<|im_end|>` or `</s>` is tokenised as the characters that it consists of.
+between are the only text in which control tokens are recognized; a content that spells
+`<|im_end|>` or `</s>` is tokenized as the characters that it consists of.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class ChatTokenizer(Protocol):
 def encode_prompt(tokenizer: ChatTokenizer, prompt: ChatPrompt, prefix: str) -> list[int]:
     """Return the token ids of a chat, up to where the model goes on.
 
-    - Contents and `prefix` are text: no control token comes from them. They are tokenised by
+    - Contents and `prefix` are text: no control token comes from them. They are tokenized by
       themselves, so that equal beginnings have equal tokens.
     - A template's default system prompt is not used: prompts are ours alone. Where a template
       would add one, an empty system message takes its place.
@@ -310,7 +310,7 @@ class _Codec:
         """What the template uses for control and the tokenizer does not mark as special.
 
         `encode_special_tokens` leaves such tokens whole; cutting the text within one keeps it
-        from being recognised.
+        from being recognized.
         """
         used = {
             number
@@ -348,7 +348,7 @@ class _Codec:
 
 
 def _private_copy(tokenizer: ChatTokenizer, *, text_only: bool) -> _Backend:
-    """Return a tokenizer of our own; one for text recognises no special token."""
+    """Return a tokenizer of our own; one for text recognizes no special token."""
     copy = deepcopy(tokenizer.backend_tokenizer)
     copy.encode_special_tokens = text_only
     copy.no_truncation()

@@ -74,7 +74,7 @@ def prepare_embedded(*, progress: Progress | None = None, verify: bool = False) 
     """Return the folder of the embedded model; convert it first if need be.
 
     The first call takes about half a minute and 540 MB in `usersim.config.cache_dir()`; later
-    ones milliseconds. The weights are kept in float32: exactly the dequantised ones, and faster
+    ones milliseconds. The weights are kept in float32: exactly the dequantized ones, and faster
     to load than bfloat16, which a CPU has to convert. Any number of processes may call this at
     once. The package is not needed any more once the folder is there.
 

@@ -24,7 +24,7 @@ __all__ = [
     "OPTION_RULE",
     "OptionQuery",
     "needs_end",
-    "normalised",
+    "normalized",
     "option_probabilities",
     "option_requests",
 ]
@@ -84,11 +84,11 @@ def needs_end(texts: Sequence[str]) -> bool:
     return any(a != b and b.startswith(a) for a in texts for b in texts)
 
 
-def normalised(scores: Sequence[Score]) -> tuple[float, ...]:
+def normalized(scores: Sequence[Score]) -> tuple[float, ...]:
     """Return probabilities that are proportional to the options' likelihoods and sum to 1.
 
     Example:
-        >>> normalised([Score((0.0,)), Score((0.0,))])
+        >>> normalized([Score((0.0,)), Score((0.0,))])
         (0.5, 0.5)
     """
     totals = [score.total for score in scores]
@@ -119,4 +119,4 @@ def option_probabilities(
     require(engine, "logprobs", "option probabilities")
     requests = [option_requests(query) for query in queries]
     scores = iter(engine.score([one for many in requests for one in many], progress=progress))
-    return [normalised([next(scores) for _ in many]) for many in requests]
+    return [normalized([next(scores) for _ in many]) for many in requests]

@@ -73,7 +73,7 @@ class ScriptedEngine:
     **Scoring.** A token is a word or a sign. Its log-probability is a hash of the token and the
     adapter's name, spread evenly over -1.0 to -0.2 nats if its word stands in the prompt, in
     the prefix or earlier in the continuation, and over -5.0 to -2.0 nats otherwise; the end of
-    the turn is always of the first sort. It is not normalised over a vocabulary. So reasoning
+    the turn is always of the first sort. It is not normalized over a vocabulary. So reasoning
     that names the action has a positive gain and unrelated reasoning has exactly none.
 
     Args:

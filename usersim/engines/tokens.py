@@ -85,7 +85,7 @@ def token_texts(engine: Engine, text: str) -> list[tuple[str, int]]:
 
     Args:
         engine: Whose tokens.
-        text: The text, tokenised by itself.
+        text: The text, tokenized by itself.
 
     Example:
         >>> from usersim.engines.scripted import ScriptedEngine

@@ -10,10 +10,10 @@ from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, wi
 from usersim.evaluation.cache import FileCache, PredictionCache
 from usersim.evaluation.faithfulness import Faithfulness, faithfulness_index
 from usersim.evaluation.harness import evaluate
-from usersim.evaluation.judge import Judgement, PairJudge, check_judge
+from usersim.evaluation.judge import Judgment, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
-from usersim.evaluation.reference import others_arm, own_mode_arm, uniform_arm
+from usersim.evaluation.reference import others_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
 from usersim.evaluation.verdict import sentence, verdicts
@@ -30,7 +30,7 @@ __all__ = [
     "Faithfulness",
     "FileCache",
     "Interval",
-    "Judgement",
+    "Judgment",
     "LeakageTable",
     "Metric",
     "PairJudge",
@@ -45,7 +45,6 @@ __all__ = [
     "faithfulness_index",
     "holm",
     "others_arm",
-    "own_mode_arm",
     "sentence",
     "uniform_arm",
     "verdicts",

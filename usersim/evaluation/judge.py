@@ -21,7 +21,7 @@ from usersim.prompts import judge_pair_prompt
 from usersim.types import FreeText, Interaction, Prediction
 from usersim.views import in_words, printed
 
-__all__ = ["Judgement", "PairJudge", "check_judge", "read_choice"]
+__all__ = ["Judgment", "PairJudge", "check_judge", "read_choice"]
 
 _CHOICE = re.compile(r"\W*(?:(?:reply|answer|number)\b)?\W*([012])\W*", re.IGNORECASE)
 _OPENED, _CLOSED = "<think>", "</think>"
@@ -76,7 +76,7 @@ def read_choice(text: str) -> int | None:
 
 @printed(in_words)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Judgement:
+class Judgment:
     """What a judge said of two arms, and how far it can be trusted.
 
     Attributes:
@@ -156,7 +156,7 @@ class PairJudge:
         baseline: str | None = None,
         *,
         progress: Progress | None = None,
-    ) -> Judgement:
+    ) -> Judgment:
         """Judge one arm against another on the items of an evaluation.
 
         Args:
@@ -193,7 +193,7 @@ class PairJudge:
             whole[told] = np.array(rows, dtype=np.float64).reshape(-1, 2)
             return sampling.estimate(whole, ratio)
 
-        return Judgement(
+        return Judgment(
             arm=arm,
             baseline=against,
             judge=self.engine.identity,

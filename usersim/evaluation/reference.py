@@ -10,7 +10,6 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from usersim.errors import EvaluationError
 from usersim.evaluation.arms import Arm
 from usersim.types import (
     Batch,
@@ -23,7 +22,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["others_arm", "own_mode_arm", "question_key", "uniform_arm"]
+__all__ = ["others_arm", "question_key", "uniform_arm"]
 
 Answer = Callable[[Interaction], Prediction | None]
 
@@ -88,45 +87,6 @@ def others_arm(pool: Sequence[Interaction], *, seed: int = 0) -> Arm:
         _predictor(answer, "nobody else's answer fits"),
         "What other people answered most often to the same question.",
         content_key("others", seed, sorted(i.key for i in pool)),
-    )
-
-
-def own_mode_arm(history: Sequence[Interaction], *, seed: int = 0) -> Arm:
-    """Return the person's own most frequent training answer among the same options.
-
-    Numbers: the median of the person's numbers of the same unit and range. Free text: the
-    person's most frequent text. Without such a past the answer is uniform.
-
-    Args:
-        history: Training interactions of the people concerned.
-        seed: Draws where the answer is uniform.
-
-    Returns:
-        The arm.
-
-    Raises:
-        EvaluationError: If an interaction is held out.
-    """
-    grouped: dict[tuple[str, object], list[Interaction]] = {}
-    for item in history:
-        if item.split != "train":
-            raise EvaluationError(
-                f"interaction {item.key!r} of user {item.user_id!r} is held out and cannot "
-                "serve as that person's history",
-                hint="give the train split",
-            )
-        grouped.setdefault((item.user_id, item.space), []).append(item)
-
-    def answer(interaction: Interaction) -> Prediction | None:
-        return _frequent(
-            interaction, grouped.get((interaction.user_id, interaction.space), []), seed
-        )
-
-    return Arm(
-        "Own mode",
-        _predictor(answer, "the person has no past answer of this kind"),
-        "What the person answered most often before, whatever the question.",
-        content_key("own mode", seed, sorted(i.key for i in history)),
     )
 
 

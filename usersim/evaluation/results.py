@@ -357,7 +357,7 @@ def headline_metrics(evaluation: Evaluation) -> list[Metric]:
     """Return the headline metrics that at least one arm was measured on.
 
     The likelihood per token is one only where there is free text: for closed questions the log
-    score, normalised over the options, says the same without the tokeniser.
+    score, normalized over the options, says the same without the tokenizer.
     """
     measured = {estimate.metric for estimate in evaluation.estimates}
     if not any(isinstance(i.space, FreeText) for i in evaluation.interactions):

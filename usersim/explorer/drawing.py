@@ -1,4 +1,4 @@
-"""From values to templates: numbers as text, colours as steps, guards in words, HTML.
+"""From values to templates: numbers as text, colors as steps, guards in words, HTML.
 
 Every text of a corpus is escaped by the templates' environment; nothing here marks text as safe.
 """
@@ -26,7 +26,7 @@ ASSETS: Mapping[str, str] = {
 }
 """The files beside the templates, with their types."""
 STEPS = (0.05, 0.25, 1.0)
-"""Where the colour of a token's gain changes, nats."""
+"""Where the color of a token's gain changes, nats."""
 SMALLEST = 0.01
 """Percent below which a share is not told."""
 SHORT = 180

@@ -142,7 +142,7 @@ class FileLinks:
 
     Attributes:
         run_name: The run that is exported.
-        page: The page of the run's list that is written, from 1: lists link to their neighbours.
+        page: The page of the run's list that is written, from 1: lists link to their neighbors.
 
     Example:
         >>> FileLinks("pilot", page=2).run("pilot", step=("after", 99))

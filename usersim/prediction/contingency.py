@@ -195,7 +195,7 @@ class Basis:
     """Numeric features of some items: what a discriminant sees of an answer.
 
     An ordered item gives its score from -1 to 1 and the square of it, an unordered one each
-    category. Features are centred and scaled under the items' own marginals, so that a missing
+    category. Features are centered and scaled under the items' own marginals, so that a missing
     answer, 0, is the mean answer.
 
     Attributes:
@@ -225,9 +225,9 @@ class Basis:
         row = feature = 0
         for size, part in zip(sizes, raw_parts, strict=True):
             p = marginal[columns[row : row + size]]
-            centred = part - p @ part
-            spread = np.sqrt(p @ centred**2)
-            scaled = np.where(spread > _FLAT, centred / np.maximum(spread, _FLAT), 0.0)
+            centered = part - p @ part
+            spread = np.sqrt(p @ centered**2)
+            scaled = np.where(spread > _FLAT, centered / np.maximum(spread, _FLAT), 0.0)
             matrix[row : row + size, feature : feature + part.shape[1]] = scaled
             row += size
             feature += part.shape[1]

@@ -32,7 +32,7 @@ class Moments(NamedTuple):
     Attributes:
         pairs: Weighted count of every pair of categories. Shape `(n_columns, n_columns)`.
         marginal: Share of each category within its item. Shape `(n_columns,)`.
-        smoothed: The same, smoothed towards equal shares. Shape `(n_columns,)`.
+        smoothed: The same, smoothed toward equal shares. Shape `(n_columns,)`.
     """
 
     pairs: Floats
@@ -53,7 +53,7 @@ class Moments(NamedTuple):
         sizes = np.diff(items.start)[items.owner]
         return cls(
             pairs,
-            # Features are centred where the people are; with nobody there they do not matter.
+            # Features are centered where the people are; with nobody there they do not matter.
             np.where(totals > 0, counts / np.maximum(totals, RIDGE), 1.0 / sizes),
             (counts + smoothing / sizes) / (totals + smoothing),
         )

@@ -391,7 +391,7 @@ def _named(question: PanelQuestion, parts: Sequence[tuple[Item, Floats]]) -> dic
 
 
 def _combined(marginal: Floats, log_odds: Floats) -> Floats:
-    """Return `marginal · exp(log_odds)`, normalised, with a little of the marginal kept."""
+    """Return `marginal · exp(log_odds)`, normalized, with a little of the marginal kept."""
     logits = np.log(marginal) + log_odds
     p = np.exp(logits - logits.max())
     return (1 - LEAK) * p / p.sum() + LEAK * marginal

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from usersim.errors import ArtifactError, ConfigError, boundary
-from usersim.prediction.solving import minimise
+from usersim.prediction.solving import minimize
 from usersim.types import Choice, Distribution, Pooled, PoolGroup, Predictor, Scale, Share
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def _logs(distribution: Distribution, options: Sequence[str]) -> Floats:
 
 
 class _Fit:
-    """The penalised log-likelihood of a set of observations."""
+    """The penalized log-likelihood of a set of observations."""
 
     def __init__(self, observations: Sequence[Observation]) -> None:
         self.names: list[Predictor] = [
@@ -314,7 +314,7 @@ class _Fit:
         begin = np.vstack([np.zeros(shape[1]), self.prior]) if start is None else start
         free: list[tuple[float | None, float | None]] = [(None, None)] * shape[1]
         positive: list[tuple[float | None, float | None]] = [(0.0, None) for _ in self.prior.flat]
-        found = minimise(
+        found = minimize(
             lambda flat: self._loss(flat.reshape(shape), weight), begin.ravel(), [*free, *positive]
         )
         return found.reshape(shape)

@@ -1,5 +1,5 @@
 # pyright: basic
-"""The rim to scipy, which has no type stubs: linear solves and bounded minimisation."""
+"""The rim to scipy, which has no type stubs: linear solves and bounded minimization."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["cholesky_solver", "minimise"]
+__all__ = ["cholesky_solver", "minimize"]
 
 
 def cholesky_solver(matrix: Floats, *, least_eigenvalue: float) -> Callable[[Floats], Floats]:
@@ -33,7 +33,7 @@ def cholesky_solver(matrix: Floats, *, least_eigenvalue: float) -> Callable[[Flo
     return lambda right: cho_solve(factor, right)
 
 
-def minimise(
+def minimize(
     loss: Callable[[Floats], tuple[float, Floats]],
     start: Floats,
     bounds: Sequence[tuple[float | None, float | None]],

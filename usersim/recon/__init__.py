@@ -9,12 +9,12 @@ from usersim.recon.arms import (
     random_eligible,
     random_of,
 )
-from usersim.recon.leakage import leakage_figures, mask
+from usersim.recon.leakage import mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import explain, select
-from usersim.recon.synthesis import SynthesisItem, decoys, synthesise, trace_prompts
+from usersim.recon.synthesis import SynthesisItem, decoys, synthesize, trace_prompts
 
 __all__ = [
     "ScoringItem",
@@ -25,7 +25,6 @@ __all__ = [
     "explain",
     "first_backward",
     "first_forward",
-    "leakage_figures",
     "longest",
     "mask",
     "oracle",
@@ -35,6 +34,6 @@ __all__ = [
     "reward",
     "score_candidates",
     "select",
-    "synthesise",
+    "synthesize",
     "trace_prompts",
 ]

@@ -91,7 +91,7 @@ def longest(scored: Sequence[ScoredCandidate]) -> Selection:
 def oracle(interaction: Interaction) -> tuple[Candidate, Selection]:
     """Return a trace that quotes the action, and the decision to keep it (arm B12).
 
-    It must win on raw fidelity and lose on held-out user modelling; else the evaluation is
+    It must win on raw fidelity and lose on held-out user modeling; else the evaluation is
     broken. No model wrote it.
     """
     candidate = Candidate(

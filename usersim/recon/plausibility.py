@@ -51,7 +51,7 @@ def plausibility_plan(
         history: What is shown with it.
         candidates: Those that `applies` to.
         view: Character limits, those of the synthesis.
-        adapters: Trained synthesisers by served name.
+        adapters: Trained synthesizers by served name.
     """
     user, question = interaction.user_id, interaction.question
     forward = forward_prompt(user, question, history, config=view)

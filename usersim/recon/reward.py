@@ -1,4 +1,4 @@
-"""The reconstruction reward: what a trace is worth to the synthesiser that wrote it.
+"""The reconstruction reward: what a trace is worth to the synthesizer that wrote it.
 
 Knows scores and verdicts; asks no model.
 """

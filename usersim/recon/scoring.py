@@ -94,7 +94,7 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
         scoring: Which scorer, how many orders and draws.
         guards: Thresholds of the hard guards.
         history_config: Character limits of the prompts, those of the synthesis.
-        adapters: Trained synthesisers that wrote candidates. The plausibility of a candidate
+        adapters: Trained synthesizers that wrote candidates. The plausibility of a candidate
             whose adapter is missing here is unknown (None) and not judged.
         embed: Turns texts into vectors, for `sampled_similarity`.
         judge: Ranks reconstructions, for `judge_listwise`; None takes `engine`.

@@ -29,7 +29,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["SynthesisItem", "decoy_action", "decoys", "synthesise", "trace_prompts"]
+__all__ = ["SynthesisItem", "decoy_action", "decoys", "synthesize", "trace_prompts"]
 
 _STOPS = (REASONING_STOP, "\n")
 """A trace is one paragraph: a line break ends it as the closing tag does."""
@@ -54,7 +54,7 @@ class _Job:
     decoy_action: str | None = None
 
 
-def synthesise(
+def synthesize(
     engine: Engine,
     items: Sequence[SynthesisItem],
     config: SynthesisConfig,
@@ -69,11 +69,11 @@ def synthesise(
     interaction's key and the direction: what is drawn does not depend on the other items.
 
     Args:
-        engine: The synthesiser.
+        engine: The synthesizer.
         items: What to draw for; all of it goes to the engine in one call.
         config: How many, how long, how warm.
         history_config: Character limits of the prompts.
-        adapter: Weights of a trained synthesiser.
+        adapter: Weights of a trained synthesizer.
         progress: Called with (requests done, requests in all).
 
     Returns:
@@ -99,7 +99,7 @@ def synthesise(
 def trace_prompts(
     item: SynthesisItem, config: SynthesisConfig, history_config: HistoryConfig
 ) -> dict[Direction, TracePrompt]:
-    """Return what a synthesiser is asked for an interaction, by direction.
+    """Return what a synthesizer is asked for an interaction, by direction.
 
     Args:
         item: The interaction and its history.
@@ -133,7 +133,7 @@ def decoys(
 ) -> Batch[tuple[Candidate, ...]]:
     """Draw one trace per interaction for an action that was not taken (diagnostic L6).
 
-    Args as for `synthesise`; the action is that of `decoy_action`.
+    Args as for `synthesize`; the action is that of `decoy_action`.
 
     Returns:
         Per interaction one candidate; none where no decoy action is known; `Failure` as there.

@@ -134,7 +134,7 @@ class TransferMatrix:
             if pair in read:
                 raise EvaluationError(
                     f"{str(folder)!r} is a second report of the pair {pair!r}",
-                    hint="reports of one pair under several seeds are for `usersim pool`",
+                    hint="reports of one pair under several seeds are for `usersim study pool`",
                 )
             read[pair] = read_scores(folder, metric)
         if not read:

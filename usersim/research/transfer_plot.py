@@ -14,7 +14,7 @@ import numpy as np
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray
-from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
+from usersim.evaluation.report.drawing import BLUE, GRAY, ORANGE, Plot, draw, short
 from usersim.files import make_folder, write_text
 from usersim.research.transfer import TransferCell, TransferMatrix
 from usersim.types.counting import counted
@@ -65,7 +65,7 @@ def transfer_map(matrix: TransferMatrix) -> Plot:
 
 
 def _key(matrix: TransferMatrix) -> str:
-    """Return how the colours are to be read."""
+    """Return how the colors are to be read."""
     metric = matrix.metric
     if metric.greater_is_better is None:
         return f"the metric aims at {metric.target:g}, so no side of 0 is better"
@@ -97,7 +97,7 @@ def _cell(axes: Axes, row: int, column: int, cell: TransferCell | None) -> None:
     from matplotlib.patches import Rectangle
 
     if cell is None or np.isnan(cell.difference.value):
-        axes.text(column, row, "–", ha="center", va="center", color=GREY)
+        axes.text(column, row, "–", ha="center", va="center", color=GRAY)
         return
     gap = cell.difference
     sure = gap.excludes(0.0)

@@ -1,7 +1,7 @@
 """Answers as replies: one completion, or the chunks of a stream.
 
 Knows the wire format; replies are plain dicts. The trace stands in the reasoning field alone,
-spelt both ways that clients spell it; it never reaches the content.
+spelled both ways that clients spell it; it never reaches the content.
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ class Logprobs(_Reply):
 
 
 class ReplyMessage(_Reply):
-    """What the simulated person says; the trace stands in two fields, spelt as clients spell it."""
+    """What the simulated person says; the trace stands in the two fields that clients know."""
 
     role: Literal["assistant"]
     content: str

@@ -96,7 +96,7 @@ def draw_actions(
 def combine(space: ActionSpace, actions: Sequence[ActionValue]) -> ActionValue:
     """Return one answer from one action per trace.
 
-    A number is the median of the draws (the value that minimises the expected absolute error);
+    A number is the median of the draws (the value that minimizes the expected absolute error);
     anything else is the first trace's.
 
     Example:

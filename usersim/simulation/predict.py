@@ -1,6 +1,6 @@
 """How likely a simulated person is to do what the real one did: predictions to be measured.
 
-The reasoning is marginalised: p(a | x) is the mean over K drawn traces of p(a | x, r_k). A draw
+The reasoning is marginalized: p(a | x) is the mean over K drawn traces of p(a | x, r_k). A draw
 that cannot be read counts as the no-reasoning likelihood and is never dropped.
 """
 
@@ -29,7 +29,7 @@ class Likelihoods:
         given: log p(a | x, r_k) of each of the K draws, nats for the whole action.
         without: log p(a | x) with the no-reasoning marker, nats.
         n_tokens: Action tokens, the end of the turn included; 1 for a closed question, whose
-            probabilities are normalised over the options.
+            probabilities are normalized over the options.
         reasonings: The traces that were read; fewer than K where draws were malformed.
         options: Option distributions: one per draw, then the marker's; empty for open ones.
     """

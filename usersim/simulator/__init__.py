@@ -26,7 +26,7 @@ from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
 from usersim.simulator.stores import open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
-from usersim.simulator.synthesiser import RECIPES
+from usersim.simulator.synthesizer import RECIPES
 
 __all__ = [
     "ARMS",

@@ -84,7 +84,7 @@ def listing(found: StoredAdapters) -> Sheet:
 
 
 def _people(one: StoredAdapter) -> str:
-    if one.purpose == "synthesiser":
+    if one.purpose == "synthesizer":
         return "writes traces"
     said = one.users[0] if len(one.users) == 1 else counted(len(one.users), "person", "people")
     return said if one.purpose == "answers" else f"{said}, an evaluation"

@@ -47,8 +47,11 @@ AdapterChoice: TypeAlias = TrainedAdapter | str | Path | None
 """`"default"`: for each person the newest fitting adapter of the store; `"none"` or None: the
 base model; the name of an adapter of the store, or a beginning of it; a folder; an adapter."""
 
-Purpose = Literal["answers", "arm", "synthesiser"]
+Purpose = Literal["answers", "arm", "synthesizer"]
 """What an adapter was trained for: to answer, to be measured as an arm, to write traces."""
+
+_SYNTHESIZER = ("synthesizer", "synthesiser")
+"""Keys of a stored manifest that only a synthesizer fills: today's and the former one."""
 
 _OTHERS = "choose another adapter, or 'none' for the base model"
 
@@ -93,8 +96,8 @@ class Base:
 def purpose_of(record: AdapterRecord) -> Purpose | None:
     """Return what an adapter was trained for; None if the store does not say."""
     said = record.manifest.get("purpose")
-    if record.manifest.get("synthesiser") is not None:
-        return "synthesiser"
+    if any(record.manifest.get(name) is not None for name in _SYNTHESIZER):
+        return "synthesizer"
     return cast("Purpose", said) if said in get_args(Purpose) else None
 
 
@@ -224,7 +227,7 @@ class Adapters:
         if choice is None or choice == "none":
             return cls(corpus, base, "fixed")
         found = _named(corpus, choice)
-        if found.manifest.synthesiser is not None:
+        if found.manifest.synthesizer is not None:
             raise ArtifactError(
                 f"adapter {found.ref.name!r} in {str(found.folder)!r} writes reasoning traces; "
                 "it does not answer as anyone",

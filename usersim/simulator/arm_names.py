@@ -13,7 +13,7 @@ from usersim.simulator.sources import SOURCES, TraceSource
 __all__ = [
     "ARMS",
     "MEMORIES",
-    "SYNTHESISERS",
+    "SYNTHESIZERS",
     "TITLES",
     "ArmName",
     "check_arms",
@@ -58,12 +58,12 @@ TITLES: dict[ArmName, str] = {
     "forward": "B6 forward reasoning SFT",
     "recon_select": "Recon-Select",
 }
-SYNTHESISERS: dict[ArmName, tuple[Recipe, str]] = {
+SYNTHESIZERS: dict[ArmName, tuple[Recipe, str]] = {
     "recon_rft": ("rft", "Recon-RFT"),
     "recon_dpo": ("dpo", "Recon-DPO"),
     "recon_grpo": ("grpo", "Recon-GRPO"),
 }
-"""Arms whose traces come from a trained synthesiser, selected as Recon-Select does."""
+"""Arms whose traces come from a trained synthesizer, selected as Recon-Select does."""
 MEMORIES: dict[ArmName, tuple[TraceSource, str]] = {
     "recon_memory": ("recon_select", "Recon-Memory"),
     "memory_eligible": ("random_eligible", "B1 with random-eligible traces"),
@@ -85,8 +85,8 @@ def check_arms(arms: Sequence[str]) -> None:
 
 def source_of(arm: ArmName) -> str:
     """Return in words where the traces of a trained arm come from."""
-    if arm in SYNTHESISERS:
-        return f"the best traces of a synthesiser trained by {SYNTHESISERS[arm][0]}"
+    if arm in SYNTHESIZERS:
+        return f"the best traces of a synthesizer trained by {SYNTHESIZERS[arm][0]}"
     if arm in CONTROLS:
         return "the reward of its own predictions (a control)"
     return next(text for source, text in SOURCES.items() if source == arm)
@@ -94,6 +94,6 @@ def source_of(arm: ArmName) -> str:
 
 def title_of(arm: ArmName) -> str:
     """Return what a trained arm is called in tables."""
-    if arm in SYNTHESISERS:
-        return SYNTHESISERS[arm][1]
+    if arm in SYNTHESIZERS:
+        return SYNTHESIZERS[arm][1]
     return next((title for name, title in CONTROLS.items() if name == arm), "") or TITLES[arm]

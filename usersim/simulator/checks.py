@@ -11,7 +11,7 @@ from usersim.engines import Engine
 from usersim.evaluation import (
     Evaluation,
     Faithfulness,
-    Judgement,
+    Judgment,
     PairJudge,
     Section,
     check_judge,
@@ -19,7 +19,7 @@ from usersim.evaluation import (
 )
 from usersim.views import StageProgress, staged
 
-__all__ = ["check_sections", "faithfulness_of", "judgements_of", "refuse_selector"]
+__all__ = ["check_sections", "faithfulness_of", "judgments_of", "refuse_selector"]
 
 
 def faithfulness_of(
@@ -62,7 +62,7 @@ def refuse_selector(judge: Engine, engine: Engine, scorer: str) -> list[str]:
 
     Args:
         judge: Is to compare the arms.
-        engine: Synthesised, scored and selected.
+        engine: Synthesized, scored and selected.
         scorer: How it scored; only `judge_listwise` is a taste.
 
     Raises:
@@ -73,13 +73,13 @@ def refuse_selector(judge: Engine, engine: Engine, scorer: str) -> list[str]:
     return selected_by
 
 
-def judgements_of(
+def judgments_of(
     evaluation: Evaluation,
     judge: Engine,
     *,
     selected_by: Sequence[str],
     progress: StageProgress | None,
-) -> tuple[Judgement, ...]:
+) -> tuple[Judgment, ...]:
     """Let a judge compare the drawn answers of each arm with those of the baseline.
 
     Arms that write nothing are left out.
@@ -91,7 +91,7 @@ def judgements_of(
         progress: Called with (stage, done, total).
     """
     asked = PairJudge(engine=judge, selected_by=selected_by)
-    found: list[Judgement] = []
+    found: list[Judgment] = []
     for name, made in evaluation.predictions.items():
         if name != evaluation.baseline and any(one.action for one in made):
             told = staged(f"judge {name}", progress)
@@ -100,7 +100,7 @@ def judgements_of(
 
 
 def check_sections(
-    faithfulness: Faithfulness | None, judgements: Sequence[Judgement]
+    faithfulness: Faithfulness | None, judgments: Sequence[Judgment]
 ) -> list[Section]:
     """Return what the report says of these checks."""
     sections: list[Section] = []
@@ -111,13 +111,13 @@ def check_sections(
                 paragraphs=(_SWAPPED, f"{faithfulness}"),
             )
         )
-    if judgements:
+    if judgments:
         sections.append(
             Section(
                 heading="What a judge says",
                 paragraphs=(_JUDGED,),
                 columns=_COLUMNS,
-                rows=tuple(_row(one) for one in judgements),
+                rows=tuple(_row(one) for one in judgments),
             )
         )
     return sections
@@ -143,7 +143,7 @@ _COLUMNS = (
 )
 
 
-def _row(one: Judgement) -> tuple[str, ...]:
+def _row(one: Judgment) -> tuple[str, ...]:
     figures = (one.win_rate.all, one.agreement, one.first_place)
     unreadable = f"{one.n_unreadable} of {one.n_judged}"
     return (one.arm, one.baseline, *(str(figure) for figure in figures), unreadable)

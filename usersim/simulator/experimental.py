@@ -1,7 +1,7 @@
 """Controls that reward the user model itself: B9, likelihood RL, and B11, E2E-GRPO.
 
 They exist to be measured against, not to be used. Both train one model that reasons and acts,
-by the policy gradient that trains a synthesiser, on the user model's own prompts:
+by the policy gradient that trains a synthesizer, on the user model's own prompts:
 
 - B9 pays for reasoning after which the same model finds the true action likelier;
 - B11 pays for predicted actions that are like the true one, reasoning and action drawn as one.
@@ -22,7 +22,7 @@ from usersim.prompts import respond_prompt, templates_key
 from usersim.recon.fidelity.similarity import likeness
 from usersim.simulator.history import Histories
 from usersim.simulator.train import Trainer, known, register, removed_if_forgotten, watched
-from usersim.training import Hooks, RewardLesson, TrainedAdapter, train_synthesiser
+from usersim.training import Hooks, RewardLesson, TrainedAdapter, train_synthesizer
 from usersim.transcript import (
     CLOSE,
     NO_REASONING,
@@ -78,11 +78,11 @@ def train_control(
             progress(f"train {control}", done, total)
 
     with known(trainer.corpus, trainer.training, interactions) as training:
-        adapter = train_synthesiser(
+        adapter = train_synthesizer(
             lesson,
             base_model=weights_of(trainer.engine),
             out_dir=trainer.folder,
-            config=config.synthesiser,
+            config=config.synthesizer,
             name=control.replace("_", "-"),
             hooks=Hooks(progress=report, stop_when=watched(trainer.corpus, training)),
         )
@@ -125,7 +125,7 @@ class _Rewards:
                 prompt=prompt.messages,
                 prefix=OPEN,
                 max_tokens=self.config.simulation.max_reasoning_tokens,
-                temperature=self.config.synthesiser.temperature,
+                temperature=self.config.synthesizer.temperature,
                 stop=(REASONING_STOP,),
                 n=n,
                 seed=int(content_key(seed, prompt.key)[:8], 16) >> 1,
@@ -178,7 +178,7 @@ class _Rewards:
                 prompt=prompt.messages,
                 prefix=prefix(text),
                 max_tokens=self.config.simulation.max_action_tokens,
-                temperature=self.config.synthesiser.temperature,
+                temperature=self.config.synthesizer.temperature,
                 seed=int(content_key(seed, prompt.key, place)[:8], 16) >> 1,
                 adapter=adapter,
             )

@@ -115,7 +115,7 @@ class UserSimulator:
         self.config = as_pipeline(config, "UserSimulator()")
         self.report = report
         self.user_id = user_id
-        self.synthesiser: TrainedAdapter | None = None
+        self.synthesizer: TrainedAdapter | None = None
         self._model = str(model)
         self._engine_choice: EngineName | Engine = engine
         self._people = People(corpus, user_id)
@@ -260,7 +260,7 @@ class UserSimulator:
             if self.user_id is None
             else {},
             **saving.named("adapter", self.adapter),
-            **saving.named("synthesiser", self.synthesiser),
+            **saving.named("synthesizer", self.synthesizer),
         )
         return saving.write_simulator(folder, saved)
 
@@ -294,7 +294,7 @@ class UserSimulator:
         """Take over the adapters and the traces that a saved simulator had."""
         self._adapters.shared = saved.load("adapter")
         self._adapters.own = {user: one.load() for user, one in saved.own_adapters.items()}
-        self.synthesiser = saved.load("synthesiser")
+        self.synthesizer = saved.load("synthesizer")
         if saved.traces:
             rows = list(self.corpus.interactions(self.users, split="train"))
             self._remember(Reconstruction.stored(self.corpus, saved.traces, rows))
@@ -400,7 +400,7 @@ class UserSimulator:
                 `train` returned.
 
         Raises:
-            ArtifactError: If it is incomplete or altered, or holds a synthesiser.
+            ArtifactError: If it is incomplete or altered, or holds a synthesizer.
             AdapterLoadError: If it was trained on another base model.
             ConfigError: If there is no such adapter, or it learned from another person alone.
         """
@@ -448,7 +448,7 @@ class UserSimulator:
         recon_engine: Engine | None = None,
         progress: ShowProgress = True,
     ) -> Reconstruction:
-        """Synthesise, score and select traces; resumes where it was interrupted.
+        """Synthesize, score and select traces; resumes where it was interrupted.
 
         The kept traces stand in an untrained simulator's prompts from then on (Recon-Memory).
 
@@ -464,7 +464,7 @@ class UserSimulator:
         rows = self._people.train(limit)
         with told(progress, "reconstruct()") as report:
             found = self._learner(recon_engine or self._ready(report)).reconstruct(
-                rows, synthesiser=self.synthesiser, progress=report
+                rows, synthesizer=self.synthesizer, progress=report
             )
         self._remember(found)
         return found
@@ -490,8 +490,8 @@ class UserSimulator:
         ends with the same adapter.
 
         Args:
-            recipe: How the synthesiser is trained first: `select` not at all, `rft`, `dpo`
-                or `grpo`; the synthesiser stands in `self.synthesiser` afterwards.
+            recipe: How the synthesizer is trained first: `select` not at all, `rft`, `dpo`
+                or `grpo`; the synthesizer stands in `self.synthesizer` afterwards.
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
             start: Adapter whose weights are the first ones, so that one person's goes on from
@@ -500,8 +500,8 @@ class UserSimulator:
                 with fresh weights.
             max_minutes: Stops the training early with the best state so far.
             recon_engine: Another, larger model that writes and scores the traces that the
-                simulator's own learns from; a trained synthesiser is then one of that model.
-            second: A reconstructor of another model family that stops the synthesiser's training
+                simulator's own learns from; a trained synthesizer is then one of that model.
+            second: A reconstructor of another model family that stops the synthesizer's training
                 when its score no longer rises (guard L8).
             progress: Whether, or to whom, progress is shown; the user model's training counts
                 answers.
@@ -526,7 +526,7 @@ class UserSimulator:
                 note=note,
             )
         self._remember(learned.found)
-        self.synthesiser = learned.synthesiser
+        self.synthesizer = learned.synthesizer
         self.use_adapter("default")
         return learned.adapter
 
@@ -601,7 +601,7 @@ class UserSimulator:
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from.
             second: A reconstructor of another model family: says whether the choice of traces
-                means anything to it, and stops the training of synthesisers (guard L8).
+                means anything to it, and stops the training of synthesizers (guard L8).
             out: Folder of the report; None writes none.
             provenance: Command and sizes, for the report.
             title: Heading of the page.
@@ -945,7 +945,7 @@ class UserSimulator:
         path: str | Path | None = None,
         assistant_name: str | None = None,
     ) -> Dialogue:
-        """Let a person talk with an assistant towards a goal.
+        """Let a person talk with an assistant toward a goal.
 
         Args:
             assistant: A callable that takes chat messages and returns its reply, an asynchronous

@@ -1,4 +1,4 @@
-"""Learning from a corpus: traces, their synthesiser, the user model, and what they are worth."""
+"""Learning from a corpus: traces, their synthesizer, the user model, and what they are worth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick
 from usersim.simulator.people import People
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import TraceSource, check_source
-from usersim.simulator.synthesiser import SynthesiserTrainer, check_recipe
+from usersim.simulator.synthesizer import SynthesizerTrainer, check_recipe
 from usersim.simulator.train import Trainer
 from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction
@@ -27,8 +27,8 @@ from usersim.views import StageProgress
 __all__ = ["Learned", "Learner", "Page"]
 
 
-SYNTHESISERS_SHARE = 2 / 3
-"""Share of a time limit that training the synthesiser may take; the user model has the rest."""
+SYNTHESIZERS_SHARE = 2 / 3
+"""Share of a time limit that training the synthesizer may take; the user model has the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +52,12 @@ class Learned:
 
     Attributes:
         adapter: The user model.
-        synthesiser: The synthesiser; None for the base model.
+        synthesizer: The synthesizer; None for the base model.
         found: The traces that the user model learned from.
     """
 
     adapter: TrainedAdapter
-    synthesiser: TrainedAdapter | None
+    synthesizer: TrainedAdapter | None
     found: Reconstruction
 
 
@@ -68,7 +68,7 @@ class Learner:
     Attributes:
         corpus: The store.
         engine: Base of the user model; answers.
-        recon_engine: Synthesiser and reconstructor: mostly the same.
+        recon_engine: Synthesizer and reconstructor: mostly the same.
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
         people: Whose interactions are learned from.
@@ -89,26 +89,26 @@ class Learner:
         self,
         interactions: Sequence[Interaction],
         *,
-        synthesiser: TrainedAdapter | None = None,
+        synthesizer: TrainedAdapter | None = None,
         progress: StageProgress | None = None,
     ) -> Reconstruction:
-        """Synthesise, score and select; goes on where it was left.
+        """Synthesize, score and select; goes on where it was left.
 
         Args:
             interactions: Of the train split.
-            synthesiser: A trained synthesiser; None draws from the base model.
+            synthesizer: A trained synthesizer; None draws from the base model.
             progress: Called with (stage, done, total).
 
         Raises:
-            ArtifactError: If the synthesiser is one of another model.
+            ArtifactError: If the synthesizer is one of another model.
         """
-        if synthesiser is not None:
-            _check_base(synthesiser, self.recon_engine)
-        ref = synthesiser.ref if synthesiser else None
-        recon = Recon(self.corpus, self.recon_engine, self.config, self.histories, synthesiser=ref)
+        if synthesizer is not None:
+            _check_base(synthesizer, self.recon_engine)
+        ref = synthesizer.ref if synthesizer else None
+        recon = Recon(self.corpus, self.recon_engine, self.config, self.histories, synthesizer=ref)
         return recon.run(interactions, progress=progress)
 
-    def train_synthesiser(
+    def train_synthesizer(
         self,
         recipe: Recipe,
         interactions: Sequence[Interaction],
@@ -116,11 +116,11 @@ class Learner:
         progress: StageProgress | None = None,
         hooks: Hooks = Hooks(),
     ) -> TrainedAdapter | None:
-        """Train the synthesiser by `recipe`; None for `select`, which trains none."""
+        """Train the synthesizer by `recipe`; None for `select`, which trains none."""
         check_recipe(recipe)
         if recipe == "select":
             return None
-        trainer = SynthesiserTrainer(
+        trainer = SynthesizerTrainer(
             corpus=self.corpus,
             engine=self.recon_engine,
             config=self.config,
@@ -129,7 +129,7 @@ class Learner:
             second=self.second,
             training=self.training,
         )
-        name = f"{self.people.user_id or 'shared'}-synthesiser-{recipe}"
+        name = f"{self.people.user_id or 'shared'}-synthesizer-{recipe}"
         return trainer.train(recipe, interactions, name=name, progress=progress, hooks=hooks)
 
     def train(
@@ -143,10 +143,10 @@ class Learner:
         progress: StageProgress | None = None,
         note: StepNote | None = None,
     ) -> Learned:
-        """Train the synthesiser, let it write, and train the user model on what was selected.
+        """Train the synthesizer, let it write, and train the user model on what was selected.
 
         Args:
-            recipe: How the synthesiser is trained.
+            recipe: How the synthesizer is trained.
             traces: Where the reasoning comes from.
             limit: Interactions of each person, the newest; None takes all.
             start: Adapter whose weights the user model begins with.
@@ -195,10 +195,10 @@ class Learner:
     ) -> Learned:
         began = time.monotonic()
         rows = self.people.train(limit)
-        share = None if max_minutes is None else SYNTHESISERS_SHARE * max_minutes
+        share = None if max_minutes is None else SYNTHESIZERS_SHARE * max_minutes
         hooks = Hooks(note=note, max_minutes=share)
-        synthesiser = self.train_synthesiser(recipe, rows, progress=progress, hooks=hooks)
-        found = self.reconstruct(rows, synthesiser=synthesiser, progress=progress)
+        synthesizer = self.train_synthesizer(recipe, rows, progress=progress, hooks=hooks)
+        found = self.reconstruct(rows, synthesizer=synthesizer, progress=progress)
         name = f"{self.people.user_id or 'shared'}-{traces}-{recipe}".replace("_", "-")
         left = max_minutes
         if max_minutes is not None:
@@ -211,7 +211,7 @@ class Learner:
             progress=progress,
             max_minutes=left,
         )
-        return Learned(adapter=adapter, synthesiser=synthesiser, found=found)
+        return Learned(adapter=adapter, synthesizer=synthesizer, found=found)
 
     def evaluate(
         self,
@@ -266,10 +266,10 @@ class Learner:
     def _written(
         self, recipe: Recipe, rows: Sequence[Interaction], progress: StageProgress | None
     ) -> Traces:
-        """Return a synthesiser trained by `recipe`, and what it wrote, scored and selected."""
-        synthesiser = self.train_synthesiser(recipe, rows, progress=progress)
+        """Return a synthesizer trained by `recipe`, and what it wrote, scored and selected."""
+        synthesizer = self.train_synthesizer(recipe, rows, progress=progress)
         return Traces(
-            synthesiser, self.reconstruct(rows, synthesiser=synthesiser, progress=progress)
+            synthesizer, self.reconstruct(rows, synthesizer=synthesizer, progress=progress)
         )
 
     def _trainer(self, purpose: Purpose) -> Trainer:
@@ -284,7 +284,7 @@ class Learner:
         )
 
 
-def _check_base(synthesiser: TrainedAdapter, engine: Engine) -> None:
+def _check_base(synthesizer: TrainedAdapter, engine: Engine) -> None:
     """Refuse to draw with weights that were trained on top of another model.
 
     Raises:
@@ -292,11 +292,11 @@ def _check_base(synthesiser: TrainedAdapter, engine: Engine) -> None:
             one model may lie in several places.
     """
     base = Base(engine.model, engine)
-    if base.digest is not None and not base.is_of(synthesiser.manifest.base_model_digest):
+    if base.digest is not None and not base.is_of(synthesizer.manifest.base_model_digest):
         raise ArtifactError(
-            f"the synthesiser {synthesiser.ref.name!r} is one of {synthesiser.ref.base_model!r}, "
+            f"the synthesizer {synthesizer.ref.name!r} is one of {synthesizer.ref.base_model!r}, "
             f"not of {engine.model!r}",
-            hint="give the model that it was trained with as recon_engine=, or set synthesiser "
+            hint="give the model that it was trained with as recon_engine=, or set synthesizer "
             "to None",
             cli_hint="give --recon-model the model that it was trained with",
         )

@@ -21,7 +21,7 @@ from usersim.evaluation import (
     Evaluation,
     Faithfulness,
     FileCache,
-    Judgement,
+    Judgment,
     LeakageTable,
     Metric,
     default_metrics,
@@ -32,7 +32,7 @@ from usersim.evaluation import (
 from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
 from usersim.simulator.arm_names import (
     MEMORIES,
-    SYNTHESISERS,
+    SYNTHESIZERS,
     TITLES,
     ArmName,
     check_arms,
@@ -41,12 +41,12 @@ from usersim.simulator.arm_names import (
 from usersim.simulator.checks import (
     check_sections,
     faithfulness_of,
-    judgements_of,
+    judgments_of,
     refuse_selector,
 )
 from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
-from usersim.simulator.pages import curves_of, examples, sizes, synthesiser_section
+from usersim.simulator.pages import curves_of, examples, sizes, synthesizer_section
 from usersim.simulator.probes import diagnostics, second_opinion
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import SOURCES
@@ -59,14 +59,14 @@ __all__ = ["Measurement", "Measures", "Study", "Traces", "pick_held_out"]
 
 
 class Traces(NamedTuple):
-    """What a trained synthesiser wrote.
+    """What a trained synthesizer wrote.
 
     Attributes:
-        synthesiser: The synthesiser; None for the base model.
+        synthesizer: The synthesizer; None for the base model.
         found: Its traces, scored and selected.
     """
 
-    synthesiser: TrainedAdapter | None
+    synthesizer: TrainedAdapter | None
     found: Reconstruction
 
 
@@ -74,7 +74,7 @@ class _Trained(NamedTuple):
     """What was trained, and from which traces."""
 
     adapters: dict[ArmName, TrainedAdapter]
-    synthesisers: dict[ArmName, TrainedAdapter]
+    synthesizers: dict[ArmName, TrainedAdapter]
     written: list[Reconstruction]
 
     def learned(self, found: Reconstruction) -> Reconstruction:
@@ -83,14 +83,14 @@ class _Trained(NamedTuple):
 
 
 Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Traces]
-"""Trains a synthesiser by a recipe, and returns it with what it wrote."""
+"""Trains a synthesizer by a recipe, and returns it with what it wrote."""
 
 
 def _sheet(found: Measurement) -> Sheet:
     table = found.evaluation.sheet()
     said = [*verdicts(found.evaluation), *(f"warning: {one}" for one in found.leakage.warnings)]
     said += [str(one) for one in (found.agreement, found.faithfulness) if one is not None]
-    said += [f"judge: {one}" for one in found.judgements]
+    said += [f"judge: {one}" for one in found.judgments]
     if found.report is not None:
         said.append(f"report: {found.report}")
     return replace(table, notes=(*table.notes, *said))
@@ -105,11 +105,11 @@ class Measurement:
         evaluation: Estimates, comparisons and predictions.
         leakage: The guards' figures.
         adapters: The user models that were trained, by arm.
-        synthesisers: The synthesisers that were trained, by the arm that learned from their traces.
+        synthesizers: The synthesizers that were trained, by the arm that learned from their traces.
         found: Candidates and decisions of the training part.
         faithfulness: How far Recon-Select's answers follow their reasoning; None if that was not
             measured.
-        judgements: What a judge said of each arm against the baseline.
+        judgments: What a judge said of each arm against the baseline.
         agreement: What a second reconstructor says of the choice of traces (L8); None if none was
             named, or nothing could be compared.
         report: The page, where one was written.
@@ -118,10 +118,10 @@ class Measurement:
     evaluation: Evaluation
     leakage: LeakageTable
     adapters: dict[ArmName, TrainedAdapter]
-    synthesisers: dict[ArmName, TrainedAdapter]
+    synthesizers: dict[ArmName, TrainedAdapter]
     found: Reconstruction
     faithfulness: Faithfulness | None = None
-    judgements: tuple[Judgement, ...] = ()
+    judgments: tuple[Judgment, ...] = ()
     agreement: Agreement | None = None
     report: Path | None = None
 
@@ -186,7 +186,7 @@ class Study:
         config: Settings of every stage.
         histories: Finds what is shown.
         trainer: Trains the adapters.
-        written: Trains a synthesiser and lets it write, for the arms that need one.
+        written: Trains a synthesizer and lets it write, for the arms that need one.
         second: A reconstructor of another model family, which says whether the choice of traces
             means anything to it (L8); None asks none.
     """
@@ -262,10 +262,10 @@ class Study:
             leakage=self._leakage(learned, agreed, progress),
             agreement=agreed,
             adapters=trained.adapters,
-            synthesisers=trained.synthesisers,
+            synthesizers=trained.synthesizers,
             found=found,
             faithfulness=faithfulness_of(evaluation, own=RECON, swapped=SWAPPED, none=OFF),
-            judgements=judgements_of(
+            judgments=judgments_of(
                 evaluation, asked.judge, selected_by=selected_by, progress=progress
             )
             if asked.judge is not None
@@ -296,25 +296,25 @@ class Study:
     ) -> _Trained:
         """Train every arm that has weights; all share pairs, budget, steps and seeds."""
         adapters: dict[ArmName, TrainedAdapter] = {}
-        synthesisers: dict[ArmName, TrainedAdapter] = {}
+        synthesizers: dict[ArmName, TrainedAdapter] = {}
         written: list[Reconstruction] = []
         for source in SOURCES:
             if source in arms:
                 name = source.replace("_", "-")
                 adapters[source] = self.trainer.train(found, source, name=name, progress=progress)
-        for arm, (recipe, title) in SYNTHESISERS.items():
+        for arm, (recipe, title) in SYNTHESIZERS.items():
             if arm in arms:
-                synthesiser, traces = self.written(recipe, train, progress)
+                synthesizer, traces = self.written(recipe, train, progress)
                 written.append(traces)
-                if synthesiser is not None:
-                    synthesisers[arm] = synthesiser
+                if synthesizer is not None:
+                    synthesizers[arm] = synthesizer
                 adapters[arm] = self.trainer.train(
                     traces, "recon_select", name=title.lower(), progress=progress
                 )
         for control in CONTROLS:
             if control in arms:
                 adapters[control] = train_control(control, self.trainer, train, progress=progress)
-        return _Trained(adapters, synthesisers, written)
+        return _Trained(adapters, synthesizers, written)
 
     def _metrics(self, held_out: Sequence[Interaction], *, texts: bool) -> list[Metric]:
         """Open answers are measured by their likelihood, and by their text where it is drawn."""
@@ -349,7 +349,7 @@ class Study:
     ) -> Measurement:
         evaluation = measured.evaluation
         eligible = TITLES["random_eligible"]
-        synthesisers = [(title_of(arm), one) for arm, one in measured.synthesisers.items()]
+        synthesizers = [(title_of(arm), one) for arm, one in measured.synthesizers.items()]
         told = {
             **provenance,
             "engine": self.engine.identity,
@@ -357,7 +357,7 @@ class Study:
             "settings": self.config.key,
             "corpus": self.corpus.digest(sorted({i.user_id for i in evaluation.interactions})),
             "adapters": {name: one.ref.name for name, one in measured.adapters.items()},
-            "synthesisers": {name: one.ref.name for name, one in measured.synthesisers.items()},
+            "synthesizers": {name: one.ref.name for name, one in measured.synthesizers.items()},
         }
         page = write_report(
             evaluation,
@@ -369,10 +369,10 @@ class Study:
             also_against=[eligible] if eligible in evaluation.arms else [],
             sections=[
                 sizes(measured.found, evaluation, measured.adapters),
-                *check_sections(measured.faithfulness, measured.judgements),
-                *(synthesiser_section(*one) for one in synthesisers),
+                *check_sections(measured.faithfulness, measured.judgments),
+                *(synthesizer_section(*one) for one in synthesizers),
             ],
-            curves=[curves_of(*one) for one in synthesisers],
+            curves=[curves_of(*one) for one in synthesizers],
         )
         return replace(measured, report=page)
 

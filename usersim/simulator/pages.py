@@ -1,4 +1,4 @@
-"""What the report of a measurement says beside its figures: examples, sizes, and the synthesisers.
+"""What the report of a measurement says beside its figures: examples, sizes, and the synthesizers.
 
 Knows finished measurements and trained adapters; measures and trains nothing.
 """
@@ -12,12 +12,12 @@ from typing import cast
 from usersim.evaluation import Curves, Evaluation, Example, Section
 from usersim.simulator.arm_names import ArmName, title_of
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.synthesiser import RECIPES
+from usersim.simulator.synthesizer import RECIPES
 from usersim.training import TraceEvaluation, TrainedAdapter
 from usersim.training.schedule import StopReason
 from usersim.types.counting import counted
 
-__all__ = ["PANELS", "curves_of", "examples", "sizes", "synthesiser_section"]
+__all__ = ["PANELS", "curves_of", "examples", "sizes", "synthesizer_section"]
 
 EXAMPLES = 3
 
@@ -80,19 +80,19 @@ def sizes(
     return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))
 
 
-def synthesiser_section(title: str, synthesiser: TrainedAdapter) -> Section:
-    """Return how a synthesiser was trained and whether that helped.
+def synthesizer_section(title: str, synthesizer: TrainedAdapter) -> Section:
+    """Return how a synthesizer was trained and whether that helped.
 
     Args:
         title: What the arm that learned from its traces is called.
-        synthesiser: The synthesiser.
+        synthesizer: The synthesizer.
     """
-    manifest, record = synthesiser.manifest, synthesiser.manifest.synthesiser
-    assert record is not None, "a synthesiser says how it was trained"
+    manifest, record = synthesizer.manifest, synthesizer.manifest.synthesizer
+    assert record is not None, "a synthesizer says how it was trained"
     told = (record.before, record.after)
     rows = [_row(one) for one in told if one is not None]
     return Section(
-        heading=f"The synthesiser of {title}",
+        heading=f"The synthesizer of {title}",
         paragraphs=(
             f"Recipe {record.recipe!r}: {RECIPES[record.recipe]}.",
             (
@@ -123,7 +123,7 @@ _MEASURED = (
     "a guard refuses counts 0. The second reconstructor is of another model family (L8)."
 )
 _COLUMNS = (
-    "Synthesiser",
+    "Synthesizer",
     "Held-out gain",
     "Second reconstructor",
     "Reward",
@@ -144,14 +144,14 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def curves_of(title: str, synthesiser: TrainedAdapter) -> Curves:
-    """Return the figures of a synthesiser's steps, those that there are.
+def curves_of(title: str, synthesizer: TrainedAdapter) -> Curves:
+    """Return the figures of a synthesizer's steps, those that there are.
 
     Args:
         title: What the arm that learned from its traces is called.
-        synthesiser: The synthesiser.
+        synthesizer: The synthesizer.
     """
-    manifest, record = synthesiser.manifest, synthesiser.manifest.synthesiser
+    manifest, record = synthesizer.manifest, synthesizer.manifest.synthesizer
     figures = record.figures if record is not None else ()
     panels = {
         text: [one.get(name, math.nan) for one in figures]
@@ -160,4 +160,4 @@ def curves_of(title: str, synthesiser: TrainedAdapter) -> Curves:
     }
     # Expert iteration notes no figures of its steps; its loss is that of any training.
     panels.setdefault(PANELS["loss"], list(manifest.losses))
-    return Curves(f"Training the synthesiser of {title}", panels)
+    return Curves(f"Training the synthesizer of {title}", panels)

@@ -15,9 +15,9 @@ from usersim import transcript
 from usersim.config import PipelineConfig
 from usersim.engines import Engine, ScoreRequest
 from usersim.recon.scoring import ScoringItem, score_candidates
-from usersim.recon.synthesis import SynthesisItem, synthesise
+from usersim.recon.synthesis import SynthesisItem, synthesize
 from usersim.simulation import likelihoods
-from usersim.simulator.arm_names import MEMORIES, SYNTHESISERS, ArmName, check_arms
+from usersim.simulator.arm_names import MEMORIES, SYNTHESIZERS, ArmName, check_arms
 from usersim.simulator.experimental import CONTROLS
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.history import Histories
@@ -37,7 +37,7 @@ TRAINING_FACTOR = 3.0
 """A training step's cost, in forward passes over the same tokens: one forward, two backward."""
 WITHOUT_MODEL: tuple[ArmName, ...] = ("chance", "others")
 """Arms that run no model."""
-UNTIMED: tuple[ArmName, ...] = (*SYNTHESISERS, *CONTROLS)
+UNTIMED: tuple[ArmName, ...] = (*SYNTHESIZERS, *CONTROLS)
 """Arms whose training is too long and too varied to be timed beforehand."""
 
 
@@ -258,7 +258,7 @@ class _Probe:
         shown = [(one, self._history(one, before=one.position)) for one in rows]
 
         def work() -> None:
-            drawn = synthesise(
+            drawn = synthesize(
                 self.recon_engine,
                 [SynthesisItem(*pair) for pair in shown],
                 self.config.synthesis,

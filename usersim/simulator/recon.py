@@ -1,4 +1,4 @@
-"""Recon on a corpus: synthesise, score, select, each step stored as it is done.
+"""Recon on a corpus: synthesize, score, select, each step stored as it is done.
 
 Knows the order of the steps and the ledger that makes them resumable. What was stored under
 the same settings, prompts and model is never done again.
@@ -18,7 +18,7 @@ from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import select
-from usersim.recon.synthesis import SynthesisItem, synthesise
+from usersim.recon.synthesis import SynthesisItem, synthesize
 from usersim.simulator.history import Histories
 from usersim.types import (
     Batch,
@@ -66,7 +66,7 @@ class Reconstruction:
         interactions: The interactions, in order.
         scored: Scored candidates by interaction key; missing where the item failed.
         selections: The decision by interaction key.
-        failures: Interactions that could not be synthesised or scored.
+        failures: Interactions that could not be synthesized or scored.
         stage: Key under which the store holds the decisions.
     """
 
@@ -131,10 +131,10 @@ class Recon:
 
     Args:
         corpus: Where interactions come from and results go to.
-        engine: Synthesiser and reconstructor.
+        engine: Synthesizer and reconstructor.
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
-        synthesiser: Weights of a trained synthesiser; None draws from the base model.
+        synthesizer: Weights of a trained synthesizer; None draws from the base model.
     """
 
     def __init__(
@@ -144,15 +144,15 @@ class Recon:
         config: PipelineConfig,
         histories: Histories,
         *,
-        synthesiser: AdapterRef | None = None,
+        synthesizer: AdapterRef | None = None,
     ) -> None:
         self._corpus = corpus
         self._engine = engine
         self._config = config
         self._histories = histories
-        self._synthesiser = synthesiser
+        self._synthesizer = synthesizer
         shared = (STEPS, engine.identity, templates_key(), config.history.key)
-        drawn = (config.synthesis.key, *([synthesiser.digest] if synthesiser else []))
+        drawn = (config.synthesis.key, *([synthesizer.digest] if synthesizer else []))
         self.synthesis_key = content_key("synthesis", *shared, *drawn)
         self.scoring_key = content_key(
             "scoring", self.synthesis_key, OPTION_RULE, config.scoring.key, config.guards.key
@@ -171,25 +171,25 @@ class Recon:
             Everything found, failures included.
         """
         failures = [
-            *self._synthesise(interactions, progress),
+            *self._synthesize(interactions, progress),
             *self._score(interactions, progress),
         ]
         return Reconstruction.stored(self._corpus, self.scoring_key, interactions, failures)
 
-    def _synthesise(
+    def _synthesize(
         self, interactions: Sequence[Interaction], progress: StageProgress | None
     ) -> Iterator[Failure]:
         ledger = self._corpus.ledger
         have = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
         todo = [i for i in interactions if i.key not in have]
-        for chunk in chunks(todo, "synthesise", len(interactions), progress):
+        for chunk in chunks(todo, "synthesize", len(interactions), progress):
             items = [SynthesisItem(i, self._history(i)) for i in chunk]
-            batch = synthesise(
+            batch = synthesize(
                 self._engine,
                 items,
                 self._config.synthesis,
                 self._config.history,
-                adapter=self._synthesiser,
+                adapter=self._synthesizer,
             )
             found: list[Candidate] = [one for many in batch for one in many]
             ledger.put_candidates(self.synthesis_key, found, of=chunk)
@@ -210,7 +210,7 @@ class Recon:
                 config.scoring,
                 config.guards,
                 config.history,
-                adapters=[self._synthesiser] if self._synthesiser else [],
+                adapters=[self._synthesizer] if self._synthesizer else [],
             )
             scored = list(batch)
             ledger.put_scored(self.scoring_key, [one for many in scored for one in many], of=chunk)

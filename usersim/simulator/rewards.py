@@ -13,7 +13,7 @@ from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
-from usersim.recon import ScoringItem, SynthesisItem, reward, score_candidates, synthesise
+from usersim.recon import ScoringItem, SynthesisItem, reward, score_candidates, synthesize
 from usersim.recon.selection import verdict
 from usersim.training import TraceEvaluation
 from usersim.types import (
@@ -63,7 +63,7 @@ class Rewards:
         self, prompts: Sequence[TracePrompt], *, adapter: AdapterRef | None, n: int, seed: int
     ) -> list[tuple[RewardedTrace, ...]]:
         """Draw for GRPO: at its temperature, without a nucleus cut; see `training.Rollouts`."""
-        warmth = {"temperature": self.config.synthesiser.temperature, "top_p": 1.0}
+        warmth = {"temperature": self.config.synthesizer.temperature, "top_p": 1.0}
         drawn = self._drawn(prompts, adapter, n, {"seed": seed, **warmth})
         scored = self._scored(self.engine, drawn, adapter)
         return [self._rewarded(scored.get(place, ())) for place in range(len(prompts))]
@@ -116,7 +116,7 @@ class Rewards:
             places = [i for i, prompt in enumerate(prompts) if prompt.direction == direction]
             counts = {"n_forward": 0, "n_backward": 0, f"n_{direction}": n}
             settings = self.config.synthesis.model_copy(update={**counts, **how})
-            batch = synthesise(
+            batch = synthesize(
                 self.engine,
                 [self.items[prompts[i].key] for i in places],
                 settings,

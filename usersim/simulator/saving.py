@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from usersim.config import PipelineConfig
+from usersim.config.base import formerly
 from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.files import write_text
 from usersim.training import TrainedAdapter, load_artifact
@@ -76,13 +77,17 @@ class SavedSimulator(BaseModel):
     traces: str | None
     """Stage of the store whose kept traces are shown; None before any were selected."""
 
-    synthesiser: str | None = None
-    """Folder of the trained synthesiser; None where the base model writes."""
-    synthesiser_digest: str | None = None
+    synthesizer: str | None = Field(
+        default=None, validation_alias=formerly("synthesizer", "synthesiser")
+    )
+    """Folder of the trained synthesizer; None where the base model writes."""
+    synthesizer_digest: str | None = Field(
+        default=None, validation_alias=formerly("synthesizer_digest", "synthesiser_digest")
+    )
     """Digest that the folder must have."""
 
-    def load(self, what: Literal["adapter", "synthesiser"]) -> TrainedAdapter | None:
-        """Return the adapter or the synthesiser that is named, verified on disk; None if none is.
+    def load(self, what: Literal["adapter", "synthesizer"]) -> TrainedAdapter | None:
+        """Return the adapter or the synthesizer that is named, verified on disk; None if none is.
 
         Raises:
             ArtifactError: If its folder is incomplete, or holds other weights by now.
@@ -98,7 +103,7 @@ def pinned(adapters: Mapping[str, TrainedAdapter]) -> dict[str, Pinned]:
     return {user: Pinned.of(one) for user, one in adapters.items()}
 
 
-def named(what: Literal["adapter", "synthesiser"], found: TrainedAdapter | None) -> dict[str, Any]:
+def named(what: Literal["adapter", "synthesizer"], found: TrainedAdapter | None) -> dict[str, Any]:
     """Return the fields of a `SavedSimulator` that name `found`; none of them if it is None."""
     if found is None:
         return {}

@@ -141,7 +141,7 @@ class MultipleChoice(_Listed):
 
 
 class LikertScale(QuestionBase):
-    """One of K points in order: all labelled (`points`), or the two ends (`low`, `high`)."""
+    """One of K points in order: all labeled (`points`), or the two ends (`low`, `high`)."""
 
     type: Literal["likert"] = "likert"
     points: Labels | Annotated[int, Field(ge=2, le=101)] = 5
@@ -154,7 +154,7 @@ class LikertScale(QuestionBase):
     start: int = 1
     """Number of the lowest point."""
     codes: Mapping[Label, Code] = {}
-    """Number of each labelled point; empty: they count from `start`. Where the numbers fall, the
+    """Number of each labeled point; empty: they count from `start`. Where the numbers fall, the
     first point is the highest."""
     random_order: bool = False
     """Whether half of the respondents see the scale from its other end; it is recorded."""
@@ -168,7 +168,7 @@ class LikertScale(QuestionBase):
             raise ValueError(f"a scale needs labels: low and high, or all in points; got {named!r}")
         distinct("points", (*self.options, *self.refusal))
         if self.codes and isinstance(self.points, int):
-            raise ValueError("codes belong to labelled points; numbered ones are their own numbers")
+            raise ValueError("codes belong to labeled points; numbered ones are their own numbers")
         _in_order(coded(self.codes, self.options, self.refusal), self.options)
         return self
 

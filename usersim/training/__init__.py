@@ -18,7 +18,7 @@ from usersim.training.progress import TrainingProgress
 from usersim.training.rollouts import Probe
 from usersim.training.run import Hooks, StepNote
 from usersim.training.schedule import TraceEvaluation
-from usersim.training.synthesiser import train_synthesiser
+from usersim.training.synthesizer import train_synthesizer
 from usersim.training.user_model import train_user_model
 
 __all__ = [
@@ -39,6 +39,6 @@ __all__ = [
     "load_artifact",
     "remove_artifact",
     "set_reasoning_weight",
-    "train_synthesiser",
+    "train_synthesizer",
     "train_user_model",
 ]

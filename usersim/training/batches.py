@@ -1,4 +1,4 @@
-"""Micro-batches: which examples make one optimiser step, packed into one token tree.
+"""Micro-batches: which examples make one optimizer step, packed into one token tree.
 
 Knows tokens, nodes and weights; knows nothing of text or models. In a tree one node can have
 several next tokens (two traces part after the same prompt), so the loss is a sum over
@@ -22,7 +22,7 @@ __all__ = ["KINDS", "MicroBatch", "Step", "make_batch", "own_tokens", "plan_step
 KINDS: tuple[TermKind, ...] = ("action", "reasoning", "option")
 
 Step = tuple[int, ...]
-"""Indices of the examples of one optimiser step."""
+"""Indices of the examples of one optimizer step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def own_tokens(example: EncodedExample) -> int:
 
 
 def _epoch_order(examples: Sequence[EncodedExample], random: np.random.Generator) -> list[int]:
-    """Order examples so that neighbours share beginnings, differently in each epoch.
+    """Order examples so that neighbors share beginnings, differently in each epoch.
 
     Users come in random order. Within a user the examples stand in the order of their tokens,
     which brings equal beginnings together, and the list is turned by a random amount, so that
@@ -175,7 +175,7 @@ def _cut(examples: Sequence[EncodedExample], order: Sequence[int], batch_tokens:
 def plan_steps(
     examples: Sequence[EncodedExample], *, batch_tokens: int, epochs: float, seed: int
 ) -> list[Step]:
-    """Return the examples of every optimiser step of a run.
+    """Return the examples of every optimizer step of a run.
 
     The whole run is laid out beforehand, so that a resumed run goes on with exactly the step
     at which the first one ended.

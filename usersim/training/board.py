@@ -1,5 +1,5 @@
 # pyright: basic
-"""The figures of a synthesiser's training as a TensorBoard log."""
+"""The figures of a synthesizer's training as a TensorBoard log."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ class Board:
         """Write the figures of one step."""
         del steps
         for name, value in figures.items():
-            self._writer.add_scalar(f"synthesiser/{name}", value, step)
+            self._writer.add_scalar(f"synthesizer/{name}", value, step)
         self._writer.flush()

@@ -57,5 +57,5 @@ def model_card(manifest: Manifest) -> str:
     shown = ", ".join(repr(user) for user in manifest.users[:SHOWN_USERS])
     more = len(manifest.users) - SHOWN_USERS
     people = shown + (f" and {more} more" if more > 0 else "")
-    template = _template("model_card" if manifest.synthesiser is None else "synthesiser_card")
+    template = _template("model_card" if manifest.synthesizer is None else "synthesizer_card")
     return template.render(m=manifest, people=people, ended=_ENDED[manifest.stopped])

@@ -1,4 +1,4 @@
-"""What a synthesiser can learn from: kept traces, pairs of traces, or rewards.
+"""What a synthesizer can learn from: kept traces, pairs of traces, or rewards.
 
 A lesson knows its data and their identity, and becomes steps once there is a model to fit.
 """
@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from usersim.config import Recipe, SynthesiserConfig
+from usersim.config import Recipe, SynthesizerConfig
 from usersim.errors import SHORTEN_PROMPT, ContextLengthError, NoTrainingDataError
 from usersim.training.batches import make_batch, plan_steps
 from usersim.training.dataset import EncodedExample, Encoder, Term
@@ -31,7 +31,7 @@ class Prepared:
     """A lesson that fits a model.
 
     Attributes:
-        steps: Optimiser steps.
+        steps: Optimizer steps.
         size: Prompts, pairs or traces in it.
         train: Called with (peft model, run, tokenizer); does what remains of the run.
         refused: What does not fit the model.
@@ -44,7 +44,7 @@ class Prepared:
 
 
 class Lesson(Protocol):
-    """What a synthesiser learns from."""
+    """What a synthesizer learns from."""
 
     recipe: ClassVar[Recipe]
     """Its name."""
@@ -59,12 +59,12 @@ class Lesson(Protocol):
         """Whose data it holds."""
         ...
 
-    def evaluations(self, config: SynthesiserConfig) -> int:
+    def evaluations(self, config: SynthesizerConfig) -> int:
         """Return how often the held-out gain is taken."""
         ...
 
     def prepare(
-        self, config: SynthesiserConfig, encoder: Encoder, max_tokens: int | None
+        self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
     ) -> Prepared:
         """Return the lesson as steps.
 
@@ -99,12 +99,12 @@ class TraceLesson:
         """Whose data it holds."""
         return {example.prompt.user_id for example in self.examples}
 
-    def evaluations(self, config: SynthesiserConfig) -> int:  # noqa: ARG002 - as the others
+    def evaluations(self, config: SynthesizerConfig) -> int:  # noqa: ARG002 - as the others
         """Return 1: a round is measured when it is over."""
         return 1
 
     def prepare(
-        self, config: SynthesiserConfig, encoder: Encoder, max_tokens: int | None
+        self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
     ) -> Prepared:
         """Return the lesson as packed rows; see `Lesson`."""
         encoded: list[EncodedExample] = []
@@ -159,12 +159,12 @@ class PairLesson:
         """Whose data it holds."""
         return {pair.prompt.user_id for pair in self.pairs}
 
-    def evaluations(self, config: SynthesiserConfig) -> int:
+    def evaluations(self, config: SynthesizerConfig) -> int:
         """Return how often the held-out gain is taken."""
         return config.evaluations
 
     def prepare(
-        self, config: SynthesiserConfig, encoder: Encoder, max_tokens: int | None
+        self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
     ) -> Prepared:
         """Return the lesson as batches of pairs; see `Lesson`."""
         kept: list[TracePair] = []
@@ -214,12 +214,12 @@ class RewardLesson:
         """Whose data it holds."""
         return {prompt.user_id for prompt in self.prompts}
 
-    def evaluations(self, config: SynthesiserConfig) -> int:
+    def evaluations(self, config: SynthesizerConfig) -> int:
         """Return how often the held-out gain is taken."""
         return config.evaluations
 
     def prepare(
-        self, config: SynthesiserConfig, encoder: Encoder, max_tokens: int | None
+        self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
     ) -> Prepared:
         """Return the lesson as steps of `config.prompts` prompts each; see `Lesson`."""
         kept: list[TracePrompt] = []
@@ -273,12 +273,12 @@ def _check(kept: Sequence[object], n: int, refused: Sequence[Failure], what: str
         return
     if refused:
         raise NoTrainingDataError(
-            f"none of the {n} lessons of the synthesiser fits the model: {refused[0].message}",
+            f"none of the {n} lessons of the synthesizer fits the model: {refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
             cli_hint=SHORTEN_PROMPT,
         )
     raise NoTrainingDataError(
-        f"the synthesiser has nothing to learn from: there is no {what}",
+        f"the synthesizer has nothing to learn from: there is no {what}",
         hint="draw more candidates (SynthesisConfig), or load more interactions",
         cli_hint="load more interactions, or use a larger --preset, which draws more candidates",
     )

@@ -160,7 +160,7 @@ def term_logprobs(model: Any, batch: MicroBatch) -> torch.Tensor:
 def decision_logprobs(batch: MicroBatch, terms: torch.Tensor) -> torch.Tensor:
     """Return the log-probability of what was chosen, nats. Shape `(n_decisions,)`.
 
-    Of a closed question normalised over its options; of an open action per token.
+    Of a closed question normalized over its options; of an open action per token.
     """
     import torch
 
@@ -177,7 +177,7 @@ def decision_logprobs(batch: MicroBatch, terms: torch.Tensor) -> torch.Tensor:
 def batch_loss(model: Any, batch: MicroBatch, reasoning_weight: float) -> torch.Tensor:
     """Return the mean over examples of the loss, nats; a scalar.
 
-    Closed decisions cost `-log p(option)` normalised over the options shown, a classifier's
+    Closed decisions cost `-log p(option)` normalized over the options shown, a classifier's
     loss; open actions and traces the mean over their tokens.
     """
     import torch

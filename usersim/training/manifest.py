@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from usersim.config import Recipe, SynthesiserConfig, TrainingConfig
+from usersim.config import Recipe, SynthesizerConfig, TrainingConfig
+from usersim.config.base import formerly
 from usersim.errors import TrainingError
 from usersim.training.mixture import ReasoningWeight
 from usersim.training.schedule import Evaluation, StopReason, TraceEvaluation
@@ -24,7 +25,7 @@ __all__ = [
     "Counts",
     "Frozen",
     "Manifest",
-    "SynthesiserRecord",
+    "SynthesizerRecord",
     "checked_provenance",
     "library_versions",
 ]
@@ -65,7 +66,7 @@ class Arithmetic(Frozen):
     """The same in bfloat16."""
 
 
-class SynthesiserRecord(Frozen):
+class SynthesizerRecord(Frozen):
     """What an adapter that writes traces says beside its manifest."""
 
     recipe: Recipe
@@ -108,7 +109,7 @@ class Manifest(Frozen):
     """SHA-256 over configuration and weights; the reference's digest."""
     files: dict[str, str] = {}
     """SHA-256 of each file of the adapter."""
-    config: TrainingConfig | SynthesiserConfig
+    config: TrainingConfig | SynthesizerConfig
     """All settings of the training."""
     config_key: str
     """Their key."""
@@ -133,9 +134,9 @@ class Manifest(Frozen):
     form: Literal["turns", "page"] = "page"
     """Form of the prompts that it was trained with."""
     steps: int
-    """Optimiser steps done."""
+    """Optimizer steps done."""
     planned_steps: int
-    """Optimiser steps of the whole run."""
+    """Optimizer steps of the whole run."""
     stopped: StopReason
     """Why the run ended."""
     losses: tuple[float, ...]
@@ -150,8 +151,10 @@ class Manifest(Frozen):
     """The examples that were refused, and why."""
     reasoning_weight: ReasoningWeight | None = None
     """Fitted after training; None if it was not."""
-    synthesiser: SynthesiserRecord | None = None
-    """What a synthesiser has to say; None for a user model."""
+    synthesizer: SynthesizerRecord | None = Field(
+        default=None, validation_alias=formerly("synthesizer", "synthesiser")
+    )
+    """What a synthesizer has to say; None for a user model."""
 
     @property
     def learned_from(self) -> tuple[str, ...]:

@@ -59,8 +59,8 @@ class ReasoningWeight:
         return f"The reasoning helps here ({interval})."
 
 
-def _maximise(ratio: Floats) -> Floats:
-    """Maximise `sum log(1 + w * ratio)` over w in [0, 1], for each row of `ratio`.
+def _maximize(ratio: Floats) -> Floats:
+    """Maximize `sum log(1 + w * ratio)` over w in [0, 1], for each row of `ratio`.
 
     The sum is concave in w, so its slope is halved down to its zero.
 
@@ -130,11 +130,11 @@ def fit_reasoning_weight(
     mean = np.logaddexp.reduce(drawn, axis=1) - np.log(drawn.shape[1])
     # Beyond e^±50 the ratio no longer moves the optimum, and its product would overflow.
     ratio = np.expm1(np.clip(mean - alone, -50.0, 50.0))
-    w = float(_maximise(ratio[None])[0])
+    w = float(_maximize(ratio[None])[0])
     random = np.random.default_rng(seed)
     draws = np.concatenate(
         [
-            _maximise(ratio[random.integers(len(ratio), size=(100, len(ratio)))])
+            _maximize(ratio[random.integers(len(ratio), size=(100, len(ratio)))])
             for _ in range(BOOTSTRAPS // 100)
         ]
     )

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Recon-GRPO: the reconstruction score is the reward that trains the synthesiser.
+"""Recon-GRPO: the reconstruction score is the reward that trains the synthesizer.
 
 trl's `GRPOTrainer` carries the objective, the divergence from the frozen base (the same weights
 with the adapter switched off), devices and resuming. Ours are the draws, which come from an
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from usersim.config import SynthesiserConfig
+from usersim.config import SynthesizerConfig
 from usersim.engines.packing import pack
 from usersim.engines.transformers.decoding import forward_row
 from usersim.training.dataset import Encoder
@@ -28,7 +28,7 @@ from usersim.training.run import (
     follow,
     guided,
     on_one_device,
-    optimisers,
+    optimizers,
     quiet_arguments,
     trl_warnings,
 )
@@ -60,7 +60,7 @@ class Policy:
     rollouts: Rollouts
     encoder: Encoder
     tokenizer: Any
-    config: SynthesiserConfig
+    config: SynthesizerConfig
     max_tokens: int
     whole_turns: bool = False
 
@@ -68,7 +68,7 @@ class Policy:
 def trace_tokens(
     encoder: Encoder, trace: str, *, readable: bool = True, whole_turn: bool = False
 ) -> list[int]:
-    """Return the tokens that a synthesiser writes for a trace, the closing tag included.
+    """Return the tokens that a synthesizer writes for a trace, the closing tag included.
 
     A trace that could not be read is taken as it was drawn, and closed. A whole turn has its
     closing tag in itself, and ends with the end of the turn.
@@ -183,7 +183,7 @@ class _Drawing:
                 )
                 batch["prompt_ids"].append(tokens)
                 batch["completion_ids"].append(drawn)
-                # A draw that was cut is not what the synthesiser would have written.
+                # A draw that was cut is not what the synthesizer would have written.
                 batch["env_mask"].append([int(teaches and not one.cut)] * len(drawn))
                 batch["reward"].append(one.reward)
         return batch
@@ -269,7 +269,7 @@ def train_policy(peft_model: Any, run: Run, policy: Policy) -> None:
             train_dataset=Dataset.from_dict({"prompt": keys}),
             processing_class=policy.tokenizer,
             rollout_func=_Drawing(policy, run),
-            optimizers=optimisers(peft_model, run, policy.config.grpo_learning_rate),
+            optimizers=optimizers(peft_model, run, policy.config.grpo_learning_rate),
         )
     drop_reference_copy(peft_model)
     follow(trainer, run)

@@ -1,5 +1,5 @@
 # pyright: basic
-"""DPO: the synthesiser learns from pairs, the better trace against the worse.
+"""DPO: the synthesizer learns from pairs, the better trace against the worse.
 
 trl's `DPOTrainer` carries the objective and the frozen base, which is the same weights with the
 adapter switched off; the tokens are the engine's own.
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from usersim.config import SynthesiserConfig
+from usersim.config import SynthesizerConfig
 from usersim.training.dataset import Encoder
 from usersim.training.policy import trace_tokens
 from usersim.training.run import (
@@ -22,7 +22,7 @@ from usersim.training.run import (
     follow,
     guided,
     on_one_device,
-    optimisers,
+    optimizers,
     quiet_arguments,
     trl_warnings,
 )
@@ -32,7 +32,7 @@ from usersim.types import TracePair
 __all__ = ["plan_pairs", "train_preferences"]
 
 
-def plan_pairs(n: int, config: SynthesiserConfig) -> list[int]:
+def plan_pairs(n: int, config: SynthesizerConfig) -> list[int]:
     """Return which pair stands where in the run: whole passes, each in its own order.
 
     Args:
@@ -40,7 +40,7 @@ def plan_pairs(n: int, config: SynthesiserConfig) -> list[int]:
         config: Passes and pairs a step; of the last pass a part if it is not whole.
 
     Example:
-        >>> sorted(plan_pairs(3, SynthesiserConfig(dpo_epochs=1.0, dpo_batch=1)))
+        >>> sorted(plan_pairs(3, SynthesizerConfig(dpo_epochs=1.0, dpo_batch=1)))
         [0, 1, 2]
     """
     wanted = max(1, round(n * config.dpo_epochs))
@@ -79,7 +79,7 @@ def _trainer_class() -> Any:
     return TraceDPOTrainer
 
 
-def _arguments(config: SynthesiserConfig, run: Run, device: Any) -> Any:
+def _arguments(config: SynthesizerConfig, run: Run, device: Any) -> Any:
     from trl.trainer.dpo_config import DPOConfig
 
     return DPOConfig(
@@ -99,7 +99,7 @@ def train_preferences(
     peft_model: Any,
     run: Run,
     pairs: Sequence[TracePair],
-    config: SynthesiserConfig,
+    config: SynthesizerConfig,
     encoder: Encoder,
     tokenizer: Any,
 ) -> None:
@@ -131,7 +131,7 @@ def train_preferences(
             args=on_one_device(_arguments(config, run, peft_model.device)),
             train_dataset=Dataset.from_dict(rows),
             processing_class=tokenizer,
-            optimizers=optimisers(peft_model, run, config.dpo_learning_rate),
+            optimizers=optimizers(peft_model, run, config.dpo_learning_rate),
         )
     drop_reference_copy(peft_model)
     follow(trainer, run)

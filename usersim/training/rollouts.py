@@ -1,4 +1,4 @@
-"""What the training of a synthesiser asks of the world: draws with their rewards, and a measure.
+"""What the training of a synthesizer asks of the world: draws with their rewards, and a measure.
 
 The policy under training is handed out as an adapter folder, so that any engine can draw from
 it: in this process, vLLM, or a server beside it.
@@ -23,7 +23,7 @@ __all__ = ["PolicyFolders", "Probe", "Rollouts", "has_spread", "step_figures"]
 
 
 class Rollouts(Protocol):
-    """Draws traces from a synthesiser and says what each is worth."""
+    """Draws traces from a synthesizer and says what each is worth."""
 
     def __call__(
         self, prompts: Sequence[TracePrompt], *, adapter: AdapterRef | None, n: int, seed: int
@@ -32,7 +32,7 @@ class Rollouts(Protocol):
 
         Args:
             prompts: What is asked.
-            adapter: The synthesiser's weights; None for the base model.
+            adapter: The synthesizer's weights; None for the base model.
             n: Draws a prompt.
             seed: Decides the draws, together with each prompt.
 
@@ -44,7 +44,7 @@ class Rollouts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Measures a synthesiser's weights on interactions that it never trains on.
+    """Measures a synthesizer's weights on interactions that it never trains on.
 
     Attributes:
         measure: Called with (weights, step); None for the base model.

@@ -1,7 +1,7 @@
 # pyright: basic
 """One training run: what was seen, what follows from it, and a `Trainer` that obeys.
 
-Hugging Face's `Trainer` (and trl's, which are made from it) carries devices, optimiser, scheduler,
+Hugging Face's `Trainer` (and trl's, which are made from it) carries devices, optimizer, scheduler,
 random states and their restoring; what is ours is the measuring, the checkpoints' completeness
 and when to stop, which `Run` holds without knowing the `Trainer`.
 Knows steps, losses and checkpoints; knows nothing of objectives, users or text.
@@ -46,7 +46,7 @@ __all__ = [
     "guided",
     "keep_result",
     "on_one_device",
-    "optimisers",
+    "optimizers",
     "quiet_arguments",
     "trl_warnings",
 ]
@@ -85,7 +85,7 @@ class Run:
     """One run: what is to be done, what was seen, and what follows from it.
 
     Attributes:
-        steps: Optimiser steps in all.
+        steps: Optimizer steps in all.
         measure: Measures the model after a step on what is never trained on; None where nothing
             is kept for it.
         checkpoints: Where the states go.
@@ -363,16 +363,16 @@ def keep_result(run: Run, out: Path, manifest: Manifest) -> TrainedAdapter:
     return adapter
 
 
-def optimisers(peft_model: Any, run: Run, learning_rate: float) -> tuple[Any, Any]:
+def optimizers(peft_model: Any, run: Run, learning_rate: float) -> tuple[Any, Any]:
     """Return AdamW over the trainable weights, and its schedule over the run's steps."""
     import torch
 
     trained = [parameter for parameter in peft_model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: learning_rate_factor(step, run.steps)
+        optimizer, lambda step: learning_rate_factor(step, run.steps)
     )
-    return optimiser, scheduler
+    return optimizer, scheduler
 
 
 def follow(trainer: Any, run: Run) -> None:

@@ -49,7 +49,7 @@ class Measured(Protocol):
 
     @property
     def step(self) -> int:
-        """Optimiser steps done."""
+        """Optimizer steps done."""
         ...
 
     @property
@@ -63,9 +63,9 @@ class Evaluation:
     """What the validation examples said after a step.
 
     Attributes:
-        step: Optimiser steps done.
+        step: Optimizer steps done.
         action_logprob: Mean log p(action) after the traces, nats: of a closed question
-            normalised over its options, of an open action per token. Without any trace the same
+            normalized over its options, of an open action per token. Without any trace the same
             as `action_logprob_alone`.
         action_logprob_alone: Mean log p(action) without reasoning, nats.
         n: Answers behind it; 0 where it was not counted.
@@ -84,10 +84,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceEvaluation:
-    """What traces drawn for held-out interactions were worth after a step of a synthesiser.
+    """What traces drawn for held-out interactions were worth after a step of a synthesizer.
 
     Attributes:
-        step: Optimiser steps done; rounds, for expert iteration.
+        step: Optimizer steps done; rounds, for expert iteration.
         gain: Mean masked gain under the reconstructor that the reward comes from, in the
             scorer's unit; a trace that cannot be read or that a guard refuses counts 0, as the
             empty trace does.

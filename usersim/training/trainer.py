@@ -16,7 +16,7 @@ from usersim.training.run import (
     follow,
     guided,
     on_one_device,
-    optimisers,
+    optimizers,
     quiet_arguments,
 )
 
@@ -93,7 +93,7 @@ def train(
             args=on_one_device(_arguments(run, peft_model.device)),
             train_dataset=_Steps(batch, run.steps),
             data_collator=_collate,
-            optimizers=optimisers(peft_model, run, learning_rate),
+            optimizers=optimizers(peft_model, run, learning_rate),
         )
         follow(trainer, run)
     return len(run.history.losses)

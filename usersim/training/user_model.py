@@ -125,7 +125,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
 
     One person's adapter and one shared by a population are the same call with other people. A
     person's interactions stand in one chat, and every action in it is learned: of a closed
-    question by `-log p(option)` normalised over its options, of an open one by the mean over its
+    question by `-log p(option)` normalized over its options, of an open one by the mean over its
     tokens, each without reasoning, and after its trace where it has one; a trace by
     `reasoning_weight` times the mean over its tokens. Training stops early when the held-out
     actions no longer become likelier, and the best state is kept.
@@ -270,7 +270,7 @@ def _check_start(start: TrainedAdapter, base_model: str, folder: Path | str) -> 
         TrainingError: If they do, or write traces instead of answers.
     """
     own = start.manifest
-    if own.synthesiser is not None:
+    if own.synthesizer is not None:
         raise TrainingError(
             f"the adapter {start.ref.name!r} writes reasoning traces and is no user model",
             hint="start from an adapter that answers, or from none",

@@ -1,6 +1,6 @@
-"""What looks wrong in a synthesiser's figures, in words.
+"""What looks wrong in a synthesizer's figures, in words.
 
-A reward is a proxy. Where it rises while what it stands for falls, the synthesiser has learned to
+A reward is a proxy. Where it rises while what it stands for falls, the synthesizer has learned to
 please the score; where it does not move, it has learned nothing.
 """
 
@@ -18,7 +18,7 @@ FLAT = 0.5
 MALFORMED = 0.5
 """A larger share of unreadable traces leaves little to select from."""
 FAR = 0.5
-"""Nats a token from the base model, beyond which the synthesiser is another model."""
+"""Nats a token from the base model, beyond which the synthesizer is another model."""
 
 
 def suspicions(
@@ -56,8 +56,8 @@ def suspicions(
     divergence = _thirds(figures, "kl")[1]
     if divergence > FAR:
         found.append(
-            f"The synthesiser went {divergence:.2f} nats a token away from its base model;"
-            " raise SynthesiserConfig.grpo_beta or lower its learning rate."
+            f"The synthesizer went {divergence:.2f} nats a token away from its base model;"
+            " raise SynthesizerConfig.grpo_beta or lower its learning rate."
         )
     return found
 
@@ -72,17 +72,17 @@ def _against(
     if rising and one is not None and other is not None and other < one:
         found.append(
             f"{rise} the second reconstructor's gain fell ({one:+.3f} to {other:+.3f}):"
-            " the synthesiser pleases the first reconstructor alone."
+            " the synthesizer pleases the first reconstructor alone."
         )
     if rising and after.gain < before.gain:
         found.append(
             f"{rise} the held-out gain fell ({before.gain:+.3f} to {after.gain:+.3f}):"
-            " the synthesiser has learned its training interactions by heart."
+            " the synthesizer has learned its training interactions by heart."
         )
     if after.refused > before.refused:
         found.append(
             f"The guards refuse more of the held-out traces than before ({before.refused:.2f} to"
-            f" {after.refused:.2f}): the synthesiser leans towards stating the action."
+            f" {after.refused:.2f}): the synthesizer leans toward stating the action."
         )
     return found
 

@@ -45,7 +45,7 @@ _QUOTES = "\"'“”‘’«»`*"
 
 
 def _fold(text: str) -> str:
-    """Normalise for comparison: Unicode NFKC, one space between words, no case."""
+    """Normalize for comparison: Unicode NFKC, one space between words, no case."""
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 

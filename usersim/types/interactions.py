@@ -100,7 +100,7 @@ class Interaction:
 
     Attributes:
         key: Content hash; the identity in the store and in every cache.
-        user_id: Whose behaviour it is.
+        user_id: Whose behavior it is.
         position: Place in that person's history, 0 for the oldest.
         context: Messages, oldest first; dicts are messages too.
         action: The typed value of what the person did.

@@ -152,7 +152,7 @@ class Prediction:
     Attributes:
         action: The predicted action; None if the system failed to answer.
         probabilities: Probability per option for closed questions; empty otherwise.
-        log_likelihood: log p(true action), nats for the whole action, reasoning marginalised;
+        log_likelihood: log p(true action), nats for the whole action, reasoning marginalized;
             None where the system does not tell.
         n_tokens: Action tokens behind `log_likelihood`, the end token included.
         detail: Whatever else is worth keeping (reasoning, seeds).
@@ -197,7 +197,7 @@ class TrainingExample:
         messages: The rendered prompt as (role, content) pairs.
         reasoning: Text that stands between; empty trains without reasoning.
         action: Text form of the action.
-        options: Of a closed question, all options: the loss is normalised over them.
+        options: Of a closed question, all options: the loss is normalized over them.
     """
 
     key: str

@@ -180,7 +180,7 @@ class ReasoningTrace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracePrompt:
-    """What a synthesiser is asked: one direction of one interaction.
+    """What a synthesizer is asked: one direction of one interaction.
 
     Attributes:
         key: The interaction's key.
@@ -197,7 +197,7 @@ class TracePrompt:
 
 @dataclass(frozen=True, slots=True)
 class TraceExample:
-    """A trace that a synthesiser is to write.
+    """A trace that a synthesizer is to write.
 
     Attributes:
         prompt: What it is asked.
@@ -213,7 +213,7 @@ class TracePair:
     """Two traces for one prompt, one of which is the better.
 
     Attributes:
-        prompt: What the synthesiser was asked.
+        prompt: What the synthesizer was asked.
         chosen: The better one.
         rejected: The worse one.
         why: `gain`: both valid, and the chosen one reconstructs better; `leak`: a guard refuses

@@ -98,7 +98,7 @@ class ChatRows:
 
     Args:
         read: From a record to a chat; raises `RowError` where it is none.
-        person: Role or name of the modelled person; the human side if not given.
+        person: Role or name of the modeled person; the human side if not given.
         user_id: The person's id where a record has none; their name if not given.
         named: Whether records may name their person; if not and nobody is named, the load ends
             with an error that lists who speaks.

@@ -1,6 +1,6 @@
 """Chats as messengers, servers and mail programs export them: found out, and opened.
 
-The modelled person is settled before any row is made: the source is read once to hear who speaks,
+The modeled person is settled before any row is made: the source is read once to hear who speaks,
 then again for the rows.
 """
 
@@ -40,7 +40,7 @@ class ChatOptions:
     """How a chat of several people is read.
 
     Attributes:
-        person: Who is modelled: a name or an id.
+        person: Who is modeled: a name or an id.
         user_id: The id under which they are stored; their name if not given.
         date_order: How WhatsApp's dates are written, where it is known.
         gap: Seconds of silence that end a conversation.
@@ -99,7 +99,7 @@ def open_chat(
         others: Files beside them that are not read.
 
     Returns:
-        Rows of the modelled person, and what is none.
+        Rows of the modeled person, and what is none.
 
     Raises:
         SpeakerNotFoundError: If the person is not named, or not found.

@@ -107,7 +107,7 @@ def row_maker(
         name: A `Format`.
         first: The first record, by which `auto` tells the format.
         codebook: What the columns of a survey mean.
-        person: Role or name of the modelled person in a chat.
+        person: Role or name of the modeled person in a chat.
         user_id: Id where a record has none.
 
     Returns:
@@ -118,7 +118,7 @@ def row_maker(
     """
     if name not in get_args(Format):
         raise CorpusFormatError(f"format {name!r} is not one of {list(get_args(Format))}")
-    found = _recognised(first or {}, codebook) if name == "auto" else name
+    found = _recognized(first or {}, codebook) if name == "auto" else name
     if found in {"survey_wide", *TABLE_FORMATS}:
         return found, _wide(codebook, first or {}, user_id)
     if found == "survey_long":
@@ -165,7 +165,7 @@ def _wide(codebook: Codebook | None, first: Mapping[str, object], user_id: str |
     return _Plain(wide, notes=wide.notes)
 
 
-def _recognised(first: Mapping[str, object], codebook: Codebook | None) -> str:
+def _recognized(first: Mapping[str, object], codebook: Codebook | None) -> str:
     for name, fields in _SIGNS:
         if all(field in first for field in fields):
             return name

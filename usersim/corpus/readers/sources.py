@@ -51,7 +51,7 @@ class SourceOptions:
 
     Attributes:
         format: A `Format`.
-        person: Role or name of the modelled person in a chat.
+        person: Role or name of the modeled person in a chat.
         user_id: Their id, or whose rows are read.
         encoding: Of a delimited text that is not UTF-8.
         date_order: How dates like `05/01/2024` are written.
@@ -87,7 +87,7 @@ def open_source(source: object, options: SourceOptions = SourceOptions()) -> Rec
 
     Raises:
         CorpusFormatError: If it is none of these or its content is unknown.
-        SpeakerNotFoundError: If the modelled person of a chat is not named, or not found.
+        SpeakerNotFoundError: If the modeled person of a chat is not named, or not found.
     """
     if isinstance(source, str | Path):
         return _open_path(Path(source), options)
@@ -230,7 +230,7 @@ def _open_table(member: Member, head: bytes, options: SourceOptions) -> Records:
     if dialect is None and options.format != "auto":
         dialect = Dialect(",", options.encoding or "utf-8-sig")
     if dialect is None:
-        raise CorpusFormatError(f"the content of {member.name!r} is not recognised", hint=_KNOWN)
+        raise CorpusFormatError(f"the content of {member.name!r} is not recognized", hint=_KNOWN)
     table = Table(member, dialect)
     named = options.format in {"limesurvey", "surveymonkey"}
     platform = cast("Platform", options.format) if named else None

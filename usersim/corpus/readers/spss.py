@@ -25,7 +25,7 @@ _TIMES = ("timestamp", "recordeddate", "enddate", "submitdate", "startdate", "da
 _CELLS = 2_000_000  # of a batch
 _LEAST_ROWS = 500
 _MOST_POINTS = 21
-"""Points of a scale of which only some are labelled, such as 0 to 10 with labelled ends."""
+"""Points of a scale of which only some are labeled, such as 0 to 10 with labeled ends."""
 _MAGIC = (b"$FL2", b"$FL3")
 
 
@@ -138,7 +138,7 @@ def _entry(name: str, meta: _Meta) -> dict[str, object] | None:
 
 
 def _points(answers: Mapping[object, str]) -> dict[str, str]:
-    """Return the label of every code, in order; points between labelled ends are named by code."""
+    """Return the label of every code, in order; points between labeled ends are named by code."""
     numbers = {number_in(code): label for code, label in answers.items()}
     if None in numbers:
         return {str(code): label for code, label in answers.items()}

@@ -1,4 +1,4 @@
-"""Talk among people: turns become rows, one per turn of the modelled person.
+"""Talk among people: turns become rows, one per turn of the modeled person.
 
 What every reader of a messenger, a forum or a server hands on are `Turn`s in the order in which
 they were written. Here it is settled whose turns are actions, which turns belong together, and how
@@ -111,7 +111,7 @@ class Speakers:
         }
 
     def find(self, person: str | None, user_id: str | None) -> str:
-        """Return the key of the modelled person.
+        """Return the key of the modeled person.
 
         Args:
             person: Their name or id, exactly or without case.

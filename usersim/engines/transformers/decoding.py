@@ -4,7 +4,7 @@
 `transformers.generate` prefills every draw of a prompt and every prompt of a person from the
 start; here the prompts are packed into token trees (`usersim.engines.packing`), each token's
 keys and values are computed once, and every draw gathers its own. Each draw has its own random
-stream, so that it does not depend on its neighbours.
+stream, so that it does not depend on its neighbors.
 
 Knows tensors and tokens; knows nothing of chats, adapters or traces.
 """

@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 ADAPTERS_IN_MEMORY = 8
 HEAD_ROWS = 256
-"""Positions whose vocabulary-wide log-probabilities are normalised together; bounds memory."""
+"""Positions whose vocabulary-wide log-probabilities are normalized together; bounds memory."""
 
 
 class TransformersEngine:
@@ -222,7 +222,7 @@ class TransformersEngine:
         done = 0
         for adapter, members in by_adapter(requests):
             queue = [state for member in members for state in states[member]]
-            # Neighbours in this order share their prompts' beginnings.
+            # Neighbors in this order share their prompts' beginnings.
             queue.sort(key=lambda state: state.prompt)
             for batch in decode_batches(queue, self._config.batch_draws, self._config.batch_tokens):
                 with self._using(adapter), boundary(EngineError, "decoding a batch"):

@@ -58,7 +58,7 @@ def distribution(interaction: Interaction, prediction: Prediction) -> FloatArray
 
     Raises:
         EvaluationError: If a probability is no finite number ≥ 0, belongs to no option, or if
-            they do not sum to 1 (± 0.02, which is then normalised away).
+            they do not sum to 1 (± 0.02, which is then normalized away).
     """
     options = _options(interaction)
     given = prediction.probabilities
@@ -101,7 +101,7 @@ def rps(interaction: Interaction, prediction: Prediction) -> float:
     """Return the ranked probability score, 0 to 1.
 
     `Σ_{k<K} (P_k − [true rank ≤ k])² / (K − 1)` with the cumulative probability P: unlike the
-    log score it knows that a neighbouring point of the scale is nearly right.
+    log score it knows that a neighboring point of the scale is nearly right.
     """
     below = np.cumsum(distribution(interaction, prediction))[:-1]
     step = np.arange(len(below)) >= _true(interaction)

@@ -170,7 +170,7 @@ LOG_LIKELIHOOD = Metric(
     version="1",
     unit="nats per token",
     greater_is_better=True,
-    formula="mean over items of max(log p(true action) / tokens, −10), reasoning marginalised by "
+    formula="mean over items of max(log p(true action) / tokens, −10), reasoning marginalized by "
     "the arm, end token included; a failure is −10",
     source="definition",
     needs="log_likelihood",

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
 
-__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "Plot", "draw", "short"]
+__all__ = ["BLUE", "GRAY", "GREEN", "ORANGE", "Plot", "draw", "short"]
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
-"""From Okabe and Ito's palette, told apart by the colour-blind and in grey print."""
+BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
+"""From Okabe and Ito's palette, told apart by the color-blind and in gray print."""
 _STYLE: dict[RcKeyType, object] = {
     "font.size": 9,
     "axes.spines.top": False,

@@ -17,7 +17,7 @@ import numpy as np
 from usersim.evaluation.bootstrap import FloatArray
 from usersim.evaluation.metrics import LOG_SCORE, Metric
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
-from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw, short
+from usersim.evaluation.report.drawing import BLUE, GRAY, ORANGE, Plot, draw, short
 from usersim.evaluation.results import Comparison, Evaluation, headline_metrics
 from usersim.types.counting import counted
 
@@ -37,7 +37,7 @@ __all__ = ["calibration", "forest", "leakage_scatter", "per_user"]
 def forest(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> Plot | None:
     """Return the paired differences with intervals, one panel per headline metric."""
     panels = [
-        (m, sorted((c for c in comparisons if c.metric == m.name), key=_gap_towards(m)))
+        (m, sorted((c for c in comparisons if c.metric == m.name), key=_gap_toward(m)))
         for m in headline_metrics(evaluation)
     ]
     panels = [(m, found) for m, found in panels if found]
@@ -60,11 +60,11 @@ def forest(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> Plot | 
         draw((5 * columns, rows * (1.1 + 0.32 * tallest)), paint),
         f"Paired differences of {counted(tallest, 'arm')} to {baseline} with 95 % intervals.",
         "Best arm on top. A bar that crosses the line at 0 is not distinguishable from the "
-        "baseline. Blue: better, orange: worse, grey: not distinguishable.",
+        "baseline. Blue: better, orange: worse, gray: not distinguishable.",
     )
 
 
-def _gap_towards(metric: Metric) -> Callable[[Comparison], float]:
+def _gap_toward(metric: Metric) -> Callable[[Comparison], float]:
     sign = -1.0 if metric.greater_is_better is False else 1.0
     return lambda comparison: sign * comparison.difference.value
 
@@ -72,11 +72,11 @@ def _gap_towards(metric: Metric) -> Callable[[Comparison], float]:
 def _forest_panel(axes: Axes, metric: Metric, found: Sequence[Comparison]) -> None:
     for place, comparison in enumerate(found):
         gap = comparison.difference
-        colour = GREY
+        color = GRAY
         if gap.excludes(0.0):
-            colour = BLUE if metric.better(gap.value, 0.0) else ORANGE
-        axes.plot([gap.low, gap.high], [place, place], color=colour, linewidth=2)
-        axes.plot(gap.value, place, "o", color=colour, markersize=5)
+            color = BLUE if metric.better(gap.value, 0.0) else ORANGE
+        axes.plot([gap.low, gap.high], [place, place], color=color, linewidth=2)
+        axes.plot(gap.value, place, "o", color=color, markersize=5)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(found)), [short(c.arm) for c in found])
     axes.set_ylim(-0.6, len(found) - 0.4)
@@ -123,7 +123,7 @@ def _confidences(evaluation: Evaluation, arm: str) -> FloatArray:
 
 def _calibration_panel(axes: Axes, told: FloatArray) -> None:
     places = np.clip(np.ceil(told[:, 0] * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
-    axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=0.8)
+    axes.plot([0, 1], [0, 1], "--", color=GRAY, linewidth=0.8)
     for place in np.unique(places):
         inside = places == place
         x, y = told[inside].mean(axis=0)
@@ -150,7 +150,7 @@ def per_user(evaluation: Evaluation, metric: Metric) -> Plot | None:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for place, user in enumerate(users):
-            axes.plot(scores[place], color=GREY, linewidth=0.7, alpha=0.6, marker="o", markersize=3)
+            axes.plot(scores[place], color=GRAY, linewidth=0.7, alpha=0.6, marker="o", markersize=3)
             if named:
                 axes.annotate(
                     short(user), (len(arms) - 1, scores[place, -1]), xytext=(6, 0),
@@ -167,7 +167,7 @@ def per_user(evaluation: Evaluation, metric: Metric) -> Plot | None:
         draw((max(5.0, 1.1 * len(arms) + 2), 3.6), paint),
         f"{metric.label} of {counted(len(users), 'person', 'people')} under "
         f"{counted(len(arms), 'arm')}.",
-        "One grey line is one person, the same person in every arm.",
+        "One gray line is one person, the same person in every arm.",
     )
 
 
@@ -192,12 +192,12 @@ def leakage_scatter(table: LeakageTable) -> Plot | None:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for source, marker in markers.items():
-            for valid, colour in ((True, BLUE), (False, ORANGE)):
+            for valid, color in ((True, BLUE), (False, ORANGE)):
                 found = [p for p in table.points if (p.source, p.valid) == (source, valid)]
                 if found:
                     axes.scatter(
                         [p.containment for p in found], [p.gain for p in found], s=22,
-                        marker=marker, color=colour, alpha=0.6, linewidth=0, rasterized=True,
+                        marker=marker, color=color, alpha=0.6, linewidth=0, rasterized=True,
                         label=f"{source}, {'passed' if valid else 'refused'}",
                     )  # fmt: skip
         axes.axhline(0, color="black", linewidth=0.8)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from usersim.evaluation.bootstrap import FloatArray, divide
-from usersim.evaluation.report.drawing import BLUE, GREY, Plot, draw, short
+from usersim.evaluation.report.drawing import BLUE, GRAY, Plot, draw, short
 from usersim.types.counting import counted
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ def training_curves(curves: Curves) -> Plot | None:
             _panel(axes, name, values)
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
-        figure.supxlabel("optimiser step", fontsize=9)
+        figure.supxlabel("optimizer step", fontsize=9)
 
     steps = max(len(values) for values in panels.values())
     return Plot(
         curves.heading,
         draw((2.4 * columns + 0.4, 1.7 * rows + 0.3), paint),
         f"{', '.join(panels)} over {counted(steps, 'step')}.",
-        "Grey: each step. Blue: mean over the tenth of the steps around it. Each panel has an "
+        "Gray: each step. Blue: mean over the tenth of the steps around it. Each panel has an "
         "axis of its own.",
     )
 
@@ -74,7 +74,7 @@ def _panel(axes: Axes, name: str, values: FloatArray) -> None:
     steps = np.arange(1, len(values) + 1)
     shown = np.where(np.isfinite(values), values, np.nan)
     few = len(values) < _SMOOTHED
-    axes.plot(steps, shown, color=GREY, linewidth=0.8, alpha=0.7, marker="o" if few else "",
+    axes.plot(steps, shown, color=GRAY, linewidth=0.8, alpha=0.7, marker="o" if few else "",
               markersize=3)  # fmt: skip
     axes.plot(steps, moving_mean(shown), color=BLUE, linewidth=1.6)
     if np.nanmin(shown) <= 0 <= np.nanmax(shown):

@@ -13,7 +13,7 @@ from itertools import permutations
 from random import Random
 
 from usersim.engines import Engine, require
-from usersim.engines.options import OptionQuery, normalised, option_requests
+from usersim.engines.options import OptionQuery, normalized, option_requests
 from usersim.recon.fidelity.base import Answers, Case, Fidelity, Plan, wrong_kind
 from usersim.transcript import prefix
 from usersim.types import Choice, Scale
@@ -54,7 +54,7 @@ def ranked_probability_score(probabilities: Sequence[float], chosen: int) -> flo
 class ChoiceScore:
     """Gain in the log score of the chosen option, Brier beside it.
 
-    Whole option strings are scored and normalised over the options; the probabilities are
+    Whole option strings are scored and normalized over the options; the probabilities are
     averaged over option orders, min(K!, `orders`) of them:
 
         gain(r) = log p(a | x, r, one of K) - log p(a | x, empty, one of K)
@@ -212,7 +212,7 @@ def _probabilities(
     """Return probabilities by trace (the empty one first), order and option."""
     k = len(space.options)
     cells = [
-        normalised(answers.scores[start : start + k]) for start in range(0, len(answers.scores), k)
+        normalized(answers.scores[start : start + k]) for start in range(0, len(answers.scores), k)
     ]
     n_traces = len(cells) // n_orders
     return [cells[trace::n_traces] for trace in range(n_traces)]

@@ -109,7 +109,7 @@ def likeness(text: str, true: str) -> float:
 
 
 class _Words:
-    """The tokeniser that ROUGE-L is given: its own knows ASCII alone."""
+    """The tokenizer that ROUGE-L is given: its own knows ASCII alone."""
 
     def tokenize(self, text: str) -> list[str]:
         return tokens(text)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from usersim.config import GuardConfig
-from usersim.types import Leakage, ScoredCandidate
+from usersim.types import Leakage
 
-__all__ = ["leakage_figures", "refusals"]
+__all__ = ["refusals"]
 
 
 def refusals(leakage: Leakage, guards: GuardConfig) -> tuple[str, ...]:
@@ -46,27 +44,3 @@ def refusals(leakage: Leakage, guards: GuardConfig) -> tuple[str, ...]:
             f" (floor {guards.plausibility_floor:.2f}): predictable only when the action is known"
         )
     return tuple(found)
-
-
-def leakage_figures(scored: Iterable[ScoredCandidate]) -> dict[str, float]:
-    """Return the figures that every report prints about its traces.
-
-    Returns:
-        `traces` (count), and as shares of it: `malformed`, `refused` (by any guard), `copy`,
-        `containment`, `quote`, `option`, `plausibility` (by that guard); `mean_trace_only` over
-        the traces that have it. Only `traces` where there are none.
-    """
-    all_of = list(scored)
-    figures: dict[str, float] = {"traces": len(all_of)}
-    if not all_of:
-        return figures
-    n = len(all_of)
-    figures["malformed"] = sum(not one.candidate.complete for one in all_of) / n
-    figures["refused"] = sum(not one.leakage.valid for one in all_of) / n
-    for guard in ("copy", "containment", "quote", "option", "plausibility"):
-        hit = (any(r.split()[1] == f"{guard}:" for r in one.leakage.reasons) for one in all_of)
-        figures[guard] = sum(hit) / n
-    shares = [s for one in all_of if (s := one.leakage.trace_only_share) is not None]
-    if shares:
-        figures["mean_trace_only"] = sum(shares) / len(shares)
-    return figures

@@ -199,7 +199,7 @@ class PlantedFacts:
         except (KeyError, TypeError) as error:
             raise EvaluationError(
                 f"these are no facts of planted users: {type(error).__name__}: {error}",
-                hint="read the .facts.json that `usersim planted` wrote beside the corpus",
+                hint="read the .facts.json that `usersim study planted` wrote beside the corpus",
             ) from error
         return cls(tuple(users), situations)
 

@@ -1,4 +1,4 @@
-"""A simulated person talks with an assistant towards a goal; pure but for the assistant's calls."""
+"""A simulated person talks with an assistant toward a goal; pure but for the assistant's calls."""
 
 from usersim.simulation.dialogue.assistants import Assistant, Assistants, Messages, name_of
 from usersim.simulation.dialogue.hold import hold

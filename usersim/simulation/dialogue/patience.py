@@ -25,7 +25,7 @@ class Patience:
     """What past conversations show of how long a person stays and how they insist.
 
     The hazard after k turns is the share of the conversations with at least k turns of the
-    person that had exactly k: a discrete life table. It is drawn towards the overall rate of
+    person that had exactly k: a discrete life table. It is drawn toward the overall rate of
     leaving by the weight of one conversation, so that no single one decides, and beyond the
     longest conversation it is that rate. A corpus holds what a person did, so every conversation
     in it ended; what was said after their last turn it does not hold, so neither how satisfied

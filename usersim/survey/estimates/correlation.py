@@ -62,8 +62,8 @@ def correlations(values: FloatArray, weights: FloatArray) -> FloatArray:
     """
     told = np.isfinite(values).astype(np.float64)
     x = np.where(told > 0, values, 0.0)
-    centre = (weights @ x) / np.maximum(weights @ told, 1e-300)
-    x = (x - centre) * told  # correlations do not change, and sums stay small
+    center = (weights @ x) / np.maximum(weights @ told, 1e-300)
+    x = (x - center) * told  # correlations do not change, and sums stay small
     w = weights[:, None]
     n = told.T @ (told * w)
     safe = np.where(n > 0, n, 1.0)

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def _pair(first: Sequence[float] | FloatArray, second: Sequence[float] | FloatArray) -> FloatArray:
-    """Return both distributions, normalised. Shape `(2, K)`.
+    """Return both distributions, normalized. Shape `(2, K)`.
 
     Raises:
         EvaluationError: If lengths differ, a value is negative, or all are 0.
@@ -86,7 +86,7 @@ def wasserstein_1(
         1.0
 
     Notes:
-        Source: SubPOP, arXiv 2502.16761, normalises by the scale's length in the same way.
+        Source: SubPOP, arXiv 2502.16761, normalizes by the scale's length in the same way.
     """
     p, q = _pair(first, second)
     return float(np.abs(np.cumsum(p - q)[:-1]).sum() / max(len(p) - 1, 1))

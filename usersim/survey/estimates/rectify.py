@@ -8,7 +8,7 @@ Why this is our own code: docs/adr/0018-survey-statistics.md.
 Notes:
     Source: Angelopoulos, Bates, Fannjiang, Jordan, Zrnic, Prediction-powered inference, arXiv
     2301.09633; power tuning: Angelopoulos, Duchi, Zrnic, PPI++, arXiv 2311.01453. Ours beside
-    theirs: weights by linearisation, one tuning for all options of a question, so that shares
+    theirs: weights by linearization, one tuning for all options of a question, so that shares
     sum to 1, and Wilson's interval with the design-effective number of answers, since the normal
     one covers far too little for rare options and few humans.
 """
@@ -76,7 +76,7 @@ class _Side:
         return self.weights @ self.rows
 
     def covariance(self, other: FloatArray) -> FloatArray:
-        """Covariance of both weighted means, by linearisation; of each column. Shape `(K,)`."""
+        """Covariance of both weighted means, by linearization; of each column. Shape `(K,)`."""
         n = len(self.weights)
         first = self.rows - self.mean
         second = other - self.weights @ other
@@ -163,12 +163,12 @@ def _sides(
         )
     if not all(np.isfinite(rows).all() for rows in (human, paired, simulated)):
         raise EvaluationError("answers to rectify are finite numbers; leave missing ones out")
-    of_humans = _normalised(human_weights, n)
-    of_others = _normalised(simulated_weights, others)
+    of_humans = _normalized(human_weights, n)
+    of_others = _normalized(simulated_weights, others)
     return _Side(human, of_humans), _Side(paired, of_humans), _Side(simulated, of_others)
 
 
-def _normalised(weights: FloatArray | None, n: int) -> FloatArray:
+def _normalized(weights: FloatArray | None, n: int) -> FloatArray:
     values = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
     if values.shape != (n,) or not np.isfinite(values).all() or (values <= 0).any():
         raise EvaluationError(f"{n} answers need {n} weights above 0, got shape {values.shape!r}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from usersim.evaluation.report.drawing import BLUE, GREY, ORANGE, Plot, draw
+from usersim.evaluation.report.drawing import BLUE, GRAY, ORANGE, Plot, draw
 from usersim.survey.estimates import AnswerTable, Item, ItemEstimate, estimate
 from usersim.types.counting import counted
 
@@ -131,7 +131,7 @@ class _Picture:
                     _bar(bars, found, place + offset, name)
                     _mean(means, found, place + offset, name)
             _label(bars, lines, places, total)
-            bars.axvline(0, color=GREY, linewidth=0.8)
+            bars.axvline(0, color=GRAY, linewidth=0.8)
             bars.set_xlim(-100, 100)
             bars.set_xticks([-100, -50, 0, 50, 100], ["100", "50", "0", "50", "100"])
             bars.set_xlabel("per cent of answers, low side left, high side right")
@@ -231,8 +231,8 @@ def _holds(table: AnswerTable, item: Item) -> bool:
     return held and bool(table.answered(item.key).any())
 
 
-def _colours(size: int) -> list[tuple[float, float, float, float]]:
-    """Return a colour per point: orange for the low end, blue for the high one, grey between."""
+def _colors(size: int) -> list[tuple[float, float, float, float]]:
+    """Return a color per point: orange for the low end, blue for the high one, gray between."""
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("usersim", [ORANGE, "#e6e6e6", BLUE])
@@ -246,9 +246,9 @@ def _bar(axes: Axes, found: ItemEstimate, place: float, name: str) -> None:
     below = shares[: size // 2].sum() + (shares[size // 2] / 2 if size % 2 else 0.0)
     left = -100 * below
     simulated = name == "simulated"
-    for share, colour in zip(shares, _colours(size), strict=True):
+    for share, color in zip(shares, _colors(size), strict=True):
         axes.barh(
-            place, 100 * share, left=left, height=_BAR, color=colour, edgecolor="white",
+            place, 100 * share, left=left, height=_BAR, color=color, edgecolor="white",
             linewidth=0.6, hatch="////" if simulated else None,
         )  # fmt: skip
         if share >= _NARROW:
@@ -264,26 +264,26 @@ def _mean(axes: Axes, found: ItemEstimate, place: float, name: str) -> None:
     if found.mean is None:
         return
     simulated = name == "simulated"
-    colour = BLUE if simulated else "black"
-    axes.plot([found.mean.low, found.mean.high], [place, place], color=colour, linewidth=1.6)
+    color = BLUE if simulated else "black"
+    axes.plot([found.mean.low, found.mean.high], [place, place], color=color, linewidth=1.6)
     axes.plot(
-        found.mean.value, place, "o", color=colour, markersize=5, clip_on=False,
-        markerfacecolor="white" if simulated else colour,
+        found.mean.value, place, "o", color=color, markersize=5, clip_on=False,
+        markerfacecolor="white" if simulated else color,
     )  # fmt: skip
 
 
 def _share(axes: Axes, found: ItemEstimate, option: int, place: float, name: str) -> None:
     one = found.shares[option]
     simulated = name == "simulated"
-    colour = BLUE if simulated else "black"
-    axes.plot([100 * one.low, 100 * one.high], [place, place], color=colour, linewidth=1.6)
+    color = BLUE if simulated else "black"
+    axes.plot([100 * one.low, 100 * one.high], [place, place], color=color, linewidth=1.6)
     axes.plot(
-        100 * one.value, place, "o", color=colour, markersize=5,
-        markerfacecolor="white" if simulated else colour, clip_on=False,
+        100 * one.value, place, "o", color=color, markersize=5,
+        markerfacecolor="white" if simulated else color, clip_on=False,
     )  # fmt: skip
     axes.annotate(
         f"{100 * one.value:.0f}", (1.01, place), xycoords=("axes fraction", "data"), va="center",
-        fontsize=7, color=colour,
+        fontsize=7, color=color,
     )  # fmt: skip
 
 
@@ -306,11 +306,11 @@ def _grid(axes: Axes) -> None:
 def _legend(figure: Figure, names: Sequence[str], columns: int, *, both: bool) -> None:
     from matplotlib.patches import Patch
 
-    colours = _colours(len(names))
-    patches = [Patch(facecolor=c, label=one) for one, c in zip(names, colours, strict=True)]
+    colors = _colors(len(names))
+    patches = [Patch(facecolor=c, label=one) for one, c in zip(names, colors, strict=True)]
     if both:
-        patches.append(Patch(facecolor="white", edgecolor=GREY, label="people"))
-    patches.append(Patch(facecolor="white", edgecolor=GREY, hatch="////", label="simulated"))
+        patches.append(Patch(facecolor="white", edgecolor=GRAY, label="people"))
+    patches.append(Patch(facecolor="white", edgecolor=GRAY, hatch="////", label="simulated"))
     figure.legend(
         handles=patches, loc="outside lower center", ncols=min(len(patches), columns),
         frameon=False, fontsize=8,

@@ -1,4 +1,4 @@
-"""Training the synthesiser from the face: recipes, what is stored, and what is forgotten.
+"""Training the synthesizer from the face: recipes, what is stored, and what is forgotten.
 
 Texts and scores come from a script, so that traces are readable and some help; the weights that
 are trained are those of the tiny model.
@@ -17,7 +17,7 @@ from usersim.config import (
     PipelineConfig,
     SimulationConfig,
     SynthesisConfig,
-    SynthesiserConfig,
+    SynthesizerConfig,
     TrainingConfig,
 )
 from usersim.engines import GenerateRequest
@@ -30,7 +30,7 @@ CONFIG = PipelineConfig(
     history=HistoryConfig(recent=1, evidence=0, max_item_chars=60, max_context_chars=100),
     synthesis=SynthesisConfig(n_forward=3, n_backward=3, max_tokens=32),
     training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=512),
-    synthesiser=SynthesiserConfig(
+    synthesizer=SynthesizerConfig(
         rank=2,
         rounds=2,
         rft_epochs=1,
@@ -74,37 +74,37 @@ def simulator(home: Path, model: Path) -> UserSimulator:
 
 
 @pytest.mark.parametrize("recipe", ["rft", "dpo", "grpo"])
-def test_a_recipe_trains_a_synthesiser_and_then_the_user_model(model, tmp_path, recipe) -> None:
+def test_a_recipe_trains_a_synthesizer_and_then_the_user_model(model, tmp_path, recipe) -> None:
     """It is measured on people's newest pairs, its traces are learned, and it answers as nobody."""
     told: set[str] = set()
     with simulator(tmp_path, model) as sim:
         adapter = sim.train(recipe=recipe, progress=lambda stage, *_: told.add(stage))
-        synthesiser = sim.synthesiser
-        assert synthesiser is not None
-        record = synthesiser.manifest.synthesiser
+        synthesizer = sim.synthesizer
+        assert synthesizer is not None
+        record = synthesizer.manifest.synthesizer
         assert record is not None
         assert record.recipe == recipe
         assert record.before is not None
         assert record.after is not None
         assert record.after.n == record.before.n > 0
-        assert adapter.manifest.synthesiser is None
+        assert adapter.manifest.synthesizer is None
         assert f"shared-recon-select-{recipe}" == adapter.manifest.name
-        assert synthesiser.manifest.users == ("ada", "bob")
-        assert any(stage.startswith("measure shared-synthesiser") for stage in told)
+        assert synthesizer.manifest.users == ("ada", "bob")
+        assert any(stage.startswith("measure shared-synthesizer") for stage in told)
         drawn_by = {
             one.candidate.adapter for many in sim.reconstruct().scored.values() for one in many
         }
-        assert drawn_by == {synthesiser.ref.name}
-        card = (synthesiser.folder / "README.md").read_text(encoding="utf-8")
-        assert "**synthesiser** of reasoning traces" in card
+        assert drawn_by == {synthesizer.ref.name}
+        card = (synthesizer.folder / "README.md").read_text(encoding="utf-8")
+        assert "**synthesizer** of reasoning traces" in card
         again = sim.train(recipe=recipe)
         assert again.ref == adapter.ref
         with pytest.raises(ArtifactError, match="it does not answer as anyone"):
-            sim.use_adapter(synthesiser)
+            sim.use_adapter(synthesizer)
         folder = sim.save(tmp_path / "saved")
     with UserSimulator.load(folder, engine="scripted") as back:
-        assert back.synthesiser is not None
-        assert back.synthesiser.ref == synthesiser.ref
+        assert back.synthesizer is not None
+        assert back.synthesizer.ref == synthesizer.ref
         assert back.adapter is not None
         assert back.adapter.ref == adapter.ref
 
@@ -117,7 +117,7 @@ def test_an_unknown_recipe_is_refused_before_any_work(model, tmp_path) -> None:
         assert sim.engine.calls == 0  # type: ignore[attr-defined]
 
 
-def test_forgetting_a_person_removes_every_synthesiser_that_learned_from_them(
+def test_forgetting_a_person_removes_every_synthesizer_that_learned_from_them(
     model, tmp_path
 ) -> None:
     """All rounds of expert iteration go with the person, folders included."""
@@ -132,13 +132,13 @@ def test_a_second_reconstructor_is_measured_and_stored(model, tmp_path) -> None:
     """Where one is named, both gains stand in the record, and the second one decides (L8)."""
     with simulator(tmp_path, model) as sim:
         sim.train(recipe="grpo", second=ThoughtEngine(name="another family"))
-        record = sim.synthesiser.manifest.synthesiser
+        record = sim.synthesizer.manifest.synthesizer
         assert record.before.second_gain is not None
         assert record.after.second_gain is not None
-        assert "another family" in str(sim.synthesiser.manifest.provenance["second reconstructor"])
+        assert "another family" in str(sim.synthesizer.manifest.provenance["second reconstructor"])
 
 
-def test_trained_synthesisers_are_arms_like_any_other(model, tmp_path) -> None:
+def test_trained_synthesizers_are_arms_like_any_other(model, tmp_path) -> None:
     """They learn from the answers that Recon-Select learns from, and own arms join."""
     from usersim.evaluation import uniform_arm
 
@@ -157,19 +157,19 @@ def test_trained_synthesisers_are_arms_like_any_other(model, tmp_path) -> None:
     # Steps hold so many tokens, and traces differ in length; the answers learned are the same.
     learned = {adapter.manifest.counts.train for adapter in measured.adapters.values()}
     assert len(learned) == 1
-    assert {arm: w.manifest.synthesiser.recipe for arm, w in measured.synthesisers.items()} == {
+    assert {arm: w.manifest.synthesizer.recipe for arm, w in measured.synthesizers.items()} == {
         "recon_rft": "rft"
     }
     page = measured.report.read_text(encoding="utf-8")
-    assert "<h2>The synthesiser of Recon-RFT</h2>" in page
-    assert "Training the synthesiser of Recon-RFT" in page
-    assert measured.synthesisers["recon_rft"].ref.name in page
+    assert "<h2>The synthesizer of Recon-RFT</h2>" in page
+    assert "Training the synthesizer of Recon-RFT" in page
+    assert measured.synthesizers["recon_rft"].ref.name in page
 
 
-def test_an_evaluation_of_trained_synthesisers_alone_has_their_guards_figures(
+def test_an_evaluation_of_trained_synthesizers_alone_has_their_guards_figures(
     model, tmp_path
 ) -> None:
-    """Without traces of the base model the leakage table is that of the trained synthesiser."""
+    """Without traces of the base model the leakage table is that of the trained synthesizer."""
     with simulator(tmp_path, model) as sim:
         measured = sim.evaluate(arms=("none", "recon_rft"), held_out=2)
     assert sum(row.n for row in measured.leakage.rows) > 0
@@ -190,8 +190,8 @@ def test_controls_train_the_user_model_itself(model, tmp_path) -> None:
     with simulator(tmp_path, model) as sim:
         measured = sim.evaluate(arms=("none", "likelihood_rl", "e2e_grpo"), held_out=2)
     assert {"B9 likelihood RL", "B11 E2E-GRPO"} <= set(measured.evaluation.predictions)
-    likelihood = measured.adapters["likelihood_rl"].manifest.synthesiser
-    action = measured.adapters["e2e_grpo"].manifest.synthesiser
+    likelihood = measured.adapters["likelihood_rl"].manifest.synthesizer
+    action = measured.adapters["e2e_grpo"].manifest.synthesizer
     assert likelihood.figures[0]["spread"] > 0.0
     assert 0.0 < action.figures[0]["reward"] <= 1.0
 
@@ -227,10 +227,10 @@ def test_the_figures_of_a_training_are_a_tensorboard_log(model, tmp_path) -> Non
 
     with simulator(tmp_path, model) as sim:
         sim.train(recipe="grpo", note=Board(tmp_path / "board"))
-        figures = sim.synthesiser.manifest.synthesiser.figures
+        figures = sim.synthesizer.manifest.synthesizer.figures
     log = EventAccumulator(str(tmp_path / "board"))
     log.Reload()
-    events = log.Scalars("synthesiser/reward")
+    events = log.Scalars("synthesizer/reward")
     assert [event.step for event in events] == [1, 2, 3]
     assert [event.value for event in events] == pytest.approx([one["reward"] for one in figures])
 
@@ -254,12 +254,12 @@ def test_forgetting_reaches_trainings_that_never_ended(model, tmp_path) -> None:
 def test_without_held_out_pairs_the_last_round_counts(model, tmp_path) -> None:
     """Where nothing is kept to measure on, expert iteration ends with its last round."""
     config = CONFIG.model_copy(
-        update={"synthesiser": CONFIG.synthesiser.model_copy(update={"held_out_share": 0.0})}
+        update={"synthesizer": CONFIG.synthesizer.model_copy(update={"held_out_share": 0.0})}
     )
     with simulator(tmp_path, model) as sim:
         sim.config = config
         sim.train(recipe="rft")
-        record = sim.synthesiser.manifest.synthesiser
+        record = sim.synthesizer.manifest.synthesizer
         assert record.before is None
         assert record.after is None
-        assert sim.synthesiser.manifest.name.endswith("-round-2")
+        assert sim.synthesizer.manifest.name.endswith("-round-2")

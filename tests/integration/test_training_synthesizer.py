@@ -1,4 +1,4 @@
-"""Training the synthesiser on the tiny model: each recipe learns, resumes and is measured."""
+"""Training the synthesizer on the tiny model: each recipe learns, resumes and is measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.children import Nursery
-from usersim.config import SynthesiserConfig
+from usersim.config import SynthesizerConfig
 from usersim.engines import AdapterRef, Engine, GenerateRequest
 from usersim.engines.base import ScoreRequest
 from usersim.engines.transformers.engine import TransformersEngine
@@ -22,7 +22,7 @@ from usersim.training import (
     TraceLesson,
     TrainedAdapter,
     load_artifact,
-    train_synthesiser,
+    train_synthesizer,
 )
 from usersim.transcript import OPEN
 from usersim.types import RewardedTrace, TraceExample, TracePair, TracePrompt
@@ -37,7 +37,7 @@ PROMPTS = [
     )
     for n in range(6)
 ]
-CONFIG = SynthesiserConfig(
+CONFIG = SynthesizerConfig(
     rank=4,
     rft_learning_rate=0.02,
     rft_epochs=6.0,
@@ -110,7 +110,7 @@ def reward_lesson(model: str | Path) -> RewardLesson:
 def train_policy(model: str | Path, out: Path, hooks: Hooks = Hooks()) -> TrainedAdapter:
     """Train on the letters."""
     lesson = reward_lesson(model)
-    return train_synthesiser(
+    return train_synthesizer(
         lesson,
         base_model=str(model),
         out_dir=out,
@@ -133,7 +133,7 @@ def likelihood(engine: TransformersEngine, text: str, adapter: AdapterRef | None
 def test_the_reward_rises_and_the_held_out_figure_with_it(tiny_model, tmp_path):
     """GRPO makes what is paid for more frequent, on fresh draws too, and stores every step."""
     adapter = train_policy(tiny_model, tmp_path)
-    record = adapter.manifest.synthesiser
+    record = adapter.manifest.synthesizer
     assert record.recipe == "grpo"
     assert record.after.gain > record.before.gain + 0.05
     assert len(record.figures) == len(adapter.losses) == 16
@@ -147,24 +147,24 @@ def test_the_reward_rises_and_the_held_out_figure_with_it(tiny_model, tmp_path):
 def test_kept_traces_become_likelier_and_nothing_else_is_needed(tiny_model, tmp_path):
     """One round of expert iteration makes its traces likelier under their own prompts."""
     lesson = TraceLesson([TraceExample(prompt, GOOD) for prompt in PROMPTS])
-    adapter = train_synthesiser(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=CONFIG)
+    adapter = train_synthesizer(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=CONFIG)
     engine = TransformersEngine(str(tiny_model))
     assert likelihood(engine, GOOD, adapter.ref) > likelihood(engine, GOOD, None) + 1.0
-    assert adapter.manifest.synthesiser.recipe == "rft"
+    assert adapter.manifest.synthesizer.recipe == "rft"
     assert adapter.manifest.users == ("user0", "user1")
 
 
 def test_the_better_trace_of_a_pair_gains_on_the_worse(tiny_model, tmp_path):
     """DPO widens the distance between chosen and rejected, and notes margin and accuracy."""
     lesson = PairLesson([TracePair(prompt, GOOD, BAD, "gain") for prompt in PROMPTS])
-    adapter = train_synthesiser(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=CONFIG)
+    adapter = train_synthesizer(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=CONFIG)
     engine = TransformersEngine(str(tiny_model))
 
     def distance(ref: AdapterRef | None) -> float:
         return likelihood(engine, GOOD, ref) - likelihood(engine, BAD, ref)
 
     assert distance(adapter.ref) > distance(None) + 0.2
-    first, *_, last = adapter.manifest.synthesiser.figures
+    first, *_, last = adapter.manifest.synthesizer.figures
     assert first["margin"] == pytest.approx(0.0, abs=1e-5)
     assert last["margin"] > 0.1
     assert last["accuracy"] == 1.0
@@ -173,7 +173,7 @@ def test_the_better_trace_of_a_pair_gains_on_the_worse(tiny_model, tmp_path):
 def test_the_first_loss_of_dpo_is_that_of_the_formula(tiny_model, tmp_path):
     """Before any step policy and reference agree, so the loss is log 2 whatever the pairs."""
     lesson = PairLesson([TracePair(prompt, GOOD, BAD, "leak") for prompt in PROMPTS])
-    adapter = train_synthesiser(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=CONFIG)
+    adapter = train_synthesizer(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=CONFIG)
     assert adapter.losses[0] == pytest.approx(0.6931, abs=1e-3)
 
 
@@ -193,13 +193,13 @@ def test_however_many_pairs_a_step_has_one_is_computed_at_a_time(tiny_model, tmp
     lesson = PairLesson([TracePair(prompt, GOOD, BAD, "gain") for prompt in PROMPTS])
     hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
     try:
-        adapter = train_synthesiser(
+        adapter = train_synthesizer(
             lesson, base_model=str(tiny_model), out_dir=tmp_path, config=config
         )
     finally:
         hook.remove()
     assert shapes == {2}, "chosen and rejected of one pair"
-    record = adapter.manifest.synthesiser
+    record = adapter.manifest.synthesizer
     assert len(adapter.losses) == len(record.figures) == adapter.manifest.planned_steps == 3
     assert adapter.losses == pytest.approx([0.6931] * 3, abs=1e-3)
     assert [figures["loss"] for figures in record.figures] == list(adapter.losses)
@@ -227,7 +227,7 @@ def test_what_teaches_nothing_changes_nothing(tiny_model, tmp_path, spoil):
 
     lesson = RewardLesson(prompts=PROMPTS, rollouts=rollouts, identity=spoil, max_tokens=TOKENS)
     config = CONFIG.model_copy(update={"grpo_steps": 2})
-    adapter = train_synthesiser(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=config)
+    adapter = train_synthesizer(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=config)
     engine = TransformersEngine(str(tiny_model))
     assert likelihood(engine, GOOD, adapter.ref) == pytest.approx(
         likelihood(engine, GOOD, None), abs=1e-6
@@ -264,7 +264,7 @@ def test_likelihoods_over_a_shared_prompt_are_those_of_plain_passes(tiny_model):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.integration import test_training_synthesiser as t
+from tests.integration import test_training_synthesizer as t
 from usersim.training import Hooks
 
 model, out, recipe, step = sys.argv[1:]
@@ -282,7 +282,7 @@ def run(recipe: str, model: str | Path, out: Path, hooks: Hooks = Hooks()) -> Tr
     if recipe == "grpo":
         return train_policy(model, out, hooks)
     lesson = PairLesson([TracePair(prompt, GOOD, BAD, "gain") for prompt in PROMPTS])
-    return train_synthesiser(
+    return train_synthesizer(
         lesson,
         base_model=str(model),
         out_dir=out,
@@ -310,7 +310,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
     assert steps[0] > 1, "it began again"
     assert resumed.ref.digest == whole.ref.digest
     assert resumed.manifest.losses == whole.manifest.losses
-    assert resumed.manifest.synthesiser.figures == whole.manifest.synthesiser.figures
+    assert resumed.manifest.synthesizer.figures == whole.manifest.synthesizer.figures
 
 
 def test_the_clock_ends_a_run_with_what_there_is_and_the_next_call_goes_on(tiny_model, tmp_path):
@@ -320,14 +320,14 @@ def test_the_clock_ends_a_run_with_what_there_is_and_the_next_call_goes_on(tiny_
     assert first.manifest.steps == 1
     second = train_policy(tiny_model, tmp_path)
     assert second.manifest.stopped in {"complete", "stalled"}
-    assert load_artifact(second.folder).manifest.synthesiser.recipe == "grpo"
+    assert load_artifact(second.folder).manifest.synthesizer.recipe == "grpo"
     assert train_policy(tiny_model, tmp_path).ref == second.ref  # done is done
 
 
 def test_an_empty_lesson_is_refused_with_the_next_step(tiny_model, tmp_path):
     """Nothing to learn from is an error that says what to do, before anything is trained."""
     with pytest.raises(NoTrainingDataError, match="there is no kept trace"):
-        train_synthesiser(TraceLesson([]), base_model=str(tiny_model), out_dir=tmp_path)
+        train_synthesizer(TraceLesson([]), base_model=str(tiny_model), out_dir=tmp_path)
 
 
 def test_a_prompt_that_does_not_fit_is_refused_alone(tiny_model, tmp_path):
@@ -336,28 +336,28 @@ def test_a_prompt_that_does_not_fit_is_refused_alone(tiny_model, tmp_path):
         key="long", user_id="user9", direction="forward", messages=(("user", "rain " * 4000),)
     )
     lesson = TraceLesson([TraceExample(prompt, GOOD) for prompt in [*PROMPTS, long]])
-    adapter = train_synthesiser(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=CONFIG)
+    adapter = train_synthesizer(lesson, base_model=str(tiny_model), out_dir=tmp_path, config=CONFIG)
     (failure,) = adapter.manifest.refused
     assert failure.item == "long"
     assert adapter.manifest.counts.train == len(PROMPTS)
 
 
 def test_rewards_that_fail_end_the_run_with_its_name(tiny_model, tmp_path):
-    """An error inside the rewards comes back as one error that names the synthesiser."""
+    """An error inside the rewards comes back as one error that names the synthesizer."""
 
     def broken(*_: object, **__: object):
         raise RuntimeError("no reward today")
 
     lesson = RewardLesson(prompts=PROMPTS, rollouts=broken, identity="x", max_tokens=TOKENS)
-    with pytest.raises(TrainingError, match=r"synthesiser 'ada'.*no reward today"):
-        train_synthesiser(lesson, base_model=str(tiny_model), out_dir=tmp_path, name="ada")
+    with pytest.raises(TrainingError, match=r"synthesizer 'ada'.*no reward today"):
+        train_synthesizer(lesson, base_model=str(tiny_model), out_dir=tmp_path, name="ada")
 
 
 def test_another_measure_is_another_run(tiny_model, tmp_path):
     """What decides when a run stops is part of its identity: naming another one trains again."""
     lesson = TraceLesson([TraceExample(prompt, GOOD) for prompt in PROMPTS])
     found = {
-        train_synthesiser(
+        train_synthesizer(
             lesson,
             base_model=str(tiny_model),
             out_dir=tmp_path,

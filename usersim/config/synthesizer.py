@@ -1,4 +1,4 @@
-"""How the synthesiser is trained, and what a trace is worth to it.
+"""How the synthesizer is trained, and what a trace is worth to it.
 
 Docstrings below a field give its unit, its effect and where the default comes from.
 `method.md` of the project's design is the source where nothing else is named.
@@ -12,15 +12,15 @@ from pydantic import Field, FiniteFloat
 
 from usersim.config.base import Config
 
-__all__ = ["Recipe", "RewardConfig", "SynthesiserConfig"]
+__all__ = ["Recipe", "RewardConfig", "SynthesizerConfig"]
 
 Recipe = Literal["select", "rft", "dpo", "grpo"]
-"""How the synthesiser is trained: not at all, by expert iteration, on preferences, or by
+"""How the synthesizer is trained: not at all, by expert iteration, on preferences, or by
 policy gradients on the reconstruction reward."""
 
 
 class RewardConfig(Config):
-    """What a trace is worth to the synthesiser that wrote it.
+    """What a trace is worth to the synthesizer that wrote it.
 
     `malformed` for a trace that cannot be read, else `clip(masked gain, low, high) - hard leak -
     soft leak - overlength`.
@@ -43,15 +43,15 @@ class RewardConfig(Config):
     grows linearly up to the limit: DAPO's soft overlong punishment (arXiv 2503.14476)."""
 
 
-class SynthesiserConfig(Config):
-    """How the synthesiser is trained, whatever the recipe."""
+class SynthesizerConfig(Config):
+    """How the synthesizer is trained, whatever the recipe."""
 
     rank: Annotated[int, Field(ge=1)] = 8
     """LoRA rank, on all linear layers."""
     alpha: Annotated[int, Field(ge=1)] = 16
     """LoRA scaling numerator; the update is scaled by alpha / rank."""
     held_out_share: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
-    """Share of the training part, newest first per user, that the synthesiser is measured on and
+    """Share of the training part, newest first per user, that the synthesizer is measured on and
     never trained on."""
     held_out_most: Annotated[int, Field(ge=1)] = 64
     """Interactions that it is measured on, at the most: each takes a draw and a score."""
@@ -65,7 +65,7 @@ class SynthesiserConfig(Config):
     rft_epochs: Annotated[float, Field(gt=0)] = 2.0
     """RFT: passes over the kept traces of a round."""
     batch_tokens: Annotated[int, Field(ge=64)] = 1024
-    """RFT: tokens of one optimiser step's packed row."""
+    """RFT: tokens of one optimizer step's packed row."""
     dpo_learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     """DPO: peak rate of AdamW."""
     dpo_beta: Annotated[float, Field(gt=0)] = 0.1
@@ -73,18 +73,18 @@ class SynthesiserConfig(Config):
     dpo_epochs: Annotated[float, Field(gt=0)] = 1.0
     """DPO: passes over the pairs."""
     dpo_batch: Annotated[int, Field(ge=1)] = 8
-    """DPO: pairs of one optimiser step."""
+    """DPO: pairs of one optimizer step."""
     grpo_learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """GRPO: peak rate of AdamW."""
     grpo_beta: Annotated[float, Field(ge=0)] = 0.04
     """GRPO: weight of the divergence from the frozen base, which is the model with its adapter
     switched off. Source: arXiv 2402.03300."""
     grpo_steps: Annotated[int, Field(ge=1)] = 100
-    """GRPO: optimiser steps."""
+    """GRPO: optimizer steps."""
     group: Annotated[int, Field(ge=2)] = 8
     """GRPO: draws for one prompt, whose mean reward is the baseline."""
     prompts: Annotated[int, Field(ge=1)] = 4
-    """GRPO: prompts of one optimiser step; forward and backward ones take turns."""
+    """GRPO: prompts of one optimizer step; forward and backward ones take turns."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """GRPO: of the draws, without a nucleus cut: the gradient is that of what was drawn."""
     seed: int = 0

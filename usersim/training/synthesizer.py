@@ -1,4 +1,4 @@
-"""Training the synthesiser: from a lesson to an adapter that writes traces.
+"""Training the synthesizer: from a lesson to an adapter that writes traces.
 
 The stage's entry: prepares the lesson, trains or goes on with a run that was cut off, measures,
 and writes the artifact. Knows the order of these steps; what a lesson teaches stands in
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from usersim.config import SynthesiserConfig
+from usersim.config import SynthesizerConfig
 from usersim.engines.embedded import model_folder
 from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_model, load_tokenizer
@@ -26,7 +26,7 @@ from usersim.training.lora import adapted, max_tokens, own_randomness
 from usersim.training.manifest import (
     Counts,
     Manifest,
-    SynthesiserRecord,
+    SynthesizerRecord,
     checked_provenance,
     library_versions,
 )
@@ -36,7 +36,7 @@ from usersim.training.schedule import TraceEvaluation, best_evaluation
 from usersim.training.watch import suspicions
 from usersim.types import content_key
 
-__all__ = ["train_synthesiser"]
+__all__ = ["train_synthesizer"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +53,14 @@ class _Task:
     base_model: str
     folder: Path | str
     digest: str
-    config: SynthesiserConfig
+    config: SynthesizerConfig
     probe: Probe | None
 
     @property
     def fingerprint(self) -> str:
         """Equal where a run may go on with another's checkpoints."""
         return content_key(
-            "synthesiser",
+            "synthesiser",  # as it was spelled when the first of these keys were stored
             VERSION,
             self.name,
             self.digest,
@@ -70,13 +70,13 @@ class _Task:
         )
 
 
-def train_synthesiser(
+def train_synthesizer(
     lesson: Lesson,
     *,
     base_model: str,
     out_dir: str | Path,
-    config: SynthesiserConfig = SynthesiserConfig(),
-    name: str = "synthesiser",
+    config: SynthesizerConfig = SynthesizerConfig(),
+    name: str = "synthesizer",
     probe: Probe | None = None,
     provenance: Mapping[str, object] | None = None,
     hooks: Hooks = Hooks(),
@@ -124,7 +124,7 @@ def train_synthesiser(
         logger.info("%s is trained already: %s", name, done.folder)
         return done
     with (
-        boundary(TrainingError, f"training the synthesiser {name!r} ({lesson.recipe})"),
+        boundary(TrainingError, f"training the synthesizer {name!r} ({lesson.recipe})"),
         run_folder(out, task.fingerprint, lesson.users) as checkpoints,
     ):
         run, prepared, before = _train(task, checkpoints, hooks)
@@ -194,7 +194,7 @@ def _manifest(
         stopped=run.stop or "complete",
         losses=tuple(run.history.losses),
         refused=prepared.refused,
-        synthesiser=SynthesiserRecord(
+        synthesizer=SynthesizerRecord(
             recipe=task.lesson.recipe,
             before=before,
             after=best_evaluation(found),

@@ -1,4 +1,4 @@
-"""Training the synthesiser on a corpus, by any recipe; resumable at every step."""
+"""Training the synthesizer on a corpus, by any recipe; resumable at every step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from usersim.training import (
     TraceEvaluation,
     TraceLesson,
     TrainedAdapter,
-    train_synthesiser,
+    train_synthesizer,
 )
 from usersim.types import (
     Direction,
@@ -40,7 +40,7 @@ from usersim.types import (
 )
 from usersim.views import StageProgress
 
-__all__ = ["RECIPES", "SynthesiserTrainer", "check_recipe"]
+__all__ = ["RECIPES", "SynthesizerTrainer", "check_recipe"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ def check_recipe(recipe: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SynthesiserTrainer:
-    """Trains synthesisers on one corpus.
+class SynthesizerTrainer:
+    """Trains synthesizers on one corpus.
 
     Attributes:
         corpus: Where traces are stored and adapters are registered.
@@ -94,7 +94,7 @@ class SynthesiserTrainer:
         progress: StageProgress | None = None,
         hooks: Hooks = Hooks(),
     ) -> TrainedAdapter:
-        """Train a synthesiser.
+        """Train a synthesizer.
 
         The newest interactions of each person are kept out of its training, and the traces that
         it draws for them say whether it got better.
@@ -132,7 +132,7 @@ class SynthesiserTrainer:
         Raises:
             NoTrainingDataError: If nothing is left to learn from.
         """
-        share, most = self.config.synthesiser.held_out_share, self.config.synthesiser.held_out_most
+        share, most = self.config.synthesizer.held_out_share, self.config.synthesizer.held_out_most
         of_user: dict[str, list[Interaction]] = {}
         for one in interactions:
             of_user.setdefault(one.user_id, []).append(one)
@@ -145,7 +145,7 @@ class SynthesiserTrainer:
         learn = [one for one in interactions if one.key not in keys]
         if not learn:
             raise NoTrainingDataError(
-                f"there is nothing to train a synthesiser on in {self.corpus.name!r}",
+                f"there is nothing to train a synthesizer on in {self.corpus.name!r}",
                 hint="load a corpus with more interactions",
             )
         return learn, held
@@ -156,7 +156,7 @@ class _Course:
 
     def __init__(
         self,
-        trainer: SynthesiserTrainer,
+        trainer: SynthesizerTrainer,
         training: Training,
         name: str,
         learn: Sequence[Interaction],
@@ -191,9 +191,9 @@ class _Course:
         config = self.trainer.config
         return trace_prompts(self.items[interaction.key], config.synthesis, config.history)
 
-    def _reconstruct(self, synthesiser: AdapterRef | None) -> Reconstruction:
+    def _reconstruct(self, synthesizer: AdapterRef | None) -> Reconstruction:
         one = self.trainer
-        recon = Recon(one.corpus, one.engine, one.config, one.histories, synthesiser=synthesiser)
+        recon = Recon(one.corpus, one.engine, one.config, one.histories, synthesizer=synthesizer)
         return recon.run(self.learn, progress=self.progress)
 
     def _train(self, lesson: TraceLesson | PairLesson | RewardLesson, name: str) -> TrainedAdapter:
@@ -212,18 +212,18 @@ class _Course:
             max_minutes=None if left == float("inf") else left,
             stop_when=watched(one.corpus, self.training, self.hooks.stop_when),
         )
-        adapter = train_synthesiser(
+        adapter = train_synthesizer(
             lesson,
             base_model=weights_of(one.engine),
             out_dir=one.folder,
-            config=one.config.synthesiser,
+            config=one.config.synthesizer,
             name=name,
             probe=self._probe(name),
             provenance=self._provenance(),
             hooks=hooks,
         )
         with removed_if_forgotten(one.corpus, self.training, adapter):
-            register(one.corpus, adapter, "synthesiser", self.training)
+            register(one.corpus, adapter, "synthesizer", self.training)
         return adapter
 
     def _probe(self, name: str) -> Probe | None:
@@ -257,17 +257,17 @@ class _Course:
     def expert_iteration(self) -> TrainedAdapter:
         """RFT: each round draws with the last round's weights and trains from the base."""
         pools: dict[str, list[ScoredCandidate]] = {i.key: [] for i in self.learn}
-        synthesiser: AdapterRef | None = None
+        synthesizer: AdapterRef | None = None
         rounds: list[TrainedAdapter] = []
-        for number in range(1, self.trainer.config.synthesiser.rounds + 1):
+        for number in range(1, self.trainer.config.synthesizer.rounds + 1):
             if rounds and time.monotonic() >= self.deadline:
                 logger.warning("the time is over after round %d", number - 1)
                 break
-            for key, many in self._reconstruct(synthesiser).scored.items():
+            for key, many in self._reconstruct(synthesizer).scored.items():
                 pools[key] += many
             adapter = self._train(TraceLesson(self._kept(pools)), f"{self.name}-round-{number}")
             rounds.append(adapter)
-            synthesiser = adapter.ref
+            synthesizer = adapter.ref
         # The first of equals is the best; without anything measured, the last round is.
         return max(rounds, key=_watched) if self.held else rounds[-1]
 
@@ -309,5 +309,5 @@ class _Course:
 
 def _watched(adapter: TrainedAdapter) -> float:
     """Return the held-out figure that decides between rounds."""
-    record = adapter.manifest.synthesiser
+    record = adapter.manifest.synthesizer
     return record.after.watched if record and record.after else float("-inf")
