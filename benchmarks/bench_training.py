@@ -19,18 +19,20 @@ paired, with 95 % intervals over people. It takes hours on two cores with the em
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from usersim import Corpus
-from usersim.config import HistoryConfig, TrainingConfig
+from usersim.config import EngineConfig, HistoryConfig, TrainingConfig
 from usersim.engines.embedded import model_folder
 from usersim.engines.loading import load_model, load_tokenizer
 from usersim.engines.options import OptionQuery, option_probabilities
@@ -45,7 +47,8 @@ from usersim.training.lora import adapted, batch_loss, max_tokens
 from usersim.training.windows import Windows
 from usersim.types import Choice, Interaction, Scale, TrainingExample
 
-MODEL = "embedded"
+MODEL = os.environ.get("USERSIM_BENCH_MODEL", "embedded")
+"""Another model is for trying the command out."""
 UNSEEN_EVERY = 4
 DRAWS = 2_000
 Floats = npt.NDArray[np.float64]
@@ -178,7 +181,8 @@ def pace(path: Path, view: HistoryConfig, *, tokens: int, steps: int) -> None:
             for name, batches in trainings.items():
                 for batch in islice(batches, 1):
                     start = time.process_time()
-                    batch_loss(peft_model, batch, settings.reasoning_weight).backward()
+                    loss: Any = batch_loss(peft_model, batch, settings.reasoning_weight)
+                    loss.backward()
                     seconds[name] += time.process_time() - start
                     answers[name] += batch.n_examples
                     nodes[name] += len(batch.row.tokens)
@@ -213,9 +217,9 @@ def held_out(found: People, view: HistoryConfig, *, each: int) -> Asked:
     truth: list[int] = []
     users: list[str] = []
     for user in (*found.learned, *found.unseen):
-        rows = found.of([user], "held_out")
+        rows: list[Interaction] = found.of([user], "held_out")
         for which in sorted(random.permutation(len(rows))[:each].tolist()):
-            one = rows[which]
+            one: Interaction = rows[which]
             options = one.space.options if isinstance(one.space, Choice | Scale) else ()
             shown = found.histories.of(user, one.question, before=None)
             prompt = respond_prompt(user, one.question, shown, config=view)
@@ -268,7 +272,7 @@ def worth(path: Path, view: HistoryConfig, arguments: argparse.Namespace) -> Non
     uniform = np.mean([-np.log(len(one.options)) for one in asked.queries])
     print(f"{len(asked.truth)} answers, uniform {uniform:.3f}", flush=True)
     with (
-        TransformersEngine(model_folder(MODEL), dtype="float32", device="cpu") as engine,
+        TransformersEngine(MODEL, EngineConfig(dtype="float32", device="cpu")) as engine,
         TemporaryDirectory() as out,
     ):
         base = scores(engine, asked, None)
@@ -295,7 +299,7 @@ def worth(path: Path, view: HistoryConfig, arguments: argparse.Namespace) -> Non
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Training the user model.")
     parser.add_argument("what", choices=["form", "pace", "worth"])
     parser.add_argument("rows", type=Path)
     parser.add_argument("--recent", type=int, default=HistoryConfig().recent)
