@@ -21,6 +21,7 @@ VLLM := .venv-vllm
 DOCS := .venv-docs
 WHEEL := .venv-wheel
 TESTBEDS := .venv-testbeds
+EDSL := .venv-edsl
 PINS := pyproject.toml constraints.txt
 
 # The pinned pip knows dependency groups and build constraints; the one in the venv may not.
@@ -35,6 +36,8 @@ EXTRAS := local,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,
 
 # Sets of strings have the same order in every run; `make fuzz` tries others.
 test test-all test-fast test-vllm soak testbeds: export PYTHONHASHSEED ?= 0
+# The many processes that tests start would each compile every module again without it.
+unexport PYTHONDONTWRITEBYTECODE
 # Workers take tests from each other, so that neither is idle at the end.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 FAST := not model and not slow and not postgres and not vllm
@@ -42,13 +45,13 @@ FAST := not model and not slow and not postgres and not vllm
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.run  ## Predict real people by the people around them and a model (10 minutes)
+demo: $(VENV)/.run  ## Predict the answers of real survey respondents (10 minutes)
 	$(BIN)/usersim demo $(DEMO_ARGS)
 
-test: $(VENV)/.test  ## Run the tests, those with the real model included
+test: $(VENV)/.test  ## Run the tests, including those with the real model
 	$(PYTEST) -m "not slow and not vllm" $(PYTEST_ARGS)
 
-test-all: $(VENV)/.test  ## Run every test: also those that take long on the real model
+test-all: $(VENV)/.test  ## Run every test, including slow ones on the real model
 	$(PYTEST) -m "not vllm" $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.test  ## Run the tests that need no real model
@@ -72,21 +75,21 @@ fuzz: $(VENV)/.test  ## Run the fast tests on new examples, in random order; pri
 system:  ## Install what some tests need besides Python: Chromium, PostgreSQL, proxies (with apt)
 	.ci/system-packages
 
-soak: $(VENV)/.test  ## Attack it for SOAK_MINUTES (60): kills, races, full disks, changed files, lost power
+soak: $(VENV)/.test  ## Attack the software for SOAK_MINUTES (60): kills, races, full disks, changed files, power loss
 	$(BIN)/python -m tests.soak
 
-testbeds: $(TESTBEDS)/.testbeds  ## Run testbeds' own libraries against the endpoint
+testbeds: $(TESTBEDS)/.testbeds $(EDSL)/.edsl  ## Test the endpoint with testbeds' own libraries
 	$(TESTBEDS)/bin/python -m pytest -p no:asyncio tests/integration/test_server_testbeds.py $(PYTEST_ARGS)
 
-vllm: $(VLLM)/.test  ## Make an environment with vLLM for the CPU: .venv-vllm
+vllm: $(VLLM)/.test  ## Create an environment with vLLM for the CPU: .venv-vllm
 	@echo "ready: $(VLLM)/bin/usersim"
 
-environments: $(VENV)/.lint $(VLLM)/.test $(DOCS)/.docs $(WHEEL)/build/.build  ## Make every environment that CI uses
+environments: $(VENV)/.lint $(VLLM)/.test $(DOCS)/.docs $(WHEEL)/build/.build  ## Create every environment that CI uses
 
-notebooks: $(VENV)/.test  ## Run the notebooks and store what they print
+notebooks: $(VENV)/.test  ## Run the notebooks and store their outputs
 	$(BIN)/python examples/notebooks/execute.py
 
-check: lint types imports docs wheel-test  ## Run what CI runs besides the tests
+check: lint types imports docs wheel-test  ## Run everything that CI runs besides the tests
 
 lint: $(VENV)/.lint  ## Check style and formatting
 	$(BIN)/ruff check .
@@ -95,13 +98,13 @@ lint: $(VENV)/.lint  ## Check style and formatting
 types: $(VENV)/.lint  ## Check types, strict
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-imports: $(VENV)/.lint  ## Check that every module stays on its floor
+imports: $(VENV)/.lint  ## Check the layers of imports
 	$(BIN)/lint-imports
 
 docs: $(DOCS)/.docs  ## Build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 
-wheel-test: $(WHEEL)/build/.build  ## Build the wheel, install it alone, try it from an empty folder
+wheel-test: $(WHEEL)/build/.build  ## Build the wheel, install it alone and test it from an empty folder
 	rm -rf $(WHEEL)/dist $(WHEEL)/bare $(WHEEL)/empty
 	mkdir -p $(WHEEL)/empty
 	$(WHEEL)/build/bin/python -m build --no-isolation --outdir $(WHEEL)/dist . \
@@ -118,12 +121,12 @@ bench-vllm: $(VLLM)/.test  ## Run the benchmarks of vLLM, one after the other
 	@set -e; for file in benchmarks/on_vllm/bench_*.py; do \
 	  echo "== $$file"; $(VLLM)/bin/python "$$file"; done
 
-format: $(VENV)/.lint  ## Format the code and mend what can be mended by itself
+format: $(VENV)/.lint  ## Format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean:  ## Remove the environments and whatever was built
-	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) $(TESTBEDS) site
+clean:  ## Remove the environments and build outputs
+	rm -rf $(VENV) $(VLLM) $(DOCS) $(WHEEL) $(TESTBEDS) $(EDSL) site
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -163,6 +166,10 @@ $(VENV)/.lint: $(VENV)/.test
 # litellm asks for older versions than constraints.txt has, so this environment has its own.
 $(TESTBEDS)/.testbeds: $(TESTBEDS)/.pip pyproject.toml
 	$(TESTBEDS)/bin/python -m pip install -qq --editable ".[server]" --group test --group testbeds
+	@touch $@
+
+$(EDSL)/.edsl: $(EDSL)/.pip pyproject.toml
+	$(EDSL)/bin/python -m pip install -qq --group edsl
 	@touch $@
 
 $(DOCS)/.docs: $(DOCS)/.pip $(PINS)

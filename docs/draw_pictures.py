@@ -174,8 +174,9 @@ def main() -> None:
             opened.add(corpus)
         with UserSimulator.open(store, user_id=SUBJECT, config=tiny, model=given.model) as sim:
             draw_answer(sim, given.to / "answer.svg")
-            found = sim.reconstruct(limit=1)
-            key = found.interactions[0].key
+            found = sim.reconstruct(limit=4)
+            decisions = found.selections.items()
+            key = next(key for key, decision in decisions if decision.kept is not None)
             with served(sim) as address:
                 photograph(
                     browser,

@@ -9,7 +9,7 @@
     ├─ ActionError(ValueError)       a value does not belong to its action space
     ├─ CorpusError                   the corpus or its store
     │  ├─ CorpusFormatError          a source cannot be read as any known format
-    │  ├─ RefusedRowsError           `strict=True` and at least one row was refused
+    │  ├─ RefusedRowsError           rows were refused: all requests, or one and `strict=True`
     │  ├─ CorpusSchemaError          the database belongs to another schema version
     │  ├─ UserNotFoundError(LookupError)
     │  │  └─ UserForgottenError      somebody was forgotten while their data was in use
@@ -190,7 +190,7 @@ class CorpusFormatError(CorpusError):
 
 
 class RefusedRowsError(CorpusError):
-    """`strict=True` was given and at least one row was refused; nothing was kept."""
+    """Rows were refused: all of them, or at least one with `strict=True`; nothing was kept."""
 
 
 class CorpusSchemaError(CorpusError):

@@ -3,7 +3,7 @@
     python docs/results/draw.py
 
 Each row is an arm's paired difference to Recon's arm of the same run, in nats (closed questions) or
-nats a token (free text), with its 95 % interval over people and conversations. The tables are the
+nats per token (free text), with its 95 % interval over people and conversations. The tables are the
 `metrics.csv` of the runs; they hold no text of a corpus. A run that was compared with another arm
 than Recon's is not drawn.
 """
@@ -52,7 +52,7 @@ def main() -> None:
             axes.text(end, place + 0.2, f"{value:+.1f}", color=color, ha="center")
     axes.axvline(0, color="#999", lw=1, zorder=0)
     axes.set_yticks(range(len(shown)), [f"{run}: {arm}" for run, arm, *_ in reversed(shown)])
-    axes.set_xlabel("nats (a token, for free text); right: better than Recon's arm")
+    axes.set_xlabel("nats (per token for free text); right of 0: better than Recon's arm")
     axes.set_ylim(-1, len(shown))
     axes.set_xlim(-NEAR - 0.05, NEAR + 0.05)
     axes.spines[["top", "right"]].set_visible(False)

@@ -124,8 +124,8 @@ def test_commands_are_understood(page: Path, workplace: Path) -> None:
     group = typer.main.get_command(app)
     for line in commands(page):
         _, *words = shlex.split(line)
-        with typer.Context(group, info_name="usersim") as root:
-            name, command, rest = group.resolve_command(root, words)
+        with group.make_context("usersim", words) as root:
+            name, command, rest = group.resolve_command(root, [*root._protected_args, *root.args])
             assert command is not None, line
             alone = rest[:1] != [] and rest[0].startswith("-")  # a group that is a command too
             if isinstance(command, typer.core.TyperGroup) and not (

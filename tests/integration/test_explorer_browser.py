@@ -232,7 +232,7 @@ def test_an_export_opens_from_the_disk(page: Page, explored: UserSimulator, tmp_
     page.goto((tmp_path / "out" / "index.html").as_uri())
     border = page.locator(".card").first.evaluate("(one) => getComputedStyle(one).borderStyle")
     assert border == "solid"
-    page.click("text=No. 0")
+    page.click("text=Row 1")
     page.locator(".token[role=option]").first.focus()
     assert "nats; p " in page.locator("[data-readout]").first.inner_text()
     assert page.evaluate("window.hit") is None

@@ -137,7 +137,9 @@ def test_the_real_model_writes_readable_traces(model: Engine) -> None:
         for item, found in zip(items, drawn, strict=True)
     ]
     scored = score_candidates(model, chunk, ScoringConfig(option_orders=1), GUARDS, VIEW)
-    assert [len(found) for found in scored] == [4, 4]
+    good = [sum(one.complete for one in found) for found in drawn]
+    assert all(len(found) >= 4 and n <= 4 for found, n in zip(drawn, good, strict=True))
+    assert [len(found) for found in scored] == [len(found) for found in drawn]
     assert all(one.leakage.valid or one.leakage.reasons for found in scored for one in found)
 
 

@@ -6,6 +6,7 @@ Each runs in a process of its own, as a reader runs the example.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from tests.fixtures.endpoint import served
 from tests.fixtures.people import engine
 
+EDSL = Path(__file__).parents[2] / ".venv-edsl" / "bin" / "python"
+FIVE = ("ada", "bo", "cleo", "dan", "eve")
 EXAMPLES = Path(__file__).parents[2] / "examples" / "testbeds"
 ENOUGH = 240
 """Seconds; some take half a minute to import."""
@@ -27,10 +30,10 @@ def needs(module: str) -> None:
         pytest.skip(f"{module} is not installed: make testbeds")
 
 
-def run(folder: Path, *arguments: str) -> str:
+def run(folder: Path, *arguments: str, python: str | Path = sys.executable) -> str:
     """Run a program in an empty folder; return what it printed."""
     done = subprocess.run(  # noqa: PLW1510 - checked below, with what was said
-        [sys.executable, *arguments],
+        [python, *arguments],
         cwd=folder,
         env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         capture_output=True,
@@ -63,6 +66,27 @@ def test_langwatch_scenario_talks_with_a_simulated_user(tmp_path: Path) -> None:
     last = own.requests[-1].prompt[-1][1]
     assert "Me: where is it then" in last
     assert "assistant: I am sorry." in last
+
+
+def test_edsl_surveys_everybody(tmp_path: Path) -> None:
+    """Six question types over five people give a valid answer in every cell, scored not written."""
+    if not EDSL.exists():
+        pytest.skip("edsl is not installed: make testbeds")
+    own = engine(action="12")
+    with served(own, people=FIVE) as url:
+        said = run(tmp_path, str(EXAMPLES / "edsl_survey.py"), url, python=EDSL)
+    rows = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert sorted(row["person"] for row in rows) == [f"user:{name}" for name in FIVE]
+    for row in rows:
+        assert row["drink"] in {"tea", "coffee", "water"}
+        assert row["likely"] in {1, 2, 3, 4, 5}
+        assert row["garden"] in {"Yes", "No"}
+        assert row["offers"]
+        assert set(row["offers"]) <= {"tea", "coffee", "water"}
+        assert row["cups"] == 12
+        assert "gree" in row["agree"] or row["agree"] == "Neutral"
+    asked = [request.prompt[-1][1] for request in own.requests]
+    assert not any("may be selected" in text or "break character" in text for text in asked)
 
 
 LITELLM = """

@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.children import Nursery
 from tests.fixtures.people import engine, person
 from usersim import Corpus, UserSimulator
-from usersim.config import HistoryConfig, PipelineConfig, SynthesisConfig
+from usersim.config import GuardConfig, HistoryConfig, PipelineConfig, SynthesisConfig
 from usersim.engines import GenerateRequest
 from usersim.errors import EngineUnavailableError
 from usersim.simulator import Reconstruction
@@ -20,6 +20,7 @@ from usersim.simulator.recon import CHUNK
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=3, evidence=2),
     synthesis=SynthesisConfig(n_forward=2, n_backward=1),
+    guards=GuardConfig(empty_without_gain=True),  # some are kept and some empty: both resume
 )
 N = 40  # 32 of them are learned from: two chunks
 THOUGHT = "It says fine to me on such a day."

@@ -26,6 +26,8 @@ from usersim.config import (
 from usersim.engines import Draw, GenerateRequest
 from usersim.engines.transformers.engine import TransformersEngine
 from usersim.errors import ArtifactError, UserNotFoundError
+from usersim.evaluation import by_traces
+from usersim.simulator.arm_names import TITLES
 from usersim.transcript import REASONING_STOP
 
 CONFIG = PipelineConfig(
@@ -113,6 +115,36 @@ def test_a_study_is_run_written_and_not_repeated(roomy_model: Path, tmp_path: Pa
 
         answer = sim.respond(question("Tea?", DRINKS), user_id="ada")
         assert answer.trace.adapter is None, "measuring does not change how a simulator answers"
+
+
+def test_the_control_arms_learn_as_they_say_and_the_page_names_their_k(
+    roomy_model: Path, tmp_path: Path
+) -> None:
+    """Traces after the answer are never drawn; an arm with reasoning stands at K = 1 and 4."""
+    with simulator(tmp_path, ScriptedDraws(roomy_model)) as sim:
+        found = sim.evaluate(
+            arms=("none", "after_answer", "guarded_backward"),
+            limit=4,
+            held_out=4,
+            traces=4,
+            out=tmp_path / "out",
+        )
+    after, guarded = TITLES["after_answer"], TITLES["guarded_backward"]
+    manifests = {arm: one.manifest for arm, one in found.adapters.items()}
+    assert manifests["after_answer"].counts.with_reasoning == 0
+    assert manifests["guarded_backward"].counts.with_reasoning > 0
+    assert manifests["after_answer"].losses != manifests["none"].losses
+    predictions = found.evaluation.predictions
+    assert not any(one.detail["reasonings"] for one in predictions[after])
+    assert all(len(one.detail["reasonings"]) == 4 for one in predictions[guarded])
+    rows = by_traces(found.evaluation, none=TITLES["none"])
+    assert [(row.arm, row.k) for row in rows] == [(guarded, 1), (guarded, 4)]
+    assert all(row.over_none is not None for row in rows)
+    assert "K = 4" in found.evaluation.arms[guarded]
+    assert "K = " not in found.evaluation.arms[after]
+    assert "K = 4 traces" in str(found)
+    page = found.report.read_text(encoding="utf-8")
+    assert "How many traces an answer averages over" in page
 
 
 def test_a_trained_simulator_answers_with_its_adapter(roomy_model: Path, tmp_path: Path) -> None:

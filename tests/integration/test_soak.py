@@ -12,6 +12,8 @@ from tests.fixtures.postgres import database
 from tests.soak import disks, files, kills, pages, power, races, requests, stores, talks
 from tests.soak.attack import Field
 
+pytestmark = pytest.mark.slow
+
 
 def field(seed: int, folder: Path, children: Nursery) -> Field:
     """Where an attack takes place."""

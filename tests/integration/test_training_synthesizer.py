@@ -52,6 +52,8 @@ CONFIG = SynthesizerConfig(
     prompts=3,
     evaluations=3,
 )
+BRIEF = CONFIG.model_copy(update={"dpo_epochs": 3.0, "grpo_steps": 6, "group": 4})
+"""For what is about a run's course and not about what is learned in it: six steps."""
 TOKENS = 12
 
 
@@ -107,14 +109,16 @@ def reward_lesson(model: str | Path) -> RewardLesson:
     )
 
 
-def train_policy(model: str | Path, out: Path, hooks: Hooks = Hooks()) -> TrainedAdapter:
+def train_policy(
+    model: str | Path, out: Path, hooks: Hooks = Hooks(), config: SynthesizerConfig = CONFIG
+) -> TrainedAdapter:
     """Train on the letters."""
     lesson = reward_lesson(model)
     return train_synthesizer(
         lesson,
         base_model=str(model),
         out_dir=out,
-        config=CONFIG,
+        config=config,
         name="w",
         hooks=hooks,
         probe=Probe(lesson.rollouts.probe, "letters"),
@@ -280,13 +284,13 @@ t.run(recipe, model, Path(out), Hooks(progress=die))
 def run(recipe: str, model: str | Path, out: Path, hooks: Hooks = Hooks()) -> TrainedAdapter:
     """Train by a recipe with checkpoints often enough to be cut off between two."""
     if recipe == "grpo":
-        return train_policy(model, out, hooks)
+        return train_policy(model, out, hooks, BRIEF)
     lesson = PairLesson([TracePair(prompt, GOOD, BAD, "gain") for prompt in PROMPTS])
     return train_synthesizer(
         lesson,
         base_model=str(model),
         out_dir=out,
-        config=CONFIG,
+        config=BRIEF,
         name="w",
         hooks=hooks,
         probe=Probe(Letters(model).probe, "letters"),
@@ -315,13 +319,13 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
 
 def test_the_clock_ends_a_run_with_what_there_is_and_the_next_call_goes_on(tiny_model, tmp_path):
     """With no time left a run stops after a step, says so, and is taken up again."""
-    first = train_policy(tiny_model, tmp_path, Hooks(max_minutes=0.0))
+    first = train_policy(tiny_model, tmp_path, Hooks(max_minutes=0.0), BRIEF)
     assert first.manifest.stopped == "time"
     assert first.manifest.steps == 1
-    second = train_policy(tiny_model, tmp_path)
+    second = train_policy(tiny_model, tmp_path, config=BRIEF)
     assert second.manifest.stopped in {"complete", "stalled"}
     assert load_artifact(second.folder).manifest.synthesizer.recipe == "grpo"
-    assert train_policy(tiny_model, tmp_path).ref == second.ref  # done is done
+    assert train_policy(tiny_model, tmp_path, config=BRIEF).ref == second.ref  # done is done
 
 
 def test_an_empty_lesson_is_refused_with_the_next_step(tiny_model, tmp_path):

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from tests.fixtures.recon_engine import OverlapEngine, pair
 from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
 from usersim.engines import Draw
-from usersim.recon.arms import best_eligible, first_backward, longest, random_eligible, random_of
+from usersim.recon.arms import (
+    best_eligible,
+    first_backward,
+    guarded_backward,
+    longest,
+    positive_gain,
+    random_eligible,
+    random_of,
+)
 from usersim.recon.fidelity import brier, crps, ranked_probability_score
 from usersim.recon.fidelity.base import Case, measure
 from usersim.recon.fidelity.choose import scorer_for
@@ -167,11 +175,22 @@ def candidates(draw: st.DrawFn) -> list[ScoredCandidate]:
 
 
 @given(candidates())
-def test_selection_keeps_one_valid_readable_candidate_or_none(
+def test_selection_keeps_a_trace_whenever_one_is_valid(scored: list[ScoredCandidate]) -> None:
+    """The kept one is valid and has the largest utility; none is kept only if none is valid."""
+    chosen = select(scored, GUARDS)
+    valid = [one.candidate.key for one in scored if not verdict(one, GUARDS)]
+    assert (chosen.kept is None) == (not valid)
+    if chosen.kept is not None:
+        assert chosen.kept in valid
+        assert chosen.utilities[chosen.kept] == max(chosen.utilities.values())
+
+
+@given(candidates())
+def test_the_former_rule_keeps_one_valid_readable_candidate_or_none(
     scored: list[ScoredCandidate],
 ) -> None:
-    """What is kept is among the candidates, valid, readable, and of positive masked gain."""
-    chosen = select(scored, GUARDS)
+    """What it keeps is among the candidates, valid, readable, and of positive masked gain."""
+    chosen = select(scored, GUARDS.model_copy(update={"empty_without_gain": True}))
     by_key = {one.candidate.key: one for one in scored}
     assert set(chosen.verdicts) == set(by_key)
     valid = [one for one in scored if not verdict(one, GUARDS)]
@@ -208,7 +227,9 @@ def test_the_other_arms_keep_a_readable_candidate_of_theirs_or_none(
         random_of(scored, seed),
         random_eligible(scored, GUARDS, seed),
         first_backward(scored),
+        guarded_backward(scored, GUARDS),
         longest(scored),
+        positive_gain(scored, GUARDS),
         best_eligible(scored, GUARDS),
     ]
     for chosen in arms:
@@ -217,8 +238,12 @@ def test_the_other_arms_keep_a_readable_candidate_of_theirs_or_none(
     eligible, backward = arms[1], arms[2]
     assert eligible.kept is None or not verdict(by_key[eligible.kept], GUARDS)
     assert backward.kept is None or by_key[backward.kept].candidate.direction == "backward"
+    guarded = arms[3]
+    assert guarded.kept is None or not verdict(by_key[guarded.kept], GUARDS)
+    assert guarded.kept is None or by_key[guarded.kept].candidate.direction == "backward"
     recon, best = select(scored, GUARDS).kept, arms[-1].kept
-    assert best == recon if recon else (best is None) == (eligible.kept is None)
+    assert best == recon
+    assert (best is None) == (eligible.kept is None)
 
 
 @given(st.text(max_size=80), st.sampled_from(["end", "stop", "length"]))

@@ -8,22 +8,27 @@ import os
 import re
 import subprocess
 import sys
+import time
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from rich.progress import Progress, TextColumn
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import usersim
 from tests.fixtures.people import DRINKS, engine, person
 from tests.fixtures.words import PYTHON
 from usersim import Corpus
+from usersim.cli import progress
 from usersim.cli.app import app, main
 from usersim.cli.codes import ExitCode
 from usersim.cli.progress import LINE_SECONDS, Lines, Times
 from usersim.corpus import RefusedRow, RefusedRows
-from usersim.simulator import face
+from usersim.simulator import DEFAULT_ARMS, UserSimulator, face
 from usersim.transcript import REASONING_STOP
 
 CLI = Path(usersim.__file__).parent / "cli"
@@ -197,7 +202,8 @@ def test_simulate_shows_the_first_answers_and_every_failure(store: str, tmp_path
     assert f"answers are stored in {store}" in out
     assert out.count("With milk.") == 5
     assert "rerun the command with --out FILE" in out
-    assert "7 failed (no. 7 of 'bob', no. 8 of 'bob'" in err
+    assert "7 failed (row 8 of 'bob', row 9 of 'bob'" in err
+    assert [line.split()[0] for line in out.splitlines() if "With milk." in line] == list("12345")
     assert err.count("drawn traces could be read as reasoning") == 1
     again = invoke("simulate", "-c", store, "--name", "w", "--out", tmp_path / "a.jsonl")
     assert "15 rows written to" in again.stdout
@@ -213,7 +219,7 @@ def test_simulate_shows_the_first_answers_and_every_failure(store: str, tmp_path
         ([("ada", "Tea?"), ("ada", "Bad?")], (), ExitCode.OK),
         ([("ada", "Tea?"), ("ada", "Bad?")], ("--strict",), ExitCode.INCOMPLETE),
         ([("ada", "Bad?")], (), ExitCode.INCOMPLETE),
-        ([("eve", "Tea?")], (), ExitCode.ERROR),
+        ([("eve", "Tea?")], (), ExitCode.INCOMPLETE),
     ],
 )
 @pytest.mark.usefixtures("_scripted")
@@ -290,6 +296,33 @@ def test_reasons_are_counted_in_flat_memory() -> None:
     assert rows.lines("", limit=1)[1].startswith("and ")
 
 
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0, False), (2.5, True)], ids=["fast", "slow"])
+def test_respond_is_not_silent_while_a_model_loads(
+    seconds: float, shown: bool, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that takes long to load is named on standard error; a fast one prints no line."""
+
+    def load(*_: object, **__: object) -> object:
+        time.sleep(seconds)
+        return engine(action="With milk.")
+
+    monkeypatch.setattr(face, "load_engine", load)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 1.0)
+    result = invoke("respond", "Tea?", "-c", store, "-u", "ada")
+    assert ("load the model: 0 of 1" in result.stderr) is shown
+    assert "With milk." in result.stdout
+
+
+# ---------------------------------------------------------------------- defaults
+
+
+def test_python_and_the_command_line_compare_the_same_arms() -> None:
+    """`usersim evaluate` and `sim.evaluate()` have one default, from one place."""
+    (arms,) = [one for one in dict(leaves())["evaluate",].params if one.name == "arms"]
+    assert str(arms.default).split(",") == list(DEFAULT_ARMS)
+    assert signature(UserSimulator.evaluate).parameters["arms"].default is DEFAULT_ARMS
+
+
 # ---------------------------------------------------------------------- statuses
 
 
@@ -307,10 +340,109 @@ def test_the_page_lists_every_status() -> None:
                 assert not literal, f"{path.name}:{node.lineno}: a status that is not in codes.py"
 
 
+def leaves() -> list[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, by its path."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), get_command(app))]
+    while waiting:
+        path, command = waiting.pop()
+        waiting += [((*path, name), one) for name, one in getattr(command, "commands", {}).items()]
+        if getattr(command, "invoke_without_command", True) and path:
+            found.append((path, command))
+    return sorted(found, key=lambda one: one[0])
+
+
+def named(command: Any, tmp_path: Path) -> list[str]:
+    """What a command cannot do without, its store left out."""
+    there = lines(
+        tmp_path / "there.yaml",
+        [{"title": "T", "questions": [{"id": "a", "type": "yes_no", "text": "Tea?"}]}],
+    )
+    given: list[str] = []
+    for one in command.params:
+        if not one.required or one.name == "corpus":
+            continue
+        value = str(there) if one.type_descriptor.annotation is Path else "1"
+        given += [one.opts[0], value] if one.opts[0].startswith("-") else [value]
+    return given
+
+
+WITHOUT = {("cache", "verify"), ("demo",), ("prepare",), ("serve-engine",)}
+"""Commands that may be called with nothing more than their name."""
+MAKES_ITS_STORE = {("load",), ("demo",)}
+
+
+@pytest.mark.parametrize("path", [path for path, _ in leaves()], ids=" ".join)
+def test_a_wrong_command_line_is_one_status(path, monkeypatch, capsys, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Every command ends with 2 for an unknown option, a missing one and a store not there."""
+    monkeypatch.chdir(tmp_path)
+    command = dict(leaves())[path]
+    wrong: list[list[object]] = [["--no-such-option"]]
+    wrong += [] if path in WITHOUT else [[]]
+    if "corpus" in {one.name for one in command.params} and path not in MAKES_ITS_STORE:
+        wrong.append([*named(command, tmp_path), "-c", tmp_path / "nowhere.db"])
+    for arguments in wrong:
+        found, printed = status_of(monkeypatch, capsys, *path, *arguments)
+        assert found == ExitCode.USAGE, (arguments, printed)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("forget", "-c", "STORE"),
+        ("forget", "ada", "--finish", "--mentions", "-c", "STORE"),
+        ("forget", "eve", "-c", "STORE"),
+        ("show", "eve", "-c", "STORE"),
+        ("trace", "feed", "-c", "STORE"),
+        ("adapters", "remove", "nothing", "-y", "-c", "STORE"),
+        ("respond", "Tea?", "-u", "ada", "--predictors", "magic", "-c", "STORE"),
+        ("respond", "Tea?", "-u", "eve", "-c", "STORE"),
+        ("respond", "Tea?", "-u", "ada", "--adapter", "nothing", "-c", "STORE"),
+        ("respond", "Tea?", "-u", "ada", "--engine", "remote", "-c", "STORE"),
+        ("simulate", "--name", "nothing", "-c", "STORE"),
+        ("simulate", "--dry-run", "-c", "STORE"),
+        ("explore", "--measure", "-c", "STORE"),
+        ("evaluate", "FILE", "--arms", "magic"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("_scripted")
+def test_options_that_do_not_fit_are_the_same_status(  # type: ignore[no-untyped-def]
+    arguments, store, tmp_path, monkeypatch, capsys
+) -> None:
+    """Options that are missing, exclude each other or name nothing that is there end with 2."""
+    monkeypatch.chdir(tmp_path)
+    path = lines(tmp_path / "rows.jsonl", [{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+    given = [{"STORE": store, "FILE": str(path)}.get(one, one) for one in arguments]
+    found, printed = status_of(monkeypatch, capsys, *given)
+    assert found == ExitCode.USAGE, printed
+
+
+@pytest.mark.usefixtures("_scripted")
+def test_requests_are_counted_as_refused_rows_are(store: str, tmp_path: Path) -> None:
+    """Answers, failures and refused rows are named by their row in the file, from 1."""
+    asked = [
+        {"user_id": "ada", "context": "Tea?"},
+        {"user_id": "eve", "context": "Tea?"},
+        {"user_id": "bob", "context": "Bad?"},
+        {"user_id": "bob", "context": "Milk?"},
+    ]
+    path = lines(tmp_path / "r.jsonl", asked)
+    result = invoke("simulate", path, "-c", store, "--out", tmp_path / "a.jsonl")
+    err = " ".join(result.stderr.split())
+    assert "row 2: user_id 'eve'" in err
+    assert "1 failed (row 3 of 'bob')" in err
+    written = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [one["row"] for one in written] == [1, 3, 4]
+    again = invoke("simulate", path, "-c", store)
+    assert [one.split()[0] for one in again.stdout.splitlines() if "With milk" in one] == ["1", "4"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
-        (("users", "-c", "nowhere.db"), ExitCode.ERROR),
+        (("users", "-c", "nowhere.db"), ExitCode.USAGE),
+        (("adapters",), ExitCode.USAGE),
         (("users",), ExitCode.USAGE),
         (("--version",), ExitCode.OK),
     ],

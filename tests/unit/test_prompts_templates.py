@@ -22,7 +22,16 @@ from usersim.prompts import (
 )
 from usersim.prompts.view import CUT, cut_end, cut_start
 from usersim.transcript import OPEN, REASONING_STOP, action_text, parse_reasoning
-from usersim.types import Choice, Message, MultiChoice, Number, Question, Scale
+from usersim.types import (
+    ActionSpace,
+    Choice,
+    FreeText,
+    Message,
+    MultiChoice,
+    Number,
+    Question,
+    Scale,
+)
 
 VIEW = HistoryConfig()
 PAGE = HistoryConfig(form="page")
@@ -257,9 +266,50 @@ def test_the_worked_examples_are_read_by_the_codec() -> None:
     assert f"{OPEN.strip()} and {REASONING_STOP}" in system
 
 
+@pytest.mark.parametrize(
+    ("space", "form"),
+    [
+        (Scale(("a", "b")), ""),
+        (Choice(("a", "b")), "Options: "),
+        (MultiChoice(("a", "b")), "Choose any of: "),
+        (Number(), "Answer with a number"),
+        (FreeText(), ""),
+    ],
+)
+def test_the_worked_examples_are_of_the_question_s_kind(space: ActionSpace, form: str) -> None:
+    """A writer sees two examples of its own kind of question; none names what could be answered."""
+    question = Question((Message("Well?"),), space)
+    prompt = forward_prompt("ada", question, [], config=VIEW)
+    asked = [content for role, content in prompt[:-1] if role == "user"]
+    thoughts = [content for role, content in prompt if role == "assistant"]
+    assert len(asked) == len(thoughts) == 2
+    assert len({*asked, *thoughts}) == 4
+    for shown, thought in zip(asked, thoughts, strict=True):
+        assert shown.count("\nMe: ") >= 1
+        last = shown.split("Now:\n")[1].splitlines()[-1]
+        assert last.startswith(form)
+        if form.startswith(("Options", "Choose")):
+            options = last.removeprefix(form).split(" | ")
+            assert len(options) >= 2
+            assert not any(option in thought for option in options)
+        if isinstance(space, FreeText | Scale):
+            assert "Options" not in shown
+
+
+def test_every_kind_of_question_has_examples_of_its_own() -> None:
+    """No two kinds share an example."""
+    spaces = [Scale(("a", "b")), Choice(("a", "b")), MultiChoice(("a", "b")), Number(), FreeText()]
+    prompts = [
+        forward_prompt("ada", Question((Message("Well?"),), space), [], config=VIEW)
+        for space in spaces
+    ]
+    thoughts = [content for prompt in prompts for role, content in prompt if role == "assistant"]
+    assert len(set(thoughts)) == 2 * len(spaces)
+
+
 def test_every_template_has_a_name_and_a_content_hash() -> None:
     """Ids differ between templates, and the key of all is a SHA-256."""
-    names = ["backward", "forward", "judge", "judge_pair", "respond", "turns"]
+    names = ["backward", "forward", "judge", "judge_pair", "respond", "tell_apart", "turns", "why"]
     assert template_names() == names
     assert len({load_template(name).id for name in names}) == len(names)
     assert len(templates_key()) == 64

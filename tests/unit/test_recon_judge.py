@@ -93,6 +93,15 @@ def test_rankings_are_read_in_any_dress() -> None:
     assert read_ranking("Best: 3, then 1; 2 is worst", 3) == [2, 0, 1]
 
 
+class AnotherModel(ScriptedEngine):
+    """A judge of another name than the model that writes."""
+
+    @property
+    def identity(self) -> str:
+        """Of a model of another family."""
+        return "another-family"
+
+
 def test_the_scorer_needs_a_judge() -> None:
     """Without a judge the error says what to pass."""
     with pytest.raises(ScoringError, match="has no judge"):
@@ -121,7 +130,10 @@ def test_a_whole_selection_goes_through_the_judge() -> None:
         return "I am glad." if "glad" in request.prefix else "I am here."
 
     with UserSimulator.from_corpus(
-        person("ada", 5), engine=engine(reasoning=reply, action=reply), config="paper"
+        person("ada", 5),
+        engine=engine(reasoning=reply, action=reply),
+        config="paper",
+        trace_judge=AnotherModel(reply),
     ) as sim:
         found = sim.reconstruct()
     kept = [one.candidate.reasoning for one in found.kept_traces().values()]

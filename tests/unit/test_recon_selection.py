@@ -10,8 +10,10 @@ from usersim.errors import ScoringError
 from usersim.recon.arms import (
     best_eligible,
     first_backward,
+    guarded_backward,
     longest,
     oracle,
+    positive_gain,
     random_eligible,
     random_of,
 )
@@ -57,6 +59,7 @@ def _one(
 
 
 LEAK = Leakage(asserts_option=True)
+POSITIVE = GuardConfig(empty_without_gain=True)
 
 
 def test_the_largest_masked_gain_among_valid_candidates_is_kept() -> None:
@@ -69,20 +72,41 @@ def test_the_largest_masked_gain_among_valid_candidates_is_kept() -> None:
     assert "best of 2 valid candidates (of 3): masked gain +0.300" in chosen.reason
 
 
-def test_without_a_positive_gain_the_empty_trace_is_kept() -> None:
+def test_the_best_valid_candidate_is_kept_whatever_the_sign_of_its_gain() -> None:
+    """Among losses the smallest is kept; a leak that gains does not take its place."""
+    scored = [_one(0, -0.4), _one(1, -0.1), _one(2, 0.9, leakage=LEAK)]
+    chosen = select(scored, GUARDS)
+    assert chosen.kept == scored[1].candidate.key
+    assert "best of 2 valid candidates (of 3): masked gain -0.100" in chosen.reason
+    assert "is not the largest" in chosen.verdicts[scored[0].candidate.key]
+
+
+def test_the_empty_trace_is_kept_only_where_no_candidate_is_valid() -> None:
+    """A leak and an unreadable draw leave nothing to keep, and the reason says so."""
+    chosen = select([_one(0, 0.9, leakage=LEAK), _one(1, 0.5, complete=False)], GUARDS)
+    assert chosen.kept is None
+    assert chosen.reason == "empty trace: none of 2 candidates is valid"
+
+
+def test_with_the_option_the_empty_trace_is_kept_without_a_positive_gain() -> None:
     """No valid candidate helps: the reason says so in numbers."""
-    chosen = select([_one(0, -0.1), _one(1, 0.5, complete=False)], GUARDS)
+    chosen = select([_one(0, -0.1), _one(1, 0.5, complete=False)], POSITIVE)
     assert chosen.kept is None
     assert chosen.reason.startswith("empty trace: none of 1 valid candidates (of 2)")
     verdicts = sorted(chosen.verdicts.values())
     assert verdicts[0] == "not kept: masked gain -0.100 is not positive"
-    assert verdicts[1].startswith("refused: unreadable")
+    assert verdicts[1].startswith("refused: only an answer, unreadable")
 
 
-def test_a_gain_of_nothing_is_no_reason_to_keep_a_trace() -> None:
-    """A trace that makes the action exactly as probable as without it is not kept."""
-    chosen = select([_one(0, 0.0)], GUARDS)
-    assert chosen.kept is None
+def test_with_the_option_a_gain_of_nothing_is_no_reason_to_keep_a_trace() -> None:
+    """A trace that makes the action exactly as probable as without it is not kept then."""
+    assert select([_one(0, 0.0)], POSITIVE).kept is None
+    assert select([_one(0, 0.0)], GUARDS).kept is not None
+
+
+def test_stored_decisions_of_the_former_rule_are_not_taken_for_the_new_one() -> None:
+    """The option is part of the settings' key, under which decisions are stored."""
+    assert GUARDS.key != POSITIVE.key
 
 
 def test_unknown_plausibility_is_that_of_a_forward_trace() -> None:
@@ -149,15 +173,18 @@ def test_the_random_arms_are_reproducible_and_differ_in_their_pool() -> None:
     assert random_of(scored, 3) == random_of(scored, 3)
 
 
-def test_the_best_eligible_arm_has_a_trace_where_recon_has_none() -> None:
-    """Recon's own choice where there is one; otherwise the least bad of those that passed."""
+@pytest.mark.parametrize("guards", [GuardConfig(), GuardConfig(empty_without_gain=True)])
+def test_the_arms_of_the_two_rules_keep_theirs_whatever_the_option(guards: GuardConfig) -> None:
+    """`best_eligible` keeps the least bad, `positive_gain` nothing where nothing gained."""
     gaining = [_one(0, -0.1), _one(1, 0.4), _one(2, 0.9, leakage=LEAK)]
     losing = [_one(0, -0.1), _one(1, -0.4), _one(2, 0.9, leakage=LEAK)]
     refused = [_one(0, 0.9, leakage=LEAK)]
-    assert best_eligible(gaining, GUARDS).kept == select(gaining, GUARDS).kept
-    assert select(losing, GUARDS).kept is None
-    assert best_eligible(losing, GUARDS).kept == losing[0].candidate.key
-    assert best_eligible(refused, GUARDS).kept is None
+    assert best_eligible(gaining, guards).kept == gaining[1].candidate.key
+    assert positive_gain(gaining, guards).kept == gaining[1].candidate.key
+    assert best_eligible(losing, guards).kept == losing[0].candidate.key
+    assert positive_gain(losing, guards).kept is None
+    assert best_eligible(refused, guards).kept is None
+    assert positive_gain(refused, guards).kept is None
 
 
 def test_the_backward_and_the_longest_arm_keep_by_their_rule() -> None:
@@ -171,6 +198,20 @@ def test_the_backward_and_the_longest_arm_keep_by_their_rule() -> None:
     assert first_backward(scored).kept == scored[2].candidate.key
     assert longest(scored).kept == scored[3].candidate.key
     assert first_backward(scored).reason == "kept the first backward candidate (2 of 4)"
+
+
+def test_guarded_backward_takes_the_first_backward_draw_past_the_guards() -> None:
+    """A leak is passed over for the next draw, whatever their gains; with leaks alone none is."""
+    guards = GuardConfig()
+    scored = [
+        _one(0, 0.9),
+        _one(1, 0.8, direction="backward", leakage=LEAK),
+        _one(2, -0.5, direction="backward"),
+        _one(3, 0.7, direction="backward"),
+    ]
+    assert first_backward(scored).kept == scored[1].candidate.key
+    assert guarded_backward(scored, guards).kept == scored[2].candidate.key
+    assert guarded_backward(scored[:2], guards).kept is None
 
 
 def test_an_arm_without_a_candidate_keeps_the_empty_trace() -> None:

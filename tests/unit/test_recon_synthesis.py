@@ -8,6 +8,7 @@ from tests.fixtures.recon_engine import OverlapEngine, pair
 from usersim.config import HistoryConfig, SynthesisConfig
 from usersim.engines import AdapterRef, Draw
 from usersim.prompts import load_template
+from usersim.recon.bare_answers import is_bare_answer
 from usersim.recon.synthesis import SynthesisItem, decoy_action, decoys, read_draw, synthesize
 from usersim.transcript import OPEN, REASONING_STOP
 from usersim.types import ActionSpace, Choice, FreeText, MultiChoice, Number, Scale
@@ -108,7 +109,7 @@ def test_draws_are_read_as_whole_sentences(
 def test_the_likelihood_of_a_shortened_draw_is_unknown() -> None:
     """The engine's figure is for the whole draw and is dropped with its last words."""
     engine = OverlapEngine(
-        draw=lambda r, i: Draw(text="One. Tw", finish="length", n_tokens=3, mean_logprob=-1)
+        draw=lambda r, i: Draw(text="It rains. It", finish="length", n_tokens=3, mean_logprob=-1)
     )
     (candidates,) = synthesize(engine, [SynthesisItem(pair())], CONFIG, VIEW)
     assert candidates[0].complete
@@ -163,3 +164,89 @@ def test_without_another_action_there_is_no_decoy() -> None:
     batch = decoys(engine, [SynthesisItem(pair())], CONFIG, VIEW)
     assert batch.items == ((),)
     assert engine.generated == [[]]
+
+
+ACCURATE = Scale(("Very inaccurate", "Slightly inaccurate", "Slightly accurate", "Very accurate"))
+
+
+@pytest.mark.parametrize(
+    ("text", "space", "bare"),
+    [
+        ("Very accurate.", ACCURATE, True),
+        ("I would rate this statement as slightly inaccurate.", ACCURATE, True),
+        ("4 out of 5", ACCURATE, True),
+        ("I strongly agree.", ACCURATE, True),
+        ("I make people feel at ease: very accurate.", ACCURATE, True),
+        ("I am shy, so slightly inaccurate.", ACCURATE, False),
+        ("People come to me with their worries.", ACCURATE, False),
+        ("I make people feel at ease.", ACCURATE, False),
+        ("I'll pick the garden.", Choice(("boat", "garden")), True),
+        ("A garden needs time and I have none.", Choice(("boat", "garden")), False),
+        ("boat, garden", MultiChoice(("boat", "garden", "car")), True),
+        ("7 hours", Number(unit="hours"), True),
+        ("I sleep 7 hours and still need coffee.", Number(unit="hours"), False),
+        ("Yes, I agree.", FreeText(), True),
+        ("I have no time for it.", FreeText(), False),
+    ],
+)
+def test_a_draw_that_only_answers_is_told_from_a_reason(
+    text: str, space: ActionSpace, bare: bool
+) -> None:
+    """A rating or an option alone, also beside the repeated question, gives no reason."""
+    chosen: object = getattr(space, "options", ("a",))[0]
+    if isinstance(space, MultiChoice):
+        chosen = (chosen,)
+    asked = pair(chosen, space, context="I make people feel at ease.")
+    assert is_bare_answer(text, asked) is bare
+
+
+def _rating_first(bad: int):
+    """Return a draw function whose first `bad` draws of every call are ratings."""
+    return lambda request, index: Draw(
+        text="Very accurate." if index < bad else f"Friends call me at night {request.seed}.",
+        finish="stop",
+        n_tokens=3,
+        mean_logprob=-1.0,
+    )
+
+
+def test_a_rating_is_malformed_and_drawn_again() -> None:
+    """Only as many as were malformed are drawn again, with seeds of their own; all are kept."""
+    engine = OverlapEngine(draw=_rating_first(1))
+    config = SynthesisConfig(n_forward=2, n_backward=1, redraws=1)
+    item = SynthesisItem(pair("Very accurate", ACCURATE))
+    (candidates,) = synthesize(engine, [item], config, VIEW)
+    assert [[request.n for request in call] for call in engine.generated] == [[2, 1], [1, 1]]
+    assert len({request.seed for call in engine.generated for request in call}) == 4
+    drawn = [(one.direction, one.index, one.complete) for one in candidates]
+    assert drawn == [
+        ("forward", 0, False),
+        ("forward", 1, True),
+        ("forward", 2, False),
+        ("backward", 0, False),
+        ("backward", 1, False),
+    ]
+    assert {one.log_q for one in candidates if not one.complete} == {None}
+    assert len({one.key for one in candidates}) == len(candidates)
+
+
+def test_without_malformed_draws_nothing_is_drawn_again() -> None:
+    """Redraws take a call only where something is missing, and none where they are switched off."""
+    good = OverlapEngine(draw=_rating_first(0))
+    item = SynthesisItem(pair("Very accurate", ACCURATE))
+    synthesize(good, [item], CONFIG, VIEW)
+    assert len(good.generated) == 1
+    bad = OverlapEngine(draw=_rating_first(9))
+    off = CONFIG.model_copy(update={"redraws": 0})
+    (candidates,) = synthesize(bad, [item], off, VIEW)
+    assert len(bad.generated) == 1
+    assert not any(one.complete for one in candidates)
+
+
+def test_redraws_of_one_item_do_not_depend_on_the_others() -> None:
+    """What an interaction gets is the same beside one that needs more rounds."""
+    engine = OverlapEngine(draw=_rating_first(1))
+    items = [SynthesisItem(pair("Very accurate", ACCURATE, key=key)) for key in ("a", "b")]
+    together = list(synthesize(engine, items, CONFIG, VIEW))
+    alone = list(synthesize(engine, items[1:], CONFIG, VIEW))
+    assert together[1] == alone[0]

@@ -92,6 +92,33 @@ def test_the_mixture_is_a_mean_of_probabilities(weight: float, shift: float) -> 
     assert found.mixture(weight) == pytest.approx(np.logaddexp.reduce(logs), rel=1e-12)
 
 
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_fewer_traces_are_measured_on_groups_of_the_same_draws(weight: float) -> None:
+    """K = 1 is the mean of each draw's, K = 4 of four disjoint groups', and values rise with K."""
+    given = np.random.default_rng(3).normal(-3, 2, size=16)
+    found = Likelihoods(given=tuple(given), without=-2.0, n_tokens=1, reasonings=())
+    at = found.at(weight)
+    assert list(at) == [1, 4, 16]
+
+    def mixed(draws: np.ndarray) -> float:
+        return float(np.log(weight * np.exp(draws).mean() + (1 - weight) * np.exp(-2.0)))
+
+    assert at[1] == pytest.approx(np.mean([mixed(given[i : i + 1]) for i in range(16)]))
+    assert at[4] == pytest.approx(np.mean([mixed(given[i::4]) for i in range(4)]))
+    assert at[16] == pytest.approx(found.mixture(weight))
+    assert at[1] < at[4] < at[16]
+
+
+@pytest.mark.parametrize(("drawn", "counts"), [(0, []), (1, [1]), (3, [1, 3]), (6, [1, 4, 6])])
+def test_the_number_that_was_drawn_is_always_told(drawn: int, counts: list[int]) -> None:
+    """Beside 1, 4 and 16 as far as they go; without draws there is none."""
+    found = Likelihoods(given=(-1.0,) * drawn, without=-2.0, n_tokens=1, reasonings=())
+    assert list(found.at(1.0)) == counts
+    told = prediction(found, item().question, 1.0).detail.get("log_likelihood_at", {})
+    assert list(told) == [str(k) for k in counts]
+    assert "log_likelihood_at" not in prediction(found, item().question, 0.0).detail
+
+
 def test_without_draws_every_weight_is_the_marker() -> None:
     """With K = 0 there is nothing to mix."""
     (found,) = likelihoods(engine(), [(item(), "Yes.")], config=SimulationConfig(traces=0))

@@ -15,7 +15,7 @@ from tests.fixtures.runs import CONFIG
 from usersim import UserSimulator
 from usersim.cli.app import app
 from usersim.engines import GenerateRequest, ScoreRequest
-from usersim.errors import EmptySplitError, EvaluationError
+from usersim.errors import ArgumentError, EmptySplitError, EvaluationError
 from usersim.simulator import face, plan_evaluation, time_evaluation
 
 THOUGHT = "It says fine to me on such a day.\n</think>"
@@ -66,7 +66,7 @@ def test_arms_have_the_work_that_they_make(arms, candidates, trainings, answers)
 
 def test_what_cannot_be_evaluated_is_an_error_of_the_plan() -> None:
     """An unknown arm, nothing held out, nothing to learn from: said before anything is timed."""
-    with simulator() as sim, pytest.raises(EvaluationError, match="'best'"):
+    with simulator() as sim, pytest.raises(ArgumentError, match="'best'"):
         plan_evaluation(sim, arms=("best",))
     alone = UserSimulator.from_corpus(person("ada", 1), engine=engine(), config=CONFIG)
     with alone, pytest.raises((EvaluationError, EmptySplitError)):

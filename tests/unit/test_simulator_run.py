@@ -31,6 +31,7 @@ from usersim.errors import (
     ConfigError,
     CorpusError,
     EngineUnavailableError,
+    RefusedRowsError,
     UserNotFoundError,
 )
 from usersim.files import unescape_cell
@@ -108,7 +109,7 @@ def test_every_kind_of_question_may_be_asked(sim: UserSimulator) -> None:
     (failure,) = run.failures()
     assert failure.item.place == 4
     assert (failure.error, failure.text) == ("ActionError", "reading")
-    assert "item 4" in failure.message
+    assert "row 5" in failure.message
 
 
 def test_a_run_counts_answers_without_readable_reasoning(store: Path, tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_one_persons_simulator_asks_that_person_alone(store: Path) -> None:
 
 def test_nothing_to_ask_is_an_error_that_says_why(sim: UserSimulator) -> None:
     """No run is made of refused rows alone."""
-    with pytest.raises(ConfigError, match=r"no valid requests: 1 row refused.*\n.*'eve'"):
+    with pytest.raises(RefusedRowsError, match=r"no valid requests: 1 row refused.*\n.*'eve'"):
         sim.run([("eve", "Tea?")])
     with pytest.raises(ConfigError, match="at least 1 request; got 0"):
         sim.run([("ada", "Tea?")], chunk=0)
@@ -475,7 +476,7 @@ def test_results_are_written_marked_as_simulated(sim: UserSimulator, tmp_path: P
     lines = tmp_path / "out.jsonl"
     assert run.write(lines) == 3
     rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
-    assert [row["place"] for row in rows] == [0, 1, 2]
+    assert [row["row"] for row in rows] == [1, 2, 3]
     assert all(row["simulated"] is True for row in rows)
     assert [row.get("error") for row in rows] == ["ActionError", None, "ActionError"]
     assert rows[1]["action"] in DRINKS.options

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.fixtures.lessons import Letters, letters
+from usersim.prompts import why_prompt
 from usersim.training.dataset import encode_example, encode_examples
 from usersim.transcript import CLOSE, OPEN
 from usersim.types import TrainingExample
@@ -64,6 +67,21 @@ def test_a_closed_question_has_a_term_per_option_with_and_without_the_trace():
     plain, reasoned = encode_example(asked, Letters()).decisions
     assert (plain.terms, plain.truth, plain.reasoned) == ((0, 1), 1, False)
     assert (reasoned.terms, reasoned.truth, reasoned.reasoned) == ((2, 3), 1, True)
+
+
+def test_a_trace_after_the_answer_is_learned_in_a_turn_of_its_own():
+    """The action is learned without it, once; the trace follows the answer and a question why."""
+    asked = replace(example("1", reasoning="why", action="no", options=("yes", "no")), after=True)
+    (_, question) = why_prompt((), "")[-1]
+    assert parts(asked) == [
+        ("option", "q1\n", "yes"),
+        ("option", "q1\n", "no"),
+        ("reasoning", f"q1\nno\n{question}\n{OPEN}", f"why{CLOSE}"),
+    ]
+    (plain,) = encode_example(asked, Letters()).decisions
+    assert (plain.terms, plain.truth, plain.reasoned) == ((0, 1), 1, False)
+    bare = replace(example("1"), after=True)
+    assert parts(bare) == parts(example("1"))
 
 
 def test_an_option_that_begins_another_is_told_apart_by_its_end():

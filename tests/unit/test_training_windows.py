@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +136,7 @@ def expected(
                 reasoning=made.reasonings.get(one.key, ""),
                 action=one.action_text,
                 options=one.space.options if isinstance(one.space, Choice | Scale) else (),
+                after=made.after,
             ),
             encoder,
         )
@@ -215,6 +216,22 @@ def test_a_step_is_the_plain_encoding_of_its_answers_within_its_tokens(template:
         assert nodes <= step.tokens + 2 * len(step.windows)
         alone = len(step.windows) == 1 and len(step.windows[0].members) == 1
         assert alone or step.tokens <= 700
+
+
+@pytest.mark.parametrize("template", ["chatml", *TEMPLATES])
+def test_traces_after_the_answers_keep_a_step_within_its_tokens(template: str):
+    """The turn in which a trace is learned is counted, and no action stands after a trace."""
+    tokenizer = make_tokenizer() if template == "chatml" else make_tokenizer(TEMPLATES[template])
+    encoder, view = EngineEncoder(tokenizer), HistoryConfig(max_item_chars=60)
+    lessons = [replace(one, after=True) for one in people(3, 15)]
+    cut = windows(lessons, encoder=encoder, history=view, tokens=900, most=2048)
+    for step in [*cut.plan(epochs=1, seed=0), *cut.validation(most=8)]:
+        nodes = check_step(lessons, cut, step, encoder, view)
+        assert nodes <= step.tokens + 2 * len(step.windows)
+        assert not cut.batch(step).reasoned.any()
+    before = windows(people(3, 15), encoder=encoder, history=view, tokens=900, most=2048)
+    assert before.check().with_reasoning > cut.check().with_reasoning == 0
+    assert before.check().learned == cut.check().learned
 
 
 def test_the_tokens_of_a_step_are_known_before_its_tree_is_built():
@@ -473,6 +490,7 @@ def test_the_digest_sees_everything_that_is_learned_from():
         [lesson(rows, held=["ada-2"])],
         [lesson(rows, ordered=False)],
         [lesson(rows, reasonings={"ada-1": "Late."})],
+        [replace(lesson(rows, reasonings={"ada-1": "Late."}), after=True)],
         [lesson(rows, profile="A nurse.")],
         [lesson(rows), lesson(closed("bob", 3))],
     ]

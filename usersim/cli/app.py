@@ -29,6 +29,7 @@ from usersim.cli import (
 )
 from usersim.cli.codes import ExitCode, code_of
 from usersim.cli.console import console, notes
+from usersim.cli.plugged import EmbedOption, RetrieverOption, give
 from usersim.errors import UsersimError
 
 __all__ = ["app", "main"]
@@ -74,6 +75,8 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with 
 @app.callback()
 def options(
     *,
+    embed: EmbedOption = None,
+    retriever: RetrieverOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
     _version: Annotated[
         bool,
@@ -82,7 +85,8 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Set up logging."""
+    """Set up logging, and what chooses evidence."""
+    give(embed, retriever)
     if verbose:
         logging.basicConfig(
             level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=notes)]

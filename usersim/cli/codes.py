@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from usersim.errors import RefusedRowsError, UsersimError
+from usersim.errors import (
+    ConfigError,
+    NotStoredError,
+    RefusedRowsError,
+    SpeakerNotFoundError,
+    UserForgottenError,
+    UserNotFoundError,
+    UsersimError,
+)
 
 __all__ = ["ExitCode", "code_of"]
 
@@ -17,7 +25,8 @@ class ExitCode(IntEnum):
     ERROR = 1
     """An error; standard error says what happened and what to do next."""
     USAGE = 2
-    """The command line was not understood: an unknown option, a missing file."""
+    """The command line is wrong: an option is unknown or missing, options exclude each other, or
+    one of them names what is not there: a file, a store, a person, a run, an adapter."""
     INCOMPLETE = 3
     """The command ran to its end, and what was asked for was not done: no row kept, no request
     answered, or, with `--strict`, a row rejected or a request failed; of `forget`, something of
@@ -28,4 +37,10 @@ class ExitCode(IntEnum):
 
 def code_of(error: UsersimError) -> ExitCode:
     """Return the status of a command that ended with an error."""
-    return ExitCode.INCOMPLETE if isinstance(error, RefusedRowsError) else ExitCode.ERROR
+    if isinstance(error, RefusedRowsError):
+        return ExitCode.INCOMPLETE
+    if isinstance(error, UserForgottenError):  # was there when the command began
+        return ExitCode.ERROR
+    # At the command line, settings are its options.
+    wrong = (ConfigError, UserNotFoundError, SpeakerNotFoundError, NotStoredError)
+    return ExitCode.USAGE if isinstance(error, wrong) else ExitCode.ERROR

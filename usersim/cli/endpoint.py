@@ -77,6 +77,10 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     *,
     require_reasoning: RequireReasoningOption = False,
     keep: Annotated[bool, typer.Option(help="Keep the answers in the store.")] = True,
+    recognize: Annotated[
+        bool,
+        typer.Option(help="Score closed questions that clients write into the prompt (EDSL, …)."),
+    ] = True,
     explore: Annotated[
         bool, typer.Option("--explore", help="Also show the store's traces, at /explore/.")
     ] = False,
@@ -100,6 +104,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
         queue=queue,
         workers=workers,
         keep=keep,
+        recognize=recognize,
     )
     key = _read_key(key_file) if key_file is not None else key_from_environment()
     check_key(config, key)

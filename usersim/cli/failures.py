@@ -13,7 +13,7 @@ __all__ = ["print_reasons"]
 
 NAMED = 5
 """Requests that are named of those that failed for one reason."""
-_ABOUT = re.compile(r"^user .*?, item \d+: ")
+_ABOUT = re.compile(r"^user .*?, (?:item|row) \d+: ")
 """What a failure's message begins with; the request is named beside the reason."""
 
 

@@ -201,13 +201,16 @@ def _reports(*, quiet: float = 0.0) -> Generator[StageProgress]:
 
 
 @contextmanager
-def stages() -> Generator[StageProgress]:
+def stages(*, quiet: bool = False) -> Generator[StageProgress]:
     """Show how far each stage is, with time passed and time left.
+
+    Args:
+        quiet: In lines, say nothing of what takes less than `LINE_SECONDS`.
 
     Yields:
         The callback for (stage, done, total).
     """
-    with _reports() as report:
+    with _reports(quiet=LINE_SECONDS if quiet else 0.0) as report:
         yield report
 
 

@@ -153,7 +153,7 @@ def _tell_run(run: Run, corpus: str, out: Path | None) -> None:
         console.print(Text(f"answers are stored in {corpus}; the first ones:"), soft_wrap=True)
         _print_first(run)
     print_reasons(
-        (f"no. {one.item.place} of {one.item.request.user_id!r}", one.message)
+        (f"row {one.item.row} of {one.item.request.user_id!r}", one.message)
         for one in run.failures()
     )
     if out is not None:
@@ -163,10 +163,10 @@ def _tell_run(run: Run, corpus: str, out: Path | None) -> None:
 
 
 def _print_first(run: Run) -> None:
-    columns = (Column("place", "right", heading="no."), Column("user"), Column("answer"))
+    columns = (Column("row", "right"), Column("user"), Column("answer"))
     rows = [
         {
-            "place": item.place,
+            "row": item.row,
             "user": item.request.user_id,
             "answer": _cut(answer.action_text),
             "question": _cut(item.request.question.context[-1].content),

@@ -18,6 +18,7 @@ from rich.text import Text
 from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import console, figures_table, notes, open_corpus
 from usersim.cli.corpus import CorpusOption, print_load
+from usersim.cli.plugged import embed_given, retriever_given
 from usersim.cli.progress import clock, rows_progress, stages
 from usersim.cli.tables import print_json
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
@@ -27,6 +28,7 @@ from usersim.errors import ConfigError, ContextLengthError, EvaluationError
 from usersim.files import write_bytes
 from usersim.simulator import (
     ARMS,
+    DEFAULT_ARMS,
     SOURCES,
     ArmName,
     Measurement,
@@ -82,7 +84,15 @@ ReconOption = Annotated[
         help="Another, larger model that writes and scores the traces; default: --model.",
     ),
 ]
-DEFAULT_ARMS = "others,few_shot,none,backward,random_eligible,recon_select"
+
+TraceJudgeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--trace-judge",
+        help="Model that ranks traces, which --preset paper needs: another than the one that "
+        "writes them.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -102,6 +112,7 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
     adapter: str = "default",
     *,
     require_reasoning: bool = False,
+    trace_judge: Engine | None = None,
 ) -> UserSimulator:
     """Return a simulator over an existing corpus.
 
@@ -121,6 +132,9 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
             else _remote(model, engine, base_url, dtype),
             config=_settings(preset, dtype, require_reasoning=require_reasoning),
             adapter=adapter,
+            embed=embed_given(),
+            retriever=retriever_given(),
+            trace_judge=trace_judge,
         )
     except BaseException:
         opened.close()
@@ -186,17 +200,20 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
-    with open_simulator(
-        corpus,
-        user,
-        model,
-        engine,
-        preset,
-        base_url,
-        dtype,
-        adapter,
-        require_reasoning=require_reasoning,
-    ) as sim:
+    with (
+        open_simulator(
+            corpus,
+            user,
+            model,
+            engine,
+            preset,
+            base_url,
+            dtype,
+            adapter,
+            require_reasoning=require_reasoning,
+        ) as sim,
+        stages(quiet=True) as progress,
+    ):
         answer = sim.respond(
             context,
             options=option,
@@ -204,6 +221,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
             predictors=None if predictors is None else check_predictors(predictors.split(",")),
             explain=explain,
             seed=seed,
+            progress=progress,
         )
         if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
             tell_adapter(sim)
@@ -243,6 +261,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     dtype: DtypeOption = "auto",
     recon_model: ReconOption = None,
     second: SecondOption = None,
+    trace_judge: TraceJudgeOption = None,
     tensorboard: Annotated[
         Path | None,
         typer.Option(help="Folder for a TensorBoard log of the synthesizer's training."),
@@ -251,7 +270,10 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
 ) -> None:
     """Reconstruct, select and train; rerun the same command to resume it."""
     with (
-        open_simulator(corpus, user, model, engine, preset, dtype=dtype) as sim,
+        other_engine(trace_judge, engine, dtype) as ranking,
+        open_simulator(
+            corpus, user, model, engine, preset, dtype=dtype, trace_judge=ranking
+        ) as sim,
         other_engine(recon_model, engine, dtype) as recon_engine,
         other_engine(second, engine, dtype) as reconstructor,
         stages() as progress,
@@ -335,7 +357,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("out/evaluation"),
     arms: Annotated[
         str, typer.Option(help=f"Arms to compare, separated by commas; any of: {', '.join(ARMS)}.")
-    ] = DEFAULT_ARMS,
+    ] = ",".join(DEFAULT_ARMS),
     people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
     pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
@@ -353,11 +375,20 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     dtype: DtypeOption = "auto",
     recon_model: ReconOption = None,
     second: SecondOption = None,
+    trace_judge: TraceJudgeOption = None,
     judge: Annotated[
         str | None,
         typer.Option(help="Model of another family that compares the drawn answers."),
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
+    traces: Annotated[
+        int | None,
+        typer.Option(
+            help="K, traces drawn for each answer of an arm with reasoning; the report shows "
+            "K = 1, 4 and 16 up to it.",
+            min=1,
+        ),
+    ] = None,
     *,
     texts: Annotated[
         bool, typer.Option("--texts", help="Also draw open answers, and measure their text.")
@@ -373,22 +404,16 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     same command to resume it.
     """
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
+    config = PipelineConfig.preset(preset).with_seed(seed)
     check_arms(names)
     store = ":memory:"
     if not dry_run:
         out.mkdir(parents=True, exist_ok=True)
         store = str(out / f"{source.name.split('.')[0]}.usersim.db")
-    with rows_progress() as reading:
-        sim = UserSimulator.from_corpus(
-            first_people(source, people),
-            store=store,
-            model=model,
-            engine=_named(model, engine, dtype),
-            config=PipelineConfig.preset(preset).with_seed(seed),
-            progress=lambda _stage, done, total: reading(done, total),
-        )
+    rows = first_people(source, people)
     with (
-        sim,
+        other_engine(trace_judge, engine, dtype) as ranking,
+        _read(rows, store, model, _named(model, engine, dtype), config, ranking) as sim,
         other_engine(recon_model, engine, dtype) as recon_engine,
         other_engine(second, engine, dtype) as reconstructor,
         other_engine(judge, engine, dtype) as judging,
@@ -396,7 +421,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         if sim.report is not None:
             more = "usersim load FILE --refused REFUSED writes all of them"
             print_load(sim.report, more, to=notes)
-        _tell_plan(sim, names, pairs, held_out, recon_engine)
+        _tell_plan(sim, names, pairs, held_out, recon_engine, traces)
         if dry_run:
             return
         with stages() as progress:
@@ -406,6 +431,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
                 held_out=held_out,
                 texts=texts or judge is not None,
                 judge=judging,
+                traces=traces,
                 recon_engine=recon_engine,
                 second=reconstructor,
                 out=out,
@@ -415,7 +441,30 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             )
     print_measurement(measured)
     if facts is not None:
-        print_naming(measured, facts, out, PipelineConfig.preset(preset).with_seed(seed))
+        print_naming(measured, facts, out, config)
+
+
+def _read(
+    rows: Path | list[dict[str, object]],
+    store: str,
+    model: str,
+    engine: EngineName | Engine,
+    config: PipelineConfig,
+    ranking: Engine | None,
+) -> UserSimulator:
+    """Read rows into their store and return a simulator of everybody in it."""
+    with rows_progress() as reading:
+        return UserSimulator.from_corpus(
+            rows,
+            store=store,
+            model=model,
+            engine=engine,
+            config=config,
+            embed=embed_given(),
+            retriever=retriever_given(),
+            trace_judge=ranking,
+            progress=lambda _stage, done, total: reading(done, total),
+        )
 
 
 def _tell_plan(
@@ -424,9 +473,10 @@ def _tell_plan(
     limit: int | None,
     held_out: int | None,
     recon_engine: Engine | None,
+    traces: int | None,
 ) -> None:
     """Print what will be done and about how long it takes, timed with the real model."""
-    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out)
+    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out, traces=traces)
     notes.print(Text(str(plan)), soft_wrap=True)
     began = time.perf_counter()
     try:

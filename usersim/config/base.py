@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from pydantic import AliasChoices, BaseModel, ConfigDict
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 __all__ = ["Config", "formerly"]
 
@@ -19,10 +25,20 @@ def formerly(name: str, former: str) -> AliasChoices:
     return AliasChoices(name, former)
 
 
+_NAMES = frozenset({"evidence_by", "aided_by"})
+"""Fields that name what was given to a simulator beside its settings."""
+
+
 class Config(BaseModel):
     """A frozen model of settings; an unknown field is rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_serializer(mode="wrap")
+    def _without_unset_names(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out names of what nobody gave: settings from before they existed stay equal."""
+        written: dict[str, object] = write(self)
+        return {name: one for name, one in written.items() if name not in _NAMES or one}
 
     @property
     def key(self) -> str:

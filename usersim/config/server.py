@@ -32,6 +32,9 @@ class ServerConfig(Config):
     """`flipped`: the simulated person speaks as `assistant`, whoever talks with them as `user`,
     as when any model is asked to play the user. `natural`: the person is the conversation's
     `user`, and the assistant under test its `assistant`. A request may say otherwise."""
+    recognize: bool = True
+    """Whether a closed question that a client writes into its message, options and instruction
+    included, is answered as one: scored, and written as the instruction says."""
     seed: int | None = None
     """Seed of requests that name none; None draws one for each and tells it in the reply."""
     keep: bool = True

@@ -53,6 +53,9 @@ class HistoryConfig(Config):
     evidence: Annotated[int, Field(ge=0)] = 4
     """Further interactions that bear on the question: those whose answers go with it over the
     other people of the corpus, or, of a question that nobody else answered, by its meaning."""
+    evidence_by: str = ""
+    """Name of the embedding function, similarity or retriever that was given to the simulator,
+    which fills it in; empty for the rule that ships. A name is never imported."""
     max_item_chars: Annotated[int, Field(ge=40)] = 400
     """Longest form of one past context or action in the prompt; the rest is cut and marked."""
     max_context_chars: Annotated[int, Field(ge=100)] = 3_000
@@ -82,6 +85,9 @@ class SynthesisConfig(Config):
     it."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Nucleus cut of the draws."""
+    redraws: Annotated[int, Field(ge=0)] = 2
+    """How often malformed draws are drawn again: those that cannot be read, and those that are
+    only a rating or an option. They stay in the store and are counted."""
     seed: int = 0
     """Seed of every draw; combined with the interaction's key."""
 
@@ -107,10 +113,13 @@ class ScoringConfig(Config):
     """Draws for `number` and `sampled_similarity`; half select, half report."""
     diagnostics: Annotated[int, Field(ge=0)] = 32
     """Interactions on which the diagnostics L5 to L7 are computed."""
+    aided_by: str = ""
+    """Names of the judge or the embedding function that the scorer uses; filled in by the
+    simulator that they were given to. A name is never imported."""
 
 
 class GuardConfig(Config):
-    """Leakage guards L1 to L4."""
+    """Leakage guards L1 to L4, and what the selection makes of them."""
 
     copy_run: Annotated[int, Field(ge=2)] = 8
     """L1: a shared run of this many tokens with the action is a copy."""
@@ -124,6 +133,10 @@ class GuardConfig(Config):
     """L4: weight of the ratio's rank in the selection utility."""
     leak_penalty: Annotated[FiniteFloat, Field(ge=0)] = 0.5
     """L3: penalty times the trace-only share."""
+    empty_without_gain: bool = False
+    """Whether Recon-Select keeps the empty trace where no valid candidate has a positive masked
+    gain. By default it keeps the best valid one. True was the rule until November 2026; it cost
+    in all three trainings that measured it (docs/results/index.md)."""
 
 
 class TrainingConfig(Config):

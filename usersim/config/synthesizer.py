@@ -22,12 +22,23 @@ policy gradients on the reconstruction reward."""
 class RewardConfig(Config):
     """What a trace is worth to the synthesizer that wrote it.
 
-    `malformed` for a trace that cannot be read, else `clip(masked gain, low, high) - hard leak -
-    soft leak - overlength`.
+    `malformed` for a trace that cannot be read, else `gain * clip(masked gain, low, high) +
+    indistinguishability * p - hard leak - soft leak - overlength`, where p says how often what is
+    drawn after the trace passes for what the person did.
     """
 
     malformed: FiniteFloat = -1.0
     """Reward of a draw that cannot be read as one paragraph of reasoning."""
+    gain: Annotated[FiniteFloat, Field(ge=0)] = 1.0
+    """Weight of the clipped masked gain."""
+    indistinguishability: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    """Weight of p, the probability that a reader who knows what the person did before takes the
+    reconstruction for the person's own reply: 0 to 1, 0.5 where it cannot tell. Of free text
+    alone; 0 leaves it out, any other weight takes a draw and four scores for every trace.
+    After arXiv 2606.19336."""
+    reader: Literal["reconstructor", "second"] = "reconstructor"
+    """Who tells replies apart: the reconstructor, or the second one (guard L8). A second model
+    that takes part in the reward no longer measures it from outside."""
     low: FiniteFloat = -1.0
     """Least that a masked gain counts, in the scorer's unit."""
     high: FiniteFloat = 2.0

@@ -8,6 +8,7 @@ from usersim.evaluation.agreement import Agreement, agreement
 from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.cache import FileCache, PredictionCache
+from usersim.evaluation.draws import AtK, by_traces
 from usersim.evaluation.faithfulness import Faithfulness, faithfulness_index
 from usersim.evaluation.harness import evaluate
 from usersim.evaluation.judge import Judgment, PairJudge, check_judge
@@ -22,6 +23,7 @@ __all__ = [
     "METRICS",
     "Agreement",
     "Arm",
+    "AtK",
     "Comparison",
     "Curves",
     "Estimate",
@@ -39,6 +41,7 @@ __all__ = [
     "Section",
     "WinRate",
     "agreement",
+    "by_traces",
     "check_judge",
     "default_metrics",
     "evaluate",

@@ -20,6 +20,7 @@ from usersim.simulation import Answer
 from usersim.simulation.closeup import SentenceInfluences, answer_gains, sentence_influences
 from usersim.simulator.adapter_list import ref_of
 from usersim.simulator.face import UserSimulator
+from usersim.simulator.plugs import Plugs
 from usersim.simulator.predicting import Predictions
 from usersim.training import TrainedAdapter
 
@@ -71,6 +72,7 @@ class Explorer:
         config: Settings under which traces are measured: those that they were made with.
         engine: Returns the engine, loaded when it is first needed; None measures nothing.
         chosen: Returns an adapter that answers may name beside those of the store.
+        plugs: What chooses evidence and aids scorers in place of what ships.
     """
 
     def __init__(
@@ -80,12 +82,14 @@ class Explorer:
         config: PipelineConfig,
         engine: Callable[[], Engine] | None = None,
         chosen: Callable[[], TrainedAdapter | None] = lambda: None,
+        plugs: Plugs = Plugs(),
     ) -> None:
         self.corpus = corpus
         self._config = config
         self._engine = engine
         self._chosen = chosen
-        self._histories = Predictions(corpus, config).histories
+        self._histories = Predictions(corpus, config, plugs).histories
+        self._aids = plugs.aids
         self._turn = threading.Lock()
         self._found: dict[Hashable, object] = {}
 
@@ -103,6 +107,7 @@ class Explorer:
             config=simulator.config,
             engine=engine,
             chosen=lambda: simulator.asker().adapters.shared,
+            plugs=simulator.plugs,
         )
 
     @property
@@ -143,6 +148,7 @@ class Explorer:
                     candidate.reasoning,
                     view=config.history,
                     scoring=config.scoring,
+                    aids=self._aids,
                 ),
                 engine=engine.identity,
             )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from usersim.errors import ArgumentError
 from usersim.types import Choice, Distribution, Interaction, Question, Scale
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ Embed = Callable[[list[str]], "Floats | Sequence[Sequence[float]]"]
 PRIOR_PEOPLE = 20.0
 """People whose weight an expected association has against a measured one."""
 LAST_MESSAGES = 3
+MATRIX = 2
 TEXT_CHARS = 2_000
 K1, B = 1.2, 0.75
 """Of BM25 (Robertson and Zaragoza 2009)."""
@@ -113,10 +115,20 @@ class EmbeddingSimilarity:
         self._vectors: dict[str, Floats] = {}
 
     def __call__(self, text: str, others: Sequence[str]) -> Floats:
-        """Return the likeness of `text` and each of `others`, 0 to 1. Shape `(n,)`."""
+        """Return the likeness of `text` and each of `others`, 0 to 1. Shape `(n,)`.
+
+        Raises:
+            ArgumentError: If there is not one finite vector for each text.
+        """
         new = [one for one in dict.fromkeys([text, *others]) if one not in self._vectors]
         if new:
             rows = np.asarray(self._embed(new), dtype=np.float64)
+            if rows.ndim != MATRIX or len(rows) != len(new) or not np.isfinite(rows).all():
+                raise ArgumentError(
+                    f"the embedding of {len(new)} texts has the shape {rows.shape!r}, or holds "
+                    "what is no finite number",
+                    hint="return one vector, all of one length, for each text",
+                )
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
             self._vectors |= zip(new, rows / np.where(lengths > 0, lengths, 1.0), strict=True)
         if not len(others):
@@ -178,13 +190,29 @@ def rank_evidence(
         One weight per past interaction, in their order.
     """
     texts = [asked_text(one.question) for one in past]
-    expected = expectation.of(similarity(asked_text(question), texts))
+    expected = expectation.of(_likeness(similarity, asked_text(question), texts))
     weights: list[float] = []
     for one, guess in zip(past, expected.tolist(), strict=True):
         association, people = measured.get(one.question.key, (0.0, 0))
         square = (people * association**2 + PRIOR_PEOPLE * guess**2) / (people + PRIOR_PEOPLE)
         weights.append(math.sqrt(square))
     return weights
+
+
+def _likeness(similarity: Similarity, text: str, others: Sequence[str]) -> Floats:
+    """Return what a similarity says, checked: it may be a stranger's.
+
+    Raises:
+        ArgumentError: If it is not one finite number for each text.
+    """
+    found = np.asarray(similarity(text, others), dtype=np.float64)
+    if found.shape != (len(others),) or not np.isfinite(found).all():
+        raise ArgumentError(
+            f"the similarity of {len(others)} texts has the shape {found.shape!r}, or holds what "
+            "is no finite number",
+            hint="return one number, 0 to 1, for each text",
+        )
+    return np.clip(found, 0.0, 1.0)
 
 
 def own_scale(

@@ -13,7 +13,9 @@ from usersim.prompts.requests import (
     judge_pair_prompt,
     judge_prompt,
     respond_prompt,
+    tell_apart_prompt,
     turn_text,
+    why_prompt,
 )
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "judge_prompt",
     "load_template",
     "respond_prompt",
+    "tell_apart_prompt",
     "template_names",
     "templates_key",
     "turn_text",
+    "why_prompt",
 ]

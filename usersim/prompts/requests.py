@@ -31,7 +31,9 @@ __all__ = [
     "judge_pair_prompt",
     "judge_prompt",
     "respond_prompt",
+    "tell_apart_prompt",
     "turn_text",
+    "why_prompt",
 ]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -177,6 +179,19 @@ def _turn(view: QuestionView) -> str:
     return _turns("", "", view)[-1][1]
 
 
+def why_prompt(messages: _ChatPrompt, action_text: str) -> _ChatPrompt:
+    """Return a chat that goes on after the answer by asking what led to it.
+
+    A user model that learns its traces from this prompt, and not before the action, never needs
+    them in order to act (the control `after_answer`).
+
+    Args:
+        messages: The prompt that was answered.
+        action_text: The answer, as the model writes it.
+    """
+    return (*messages, ("assistant", action_text), *load_template("why").render())
+
+
 def forward_prompt(
     user_id: str,
     question: Question,
@@ -253,6 +268,36 @@ def judge_prompt(
         question=view_question(user_id, question, config=config),
         action=cut_end(action_text.strip(), config.max_item_chars),
         replies=[cut_end(" ".join(one.split()), config.max_item_chars) for one in replies],
+    )
+
+
+def tell_apart_prompt(
+    user_id: str,
+    question: Question,
+    history: Sequence[Interaction],
+    replies: tuple[str, str],
+    *,
+    config: HistoryConfig,
+) -> _ChatPrompt:
+    """Return the prompt of a reader that says which of two replies is the person's own.
+
+    Unlike a judge it is not shown what the person really said; it knows them by what they did
+    before.
+
+    Args:
+        user_id: Whose reply one of them is.
+        question: What they answered.
+        history: What they did before.
+        replies: The one shown first and the one shown second; each on one line, cut alike.
+        config: Character limits.
+    """
+    first, second = (cut_end(" ".join(one.split()), config.max_item_chars) for one in replies)
+    return load_template("tell_apart").render(
+        profile="",
+        history=view_history(user_id, history, config=config, reasonings=_NONE),
+        question=view_question(user_id, question, config=config),
+        first=first,
+        second=second,
     )
 
 

@@ -4,11 +4,15 @@ from usersim.recon.arms import (
     best_eligible,
     first_backward,
     first_forward,
+    guarded_backward,
     longest,
     oracle,
+    positive_gain,
     random_eligible,
     random_of,
 )
+from usersim.recon.fidelity import Aids
+from usersim.recon.indistinct import IndistinctItem, indistinguishability
 from usersim.recon.leakage import mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
@@ -17,6 +21,8 @@ from usersim.recon.selection import explain, select
 from usersim.recon.synthesis import SynthesisItem, decoys, synthesize, trace_prompts
 
 __all__ = [
+    "Aids",
+    "IndistinctItem",
     "ScoringItem",
     "SynthesisItem",
     "best_eligible",
@@ -25,9 +31,12 @@ __all__ = [
     "explain",
     "first_backward",
     "first_forward",
+    "guarded_backward",
+    "indistinguishability",
     "longest",
     "mask",
     "oracle",
+    "positive_gain",
     "preferences",
     "random_eligible",
     "random_of",

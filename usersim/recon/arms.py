@@ -1,7 +1,7 @@
 """Other sources of traces, against which Recon's selection is measured (method, section 6).
 
 Each returns a `Selection` from the same scored candidates, so that an arm differs from Recon in
-its rule alone. Only `best_eligible` looks at gains.
+its rule alone. Only `best_eligible` and `positive_gain` look at gains.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ __all__ = [
     "best_eligible",
     "first_backward",
     "first_forward",
+    "guarded_backward",
     "longest",
     "oracle",
+    "positive_gain",
     "random_eligible",
     "random_of",
 ]
@@ -49,25 +51,54 @@ def random_eligible(scored: Sequence[ScoredCandidate], guards: GuardConfig, seed
 
 
 def best_eligible(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
-    """Keep Recon's choice, or the best of the eligible where it keeps the empty trace (arm B4b).
+    """Keep the best of those that passed the guards, whatever its gain (arm B4b).
 
-    Against a random eligible trace it tells what the choice brings, as many pairs having a
-    trace; against Recon-Select, what it brings to train pairs without a gain without reasoning.
+    This is Recon-Select's choice, unless `guards.empty_without_gain` is set. Against a random
+    eligible trace it tells what the choice brings, as many pairs having a trace.
 
     Args:
         scored: The candidates of one interaction.
         guards: Thresholds and weights.
     """
-    recon = select(scored, guards)
-    utilities = recon.utilities
-    chosen = recon.kept or max(utilities, key=lambda key: utilities[key], default=None)
-    kept = next((one for one in scored if one.candidate.key == chosen), None)
-    return _selection(scored, kept, len(utilities), "the best of those that passed the guards")
+    recon = select(scored, guards.model_copy(update={"empty_without_gain": False}))
+    kept = next((one for one in scored if one.candidate.key == recon.kept), None)
+    pool = len(recon.utilities)
+    return _selection(scored, kept, pool, "the best of those that passed the guards")
+
+
+def positive_gain(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
+    """Keep the best valid candidate with a positive masked gain, else the empty trace (arm B4g).
+
+    Recon-Select's rule until November 2026. Against Recon-Select it tells what it brings to
+    train pairs without a gain without reasoning.
+
+    Args:
+        scored: The candidates of one interaction.
+        guards: Thresholds and weights.
+    """
+    return select(scored, guards.model_copy(update={"empty_without_gain": True}))
 
 
 def first_backward(scored: Sequence[ScoredCandidate]) -> Selection:
     """Keep the first readable backward candidate (arm B3): Backward Synthesis, N = 1."""
     return _first(scored, "backward")
+
+
+def guarded_backward(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
+    """Keep the first backward candidate that passed the guards (arm B3g).
+
+    Backward Synthesis whose leaks are drawn again, up to the number of backward candidates. It
+    knows no gain: against Recon-Select it tells what the score adds to guarded rationalisation.
+
+    Args:
+        scored: The candidates of one interaction.
+        guards: The gates.
+    """
+    pool = [
+        one for one in scored if one.candidate.direction == "backward" and not verdict(one, guards)
+    ]
+    kept = pool[0] if pool else None
+    return _selection(scored, kept, len(pool), "the first backward candidate past the guards")
 
 
 def first_forward(scored: Sequence[ScoredCandidate]) -> Selection:

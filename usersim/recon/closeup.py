@@ -13,7 +13,7 @@ from usersim.config import HistoryConfig, ScoringConfig
 from usersim.engines import Engine
 from usersim.engines.tokens import GainQuery, TokenGains, token_gains
 from usersim.errors import ScoringError
-from usersim.recon.fidelity.base import Case, measure
+from usersim.recon.fidelity.base import Aids, Case, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage import mask
 from usersim.transcript import action_text, prefix, sentences
@@ -97,6 +97,7 @@ def sentence_gains(
     *,
     view: HistoryConfig,
     scoring: ScoringConfig,
+    aids: Aids = Aids(),
 ) -> tuple[SentenceGain, ...]:
     """Return what each sentence of a trace adds to its gain, left out one at a time.
 
@@ -109,6 +110,7 @@ def sentence_gains(
         reasoning: The trace.
         view: Character limits of the prompt.
         scoring: Which scorer, how many orders and draws.
+        aids: What some scorers use besides.
 
     Raises:
         ScoringError: If the score says nothing about this action.
@@ -117,7 +119,7 @@ def sentence_gains(
     rest = ["".join(parts[:i] + parts[i + 1 :]).strip() for i in range(len(parts))]
     texts = tuple(dict.fromkeys([reasoning, *rest]))
     case = Case(interaction=interaction, history=tuple(history), reasonings=texts, view=view)
-    scorer = scorer_for(interaction.space, scoring, judge=engine)
+    scorer = scorer_for(interaction.space, scoring, embed=aids.embed, judge=aids.judge)
     (found,) = measure(engine, [case], [scorer])
     if isinstance(found, ScoringError):
         raise found

@@ -134,6 +134,7 @@ def diagnose(
     *,
     seed: int = 0,
     embed: Embed | None = None,
+    judge: Engine | None = None,
     progress: Progress | None = None,
 ) -> Diagnostics:
     """Measure L5, L6 and L7 on every item, in one call to the engine.
@@ -145,6 +146,7 @@ def diagnose(
         history_config: Character limits of the prompts.
         seed: Seed of the swaps and of the intervals.
         embed: For `sampled_similarity`.
+        judge: For `judge_listwise`.
         progress: Called with (requests done, requests in all).
 
     Returns:
@@ -165,7 +167,7 @@ def diagnose(
     ]
     cases = [_case(probe, history_config) for probe in probes]
     scorers = [
-        scorer_for(case.interaction.space, scoring, embed=embed, judge=engine) for case in cases
+        scorer_for(case.interaction.space, scoring, embed=embed, judge=judge) for case in cases
     ]
     found = measure(engine, cases, scorers, progress=progress)
     gains: dict[str, dict[int, float]] = {}

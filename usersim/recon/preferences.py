@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from usersim.config import GuardConfig
-from usersim.recon.selection import select, verdict
+from usersim.recon.arms import positive_gain
+from usersim.recon.selection import verdict
 from usersim.types import Direction, ScoredCandidate, TracePair, TracePrompt
 
 __all__ = ["best_in", "preferences"]
@@ -18,7 +19,7 @@ __all__ = ["best_in", "preferences"]
 def best_in(
     direction: Direction, scored: Sequence[ScoredCandidate], guards: GuardConfig
 ) -> ScoredCandidate | None:
-    """Return what the selection rule keeps among the traces of one direction; None if nothing.
+    """Return the best valid trace of one direction with a positive masked gain, None without one.
 
     Args:
         direction: Which traces.
@@ -26,7 +27,7 @@ def best_in(
         guards: Thresholds and weights.
     """
     own = _own(direction, scored)
-    kept = select(own, guards).kept if own else None
+    kept = positive_gain(own, guards).kept if own else None
     return next((one for one in own if one.candidate.key == kept), None)
 
 
@@ -45,8 +46,9 @@ def preferences(
 
     In each direction: the best valid trace against the worst valid one, and the best valid trace
     against the refused one that reconstructs best, which is the trace that a score without
-    guards would have kept. The best is that of the selection rule, so its masked gain is
-    positive; a direction without such a trace gives no pair.
+    guards would have kept. The best has a positive masked gain, whatever
+    `guards.empty_without_gain` says: a writer does not learn to write what did not help. A
+    direction without such a trace gives no pair.
 
     Args:
         scored: Candidates of one interaction.

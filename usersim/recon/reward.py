@@ -13,22 +13,31 @@ __all__ = ["reward"]
 
 
 def reward(
-    one: ScoredCandidate, config: RewardConfig, guards: GuardConfig, *, max_tokens: int
+    one: ScoredCandidate,
+    config: RewardConfig,
+    guards: GuardConfig,
+    *,
+    max_tokens: int,
+    indistinct: float | None = None,
 ) -> RewardedTrace:
     """Return what a scored trace is worth.
 
     A trace that cannot be read is worth `malformed`; any other
 
-        clip(masked gain, low, high) - hard leak - soft leak * trace-only share - overlength
+        gain * clip(masked gain, low, high) + indistinguishability * p
+            - hard leak - soft leak * trace-only share - overlength
 
-    where the hard leak counts if any hard guard refuses the trace, and the overlength grows
-    linearly from 0 at `long_from` to its full size at the token limit.
+    where p is `indistinct` and counts 0 where it is unknown, the hard leak counts if any hard
+    guard refuses the trace, and the overlength grows linearly from 0 at `long_from` to its full
+    size at the token limit.
 
     Args:
         one: The trace with its scores and what the guards found.
         config: Bounds and penalties.
         guards: Thresholds of the hard guards.
         max_tokens: Token limit of the draws.
+        indistinct: How often its reconstruction passes for what the person did, 0 to 1; None
+            where that was not measured.
 
     Returns:
         The trace with its reward and everything that went into it.
@@ -49,13 +58,16 @@ def reward(
         components["trace_only_share"] = share
     if plausibility is not None:
         components["plausibility"] = plausibility
+    if indistinct is not None:
+        components["indistinct"] = indistinct
     if not readable:
         value = config.malformed
     else:
         start = config.long_from * max_tokens
         long = min(max((drawn.n_tokens - start) / (max_tokens - start), 0.0), 1.0)
         parts = {
-            "clipped_gain": min(max(one.scores.masked_gain, config.low), config.high),
+            "clipped_gain": config.gain * min(max(one.scores.masked_gain, config.low), config.high),
+            "indistinguishability": config.indistinguishability * (indistinct or 0.0),
             "hard_leak": -config.hard_leak * bool(verdict(one, guards)),
             "soft_leak": -config.soft_leak * (share or 0.0),
             "overlength": -config.overlength * long,

@@ -55,7 +55,7 @@ class _Settings:
     view: HistoryConfig
     adapters: Mapping[str, AdapterRef]
     embed: Embed | None
-    judge: Engine
+    judge: Engine | None
     progress: Progress | None
 
 
@@ -97,7 +97,7 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
         adapters: Trained synthesizers that wrote candidates. The plausibility of a candidate
             whose adapter is missing here is unknown (None) and not judged.
         embed: Turns texts into vectors, for `sampled_similarity`.
-        judge: Ranks reconstructions, for `judge_listwise`; None takes `engine`.
+        judge: Ranks reconstructions, for `judge_listwise`, which needs one.
         progress: Called with (requests done, requests in all).
 
     Returns:
@@ -114,7 +114,7 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
         view=history_config,
         adapters={adapter.name: adapter for adapter in adapters},
         embed=embed,
-        judge=judge or engine,
+        judge=judge,
         progress=progress,
     )
     return each(items, partial(_run, settings), lambda item: item.interaction.key)

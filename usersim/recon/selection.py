@@ -16,7 +16,7 @@ from usersim.types import ScoredCandidate, Selection
 
 __all__ = ["explain", "rank_normal", "select", "verdict"]
 
-_UNREADABLE = "refused: unreadable or cut before its first full sentence"
+_MALFORMED = "refused: only an answer, unreadable, or cut before its first full sentence"
 
 
 def rank_normal(values: Sequence[float]) -> list[float]:
@@ -46,7 +46,7 @@ def verdict(one: ScoredCandidate, guards: GuardConfig) -> str:
     The numbers are judged under `guards`, whatever the thresholds were when they were taken.
     """
     if not one.candidate.complete or not one.candidate.reasoning.strip():
-        return _UNREADABLE
+        return _MALFORMED
     reasons = refusals(one.leakage, guards)
     return "refused: " + "; ".join(reasons) if reasons else ""
 
@@ -54,12 +54,14 @@ def verdict(one: ScoredCandidate, guards: GuardConfig) -> str:
 def select(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
     """Keep the trace that helps most to predict the action, among those that no guard refuses.
 
-    Among the valid candidates with a positive masked gain, the largest utility
+    Among the valid candidates, the largest utility
 
         z(masked gain) + plausibility_weight * z(plausibility) - leak_penalty * trace-only share
 
-    wins, z being rank-normal over the valid candidates; the first wins a tie. Without such a
-    candidate the empty trace is kept: that interaction is trained without reasoning.
+    wins, z being rank-normal over the valid candidates; the first wins a tie. Its gain may be
+    negative, unless `guards.empty_without_gain` is set: then only candidates with a positive
+    masked gain can win. Without a candidate that can win the empty trace is kept: that
+    interaction is trained without reasoning.
 
     Args:
         scored: The candidates of one interaction.
@@ -73,16 +75,20 @@ def select(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
     valid = [one for one in scored if not refused[one.candidate.key]]
     utilities = _utilities(valid, guards)
     best = max(
-        (one for one in valid if one.scores.masked_gain > 0),
+        (one for one in valid if _may_win(one, guards)),
         key=lambda one: utilities[one.candidate.key],
         default=None,
     )
-    verdicts = refused | {one.candidate.key: _valid_verdict(one, best, utilities) for one in valid}
-    if best is None:
+    verdicts = refused | {
+        one.candidate.key: _valid_verdict(one, best, utilities, guards) for one in valid
+    }
+    if best is None and valid:
         reason = (
             f"empty trace: none of {len(valid)} valid candidates (of {len(scored)}) has a"
             " positive masked gain"
         )
+    elif best is None:
+        reason = f"empty trace: none of {len(scored)} candidates is valid"
     else:
         reason = (
             f"kept the best of {len(valid)} valid candidates (of {len(scored)}): masked gain"
@@ -125,12 +131,19 @@ def _utilities(valid: Sequence[ScoredCandidate], guards: GuardConfig) -> dict[st
     }
 
 
+def _may_win(one: ScoredCandidate, guards: GuardConfig) -> bool:
+    return one.scores.masked_gain > 0 or not guards.empty_without_gain
+
+
 def _valid_verdict(
-    one: ScoredCandidate, best: ScoredCandidate | None, utilities: Mapping[str, float]
+    one: ScoredCandidate,
+    best: ScoredCandidate | None,
+    utilities: Mapping[str, float],
+    guards: GuardConfig,
 ) -> str:
     if one is best:
         return "kept: the largest utility"
-    if one.scores.masked_gain <= 0:
+    if not _may_win(one, guards):
         return f"not kept: masked gain {one.scores.masked_gain:+.3f} is not positive"
     return f"not kept: utility {utilities[one.candidate.key]:+.2f} is not the largest"
 

@@ -15,6 +15,7 @@ from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateReques
 from usersim.engines.batching import each
 from usersim.errors import TranscriptError
 from usersim.prompts import backward_prompt, forward_prompt, load_template
+from usersim.recon.bare_answers import is_bare_answer
 from usersim.transcript import OPEN, REASONING_STOP, close_reasoning, parse_reasoning
 from usersim.types import (
     ActionValue,
@@ -67,6 +68,8 @@ def synthesize(
 
     Every direction of an interaction has a seed of its own, made of the configured seed, the
     interaction's key and the direction: what is drawn does not depend on the other items.
+    Malformed draws are drawn again, up to `config.redraws` times, and kept beside the others so
+    that they can be counted.
 
     Args:
         engine: The synthesizer.
@@ -77,9 +80,9 @@ def synthesize(
         progress: Called with (requests done, requests in all).
 
     Returns:
-        Per interaction its candidates, forward ones first. A draw that cannot be read as one
-        paragraph of reasoning is a candidate with `complete=False` that keeps the text. An
-        interaction that does not fit the model is a failure.
+        Per interaction its candidates, forward ones first. A malformed draw is a candidate with
+        `complete=False` that keeps the text: it cannot be read as one paragraph of reasoning, or
+        is only an answer. An interaction that does not fit the model is a failure.
     """
 
     def jobs(item: SynthesisItem) -> list[_Job]:
@@ -202,25 +205,37 @@ def _run(
     progress: Progress | None,
     items: Sequence[SynthesisItem],
 ) -> Batch[tuple[Candidate, ...]]:
-    """Draw for all items in one call."""
+    """Draw for all items in one call, and in one more for each round of redraws."""
     wanted = [jobs(item) for item in items]
-    requests = [_request(job, config, adapter) for many in wanted for job in many]
-    drawn = iter(zip(requests, engine.generate(requests, progress=progress), strict=True))
-    results: list[tuple[Candidate, ...]] = []
-    for many in wanted:
-        candidates: list[Candidate] = []
-        for job in many:
-            request, draws = next(drawn)
-            candidates += (
-                _candidate(engine.model, job, request, index, draw)
-                for index, draw in enumerate(draws)
-            )
-        results.append(tuple(candidates))
-    return Batch(tuple(results))
+    flat = [job for many in wanted for job in many]
+    found: list[list[Candidate]] = [[] for _ in flat]
+    missing = [job.n for job in flat]
+    for attempt in range(1 + config.redraws):
+        places = [place for place, n in enumerate(missing) if n]
+        if attempt and not places:
+            break
+        requests = [
+            _request(flat[place], config, adapter, n=missing[place], attempt=attempt)
+            for place in places
+        ]
+        drawn = engine.generate(requests, progress=None if attempt else progress)
+        for place, request, draws in zip(places, requests, drawn, strict=True):
+            first = len(found[place])
+            fresh = [
+                _candidate(engine.model, flat[place], request, first + number, draw)
+                for number, draw in enumerate(draws)
+            ]
+            found[place] += fresh
+            missing[place] = sum(not one.complete for one in fresh)
+    of_job = iter(found)
+    return Batch(tuple(tuple(one for _ in many for one in next(of_job)) for many in wanted))
 
 
-def _request(job: _Job, config: SynthesisConfig, adapter: AdapterRef | None) -> GenerateRequest:
-    digest = content_key(config.seed, job.item.interaction.key, job.direction)
+def _request(
+    job: _Job, config: SynthesisConfig, adapter: AdapterRef | None, *, n: int, attempt: int
+) -> GenerateRequest:
+    again = (attempt,) if attempt else ()
+    digest = content_key(config.seed, job.item.interaction.key, job.direction, *again)
     return GenerateRequest(
         prompt=job.prompt,
         prefix=OPEN,
@@ -228,7 +243,7 @@ def _request(job: _Job, config: SynthesisConfig, adapter: AdapterRef | None) -> 
         temperature=config.temperature,
         top_p=config.top_p,
         stop=_STOPS,
-        n=job.n,
+        n=n,
         seed=int(digest[:8], 16) >> 1,  # 31 bits: every engine takes them
         adapter=adapter,
     )
@@ -238,6 +253,7 @@ def _candidate(
     model: str, job: _Job, request: GenerateRequest, index: int, draw: Draw
 ) -> Candidate:
     reasoning, complete = read_draw(draw)
+    complete = complete and not is_bare_answer(reasoning, job.item.interaction)
     template = "forward" if job.direction == "forward" else "backward"
     return Candidate(
         interaction_key=job.item.interaction.key,

@@ -6,15 +6,16 @@ Knows the wire and the value objects; puts nothing to any engine.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from usersim.config import Roles, ServerConfig, SimulationConfig
 from usersim.errors import ActionError, RefusedRequestError
-from usersim.server.roles import context_of
+from usersim.server.recognition import Recognized, recognize
+from usersim.server.roles import context_of, is_scenario
 from usersim.server.schema import Form, form_of_schema, form_of_space
-from usersim.server.wire import ChatRequest, Extension, JsonSchemaFormat
-from usersim.types import FreeText, Question, action_space, is_closed
+from usersim.server.wire import ChatMessage, ChatRequest, Extension, JsonSchemaFormat
+from usersim.types import Choice, FreeText, Question, Scale, action_space, is_closed
 
 __all__ = ["MODEL_PREFIX", "Asked", "model_of", "read_request", "user_of"]
 
@@ -40,6 +41,7 @@ class Asked:
             no log-probabilities.
         stream: Whether the reply is streamed.
         usage: Whether the stream ends with its usage.
+        recognized: Name of the form in which the prompt asks a closed question; None for none.
     """
 
     user_id: str
@@ -53,6 +55,7 @@ class Asked:
     logprobs: int | None
     stream: bool
     usage: bool
+    recognized: str | None = None
 
 
 def model_of(user_id: str) -> str:
@@ -108,10 +111,10 @@ def read_request(
     n = request.n or 1
     _within("messages", len(request.messages), server.max_messages)
     _within("n", n, server.max_n)
-    context = context_of(
-        request.messages, user_id=user_id, roles=_roles(more, roles_header, server)
-    )
-    form = _form(request, more)
+    found = _recognized(request, more) if server.recognize else None
+    messages = request.messages if found is None else _asked_plainly(request.messages, found)
+    context = context_of(messages, user_id=user_id, roles=_roles(more, roles_header, server))
+    form = _form(request, more) if found is None else Form(found.space, found.write)
     stream = bool(request.stream)
     return Asked(
         user_id=user_id,
@@ -120,12 +123,50 @@ def read_request(
         simulation=_simulation(request, more, simulation, form),
         n=n,
         seed=_seed(request, server),
-        stops=_stops(request, form),
+        stops=() if found is not None else _stops(request, form),
         shown=server.reasoning == "shown" and more.reasoning is None,
         logprobs=_logprobs(request, form),
         stream=stream,
         usage=_usage(request, stream),
+        recognized=None if found is None else found.form,
     )
+
+
+def _recognized(request: ChatRequest, more: Extension) -> Recognized | None:
+    """Return the closed question that the last message asks in a client's own form.
+
+    A request that says itself what an answer may be is taken at its word, and a stop string that
+    would cut an option leaves the question open.
+    """
+    told = isinstance(request.response_format, JsonSchemaFormat) or more.kind is not None
+    last = request.messages[-1]
+    if told or more.options is not None or _bounds(more) or is_scenario(last):
+        return None
+    found = recognize(last.text)
+    if found is None or not request.stops:
+        return found
+    if not isinstance(found.space, Choice | Scale):
+        return None
+    written = [found.write(option) for option in found.space.options]
+    return None if any(stop in one for stop in request.stops for one in written) else found
+
+
+def _asked_plainly(messages: Sequence[ChatMessage], found: Recognized) -> list[ChatMessage]:
+    """Return a conversation whose last message is the question alone, without the client's text."""
+    kept = [
+        one
+        for one in messages[:-1]
+        if not (found.preamble and is_scenario(one) and found.preamble.fullmatch(one.text.strip()))
+    ]
+    return [*kept, messages[-1].model_copy(update={"content": found.question})]
+
+
+def _bounds(more: Extension) -> dict[str, float | str | bool]:
+    return {
+        name: value
+        for name in ("low", "high", "unit", "integer")
+        if (value := getattr(more, name)) is not None
+    }
 
 
 def _within(name: str, asked: int, most: int) -> None:
@@ -168,11 +209,7 @@ def _form(request: ChatRequest, more: Extension) -> Form:
     Raises:
         RefusedRequestError: If the two ways to say so are used at once, or do not fit.
     """
-    bounds = {
-        name: value
-        for name in ("low", "high", "unit", "integer")
-        if (value := getattr(more, name)) is not None
-    }
+    bounds = _bounds(more)
     if isinstance(request.response_format, JsonSchemaFormat):
         if more.options is not None or bounds or more.kind not in (None, "scale", "choice"):
             raise RefusedRequestError(

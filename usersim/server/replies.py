@@ -176,12 +176,15 @@ class Reply:
         return told
 
     def _told(self, kind: str) -> dict[str, object]:
-        return {
+        told: dict[str, object] = {
             "simulated": True,
             "user_id": self.asked.user_id,
             "kind": kind,
             "seed": self.asked.seed,
         }
+        if self.asked.recognized is not None:
+            told["recognized"] = self.asked.recognized
+        return told
 
     def _logprobs(self, answer: Answer) -> dict[str, object] | None:
         """Return the options as if each were one token: the whole content, and its probability."""

@@ -13,7 +13,7 @@ from usersim.errors import RefusedRequestError
 from usersim.server.wire import ChatMessage
 from usersim.types import Message
 
-__all__ = ["ROLES_HEADER", "SCENARIO", "context_of"]
+__all__ = ["ROLES_HEADER", "SCENARIO", "context_of", "is_scenario"]
 
 ROLES_HEADER = "x-usersim-roles"
 SCENARIO = "Scenario"
@@ -51,7 +51,7 @@ def context_of(
             "every message is empty", code="empty_conversation", param="messages"
         )
     own = [_is_own(message, user_id, roles) for message in messages]
-    spoken = [at for at, message in enumerate(messages) if not _is_scenario(message)]
+    spoken = [at for at, message in enumerate(messages) if not is_scenario(message)]
     if spoken and own[spoken[-1]]:
         other: Roles = "natural" if roles == "flipped" else "flipped"
         raise RefusedRequestError(
@@ -67,18 +67,19 @@ def context_of(
     return tuple(_turn(message, user_id, mine) for message, mine in zip(messages, own, strict=True))
 
 
-def _is_scenario(message: ChatMessage) -> bool:
+def is_scenario(message: ChatMessage) -> bool:
+    """Whether a message is a system prompt."""
     return message.role in {"system", "developer"}
 
 
 def _is_own(message: ChatMessage, user_id: str, roles: Roles) -> bool:
-    return not _is_scenario(message) and (
+    return not is_scenario(message) and (
         message.role == _OWN[roles] if message.name is None else message.name == user_id
     )
 
 
 def _turn(message: ChatMessage, user_id: str, own: bool) -> Message:  # noqa: FBT001 - a fact
-    if _is_scenario(message):
+    if is_scenario(message):
         return Message(message.text, role="system", name=SCENARIO)
     if own:
         return Message(message.text, role="user", name=user_id)

@@ -253,6 +253,7 @@ class About(_Reply):
     user_id: str
     kind: str
     seed: int
+    recognized: str | None = None
     probabilities: dict[str, float] | None = None
     reasoning_weight: float
 

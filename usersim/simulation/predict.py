@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
@@ -19,6 +19,9 @@ from usersim.simulation.reasoning import ReasoningRequest, draw_reasoning
 from usersim.types import ActionValue, Batch, Distribution, Prediction, Question, is_closed
 
 __all__ = ["Likelihoods", "likelihoods", "predict", "prediction"]
+
+COUNTS = (1, 4, 16)
+"""Numbers of traces at which likelihoods are reported, up to the one that was drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,22 @@ class Likelihoods:
         given = _log_mean(self.given)
         parts = [(weight, given), (1 - weight, self.without)]
         return _log_sum([math.log(w) + value for w, value in parts if w > 0])
+
+    def at(self, weight: float) -> dict[int, float]:
+        """Return what `mixture` is with fewer traces, by their number, nats.
+
+        A number below K is measured on disjoint groups of the same draws and averaged, so that
+        its value has less noise than one group's.
+        """
+        total = len(self.given)
+        found: dict[int, float] = {}
+        for k in sorted({*(k for k in COUNTS if k < total), total} - {0}):
+            n = total // k
+            # Every n-th: draws that stand for malformed ones come last, and are shared out.
+            groups = [self.given[start : n * k : n] for start in range(n)]
+            parts = [replace(self, given=group).mixture(weight) for group in groups]
+            found[k] = sum(parts) / len(parts)
+        return found
 
 
 def _log_sum(values: Sequence[float]) -> float:
@@ -233,6 +252,7 @@ def prediction(
     probabilities: dict[str, float] = {}
     if is_closed(question.space):
         probabilities = mixed(found.options[:-1], found.options[-1], weight)
+    at = {str(k): value for k, value in found.at(weight).items()} if weight else {}
     return Prediction(
         action=max(probabilities, key=probabilities.__getitem__) if probabilities else action,
         probabilities=probabilities,
@@ -242,5 +262,6 @@ def prediction(
             "reasonings": list(found.reasonings) if weight else [],
             "malformed": len(found.given) - len(found.reasonings),
             "reasoning_weight": weight,
+            **({"log_likelihood_at": at} if at else {}),
         },
     )

@@ -15,7 +15,7 @@ from usersim.simulator.arm_names import ARMS, MEMORIES, TITLES, ArmName, source_
 from usersim.simulator.arms import ModelArms
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.sources import SOURCES, reasonings
+from usersim.simulator.sources import SOURCES, WITHOUT_REASONING, reasonings
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction
 
@@ -40,6 +40,7 @@ class ArmBuilder:
         held_out: What is asked.
         found: The base model's traces.
         texts: Whether the answers to open questions are drawn too.
+        traces: K of the arms with reasoning; None takes that of the configuration.
     """
 
     engine: Engine
@@ -49,6 +50,11 @@ class ArmBuilder:
     held_out: Sequence[Interaction]
     found: Reconstruction
     texts: bool = False
+    traces: int | None = None
+
+    @property
+    def _k(self) -> int:
+        return self.config.simulation.traces if self.traces is None else self.traces
 
     def all(
         self, names: Sequence[ArmName], adapters: Mapping[ArmName, TrainedAdapter]
@@ -74,7 +80,6 @@ class ArmBuilder:
             return uniform_arm()
         if name == "others":
             return others_arm(self.train)
-        traces = self.config.simulation.traces
         if name == "profile":
             own = {i.user_id: [j for j in self.train if j.user_id == i.user_id] for i in self.train}
             base = self._model(shown="profile", train=own)
@@ -84,14 +89,16 @@ class ArmBuilder:
             return base.arm("B1 history in the prompt", "base model, past answers in the prompt")
         source, title = MEMORIES[name]
         kept = reasonings(source, self.found, self.config.guards, seed=self.config.training.seed)
-        memory = self._model(shown="kept", kept=kept, traces=traces)
-        return memory.arm(title, f"base model, past answers with traces: {SOURCES[source]}")
+        memory = self._model(shown="kept", kept=kept, traces=self._k)
+        told = f"base model, past answers with traces: {SOURCES[source]}; K = {self._k}"
+        return memory.arm(title, told)
 
     def _trained(self, source: ArmName, adapter: TrainedAdapter) -> list[Arm]:
         title, text = title_of(source), f"trained on {source_of(source)}"
-        if source == "none":
+        if source in WITHOUT_REASONING:
             return [self._model(adapter=adapter.ref).arm(title, text, weight=0.0)]
-        model = self._model(adapter=adapter.ref, traces=self.config.simulation.traces)
+        model = self._model(adapter=adapter.ref, traces=self._k)
+        text = f"{text}; K = {self._k}"
         arms = [model.arm(title, text)]
         if source == "recon_select":
             fitted = adapter.manifest.reasoning_weight

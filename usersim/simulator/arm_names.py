@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from usersim.config import Recipe
-from usersim.errors import EvaluationError
+from usersim.errors import ArgumentError
 from usersim.simulator.experimental import CONTROLS
 from usersim.simulator.sources import SOURCES, TraceSource
 
 __all__ = [
     "ARMS",
+    "DEFAULT_ARMS",
     "MEMORIES",
     "SYNTHESIZERS",
     "TITLES",
@@ -30,11 +31,14 @@ ArmName = Literal[
     "memory_eligible",
     "memory_backward",
     "none",
+    "after_answer",
     "forward",
     "backward",
+    "guarded_backward",
     "random",
     "random_eligible",
     "best_eligible",
+    "positive_gain",
     "longest",
     "oracle",
     "recon_select",
@@ -46,13 +50,25 @@ ArmName = Literal[
 ]
 ARMS: tuple[ArmName, ...] = get_args(ArmName)
 """Every arm by name, in the order of the tables."""
+DEFAULT_ARMS: tuple[ArmName, ...] = (
+    "others",
+    "few_shot",
+    "none",
+    "backward",
+    "random_eligible",
+    "recon_select",
+)
+"""What is compared where nobody says otherwise, in Python and on the command line."""
 
 TITLES: dict[ArmName, str] = {
     "none": "B2 SFT without reasoning",
+    "after_answer": "B7 Recon's traces after the answer",
     "backward": "B3 Backward Synthesis",
+    "guarded_backward": "B3g Backward Synthesis, leaks redrawn",
     "random": "B4 random of N",
     "random_eligible": "B4e random of eligible",
     "best_eligible": "B4b best of eligible",
+    "positive_gain": "B4g best with a gain, or none",
     "longest": "B5 longest of N",
     "oracle": "B12 leak oracle",
     "forward": "B6 forward reasoning SFT",
@@ -76,11 +92,11 @@ def check_arms(arms: Sequence[str]) -> None:
     """Refuse what is no arm, before any work is done for it.
 
     Raises:
-        EvaluationError: Listing the arms.
+        ArgumentError: Listing the arms.
     """
     unknown = sorted(set(arms) - set(ARMS))
     if unknown:
-        raise EvaluationError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
+        raise ArgumentError(f"unknown arms {unknown!r}; there are {list(ARMS)!r}")
 
 
 def source_of(arm: ArmName) -> str:

@@ -57,18 +57,18 @@ def faithfulness_of(
     return faithfulness_index(first, second, third, users=users, conversations=conversations)
 
 
-def refuse_selector(judge: Engine, engine: Engine, scorer: str) -> list[str]:
+def refuse_selector(judge: Engine, ranked_by: Engine | None, scorer: str) -> list[str]:
     """Return who selected the traces by taste; refuse a judge that did.
 
     Args:
         judge: Is to compare the arms.
-        engine: Synthesized, scored and selected.
+        ranked_by: Ranked the traces, where a judge did.
         scorer: How it scored; only `judge_listwise` is a taste.
 
     Raises:
         EvaluationError: If the judge is the selector.
     """
-    selected_by = [engine.identity] if scorer == "judge_listwise" else []
+    selected_by = [ranked_by.identity] if ranked_by and scorer == "judge_listwise" else []
     check_judge(judge.identity, selected_by)
     return selected_by
 

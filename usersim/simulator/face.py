@@ -15,12 +15,13 @@ from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ArgumentError, ConfigError, UsersimError
 from usersim.evaluation import Arm
+from usersim.prediction import Embed, Similarity
 from usersim.simulation import Answer, Piece, stream_answer
 from usersim.simulation.dialogue import Assistant, Dialogue, Reached, Scenario, Speaker
 from usersim.simulator import saving
 from usersim.simulator.adapter_list import StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Adapters, Base
-from usersim.simulator.arm_names import ArmName
+from usersim.simulator.arm_names import DEFAULT_ARMS, ArmName
 from usersim.simulator.asking import (
     Asker,
     Context,
@@ -36,6 +37,7 @@ from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
 from usersim.simulator.learning import Learner, Page
 from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.people import People
+from usersim.simulator.plugs import GivenRetriever, Plugs
 from usersim.simulator.predicting import Predictions, check_predictors
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.requested import RequestSource
@@ -83,10 +85,18 @@ class UserSimulator:
         engine: Which engine, or one that is already loaded.
         config: Settings of every stage, or a preset's name.
         adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
+        embed: Turns texts into vectors; past answers that bear on a question that nobody else
+            answered are then found by it.
+        similarity: How alike texts are in meaning, in place of `embed` and of words.
+        retriever: Chooses what of the past is shown, in place of all evidence; or a function
+                that makes one of the corpus.
+        trace_judge: Ranks reconstructions for preset `paper` (scorer `judge_listwise`): a
+            model other than the one that writes them.
         report: What loading the corpus found.
 
     Raises:
         ArgumentError: If an argument is unknown or of a wrong type.
+        ConfigError: If the settings were made with another embedding, retriever or judge.
         UserNotFoundError: If `user_id` is not in the corpus.
 
     Example:
@@ -94,7 +104,7 @@ class UserSimulator:
     """
 
     @public
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         corpus: Corpus,
         *,
@@ -103,6 +113,10 @@ class UserSimulator:
         engine: EngineName | Engine = "auto",
         config: PipelineConfig | Preset = DEFAULT_PRESET,
         adapter: AdapterChoice = "default",
+        embed: Embed | None = None,
+        similarity: Similarity | None = None,
+        retriever: GivenRetriever | None = None,
+        trace_judge: Engine | None = None,
         report: LoadReport | None = None,
     ) -> None:
         if not isinstance(corpus, Corpus):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -112,14 +126,17 @@ class UserSimulator:
                 "loads rows",
             )
         self.corpus = corpus
-        self.config = as_pipeline(config, "UserSimulator()")
+        self.plugs = Plugs(
+            embed=embed, similarity=similarity, retriever=retriever, trace_judge=trace_judge
+        )
+        self.config = self.plugs.named_in(as_pipeline(config, "UserSimulator()"))
         self.report = report
         self.user_id = user_id
         self.synthesizer: TrainedAdapter | None = None
         self._model = str(model)
         self._engine_choice: EngineName | Engine = engine
         self._people = People(corpus, user_id)
-        self._predictions = Predictions(corpus, self.config)
+        self._predictions = Predictions(corpus, self.config, self.plugs)
         self._kept: dict[str, ScoredCandidate] = {}
         self._traces: str | None = None
         self.use_adapter(adapter)
@@ -138,6 +155,10 @@ class UserSimulator:
         engine: EngineName | Engine = "auto",
         config: PipelineConfig | Preset = DEFAULT_PRESET,
         adapter: AdapterChoice = "default",
+        embed: Embed | None = None,
+        similarity: Similarity | None = None,
+        retriever: GivenRetriever | None = None,
+        trace_judge: Engine | None = None,
         format: Format = "auto",  # noqa: A002 - the word of every reader
         person: str | None = None,
         codebook: Mapping[str, object] | Sequence[object] | str | Path | None = None,
@@ -157,6 +178,13 @@ class UserSimulator:
             engine: Which engine, or one that is already loaded.
             config: Settings of every stage, or a preset's name.
             adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
+            embed: Turns texts into vectors; past answers that bear on a question that nobody else
+                answered are then found by it.
+            similarity: How alike texts are in meaning, in place of `embed` and of words.
+            retriever: Chooses what of the past is shown, in place of all evidence; or a function
+                that makes one of the corpus.
+            trace_judge: Ranks reconstructions for preset `paper` (scorer `judge_listwise`): a
+                model other than the one that writes them.
             format: `auto` recognizes the format by content.
             person: In chats, the role or name of the person.
             codebook: In wide surveys, question texts, options and codes by column.
@@ -192,12 +220,16 @@ class UserSimulator:
             engine=engine,
             config=settings,
             adapter=adapter,
+            embed=embed,
+            similarity=similarity,
+            retriever=retriever,
+            trace_judge=trace_judge,
             report=found,
         )
 
     @classmethod
     @public
-    def open(
+    def open(  # noqa: PLR0913 - keyword-only, each a plain fact
         cls,
         store: str | Path,
         *,
@@ -206,6 +238,10 @@ class UserSimulator:
         engine: EngineName | Engine = "auto",
         config: PipelineConfig | Preset = DEFAULT_PRESET,
         adapter: AdapterChoice = "default",
+        embed: Embed | None = None,
+        similarity: Similarity | None = None,
+        retriever: GivenRetriever | None = None,
+        trace_judge: Engine | None = None,
     ) -> Self:
         """Open a store into which people were loaded before.
 
@@ -216,6 +252,13 @@ class UserSimulator:
             engine: Which engine, or one that is already loaded.
             config: Settings of every stage, or a preset's name.
             adapter: `"default"`, `"none"`, the name of an adapter of the store, or a folder.
+            embed: Turns texts into vectors; past answers that bear on a question that nobody else
+                answered are then found by it.
+            similarity: How alike texts are in meaning, in place of `embed` and of words.
+            retriever: Chooses what of the past is shown, in place of all evidence; or a function
+                that makes one of the corpus.
+            trace_judge: Ranks reconstructions for preset `paper` (scorer `judge_listwise`): a
+                model other than the one that writes them.
 
         Raises:
             ConfigError: If there is no such store.
@@ -232,6 +275,10 @@ class UserSimulator:
                 engine=engine,
                 config=settings,
                 adapter=adapter,
+                embed=embed,
+                similarity=similarity,
+                retriever=retriever,
+                trace_judge=trace_judge,
             )
         except BaseException:
             corpus.close()
@@ -266,10 +313,31 @@ class UserSimulator:
 
     @classmethod
     @public
-    def load(cls, folder: str | Path, *, engine: EngineName | Engine = "auto") -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        engine: EngineName | Engine = "auto",
+        embed: Embed | None = None,
+        similarity: Similarity | None = None,
+        retriever: GivenRetriever | None = None,
+        trace_judge: Engine | None = None,
+    ) -> Self:
         """Bring a saved simulator back.
 
+        Args:
+            folder: As `save` wrote it.
+            engine: Which engine, or one that is already loaded.
+            embed: Turns texts into vectors; past answers that bear on a question that nobody else
+                answered are then found by it.
+            similarity: How alike texts are in meaning, in place of `embed` and of words.
+            retriever: Chooses what of the past is shown, in place of all evidence; or a function
+                that makes one of the corpus.
+            trace_judge: Ranks reconstructions for preset `paper` (scorer `judge_listwise`): a
+                model other than the one that writes them.
+
         Raises:
+            ConfigError: If it was saved with another embedding, similarity, retriever or judge.
             ArtifactError: If the folder, or an adapter that it names, is incomplete or altered.
             CorpusError: If the store cannot be opened.
         """
@@ -283,6 +351,10 @@ class UserSimulator:
                 engine=engine,
                 config=saved.config,
                 adapter="none",
+                embed=embed,
+                similarity=similarity,
+                retriever=retriever,
+                trace_judge=trace_judge,
             )
             sim._bring_back(saved)
         except BaseException:
@@ -572,12 +644,13 @@ class UserSimulator:
     def evaluate(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         *,
-        arms: Sequence[ArmName] = ("others", "few_shot", "none", "random_eligible", "recon_select"),
+        arms: Sequence[ArmName] = DEFAULT_ARMS,
         more: Sequence[Arm] = (),
         limit: int | None = None,
         held_out: int | None = None,
         texts: bool = False,
         judge: Engine | None = None,
+        traces: int | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
         out: str | Path | None = None,
@@ -598,6 +671,8 @@ class UserSimulator:
             texts: Also draw the open answers, and measure their text.
             judge: Also lets a language model of another family compare the drawn answers of each
                 arm with those of the baseline.
+            traces: K, traces drawn for each answer of an arm with reasoning; None takes that of
+                the configuration. The report shows K = 1, 4 and 16 up to it.
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from.
             second: A reconstructor of another model family: says whether the choice of traces
@@ -618,7 +693,7 @@ class UserSimulator:
                 hint=f"arms=[{arms!r}]",
             )
         page = Page(out=out, provenance=provenance, title=title)
-        asked = Measures(arms=arms, more=more, texts=texts, judge=judge)
+        asked = Measures(arms=arms, more=more, texts=texts, judge=judge, traces=traces)
         with told(progress, "evaluate()") as report:
             return self._learner(self._ready(report), recon_engine, second).evaluate(
                 asked, limit=limit, held_out=held_out, progress=report, page=page
@@ -635,6 +710,7 @@ class UserSimulator:
             histories=self._predictions.histories,
             people=self._people,
             second=second,
+            aids=self.plugs.aids,
         )
 
     def _remember(self, found: Reconstruction) -> None:
@@ -664,7 +740,7 @@ class UserSimulator:
         )
 
     @public
-    def respond(
+    def respond(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         context: Context,
         *,
@@ -675,6 +751,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
+        progress: ShowProgress = False,
     ) -> Answer:
         """Answer one context as the person would.
 
@@ -688,6 +765,7 @@ class UserSimulator:
             explain: Also measure how far the trace moves the answer.
             seed: Reproduces the answer; None takes the configured one.
             store: Keep the answer in the store, where the explorer shows it and `forget` finds it.
+            progress: Whether, or to whom, progress is shown.
 
         Raises:
             UsersimError: If the answer stayed malformed; `respond_many` returns it as data.
@@ -696,14 +774,17 @@ class UserSimulator:
         with in_call("respond()"):
             as_question(context)
             asked = narrowed(context, options=options, kind=kind)
-        batch = self._answered(
-            [self._people.one(user_id)],
-            [asked],
-            predictors=predictors,
-            explain=explain,
-            seed=seed,
-            store=store,
-        )
+        person = self._people.one(user_id)
+        with told(progress, "respond()") as report:
+            batch = self._answered(
+                [person],
+                [asked],
+                predictors=predictors,
+                explain=explain,
+                seed=seed,
+                store=store,
+                progress=report,
+            )
         return only(batch)
 
     @public
@@ -840,7 +921,8 @@ class UserSimulator:
             progress: Whether, or to whom, progress is shown.
 
         Raises:
-            ConfigError: If there is no valid request, or the run was started with other settings.
+            RefusedRowsError: If there is no valid request.
+            ConfigError: If the run was started with other settings.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
         with told(progress, "run()") as report:
@@ -1035,7 +1117,7 @@ class UserSimulator:
     # ------------------------------------------------------------------ asynchronous twins
 
     @public
-    async def arespond(
+    async def arespond(  # noqa: PLR0913 - keyword-only, each a plain fact
         self,
         context: Context,
         *,
@@ -1046,6 +1128,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
+        progress: ShowProgress = False,
     ) -> Answer:
         """Answer one context without blocking the event loop; see `respond`."""
         return await asyncio.to_thread(
@@ -1058,6 +1141,7 @@ class UserSimulator:
             explain=explain,
             seed=seed,
             store=store,
+            progress=progress,
         )
 
     @public

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from usersim.config import HistoryConfig
 from usersim.corpus import Corpus
+from usersim.errors import ArgumentError
 from usersim.prediction import (
     Expectation,
     PanelModel,
@@ -110,10 +111,14 @@ class Histories:
             question: What is asked.
             before: Position of the interaction in question; None for a new question.
             as_new: Meet the question as one that nobody else answered.
+
+        Raises:
+            ArgumentError: If the given retriever returns what must not be shown.
         """
         if self._retriever is not None:
             limit = self._config.recent + self._config.evidence
             found = self._retriever.retrieve(user_id, question, before=before, limit=limit)
+            _check_retrieved(found, user_id, before, limit)
             return Shown(evidence=tuple(found), past=tuple(found), past_weights=(1.0,) * len(found))
         past = self._past(user_id, question, before)
         weights = self._weights(user_id, question, past, as_new=as_new)
@@ -186,3 +191,27 @@ def profile_of(history: Sequence[Interaction]) -> str | None:
         and all(past.metadata.get(name) == value for past in history)
     ]
     return "; ".join(stable[:PROFILE_FIELDS]) or None
+
+
+def _check_retrieved(
+    found: Sequence[Interaction], user_id: str, before: int | None, limit: int
+) -> None:
+    """Check what a user's own retriever returned.
+
+    Raises:
+        ArgumentError: If it is another person's, as new as the question, held out, or too much.
+    """
+    for one in found:
+        if one.user_id != user_id or (before is not None and one.position >= before):
+            raise ArgumentError(
+                f"the retriever returned {one.key!r} of user {one.user_id!r}, position "
+                f"{one.position}, for a question to {user_id!r} before position {before}",
+                hint="return interactions of that user whose position is smaller",
+            )
+        if one.split != "train":
+            raise ArgumentError(
+                f"the retriever returned {one.key!r}, which is held out ({one.split!r})",
+                hint="return interactions of the train split",
+            )
+    if len(found) > limit:
+        raise ArgumentError(f"the retriever returned {len(found)} interactions; limit is {limit}")

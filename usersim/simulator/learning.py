@@ -12,6 +12,7 @@ from usersim.corpus import Corpus, Training
 from usersim.engines import Engine
 from usersim.engines.base import weights_of
 from usersim.errors import ArtifactError
+from usersim.recon import Aids
 from usersim.simulator.adapters import Base, Purpose
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick_held_out
@@ -73,6 +74,7 @@ class Learner:
         histories: Finds what is shown with an interaction.
         people: Whose interactions are learned from.
         second: A reconstructor of another model family; it only measures (guard L8).
+        aids: What some scorers use besides.
         training: How the store knows that these people are learned from; None before it does.
     """
 
@@ -83,6 +85,7 @@ class Learner:
     histories: Histories
     people: People
     second: Engine | None = None
+    aids: Aids = Aids()
     training: Training | None = None
 
     def reconstruct(
@@ -105,7 +108,14 @@ class Learner:
         if synthesizer is not None:
             _check_base(synthesizer, self.recon_engine)
         ref = synthesizer.ref if synthesizer else None
-        recon = Recon(self.corpus, self.recon_engine, self.config, self.histories, synthesizer=ref)
+        recon = Recon(
+            self.corpus,
+            self.recon_engine,
+            self.config,
+            self.histories,
+            synthesizer=ref,
+            aids=self.aids,
+        )
         return recon.run(interactions, progress=progress)
 
     def train_synthesizer(
@@ -127,6 +137,7 @@ class Learner:
             histories=self.histories,
             folder=self.people.folder,
             second=self.second,
+            aids=self.aids,
             training=self.training,
         )
         name = f"{self.people.user_id or 'shared'}-synthesizer-{recipe}"
@@ -161,6 +172,7 @@ class Learner:
         check_one_process()
         check_recipe(recipe)
         check_source(traces)
+        self.aids.check(self.config.scoring, self.recon_engine)
         weights_of(self.engine)  # before hours of reconstruction
         # Before anything is read: whoever is forgotten from here on is noticed.
         with self.corpus.trainings.under_way(self._whose(start)) as training:
@@ -252,6 +264,7 @@ class Learner:
             trainer=self._trainer("arm"),
             written=self._written,
             second=self.second,
+            aids=self.aids,
         )
         return study.run(
             self.people.train(limit),

@@ -22,6 +22,7 @@ def person_lessons(
     *,
     ordered: Collection[str],
     start: TrainedAdapter | None = None,
+    after: bool = False,
 ) -> list[PersonLesson]:
     """Return one lesson per person, in the order in which they come.
 
@@ -34,6 +35,7 @@ def person_lessons(
         config: How much is held out.
         ordered: Users whose interactions stand in an order that means something.
         start: Adapter that the training goes on from.
+        after: Whether the traces are learned after the answers.
     """
     of: dict[str, list[Interaction]] = {}
     for one in interactions:
@@ -50,6 +52,7 @@ def person_lessons(
                 else _held_before(user, rows, start) or _newest(rows, config.validation_share)
             ),
             ordered=user in ordered,
+            after=after,
         )
         for user, rows in of.items()
     ]

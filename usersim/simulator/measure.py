@@ -29,6 +29,7 @@ from usersim.evaluation import (
     verdicts,
     write_report,
 )
+from usersim.recon import Aids
 from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
 from usersim.simulator.arm_names import (
     MEMORIES,
@@ -46,7 +47,14 @@ from usersim.simulator.checks import (
 )
 from usersim.simulator.experimental import CONTROLS, train_control
 from usersim.simulator.history import Histories
-from usersim.simulator.pages import curves_of, examples, sizes, synthesizer_section
+from usersim.simulator.pages import (
+    curves_of,
+    examples,
+    k_notes,
+    k_sections,
+    sizes,
+    synthesizer_section,
+)
 from usersim.simulator.probes import diagnostics, second_opinion
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import SOURCES
@@ -88,7 +96,8 @@ Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Traces
 
 def _sheet(found: Measurement) -> Sheet:
     table = found.evaluation.sheet()
-    said = [*verdicts(found.evaluation), *(f"warning: {one}" for one in found.leakage.warnings)]
+    said = [*verdicts(found.evaluation), *k_notes(found.evaluation)]
+    said += [*(f"warning: {one}" for one in found.leakage.warnings)]
     said += [str(one) for one in (found.agreement, found.faithfulness) if one is not None]
     said += [f"judge: {one}" for one in found.judgments]
     if found.report is not None:
@@ -135,12 +144,14 @@ class Measures:
         more: Arms of the caller's own.
         texts: Whether the answers to open questions are drawn too, not only their likelihood.
         judge: Compares the drawn answers; None asks no judge.
+        traces: K, traces drawn for each answer; None takes that of the configuration.
     """
 
     arms: Sequence[ArmName]
     more: Sequence[Arm] = ()
     texts: bool = False
     judge: Engine | None = None
+    traces: int | None = None
 
 
 def pick_held_out(
@@ -189,6 +200,7 @@ class Study:
         written: Trains a synthesizer and lets it write, for the arms that need one.
         second: A reconstructor of another model family, which says whether the choice of traces
             means anything to it (L8); None asks none.
+        aids: What some scorers use besides.
     """
 
     corpus: Corpus
@@ -199,6 +211,7 @@ class Study:
     trainer: Trainer
     written: Written
     second: Engine | None = None
+    aids: Aids = Aids()
 
     def run(
         self,
@@ -234,7 +247,7 @@ class Study:
         selected_by: list[str] = []
         if asked.judge is not None:
             scorer = self.config.scoring.scorer
-            selected_by = refuse_selector(asked.judge, self.recon_engine, scorer)
+            selected_by = refuse_selector(asked.judge, self.aids.judge, scorer)
         found = self._reconstruct(train, asked.arms, progress)
         trained = self._train(asked.arms, train, found, progress)
         build = ArmBuilder(
@@ -245,6 +258,7 @@ class Study:
             held_out=held_out,
             found=found,
             texts=asked.texts,
+            traces=asked.traces,
         )
         built = [*build.all(asked.arms, trained.adapters), *asked.more]
         evaluation = evaluate(
@@ -281,7 +295,9 @@ class Study:
     ) -> Reconstruction:
         """Run Recon, unless no arm has any use for traces."""
         if set(arms) & {*(set(SOURCES) - {"none"}), *MEMORIES}:
-            recon = Recon(self.corpus, self.recon_engine, self.config, self.histories)
+            recon = Recon(
+                self.corpus, self.recon_engine, self.config, self.histories, aids=self.aids
+            )
             return recon.run(train, progress=progress)
         return Reconstruction(
             interactions=tuple(train), scored={}, selections={}, failures=(), stage=""
@@ -331,14 +347,25 @@ class Study:
         if self.second is None:
             return None
         return second_opinion(
-            self.corpus, self.second, self.histories, self.config, found, progress=progress
+            self.corpus,
+            self.second,
+            self.histories,
+            self.config,
+            found,
+            aids=self.aids,
+            progress=progress,
         )
 
     def _leakage(
         self, found: Reconstruction, agreed: Agreement | None, progress: StageProgress | None
     ) -> LeakageTable:
         figures = diagnostics(
-            self.recon_engine, self.histories, self.config, found, progress=progress
+            self.recon_engine,
+            self.histories,
+            self.config,
+            found,
+            aids=self.aids,
+            progress=progress,
         )
         figures |= agreed.to_figures() if agreed else {}
         scored = [one for many in found.scored.values() for one in many]
@@ -369,6 +396,7 @@ class Study:
             also_against=[eligible] if eligible in evaluation.arms else [],
             sections=[
                 sizes(measured.found, evaluation, measured.adapters),
+                *k_sections(evaluation),
                 *check_sections(measured.faithfulness, measured.judgments),
                 *(synthesizer_section(*one) for one in synthesizers),
             ],

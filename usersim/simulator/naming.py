@@ -12,9 +12,11 @@ __all__ = ["NAMING_SOURCES", "naming_rates"]
 
 NAMING_SOURCES: tuple[TraceSource, ...] = (
     "recon_select",
+    "positive_gain",
     "random_eligible",
     "random",
     "backward",
+    "guarded_backward",
     "forward",
 )
 """Sources that choose a trace somebody wrote; the oracle's quotes and gives no reason."""

@@ -9,21 +9,30 @@ import math
 from collections.abc import Mapping
 from typing import cast
 
-from usersim.evaluation import Curves, Evaluation, Example, Section
-from usersim.simulator.arm_names import ArmName, title_of
+from usersim.evaluation import AtK, Curves, Evaluation, Example, Section, by_traces
+from usersim.simulator.arm_names import TITLES, ArmName, title_of
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.synthesizer import RECIPES
 from usersim.training import TraceEvaluation, TrainedAdapter
 from usersim.training.schedule import StopReason
 from usersim.types.counting import counted
 
-__all__ = ["PANELS", "curves_of", "examples", "sizes", "synthesizer_section"]
+__all__ = [
+    "PANELS",
+    "curves_of",
+    "examples",
+    "k_notes",
+    "k_sections",
+    "sizes",
+    "synthesizer_section",
+]
 
 EXAMPLES = 3
 
 PANELS: Mapping[str, str] = {
     "reward": "reward",
     "masked_gain": "masked gain, scorer's unit",
+    "indistinct": "share that passes for the person",
     "spread": "spread of rewards in a group",
     "kl": "KL to the base, nats per token",
     "tokens": "length, tokens",
@@ -71,6 +80,10 @@ def sizes(
         ("of them with a kept trace", str(kept)),
         ("of them with the empty trace", str(len(found.selections) - kept)),
         ("that failed", str(len(found.failures))),
+        (
+            "traces drawn, malformed ones among them",
+            f"{sum(map(len, found.scored.values()))}, {found.malformed}",
+        ),
         ("held-out interactions", str(len(evaluation.interactions))),
     ]
     rows.extend(
@@ -78,6 +91,64 @@ def sizes(
         for name, one in adapters.items()
     )
     return Section(heading="Sizes", columns=("what", "how many"), rows=tuple(rows))
+
+
+_RISES = (
+    "An answer with reasoning is as likely as the mean over its K traces. The log of such a mean "
+    "is a lower bound that rises with K, whatever the traces say: spreading the bet alone raises "
+    "it. So every likelihood with reasoning holds for its K, and one without reasoning has none."
+)
+_AVERAGED = (
+    "arms with reasoning average over K = {} an answer, arms without over none: a likelihood "
+    "rises with K, whatever the traces say"
+)
+_GROUPS = (
+    "Values below the largest K are means over disjoint groups of the same draws. Nats per "
+    "answer; per token where the answer is text."
+)
+
+
+def _at_k(evaluation: Evaluation) -> list[AtK]:
+    return by_traces(evaluation, none=TITLES["none"])
+
+
+def k_notes(evaluation: Evaluation) -> list[str]:
+    """Return at which K the arms with reasoning stand; nothing where none draws traces."""
+    most = max((row.k for row in _at_k(evaluation)), default=0)
+    if not most:
+        return []
+    return [_AVERAGED.format(counted(most, "trace"))]
+
+
+def k_sections(evaluation: Evaluation) -> list[Section]:
+    """Return the likelihood of the arms with reasoning at each K; nothing where none draws."""
+    rows = _at_k(evaluation)
+    if not rows:
+        return []
+    compared = any(row.over_none is not None for row in rows)
+    return [
+        Section(
+            heading="How many traces an answer averages over",
+            paragraphs=(_RISES, _GROUPS),
+            columns=(
+                "Arm",
+                "K",
+                "Log-likelihood",
+                *([f"Less {TITLES['none']}"] if compared else []),
+                "Answers",
+            ),
+            rows=tuple(
+                (
+                    row.arm,
+                    str(row.k),
+                    str(row.log_likelihood),
+                    *([str(row.over_none)] if compared else []),
+                    str(row.n_items),
+                )
+                for row in rows
+            ),
+        )
+    ]
 
 
 def synthesizer_section(title: str, synthesizer: TrainedAdapter) -> Section:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from usersim import transcript
 from usersim.config import PipelineConfig
 from usersim.engines import Engine, ScoreRequest
+from usersim.recon import Aids
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.synthesis import SynthesisItem, synthesize
 from usersim.simulation import likelihoods
@@ -24,7 +25,7 @@ from usersim.simulator.history import Histories
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import StageProgress
-from usersim.simulator.sources import SOURCES
+from usersim.simulator.sources import SOURCES, WITHOUT_REASONING
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
 from usersim.types import Interaction
 from usersim.types.counting import counted
@@ -54,6 +55,7 @@ class EvaluationPlan:
         trainings: Adapters that are trained.
         predictions: Answers that are predicted by a model, over all arms.
         drawn: Those of them before which traces are drawn.
+        traces: K, traces drawn before each of those; None takes that of the configuration.
     """
 
     people: int
@@ -64,6 +66,7 @@ class EvaluationPlan:
     trainings: int
     predictions: int
     drawn: int
+    traces: int | None = None
 
     def __str__(self) -> str:
         """Say it in two lines."""
@@ -127,6 +130,7 @@ def plan_evaluation(
     arms: Sequence[ArmName],
     limit: int | None = None,
     held_out: int | None = None,
+    traces: int | None = None,
 ) -> EvaluationPlan:
     """Return what `sim.evaluate` will do with the same arguments; no model is loaded.
 
@@ -135,6 +139,7 @@ def plan_evaluation(
         arms: What is to be compared.
         limit: Training interactions of each person, the newest; None takes all.
         held_out: Held-out interactions in all; None takes every one.
+        traces: K, traces drawn for each answer; None takes that of the configuration.
 
     Raises:
         EvaluationError: If nothing is held out, or an arm is unknown.
@@ -157,12 +162,13 @@ def plan_evaluation(
         trainings=len([arm for arm in arms if arm in SOURCES or arm in UNTIMED]),
         predictions=len(measured) * len([*(a for a in arms if a not in WITHOUT_MODEL), *swapped]),
         drawn=len(measured) * len([*drawn, *swapped]),
+        traces=traces,
     )
 
 
 def _draws(arm: ArmName) -> bool:
     """Return whether an arm draws traces before it answers."""
-    return arm in MEMORIES or arm in UNTIMED or (arm in SOURCES and arm != "none")
+    return arm in MEMORIES or arm in UNTIMED or (arm in SOURCES and arm not in WITHOUT_REASONING)
 
 
 def time_evaluation(
@@ -196,9 +202,12 @@ def time_evaluation(
     tell("load the model", 0, 1)
     engine = sim.engine
     tell("load the model", 1, 1)
-    config, pairs = sim.config, len(plan.train)
-    histories = Histories(sim.corpus, config.history)
-    probe = _Probe(engine, recon_engine or engine, config, histories, now)
+    config, pairs = _with_traces(sim.config, plan.traces), len(plan.train)
+    plugs = sim.plugs
+    histories = Histories(  # without the panel, which would have to be fitted first
+        sim.corpus, config.history, similarity=plugs.meaning, retriever=plugs.over(sim.corpus)
+    )
+    probe = _Probe(engine, recon_engine or engine, config, histories, now, plugs.aids)
     traces = training = 0.0
     tell("time a few steps", 0, 4)
     # The first call pays for what later ones find ready; other rows, or their prompts would be.
@@ -225,6 +234,13 @@ def time_evaluation(
     )
 
 
+def _with_traces(config: PipelineConfig, traces: int | None) -> PipelineConfig:
+    if traces is None:
+        return config
+    simulation = config.simulation.model_copy(update={"traces": traces})
+    return config.model_copy(update={"simulation": simulation})
+
+
 @dataclass(frozen=True, slots=True)
 class _Probe:
     """Times single steps; seconds for one item each."""
@@ -234,6 +250,7 @@ class _Probe:
     config: PipelineConfig
     histories: Histories
     now: Callable[[], float]
+    aids: Aids
 
     def answers(self, rows: Sequence[Interaction], *, drawn: bool) -> tuple[float, float]:
         """Return the time of an answer without traces, and of one with."""
@@ -275,6 +292,8 @@ class _Probe:
                 self.config.scoring,
                 self.config.guards,
                 self.config.history,
+                embed=self.aids.embed,
+                judge=self.aids.judge,
             )
 
         return self._timed(work, len(rows))

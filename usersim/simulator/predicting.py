@@ -19,12 +19,11 @@ from usersim.prediction import (
     PanelModel,
     Pool,
     PoolGroup,
-    Similarity,
     group_of,
-    lexical_similarity,
     own_scale,
 )
 from usersim.simulator.history import Histories, Shown
+from usersim.simulator.plugs import Plugs
 from usersim.types import (
     Choice,
     Combine,
@@ -33,7 +32,6 @@ from usersim.types import (
     Interaction,
     Predictor,
     Question,
-    Retriever,
     Scale,
     content_key,
 )
@@ -100,17 +98,14 @@ class Predictions:
     Args:
         corpus: The store.
         config: Settings of every stage.
-        similarity: Likeness of meaning, for questions that the panel does not know.
-        retriever: Chooses what of the past is shown, in place of evidence.
+        plugs: What chooses evidence in place of what ships.
     """
 
     def __init__(
         self,
         corpus: Corpus,
         config: PipelineConfig,
-        *,
-        similarity: Similarity = lexical_similarity,
-        retriever: Retriever | None = None,
+        plugs: Plugs = Plugs(),
     ) -> None:
         self._corpus = corpus
         self._config = config
@@ -120,8 +115,8 @@ class Predictions:
             corpus,
             config.history,
             panel=self.panel,
-            similarity=similarity,
-            retriever=retriever,
+            similarity=plugs.meaning,
+            retriever=plugs.over(corpus),
         )
 
     def panel(self) -> PanelModel | None:

@@ -7,7 +7,7 @@ from usersim.corpus import Corpus
 from usersim.engines import Engine
 from usersim.evaluation import Agreement, agreement
 from usersim.evaluation.leakage import QUOTED, diagnostic
-from usersim.recon import ScoringItem, score_candidates
+from usersim.recon import Aids, ScoringItem, score_candidates
 from usersim.recon.diagnostics import ProbeItem, diagnose, sample_probes
 from usersim.recon.synthesis import SynthesisItem, decoys
 from usersim.simulator.history import Histories
@@ -24,6 +24,7 @@ def diagnostics(
     config: PipelineConfig,
     found: Reconstruction,
     *,
+    aids: Aids = Aids(),
     progress: StageProgress | None = None,
 ) -> dict[str, float]:
     """Swap, decoy and truncate the traces of `config.scoring.diagnostics` interactions.
@@ -33,6 +34,7 @@ def diagnostics(
         histories: Finds what is shown.
         config: Settings of every stage.
         found: Interactions with candidates and decisions.
+        aids: What some scorers use besides.
         progress: Called with (stage, done, total).
 
     Returns:
@@ -66,7 +68,15 @@ def diagnostics(
         )
         for p, written in zip(sample, drawn.items, strict=True)
     ]
-    result = diagnose(engine, probes, config.scoring, config.history, seed=seed)
+    result = diagnose(
+        engine,
+        probes,
+        config.scoring,
+        config.history,
+        seed=seed,
+        embed=aids.embed,
+        judge=aids.judge,
+    )
     if progress:
         progress("diagnose", len(sample), len(sample))
     named = {
@@ -96,6 +106,7 @@ def second_opinion(
     config: PipelineConfig,
     found: Reconstruction,
     *,
+    aids: Aids = Aids(),
     progress: StageProgress | None = None,
 ) -> Agreement | None:
     """Let a second reconstructor score the same candidates, and measure the choice by it (L8).
@@ -108,6 +119,7 @@ def second_opinion(
         histories: Finds what is shown.
         config: Settings of every stage.
         found: Interactions with candidates and decisions of the first reconstructor.
+        aids: What some scorers use besides.
         progress: Called with (stage, done, total).
 
     Returns:
@@ -127,7 +139,15 @@ def second_opinion(
             )
             for one in rows
         ]
-        batch = score_candidates(engine, items, config.scoring, config.guards, config.history)
+        batch = score_candidates(
+            engine,
+            items,
+            config.scoring,
+            config.guards,
+            config.history,
+            embed=aids.embed,
+            judge=aids.judge,
+        )
         scored: list[ScoredCandidate] = [one for many in batch for one in many]
         corpus.ledger.put_scored(stage, scored, of=rows)
     return agreement(

@@ -16,6 +16,7 @@ from usersim.corpus import Corpus
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
+from usersim.recon import Aids
 from usersim.recon.scoring import ScoringItem, score_candidates
 from usersim.recon.selection import select
 from usersim.recon.synthesis import SynthesisItem, synthesize
@@ -49,6 +50,7 @@ def _sheet(found: Reconstruction) -> Sheet:
         {
             "interactions": len(found.interactions),
             "candidate traces": len(candidates),
+            "malformed draws": found.malformed,
             "rejected by a guard": sum(not one.leakage.valid for one in candidates),
             "interactions with a kept trace": found.kept,
             "mean gain of the kept ones": f"{fmean(gains):.3f}" if gains else None,
@@ -103,6 +105,11 @@ class Reconstruction:
         """How many interactions have a trace; the others train without reasoning."""
         return sum(selection.kept is not None for selection in self.selections.values())
 
+    @property
+    def malformed(self) -> int:
+        """How many draws could not be read, or were only a rating or an option."""
+        return sum(not one.candidate.complete for many in self.scored.values() for one in many)
+
     def kept_traces(self) -> dict[str, ScoredCandidate]:
         """Return the kept candidate of every interaction that has one, by interaction key."""
         return {
@@ -135,6 +142,10 @@ class Recon:
         config: Settings of every stage.
         histories: Finds what is shown with an interaction.
         synthesizer: Weights of a trained synthesizer; None draws from the base model.
+        aids: What some scorers use besides the engine.
+
+    Raises:
+        ConfigError: If the traces would be ranked by nobody, or by their reconstructor.
     """
 
     def __init__(
@@ -145,7 +156,10 @@ class Recon:
         histories: Histories,
         *,
         synthesizer: AdapterRef | None = None,
+        aids: Aids = Aids(),
     ) -> None:
+        aids.check(config.scoring, engine)
+        self._aids = aids
         self._corpus = corpus
         self._engine = engine
         self._config = config
@@ -211,6 +225,8 @@ class Recon:
                 config.guards,
                 config.history,
                 adapters=[self._synthesizer] if self._synthesizer else [],
+                embed=self._aids.embed,
+                judge=self._aids.judge,
             )
             scored = list(batch)
             ledger.put_scored(self.scoring_key, [one for many in scored for one in many], of=chunk)

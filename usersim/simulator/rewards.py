@@ -12,8 +12,18 @@ from statistics import fmean
 from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
+from usersim.errors import ConfigError
 from usersim.prompts import templates_key
-from usersim.recon import ScoringItem, SynthesisItem, reward, score_candidates, synthesize
+from usersim.recon import (
+    Aids,
+    IndistinctItem,
+    ScoringItem,
+    SynthesisItem,
+    indistinguishability,
+    reward,
+    score_candidates,
+    synthesize,
+)
 from usersim.recon.selection import verdict
 from usersim.training import TraceEvaluation
 from usersim.types import (
@@ -37,13 +47,30 @@ class Rewards:
         engine: Draws and reconstructs; the reconstructor is its base model, frozen.
         config: Settings of every stage.
         items: Interactions with their history, by key.
-        second: A reconstructor of another model family, for measuring alone (guard L8).
+        second: A reconstructor of another model family: measures, and pays for nothing (guard
+            L8) unless it is also to tell replies apart (`RewardConfig.reader`).
+        aids: What some scorers use besides.
     """
 
     engine: Engine
     config: PipelineConfig
     items: Mapping[str, SynthesisItem]
     second: Engine | None = None
+    aids: Aids = Aids()
+
+    def __post_init__(self) -> None:
+        """Check that there is a reader where one is asked for.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        asked = self.config.reward
+        if asked.indistinguishability and asked.reader == "second" and self.second is None:
+            raise ConfigError(
+                "the reward wants a second reconstructor to tell replies apart, and there is none",
+                hint="pass second=, or set RewardConfig(reader='reconstructor')",
+                cli_hint="name one with --second, or use another preset",
+            )
 
     @property
     def identity(self) -> str:
@@ -57,6 +84,7 @@ class Rewards:
             config.scoring.key,
             config.guards.key,
             config.reward.key,
+            *([self._reader.identity] if config.reward.indistinguishability else []),
         )
 
     def __call__(
@@ -66,7 +94,8 @@ class Rewards:
         warmth = {"temperature": self.config.synthesizer.temperature, "top_p": 1.0}
         drawn = self._drawn(prompts, adapter, n, {"seed": seed, **warmth})
         scored = self._scored(self.engine, drawn, adapter)
-        return [self._rewarded(scored.get(place, ())) for place in range(len(prompts))]
+        passed = self._indistinct(scored)
+        return [self._rewarded(scored.get(place, ()), passed) for place in range(len(prompts))]
 
     def measure(
         self, prompts: Sequence[TracePrompt], adapter: AdapterRef | None, step: int
@@ -78,7 +107,7 @@ class Rewards:
         drawn = self._drawn(prompts, adapter, 1, {"seed": self.config.synthesis.seed})
         scored = self._scored(self.engine, drawn, adapter)
         ones = [one for many in scored.values() for one in many]
-        rewarded = self._rewarded(ones)
+        rewarded = self._rewarded(ones, self._indistinct(scored))
         second = None
         if self.second is not None:
             again = self._scored(self.second, drawn, None)
@@ -114,7 +143,8 @@ class Rewards:
         found: dict[int, tuple[Candidate, ...]] = {}
         for direction in DIRECTIONS:
             places = [i for i, prompt in enumerate(prompts) if prompt.direction == direction]
-            counts = {"n_forward": 0, "n_backward": 0, f"n_{direction}": n}
+            # What is malformed gets its reward, and is not drawn again.
+            counts = {"n_forward": 0, "n_backward": 0, f"n_{direction}": n, "redraws": 0}
             settings = self.config.synthesis.model_copy(update={**counts, **how})
             batch = synthesize(
                 self.engine,
@@ -148,15 +178,61 @@ class Rewards:
             config.guards,
             config.history,
             adapters=[adapter] if adapter else [],
+            embed=self.aids.embed,
+            judge=self.aids.judge,
         )
         return {
             place: many for place, many in zip(drawn, batch.items, strict=True) if many is not None
         }
 
-    def _rewarded(self, scored: Sequence[ScoredCandidate]) -> tuple[RewardedTrace, ...]:
+    @property
+    def _reader(self) -> Engine:
+        chosen = self.second if self.config.reward.reader == "second" else None
+        return chosen or self.engine
+
+    def _indistinct(
+        self, scored: Mapping[int, Sequence[ScoredCandidate]]
+    ) -> dict[str, float | None]:
+        """Return how often each readable trace's reconstruction passes, by the trace's key."""
+        config = self.config
+        if not config.reward.indistinguishability:
+            return {}
+        readable = [
+            [one.candidate for one in many if one.candidate.complete and one.candidate.reasoning]
+            for many in scored.values()
+        ]
+        readable = [many for many in readable if many]
+        items: list[IndistinctItem] = []
+        for many in readable:
+            item = self.items[many[0].interaction_key]
+            texts = tuple(one.reasoning for one in many)
+            items.append(IndistinctItem(item.interaction, item.history, texts))
+        found = indistinguishability(
+            self.engine,
+            self._reader,
+            items,
+            config.history,
+            seed=config.synthesis.seed,
+            temperature=config.simulation.temperature,
+        )
+        return {
+            one.key: value
+            for many, values in zip(readable, found, strict=True)
+            for one, value in zip(many, values, strict=True)
+        }
+
+    def _rewarded(
+        self, scored: Sequence[ScoredCandidate], passed: Mapping[str, float | None]
+    ) -> tuple[RewardedTrace, ...]:
         config = self.config
         return tuple(
-            reward(one, config.reward, config.guards, max_tokens=config.synthesis.max_tokens)
+            reward(
+                one,
+                config.reward,
+                config.guards,
+                max_tokens=config.synthesis.max_tokens,
+                indistinct=passed.get(one.candidate.key),
+            )
             for one in scored
         )
 

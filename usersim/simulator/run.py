@@ -29,7 +29,7 @@ SHOWN = 5
 """Answers, and failures, that a printed run shows."""
 
 _COLUMNS: tuple[str, ...] = (
-    "place",
+    "row",
     "user_id",
     "context",
     "action_type",
@@ -80,9 +80,9 @@ class RunCost:
 def _sheet(run: Run) -> Sheet:
     shown = islice(run.answers(), SHOWN)
     failed = islice(run.failures(), SHOWN)
-    rows = [(item.place, item.request.user_id, shortened(str(answer))) for item, answer in shown]
+    rows = [(item.row, item.request.user_id, shortened(str(answer))) for item, answer in shown]
     rows += [
-        (one.item.place, one.item.request.user_id, f"failed: {shortened(one.message)}")
+        (one.item.row, one.item.request.user_id, f"failed: {shortened(one.message)}")
         for one in failed
     ]
     notes = [f"{run.status}; run.answers() and run.write(path) give all of them"]
@@ -90,7 +90,7 @@ def _sheet(run: Run) -> Sheet:
         notes.append(
             f"{counted(len(run.refused), 'row')} rejected; run.refused has them, with the reasons"
         )
-    return Sheet(title=f"Run {run.name}", columns=("#", "user", "answer"), rows=rows, notes=notes)
+    return Sheet(title=f"Run {run.name}", columns=("row", "user", "answer"), rows=rows, notes=notes)
 
 
 @printed(_sheet)
@@ -184,17 +184,17 @@ class Run:
         )
 
     def _rows(self) -> Iterator[dict[str, object]]:
-        """Yield answers and failures as plain rows, merged by place."""
+        """Yield answers and failures as plain rows, merged by row."""
         answers = (_answer_row(item, answer) for item, answer in self.answers())
         failures = (_failure_row(row) for row in self.failures())
-        yield from merge(answers, failures, key=lambda row: cast("int", row["place"]))
+        yield from merge(answers, failures, key=lambda row: cast("int", row["row"]))
 
 
 def _item_row(item: RunItem) -> dict[str, object]:
     request = item.request
     space = request.question.space
     return {
-        "place": item.place,
+        "row": item.row,
         "user_id": request.user_id,
         "context": [
             {"role": one.role, "name": one.name, "content": one.content}

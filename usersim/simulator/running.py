@@ -26,6 +26,7 @@ from usersim.errors import (
     CorpusError,
     EngineError,
     EngineUnavailableError,
+    RefusedRowsError,
     UserNotFoundError,
 )
 from usersim.prompts import templates_key
@@ -107,7 +108,8 @@ class Runner:
             progress: Called with (items done, items).
 
         Raises:
-            ConfigError: If there is nothing to ask, or a run of that name was begun otherwise.
+            RefusedRowsError: If no request can be asked.
+            ConfigError: If a run of that name was begun otherwise.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
         if self.chunk < 1:
@@ -130,13 +132,13 @@ class Runner:
         """Read and check requests.
 
         Raises:
-            ConfigError: If none of them can be asked.
+            RefusedRowsError: If none of them can be asked.
         """
         requests = self.corpus.requests(rows_of(source), user_id=self.user_id)
         if not len(requests):
             said = "".join(f"\n{group}" for group in requests.refused.groups()[:SHOWN_GROUPS])
             others = requests.tally.other_users
-            raise ConfigError(
+            raise RefusedRowsError(
                 f"no valid requests: {counted(len(requests.refused), 'row')} refused, "
                 f"{counted(others, 'row')} of other people{said}",
                 hint='a request is a row such as {"user_id": "ada", "context": "Tea or coffee?"}',
@@ -239,12 +241,13 @@ class Runner:
             else:
                 places.append(one.place)
         gone = len(done)
+        rows = {one.place: one.row for one in items}
         batch, answers = self.asker.answered(self.engine, asked)
         done |= {place: answer for place, answer in zip(places, answers, strict=True) if answer}
         for failure in batch.failures:
             place = places[failure.index]
             # The message names the place in the chunk, which means nothing to a reader.
-            said = failure.message.replace(f"item {failure.index}:", f"item {place}:", 1)
+            said = failure.message.replace(f"item {failure.index}:", f"row {rows[place]}:", 1)
             done[place] = replace(failure, index=place, message=said)
         stored = self.corpus.runs.finish(run_id, owner, done)
         if stored < len(done) - gone:

@@ -15,25 +15,30 @@ from usersim.recon.arms import (
     best_eligible,
     first_backward,
     first_forward,
+    guarded_backward,
     longest,
     oracle,
+    positive_gain,
     random_eligible,
     random_of,
 )
 from usersim.simulator.recon import Reconstruction
 from usersim.types import ScoredCandidate, Selection
 
-__all__ = ["SOURCES", "TraceSource", "check_source", "reasonings"]
+__all__ = ["SOURCES", "WITHOUT_REASONING", "TraceSource", "check_source", "reasonings"]
 
 TraceSource = Literal[
     "recon_select",
     "best_eligible",
+    "positive_gain",
     "random_eligible",
     "random",
     "backward",
+    "guarded_backward",
     "forward",
     "longest",
     "oracle",
+    "after_answer",
     "none",
 ]
 
@@ -41,16 +46,21 @@ SOURCES: Mapping[TraceSource, str] = MappingProxyType(
     {
         "recon_select": "the best reconstructed trace that passed the guards (Recon-Select)",
         "best_eligible": "the best of those that passed the guards, gain or not (B4b)",
+        "positive_gain": "the best of those with a gain that passed the guards, or none (B4g)",
         "random_eligible": "a random one of those that passed the guards (B4e)",
         "random": "a random one of the same candidates (B4)",
         "backward": "one trace written with the action in view (Backward Synthesis, B3)",
+        "guarded_backward": "the first of those that passed the guards (B3g)",
         "forward": "one trace written without the action in view (B6)",
         "longest": "the longest of the same candidates (B5)",
         "oracle": "a trace that quotes the action (leak oracle, B12)",
+        "after_answer": "the traces of Recon-Select, learned after the answer (B7)",
         "none": "no reasoning (SFT, B2)",
     }
 )
 """What each source is, in words."""
+WITHOUT_REASONING: frozenset[str] = frozenset({"after_answer", "none"})
+"""Sources after which a user model answers without reasoning: it learned none before an action."""
 
 
 def check_source(source: str) -> None:
@@ -71,7 +81,7 @@ def reasonings(
     Args:
         source: Which choice to make over the candidates.
         found: Interactions with scored candidates.
-        guards: The gates, for `random_eligible` and `best_eligible`.
+        guards: The gates, for the sources that know of them.
         seed: Of the random choices; combined with the interaction's key.
 
     Returns:
@@ -81,13 +91,15 @@ def reasonings(
         return {interaction.key: "" for interaction in found.interactions}
     if source == "oracle":
         return {i.key: oracle(i)[0].reasoning for i in found.interactions}
-    if source == "recon_select":
+    if source in ("recon_select", "after_answer"):
         return {i.key: found.reasoning(i.key) for i in found.interactions}
     choices: dict[str, Callable[[Sequence[ScoredCandidate]], Selection]] = {
         "best_eligible": lambda scored: best_eligible(scored, guards),
+        "positive_gain": lambda scored: positive_gain(scored, guards),
         "random_eligible": lambda scored: random_eligible(scored, guards, seed),
         "random": lambda scored: random_of(scored, seed),
         "backward": first_backward,
+        "guarded_backward": lambda scored: guarded_backward(scored, guards),
         "forward": first_forward,
         "longest": longest,
     }

@@ -15,7 +15,7 @@ from usersim.engines import AdapterRef, Engine
 from usersim.engines.base import weights_of
 from usersim.errors import ConfigError, NoTrainingDataError
 from usersim.prompts import templates_key
-from usersim.recon import SynthesisItem, best_in, preferences, trace_prompts
+from usersim.recon import Aids, SynthesisItem, best_in, preferences, trace_prompts
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.rewards import Rewards
@@ -74,6 +74,7 @@ class SynthesizerTrainer:
         histories: Finds what is shown with an interaction.
         folder: Adapters are made in here.
         second: A reconstructor of another model family; it only measures (guard L8).
+        aids: What some scorers use besides.
         training: How the store knows of it; None registers each training by itself.
     """
 
@@ -83,6 +84,7 @@ class SynthesizerTrainer:
     histories: Histories
     folder: Path
     second: Engine | None = None
+    aids: Aids = Aids()
     training: Training | None = None
 
     def train(
@@ -179,6 +181,7 @@ class _Course:
             config=trainer.config,
             items=self.items,
             second=trainer.second,
+            aids=trainer.aids,
         )
 
     def _item(self, interaction: Interaction) -> SynthesisItem:
@@ -193,7 +196,14 @@ class _Course:
 
     def _reconstruct(self, synthesizer: AdapterRef | None) -> Reconstruction:
         one = self.trainer
-        recon = Recon(one.corpus, one.engine, one.config, one.histories, synthesizer=synthesizer)
+        recon = Recon(
+            one.corpus,
+            one.engine,
+            one.config,
+            one.histories,
+            synthesizer=synthesizer,
+            aids=one.aids,
+        )
         return recon.run(self.learn, progress=self.progress)
 
     def _train(self, lesson: TraceLesson | PairLesson | RewardLesson, name: str) -> TrainedAdapter:

@@ -24,7 +24,7 @@ from usersim.simulator.adapters import Purpose
 from usersim.simulator.history import Histories
 from usersim.simulator.lessons import person_lessons, shown_when_asked
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.sources import TraceSource, reasonings
+from usersim.simulator.sources import WITHOUT_REASONING, TraceSource, reasonings
 from usersim.training import (
     TrainedAdapter,
     TrainingProgress,
@@ -139,6 +139,7 @@ class Trainer:
             self.config.training,
             ordered=self.corpus.ordered_users(),
             start=start,
+            after=source == "after_answer",
         )
 
         def report(now: TrainingProgress) -> None:
@@ -160,7 +161,7 @@ class Trainer:
             stop_when=watched(self.corpus, training, stop_when),
         )
         with removed_if_forgotten(self.corpus, training, adapter):
-            if source != "none":
+            if source not in WITHOUT_REASONING:
                 held = {key for lesson in lessons for key in lesson.held}
                 adapter = self._weigh(adapter, [i for i in found.interactions if i.key in held])
             register(self.corpus, adapter, self.purpose, training)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from usersim.engines.chat import encode_continuation, encode_prompt
 from usersim.engines.options import needs_end
 from usersim.errors import ContextLengthError
+from usersim.prompts import why_prompt
 from usersim.transcript import NO_REASONING, OPEN, action_text, prefix
 from usersim.types import Failure, TrainingExample
 
@@ -142,13 +143,18 @@ def _actions(
 
 def _reasoning(encoder: Encoder, example: TrainingExample) -> Term:
     """Encode the trace as it is drawn: after the opening tag, up to and with the closing one."""
-    prompt = encoder.prompt(example.messages, OPEN)
+    messages = example.messages
+    if example.after:
+        messages = why_prompt(messages, action_text(example.action))
+    prompt = encoder.prompt(messages, OPEN)
     drawn = encoder.continuation(prefix(example.reasoning).removeprefix(OPEN), end=False)
     return Term("reasoning", (*prompt, *drawn), len(prompt))
 
 
 def encode_example(example: TrainingExample, encoder: Encoder) -> EncodedExample:
     """Encode one example: the action without reasoning, and after its trace where it has one.
+
+    Where the trace is learned after the action, the action stands without it alone.
 
     Args:
         example: What to encode.
@@ -157,6 +163,9 @@ def encode_example(example: TrainingExample, encoder: Encoder) -> EncodedExample
     terms, plain = _actions(encoder, example, NO_REASONING, 0, reasoned=False)
     if not example.reasoning:
         return EncodedExample(example.key, example.user_id, tuple(terms), (plain,))
+    if example.after:
+        whole = (*terms, _reasoning(encoder, example))
+        return EncodedExample(example.key, example.user_id, whole, (plain,))
     more, reasoned = _actions(
         encoder, example, prefix(example.reasoning), len(terms), reasoned=True
     )

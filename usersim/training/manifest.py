@@ -46,7 +46,7 @@ class Counts(Frozen):
     train: int
     """Learned from."""
     with_reasoning: int
-    """Of them with a trace, and so learned both with and without reasoning."""
+    """Of them with a trace before the action, and so learned both with and without reasoning."""
     validation: int
     """Measured at each evaluation, never learned from."""
     refused: int

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from usersim.config import HistoryConfig
 from usersim.engines.options import needs_end
 from usersim.engines.packing import common_length
-from usersim.prompts import respond_prompt, turn_text
+from usersim.prompts import respond_prompt, turn_text, why_prompt
 from usersim.prompts.view import cut_end
 from usersim.training.dataset import Encoder
 from usersim.transcript import OPEN, action_text, prefix
@@ -148,7 +148,7 @@ class Sizes:
         )
         frame = len(self._encoder.prompt(asked, "")) - self._count(asked[-1][1])
         rows = [
-            self._interaction(one, lesson.reasonings.get(one.key, ""))
+            self._interaction(one, lesson.reasonings.get(one.key, ""), after=lesson.after)
             for one in lesson.interactions
         ]
         table = np.array(rows, dtype=np.int32).reshape(len(rows), 3)
@@ -157,11 +157,15 @@ class Sizes:
         base = frame - self._frame.turn
         return LessonSizes(lesson, base, whole, without_options, frame + alone)
 
-    def _interaction(self, one: Interaction, reasoning: str) -> tuple[int, int, int]:
+    def _interaction(
+        self, one: Interaction, reasoning: str, *, after: bool
+    ) -> tuple[int, int, int]:
         """Return its nodes, those without its options, and the tokens of its longest sequence."""
         space = one.space
         options = space.options if isinstance(space, Choice | Scale) else ()
-        answer = self._answer(one.action_text, options, reasoning)
+        answer = self._answer(one.action_text, options, "" if after else reasoning)
+        if after and reasoning:
+            answer = self._explained(answer, one.action_text, reasoning)
         if self._history.form == "page":
             question = self._count(
                 respond_prompt(one.user_id, one.question, (), config=self._history)[-1][1]
@@ -201,6 +205,19 @@ class Sizes:
         nodes = _tree_size([*(term[:-1] for term in terms), *([said] if shared else [])])
         apart = 0 if shared else len(said)
         return _Answer(nodes + apart + self._frame.lost, max(map(len, terms)))
+
+    def _explained(self, answer: _Answer, action: str, reasoning: str) -> _Answer:
+        """Add the turn after the answer in which its trace is learned."""
+        ((_, why),) = why_prompt((), "")[1:]
+        trace = prefix(reasoning)
+        turn = self._frame.turn + self._count(why) + self._count(trace)
+        said = self._count(action_text(action))
+        # The answer is cut in the prompt and whole here, so it may not be shared.
+        whole = len(action) > self._history.max_item_chars or not self._frame.answers_shared
+        return _Answer(
+            answer.nodes + turn + (said if whole else 1),
+            max(answer.longest, said + turn),
+        )
 
     @cached_property
     def _frame(self) -> _Frame:

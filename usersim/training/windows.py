@@ -90,7 +90,7 @@ class Checked(NamedTuple):
 
     Attributes:
         learned: Interactions that are learned from.
-        with_reasoning: Of them those with a trace.
+        with_reasoning: Of them those with a trace before the action.
         refused: Interactions, held-out ones too, that do not fit the model.
     """
 
@@ -109,7 +109,8 @@ def lessons_digest(lessons: Sequence[PersonLesson]) -> str:
     digest = sha256()
     for one in lessons:
         rows = [(i.key, one.reasonings.get(i.key, ""), i.key in one.held) for i in one.interactions]
-        digest.update(content_key(one.user_id, one.ordered, one.profile, rows).encode())
+        after = ("after",) if one.after else ()
+        digest.update(content_key(one.user_id, one.ordered, one.profile, rows, *after).encode())
     return digest.hexdigest()
 
 
@@ -159,7 +160,8 @@ class Windows:
             keys = [lesson.interactions[place].key for place in places]
             own = [key for key in keys if key not in lesson.held]
             learned += len(own)
-            with_reasoning += sum(bool(lesson.reasonings.get(key)) for key in own)
+            if not lesson.after:
+                with_reasoning += sum(bool(lesson.reasonings.get(key)) for key in own)
         return Checked(learned, with_reasoning, self._refused)
 
     def plan(self, *, epochs: float, seed: int) -> list[Step]:
@@ -398,4 +400,5 @@ def _example(
         reasoning=lesson.reasonings.get(one.key, ""),
         action=one.action_text,
         options=one.space.options if isinstance(one.space, Choice | Scale) else (),
+        after=lesson.after,
     )

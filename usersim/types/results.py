@@ -172,7 +172,9 @@ class PersonLesson:
     Attributes:
         user_id: Who.
         interactions: What they did, oldest first.
-        reasonings: A trace before the action, by interaction key; none where there is none.
+        reasonings: A trace by interaction key; none where there is none.
+        after: Whether the traces are learned after the action, in a turn of their own, and the
+            action without them. A control: the default puts them before it.
         held: Keys of interactions that only measure the training, and stand in no prompt that
             is learned from.
         ordered: Whether the order means anything; if not, it is another one in each epoch.
@@ -185,6 +187,7 @@ class PersonLesson:
     held: frozenset[str] = frozenset()
     ordered: bool = True
     profile: str | None = None
+    after: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +201,7 @@ class TrainingExample:
         reasoning: Text that stands between; empty trains without reasoning.
         action: Text form of the action.
         options: Of a closed question, all options: the loss is normalized over them.
+        after: Whether the reasoning is learned after the action, in a turn of its own.
     """
 
     key: str
@@ -206,3 +210,4 @@ class TrainingExample:
     reasoning: str
     action: str
     options: tuple[str, ...] = ()
+    after: bool = False

@@ -34,11 +34,13 @@ class RunItem:
     """One request in its run.
 
     Attributes:
-        place: Place in the list of requests, from 0.
+        place: Place among the requests that were stored, from 0.
+        row: Row of the source that was given, from 1, as refused rows are numbered.
         request: What is asked of whom.
     """
 
     place: int
+    row: int
     request: RunRequest
 
 

@@ -35,7 +35,8 @@ class Candidate:
             action that was not taken.
         index: Which draw it is, 0-based within its direction.
         reasoning: The text.
-        complete: False if it was cut at the token limit or cannot be read as reasoning.
+        complete: False if it is malformed: cut at the token limit, not readable as reasoning, or
+            only a rating or an option.
         model: Base model that wrote it.
         adapter: Served name of the adapter that wrote it; None for the base model alone.
         prompt_id: Identity (name and content hash) of the template.

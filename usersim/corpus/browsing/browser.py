@@ -15,14 +15,14 @@ from sqlalchemy.sql import ColumnElement
 from usersim.corpus.browsing.rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
 from usersim.corpus.ledger import rows
 from usersim.corpus.ledger.records import ResponseRecord
-from usersim.corpus.runs.requests import request_of
+from usersim.corpus.runs.requests import item_of
 from usersim.corpus.store.database import Database
 from usersim.corpus.store.owners import user_row_id
 from usersim.corpus.store.reading import InteractionReader
 from usersim.corpus.store.tables import candidates, interactions, responses, run_items, runs, users
 from usersim.corpus.store.values import dump_json
 from usersim.errors import NotStoredError
-from usersim.types import ContextLike, Interaction, RunItem, as_messages, question_key
+from usersim.types import ContextLike, Interaction, as_messages, question_key
 
 __all__ = ["PAGE", "Browser"]
 
@@ -221,7 +221,7 @@ class Browser:
                     f"the store has no answer {answer_id!r}",
                     hint="it may have been forgotten with its person; runs list their answers",
                 )
-            asked = None if row.request is None else _run_item(row.asked, row.request)
+            asked = None if row.request is None else item_of(row.asked, row.request)
             return StoredAnswer(response=rows.response_of(row), run=row.name, item=asked)
 
     def answers_to(
@@ -309,13 +309,9 @@ def _responses() -> Select[*tuple[Any, ...]]:
     return select(*responses.c, users.c.user_id.label("owner")).join_from(responses, users)
 
 
-def _run_item(place: int, request: str) -> RunItem:
-    return RunItem(place=place, request=request_of(request))
-
-
 def _item_row(row: Any) -> ItemRow:  # noqa: ANN401 - a row of SQLAlchemy
     return ItemRow(
-        item=_run_item(row.place, row.request),
+        item=item_of(row.place, row.request),
         state=row.state,
         answer_id=row.answer_id,
         record={} if row.record is None else rows.load(row.record),

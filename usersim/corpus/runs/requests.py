@@ -25,11 +25,13 @@ from usersim.corpus.store.rows import RowChecker
 from usersim.corpus.store.spaces import space_from_json
 from usersim.corpus.store.values import RowError, dump_json
 from usersim.errors import CorpusError
-from usersim.types import Message, Question, Role, RunRequest
+from usersim.types import Message, Question, Role, RunItem, RunRequest
 
-__all__ = ["AskedRow", "Requests", "read_requests", "request_of"]
+__all__ = ["AskedRow", "Requests", "item_of", "read_requests", "request_of"]
 
 _IN_MEMORY = 1 << 16
+_ROW = "row"
+"""Field of a stored request."""
 _PEOPLE = 10_000
 
 
@@ -62,14 +64,23 @@ class Requests:
         self._count = 0
         weakref.finalize(self, self._file.close)
 
-    def add(self, line: bytes) -> None:
+    def add(self, asked: Mapping[str, object], row: int) -> None:
         """Append a request in the form in which the store keeps it.
+
+        Its row is kept beside it where rows were left out before, and is no part of the digest:
+        the same questions are the same run, whatever stood between them.
+
+        Args:
+            asked: The request as plain data.
+            row: Its row in the source, from 1.
 
         Raises:
             CorpusError: If the temporary file cannot grow.
         """
+        line = dump_json(asked)
+        kept = line if row == self._count + 1 else dump_json({**asked, _ROW: row})
         try:
-            self._file.write(line + b"\n")
+            self._file.write(kept + b"\n")
         except OSError as error:
             raise CorpusError(
                 f"the requests cannot be put into a temporary file: {error}",
@@ -140,7 +151,7 @@ def read_requests(
             requests.refused.add(_refused(number, error, row))
             continue
         if prepared is not None:
-            requests.add(_line(prepared, asked.before))
+            requests.add(_fields(prepared, asked.before), number)
     return requests
 
 
@@ -182,7 +193,7 @@ def _refused(number: int, error: RowError, row: object) -> RefusedRow:
     )
 
 
-def _line(prepared: PreparedQuestion, before: int | None) -> bytes:
+def _fields(prepared: PreparedQuestion, before: int | None) -> dict[str, object]:
     fields: dict[str, object] = {
         "user_id": prepared.user_id,
         "context": orjson.loads(prepared.context),
@@ -194,12 +205,22 @@ def _line(prepared: PreparedQuestion, before: int | None) -> bytes:
         fields["before"] = before
     if prepared.metadata is not None:
         fields["metadata"] = orjson.loads(prepared.metadata)
-    return dump_json(fields)
+    return fields
+
+
+def item_of(place: int, line: bytes | str) -> RunItem:
+    """Return a stored request with its place and its row; without one, none was left out before."""
+    fields = cast("dict[str, object]", orjson.loads(line))
+    row = cast("int", fields.get(_ROW, place + 1))
+    return RunItem(place=place, row=row, request=_request(fields))
 
 
 def request_of(line: bytes | str) -> RunRequest:
     """Return the request that the store keeps as `line`."""
-    fields = cast("dict[str, object]", orjson.loads(line))
+    return _request(cast("dict[str, object]", orjson.loads(line)))
+
+
+def _request(fields: Mapping[str, object]) -> RunRequest:
     messages = cast("list[dict[str, str | None]]", fields["context"])
     context = tuple(
         Message(str(one["content"]), cast("Role", one["role"]), one["name"]) for one in messages

@@ -29,7 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from usersim.corpus.ledger import rows
 from usersim.corpus.ledger.records import Response
-from usersim.corpus.runs.requests import request_of
+from usersim.corpus.runs.requests import item_of
 from usersim.corpus.runs.rows import AnswerRow, FailureRow, RunRecord
 from usersim.corpus.store.database import Database, in_pieces
 from usersim.corpus.store.owners import row_ids
@@ -293,12 +293,12 @@ class Runs:
 
 
 def _answer(row: Any) -> AnswerRow:  # noqa: ANN401 - a row of SQLAlchemy
-    return AnswerRow(item=_item(row.place, row.request), record=rows.load(row.record))
+    return AnswerRow(item=item_of(row.place, row.request), record=rows.load(row.record))
 
 
 def _failure(row: Any) -> FailureRow:  # noqa: ANN401 - a row of SQLAlchemy
     return FailureRow(
-        item=_item(row.place, row.request), error=row.error, message=row.message, text=row.text
+        item=item_of(row.place, row.request), error=row.error, message=row.message, text=row.text
     )
 
 
@@ -368,9 +368,5 @@ def _items(connection: Connection, run_id: int, places: Sequence[int]) -> list[R
         query = select(run_items.c.place, run_items.c.request).where(
             run_items.c.run_id == run_id, run_items.c.place.in_(part)
         )
-        found |= {row.place: _item(row.place, row.request) for row in connection.execute(query)}
+        found |= {row.place: item_of(row.place, row.request) for row in connection.execute(query)}
     return [found[place] for place in places]
-
-
-def _item(place: int, request: str) -> RunItem:
-    return RunItem(place=place, request=request_of(request))

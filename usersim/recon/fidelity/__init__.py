@@ -1,6 +1,6 @@
 """Fidelity scores: how well an action is reconstructed from context and reasoning."""
 
-from usersim.recon.fidelity.base import Case, Embed, Fidelity, Scorer, measure
+from usersim.recon.fidelity.base import Aids, Case, Embed, Fidelity, Scorer, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.fidelity.closed import (
     ChoiceScore,
@@ -13,6 +13,7 @@ from usersim.recon.fidelity.number import NumberScore, crps
 from usersim.recon.fidelity.similarity import SampledSimilarity
 
 __all__ = [
+    "Aids",
     "Case",
     "ChoiceScore",
     "Embed",

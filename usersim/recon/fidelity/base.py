@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from usersim.config import HistoryConfig
+from usersim.config import HistoryConfig, ScoringConfig
 from usersim.engines import ChatPrompt, Draw, Engine, GenerateRequest, Progress, Score, ScoreRequest
-from usersim.errors import ScoringError
+from usersim.errors import ConfigError, ScoringError
 from usersim.prompts import respond_prompt
 from usersim.types import Interaction, Question
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = [
+    "Aids",
     "Answers",
     "Case",
     "Embed",
@@ -31,8 +36,47 @@ __all__ = [
     "wrong_kind",
 ]
 
-Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
-"""Turns texts into vectors, one per text."""
+Embed = Callable[[list[str]], "NDArray[np.float64] | Sequence[Sequence[float]]"]
+"""Turns texts into vectors, one per text. Shape `(n, d)`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aids:
+    """What some scorers use besides the reconstructor.
+
+    Attributes:
+        embed: Turns texts into vectors, for `sampled_similarity`; None leaves the cosine out.
+        judge: Ranks reconstructions, for `judge_listwise`, which needs one.
+    """
+
+    embed: Embed | None = None
+    judge: Engine | None = None
+
+    def check(self, config: ScoringConfig, reconstructor: Engine) -> None:
+        """Check, before anything is drawn, that who ranks did not write.
+
+        Args:
+            config: Names the scorer.
+            reconstructor: Writes what is ranked.
+
+        Raises:
+            ConfigError: If a judge is needed and missing, or is the reconstructor.
+        """
+        if config.scorer != "judge_listwise":
+            return
+        if self.judge is None:
+            raise ConfigError(
+                "traces are ranked by a judge, and none was given: the model that writes the "
+                "reconstructions may not rank its own",
+                hint="give trace_judge=load_engine(...), a model of another family",
+                cli_hint="give --trace-judge MODEL, a model of another family",
+            )
+        if self.judge.identity == reconstructor.identity:
+            raise ConfigError(
+                f"the judge {self.judge.model!r} would rank what it writes itself",
+                hint="give another model as trace_judge=, or as recon_engine=",
+                cli_hint="give another model as --trace-judge, or as --recon-model",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ def scorer_for(
             raise ScoringError(
                 "scorer 'judge_listwise' has no judge",
                 hint="pass judge=, an engine that ranks",
-                cli_hint="name the judge's model with --judge",
+                cli_hint="name the judge's model with --trace-judge",
             )
         return JudgeListwise(judge)
     scorers: dict[str, Scorer] = {
