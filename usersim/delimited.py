@@ -1,7 +1,7 @@
 """Delimited text (CSV, TSV and their kin) by the rules of the csv module.
 
 Encoding and delimiter are recognized from the beginning of a file; quotes are respected while
-looking for them, so that a comma inside a quoted header is no delimiter. Knows text and cells;
+looking for them, so that a comma inside a quoted header is not a delimiter. Knows text and cells;
 knows nothing of what the cells mean.
 """
 
@@ -42,7 +42,7 @@ class Dialect:
     Attributes:
         delimiter: One character.
         encoding: A Python codec. Bytes that it cannot decode survive as lone surrogates.
-        announced: Whether the first line is Excel's `sep=;`, which is no record.
+        announced: Whether the first line is Excel's `sep=;`, which is not a record.
     """
 
     delimiter: str

@@ -226,7 +226,7 @@ class UserForgottenError(UserNotFoundError):
 
 
 class SpeakerNotFoundError(CorpusError, LookupError):
-    """The modeled person of a chat is not named, does not speak in it, or cannot be told apart.
+    """The person to model in a chat is not named, does not speak in it, or is ambiguous.
 
     Attributes:
         person: The name that was given; None if none was.
@@ -246,11 +246,11 @@ class SpeakerNotFoundError(CorpusError, LookupError):
         more = len(speakers) - len(shown)
         named = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
         if several:
-            problem = f"{person!r} names several speakers of the chat"
+            problem = f"{person!r} matches several speakers of the chat"
         elif hint:
-            problem = "the chat does not say who its modeled person is"
+            problem = "the person to model in the chat is not named"
         elif person is None:
-            problem = "the chat does not say which of its speakers is the modeled person"
+            problem = "the chat does not show which speaker is the person to model"
         else:
             problem = f"{person!r} does not speak in the chat"
         super().__init__(
@@ -392,7 +392,7 @@ class EmptyCellError(WeightingError):
 
 
 class ImpossibleMarginsError(WeightingError):
-    """No weights meet all margins at once, or a margin is no distribution."""
+    """No weights meet all margins at once, or a margin is not a distribution."""
 
 
 class SurveyError(UsersimError):

@@ -488,9 +488,9 @@ def test_an_adapter_of_a_model_of_equal_shape_is_an_error(weighted: Subject) -> 
         pytest.skip("the engine has no weights")
     # Under a name of its own: what is loaded already was checked when it was loaded.
     foreign = replace(weighted.adapters[0], name="foreign", base_digest="0" * 64)
-    with pytest.raises(AdapterLoadError, match="was trained on another model than"):
+    with pytest.raises(AdapterLoadError, match="was trained on a different model than"):
         weighted.engine.generate([_ask(adapter=foreign)])
-    with pytest.raises(AdapterLoadError, match="was trained on another model than"):
+    with pytest.raises(AdapterLoadError, match="was trained on a different model than"):
         weighted.engine.score([ScoreRequest(prompt=SHORT, continuation="Yes.", adapter=foreign)])
     assert weighted.engine.generate([_ask(adapter=weighted.adapters[0])])
 

@@ -19,8 +19,8 @@ ROOMS = (
     *("usersim.survey.estimates", "usersim.survey.files", "usersim.research"),
     *("usersim.simulator", "usersim.explorer", "usersim.server"),
 )
-SETTINGS = {"user_id", "embedded", "default", *ARMS}
-"""Names that are values of arguments."""
+SETTINGS = {"user_id", "embedded", "default", "trace_judge", *ARMS}
+"""Names of arguments, and values that they take."""
 
 
 def rows() -> list[tuple[str, str, str]]:

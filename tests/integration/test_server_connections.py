@@ -155,7 +155,7 @@ def test_a_limit_of_lines_says_what_it_left_out() -> None:
     now = 10.0
     passing = line()
     assert limit.filter(passing)
-    assert passing.getMessage() == "a b (3 lines before it were left out)"
+    assert passing.getMessage() == "a b (3 lines before it were omitted)"
     again = line()
     assert limit.filter(again)
     assert again.getMessage() == "a b"

@@ -105,7 +105,7 @@ def test_a_server_serves_and_ends_when_it_is_told_to(store: Path) -> None:
     [
         (["--host", "0.0.0.0"], r"host '0\.0\.0\.0' can be reached"),
         (["--key-file", "missing"], "the key cannot be read from 'missing'"),
-        (["--engine", "remote"], "do not fit each other"),
+        (["--engine", "remote"], "do not go together"),
     ],
 )
 def test_a_server_that_may_not_start_says_why(

@@ -99,7 +99,7 @@ def test_a_recipe_trains_a_synthesizer_and_then_the_user_model(model, tmp_path, 
         assert "**synthesizer** of reasoning traces" in card
         again = sim.train(recipe=recipe)
         assert again.ref == adapter.ref
-        with pytest.raises(ArtifactError, match="it does not answer as anyone"):
+        with pytest.raises(ArtifactError, match="cannot answer questions"):
             sim.use_adapter(synthesizer)
         folder = sim.save(tmp_path / "saved")
     with UserSimulator.load(folder, engine="scripted") as back:

@@ -263,7 +263,7 @@ def test_a_model_that_carries_an_adapter_is_refused(model):
     """Training on top of another adapter would not be what its name says."""
     with (
         adapted(model, rank=2, alpha=4),
-        pytest.raises(TrainingError, match="carries an adapter already"),
+        pytest.raises(TrainingError, match="already has an adapter"),
         adapted(model, rank=2, alpha=4),
     ):
         pass

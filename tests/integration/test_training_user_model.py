@@ -458,7 +458,7 @@ def test_interactions_that_do_not_fit_are_refused_and_reported(tiny_model: Path,
     assert "the model takes 512" in refused.message
     assert adapter.manifest.counts.train == adapter.manifest.answers == 4
     with pytest.raises(
-        NoTrainingDataError, match=r"none of the interactions of 'user' fits.*'long'"
+        NoTrainingDataError, match=r"all interactions of 'user' are too long.*'long'"
     ):
         train_user_model(
             [lesson([long])],
@@ -489,7 +489,7 @@ def test_one_persons_adapter_goes_on_from_a_shared_one(
     assert other.after.watched == pytest.approx(other.before.watched, abs=1e-3)
     assert first.after.watched > other.after.watched + 0.5
     card = (went_on.folder / "README.md").read_text(encoding="utf-8")
-    assert "which learned from 3 people with these" in card
+    assert "which was trained on 3 people including these" in card
 
 
 def test_an_adapter_that_does_not_fit_is_no_start(
@@ -503,7 +503,7 @@ def test_an_adapter_that_does_not_fit_is_no_start(
         return trained.model_copy(update={"manifest": manifest})
 
     foreign = altered(base_model_digest="f" * 64, base_model="other")
-    with pytest.raises(TrainingError, match="trained on 'other', this training is one of"):
+    with pytest.raises(TrainingError, match="trained on 'other', this training uses"):
         train_user_model(people(), **arguments, start=foreign)
     writer = altered(synthesizer=SynthesizerRecord(recipe="rft"))
     with pytest.raises(TrainingError, match="writes reasoning traces"):
@@ -553,7 +553,7 @@ def test_provenance_that_cannot_be_written_is_refused_before_the_training(tmp_pa
 def test_nothing_to_train_on_is_an_error(tiny_model: Path, tmp_path: Path):
     """It names whom the adapter was for; people who are all held out are nobody to learn from."""
     for nobody in ([], [person("cleo", 4, held=4)]):
-        with pytest.raises(NoTrainingDataError, match="nothing to train 'ada' on"):
+        with pytest.raises(NoTrainingDataError, match="no training data for 'ada'"):
             train_user_model(nobody, base_model=str(tiny_model), out_dir=tmp_path, name="ada")
 
 

@@ -274,7 +274,7 @@ def test_adapters_can_be_switched_off(tiny_model: Path, adapters: list[AdapterRe
     """With `adapters="never"` a request that names one is refused, and the capability is absent."""
     made = VllmEngine(tiny_model, VllmConfig(kv_cache_gib=0.25, adapters="never"))
     assert not made.capabilities.adapters
-    with pytest.raises(CapabilityError, match="adapters are off"):
+    with pytest.raises(CapabilityError, match="adapters are disabled"):
         made.generate([ask("rain", adapters[0])])
 
 

@@ -219,7 +219,7 @@ def _dialogues(path: Path) -> None:
     found = list(read_dialogues(path))
     with DialogueFile(path) as file:
         if len(file.found) != len({one.key for one in found}):
-            raise CorpusError("the file was mended")
+            raise CorpusError("the file was fixed")
 
 
 def once(field: Field) -> None:

@@ -78,12 +78,12 @@ def refused(
 
 def test_load_stores_beside_the_file_and_reports(source: Path, tmp_path: Path) -> None:
     """Rows kept and refused are told, and refused rows are written where asked."""
-    mend = tmp_path / "refused.jsonl"
-    printed = run("load", source, "--refused", mend)
+    rejects = tmp_path / "refused.jsonl"
+    printed = run("load", source, "--refused", rejects)
     assert "kept 20, already present 0, merged duplicates 0, refused 1" in printed
     assert "row 21: action is missing" in printed
     assert f"stored in {tmp_path / 'people.usersim.db'}" in printed
-    (row,) = [json.loads(line) for line in mend.read_text(encoding="utf-8").splitlines()]
+    (row,) = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
     assert (row["user_id"], row["context"]) == ("ada", "No action?")
     assert row["_refused"] == {
         "number": 21, "field": "action", "value": None, "reason": "is missing",
@@ -97,13 +97,13 @@ def test_load_stores_beside_the_file_and_reports(source: Path, tmp_path: Path) -
 
 def test_mended_rows_are_loaded_again(source: Path, tmp_path: Path) -> None:
     """What was refused and mended goes in by the same command."""
-    mend = tmp_path / "refused.jsonl"
+    rejects = tmp_path / "refused.jsonl"
     store = tmp_path / "c.db"
-    run("load", source, "--corpus", store, "--refused", mend)
-    rows = [json.loads(line) for line in mend.read_text(encoding="utf-8").splitlines()]
-    with mend.open("w", encoding="utf-8") as out:
+    run("load", source, "--corpus", store, "--refused", rejects)
+    rows = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
+    with rejects.open("w", encoding="utf-8") as out:
         out.writelines(json.dumps({**row, "action": "Yes."}) + "\n" for row in rows)
-    run("load", mend, "--corpus", store)
+    run("load", rejects, "--corpus", store)
     with Corpus.open(store) as corpus:
         assert sum(user.interactions for user in corpus.users()) == 21
 
@@ -239,9 +239,9 @@ def requests(tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("scripted")
 def test_simulate_answers_a_file_and_goes_on(store: str, requests: Path, tmp_path: Path) -> None:
     """Answers and refusals are told and written; the same command asks nothing again."""
-    out, mend = tmp_path / "answers.jsonl", tmp_path / "mend.jsonl"
+    out, rejects = tmp_path / "answers.jsonl", tmp_path / "rejects.jsonl"
     arguments = ["simulate", requests, "-c", store, "--name", "wave", "--out", out]
-    result = CliRunner().invoke(app, [str(one) for one in [*arguments, "--refused", mend]])
+    result = CliRunner().invoke(app, [str(one) for one in [*arguments, "--refused", rejects]])
     assert result.exit_code == 0, result.output
     assert "run wave: 2 done, 0 failed, 0 left of 2" in result.stdout
     assert "row 2: user_id 'eve' is not in the corpus" in result.stderr
@@ -250,7 +250,7 @@ def test_simulate_answers_a_file_and_goes_on(store: str, requests: Path, tmp_pat
     assert [row["simulated"] for row in answers] == [True, True]
     assert answers[0]["action"] in {"town", "lake"}
     assert answers[1]["metadata"] == {"wave": 2}
-    assert len(mend.read_text(encoding="utf-8").splitlines()) == 2
+    assert len(rejects.read_text(encoding="utf-8").splitlines()) == 2
     assert "2 done" in run("simulate", "-c", store, "--name", "wave")
     with Corpus.open(store) as corpus:
         assert len(list(corpus.ledger.responses())) == 2
@@ -308,7 +308,7 @@ def test_refused_requests_are_not_printed_without_end(store: str, tmp_path: Path
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--kind", "chioce"), "free_text", ""),
         (("users", "-c", "SOURCE"), "is not a database", "`usersim load`"),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--adapter", "no"), "'no'", ""),
-        (("simulate", "-c", "STORE", "--name", "x"), "no run 'x' to go on with", "usersim runs"),
+        (("simulate", "-c", "STORE", "--name", "x"), "no run 'x' to resume", "usersim runs"),
         (("simulate", "-c", "STORE", "--dry-run"), "no requests to count", "usersim simulate"),
         (("runs", "-c", "nowhere.db"), "there is no corpus at 'nowhere.db'", "usersim load"),
         (("trace", "ffffffffffff", "-c", "STORE"), "ffffffffffff", "usersim show"),
@@ -373,7 +373,7 @@ def test_an_arithmetic_for_a_server_is_refused(store, capsys, monkeypatch) -> No
     where = ("--base-url", "http://127.0.0.1:9/v1", "--dtype", "bfloat16")
     status, printed = refused(capsys, monkeypatch, "respond", "Tea?", "-c", store, *where)
     assert status == 1
-    assert "dtype 'bfloat16' would not reach engine 'remote'" in printed
+    assert "dtype 'bfloat16' has no effect on engine 'remote'" in printed
 
 
 def test_the_version_is_printed() -> None:

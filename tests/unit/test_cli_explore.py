@@ -58,8 +58,8 @@ def test_a_run_is_written_as_pages(store: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--run", "pilot"], "belong to an export"),
-        (["--measure"], "belong to an export"),
+        (["--run", "pilot"], "with --export"),
+        (["--measure"], "with --export"),
         (["--export", "x", "--measure", "--no-engine"], "needs an engine"),
         (["--host", "0.0.0.0"], "can be reached from other machines"),
         (["--export", "x", "--run", "other"], "no run 'other'"),

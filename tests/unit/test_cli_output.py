@@ -97,7 +97,7 @@ def test_names_and_dates_are_whole_at_80_columns(store: str, tmp_path: Path) -> 
     result = invoke("runs", "-c", store)
     (line,) = [line for line in result.stdout.splitlines() if LONG in line]
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", line)
-    assert "left out for want of space: requests, state" in " ".join(result.stderr.split())
+    assert "columns left out: requests, state" in " ".join(result.stderr.split())
     assert "forgotten" not in result.stdout + result.stderr, "zeros are no news"
     wide = invoke("runs", "-c", store, "--wide")
     assert "without reasoning" in wide.stdout
@@ -204,7 +204,7 @@ def test_simulate_shows_the_first_answers_and_every_failure(store: str, tmp_path
     assert "rerun the command with --out FILE" in out
     assert "7 failed (row 8 of 'bob', row 9 of 'bob'" in err
     assert [line.split()[0] for line in out.splitlines() if "With milk." in line] == list("12345")
-    assert err.count("drawn traces could be read as reasoning") == 1
+    assert err.count("drawn traces was readable") == 1
     again = invoke("simulate", "-c", store, "--name", "w", "--out", tmp_path / "a.jsonl")
     assert "15 rows written to" in again.stdout
     assert "With milk." not in again.stdout

@@ -30,14 +30,17 @@ def run(*arguments: object) -> str:
 
 
 def refused(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *arguments: object,
+    status: int = 1,
 ) -> str:
-    """Run a command that fails with status 1 and return its standard error."""
+    """Run a command that fails and return its standard error."""
     monkeypatch.setattr(sys, "argv", ["usersim", *(str(one) for one in arguments)])
     with pytest.raises(SystemExit) as caught:
         main()
     out, err = capsys.readouterr()
-    assert (caught.value.code, out) == (1, "")
+    assert (caught.value.code, out) == (status, "")
     return " ".join(err.split())
 
 
@@ -74,7 +77,8 @@ def test_planted_writes_over_nothing(
 ) -> None:
     """A file that exists, perhaps of real people, is kept, and nothing is written beside it."""
     (tmp_path / taken).write_text("mine", encoding="utf-8")
-    message = refused(capsys, monkeypatch, "study", "planted", tmp_path / "people.jsonl")
+    out = tmp_path / "people.jsonl"
+    message = refused(capsys, monkeypatch, "study", "planted", out, status=2)
     assert f"{taken}' exists" in message
     assert "next: give another name" in message
     assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["mine"]

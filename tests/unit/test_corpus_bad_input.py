@@ -1,4 +1,4 @@
-"""Bad input: each kind is refused with its reason or mended by a stated rule; nothing is lost."""
+"""Bad input: each kind is refused with its reason or fixed by a stated rule; nothing is lost."""
 
 import gzip
 import json
@@ -261,16 +261,16 @@ def test_characters_that_no_store_holds_are_replaced_and_counted(corpus, tmp_pat
 
 
 def test_refused_rows_can_be_mended_and_loaded(corpus, tmp_path):
-    """What `write` wrote loads again after mending, with nothing but the mended rows added."""
+    """What `write` wrote loads again after mending, with nothing but the fixed rows added."""
     rows = [GOOD, {**GOOD, "action": None, "extra": "\ud800"}, {**GOOD, "action": ""}]
     report = corpus.add(rows)
     path = tmp_path / "refused.jsonl"
     assert report.refused.write(path) == 2
-    mended = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    assert mended[0]["_refused"]["reason"] == "is missing"
-    for number, row in enumerate(mended):
-        row["action"] = f"mended {number}"
-    path.write_text("".join(json.dumps(row) + "\n" for row in mended), "utf-8")
+    fixed = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert fixed[0]["_refused"]["reason"] == "is missing"
+    for number, row in enumerate(fixed):
+        row["action"] = f"fixed {number}"
+    path.write_text("".join(json.dumps(row) + "\n" for row in fixed), "utf-8")
     again = corpus.add(path)
     assert (again.kept, len(again.refused), again.unknown_fields) == (2, 0, {"extra": 1})
 
@@ -295,7 +295,7 @@ def test_refusals_that_cannot_be_written_are_an_error(corpus, tmp_path):
 def test_strict_raises_and_keeps_nothing(corpus):
     """One bad row among many: the error shows it, and the store is as before."""
     rows = [{**GOOD, "action": f"answer {index}"} for index in range(9_000)]
-    with pytest.raises(RefusedRowsError, match=r"1 of 9,001 rows .* nothing was kept"):
+    with pytest.raises(RefusedRowsError, match=r"1 of 9,001 rows .* nothing was loaded"):
         corpus.add([*rows, {**GOOD, "action": None}], strict=True)
     assert corpus.users() == []
     assert corpus.add(rows, strict=True).kept == 9_000

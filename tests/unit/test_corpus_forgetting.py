@@ -407,7 +407,7 @@ def test_runs_that_name_the_person_are_told(corpus) -> None:
         corpus.runs.begin(name, name, settings)
     removal = corpus.forget("ada")
     assert removal.run_names == ("ada-2025", "study")
-    assert "runs that still name them: ada-2025, study" in str(removal)
+    assert "runs that still refer to them: ada-2025, study" in str(removal)
 
 
 def test_no_name_forges_a_line_of_what_was_removed(corpus) -> None:
@@ -482,7 +482,7 @@ def test_other_peoples_rows_in_which_the_person_speaks_are_counted(group) -> Non
     removal = group.forget("ada")
     assert (removal.mentions.interactions, removal.mentions.run_items) == (6, 1)
     assert removal.mentions.adapters == ("bob-1",)
-    assert "(kept; redact them with --mentions, mentions=True): interactions: 6" in str(removal)
+    assert "(kept; redact with --mentions or mentions=True): interactions: 6" in str(removal)
     assert any("secret" in str(item.context) for item in group.interactions(["bob"]))
 
 

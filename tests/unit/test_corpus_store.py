@@ -112,7 +112,7 @@ def test_an_interaction_is_found_by_a_unique_prefix(corpus):
         many.add(rows("ada", 40))
         firsts = [item.key[0] for item in many.interactions()]
         shared = next(digit for digit in firsts if firsts.count(digit) > 1)
-        with pytest.raises(CorpusError, match="begins several keys"):
+        with pytest.raises(CorpusError, match="matches several keys"):
             many.interaction(shared)
 
 
@@ -614,7 +614,7 @@ def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
     assert removal.shared_adapters == ("shared",)
     assert removal.complete
     assert not own.exists()
-    assert "must be trained again for others: shared" in str(removal)
+    assert "train them again for the others: shared" in str(removal)
     assert [user.user_id for user in corpus.users()] == ["bob"]
     assert corpus.ledger.adapters() == []
     status = corpus.runs.status(run.id)

@@ -75,7 +75,7 @@ def test_whole_columns_of_positions_are_read_as_codes_and_noted(corpus, tmp_path
     assert answers(corpus) == [("a", "never"), ("b", "daily")]
     assert report.unanswered == 1
     assert report.notes == (
-        "tea: numbers are read as options by position, 1 = 'never', 2 = 'at times', 3 = 'daily'",
+        "tea: numbers are read as positions of options: 1 = 'never', 2 = 'at times', 3 = 'daily'",
     )
 
 
@@ -142,12 +142,14 @@ def test_columns_match_up_to_white_space_and_case(corpus):
     report = corpus.add(rows, codebook=book)
     assert answers(corpus) == [("a", "daily"), ("a", 34.0)]
     assert next(corpus.interactions()).metadata == {"column": "tea", "city": "Ulm"}
-    assert "columns of the codebook that the table has not: gone" in report.notes
+    assert "columns of the codebook that are missing in the table: gone" in report.notes
 
 
 def test_a_table_that_names_nobody_is_one_error(corpus):
     """It is said once, with the columns, instead of once per answer."""
-    with pytest.raises(CorpusFormatError, match=r"no column says who answered.*'nr'") as caught:
+    with pytest.raises(
+        CorpusFormatError, match=r"no column identifies the respondent.*'nr'"
+    ) as caught:
         corpus.add([{"nr": 1, "tea": "daily"}], codebook={"tea": TEA["tea"]})
     assert "kind" in caught.value.hint
 
@@ -215,7 +217,7 @@ def test_an_encoding_is_chosen_by_name(corpus, tmp_path):
     assert "cp1252" in str(report)
     corpus.add(table, encoding="cp1252")
     assert ("a", "nö") in answers(corpus)
-    with pytest.raises(ConfigError, match="no encoding 'klingon'"):
+    with pytest.raises(ConfigError, match="unknown encoding 'klingon'"):
         corpus.add(table, encoding="klingon")
 
 

@@ -116,7 +116,7 @@ def test_altered_weights_are_noticed(copy: Path, tiny_model: Path) -> None:
 def test_a_wrong_rank_is_refused(copy: Path, tiny_model: Path) -> None:
     """Weights whose rank is not the configuration's do not fit."""
     _edit(copy, r=3)
-    with pytest.raises(AdapterLoadError, match="are not of rank 3"):
+    with pytest.raises(AdapterLoadError, match="do not have rank 3"):
         check_adapter(adapter_ref(copy), tiny_model)
 
 
@@ -135,11 +135,11 @@ def test_a_base_of_equal_shape_is_refused(
     check_adapter(known, tiny_model)
     twin = make_model(tmp_path / "twin", seed=1)
     check_adapter(tiny_adapter_ref, twin)  # a plain PEFT folder does not say
-    with pytest.raises(AdapterLoadError, match="was trained on another model than") as caught:
+    with pytest.raises(AdapterLoadError, match="was trained on a different model than") as caught:
         check_adapter(known, twin)
     assert repr(known.name) in str(caught.value)
     check_adapter(known, twin, same_model=False)
-    with pytest.raises(AdapterLoadError, match="was trained on another model than"):
+    with pytest.raises(AdapterLoadError, match="was trained on a different model than"):
         TransformersEngine(twin).generate(
             [GenerateRequest(prompt=(("user", "Tea?"),), max_tokens=1, adapter=known)]
         )
@@ -153,7 +153,7 @@ def test_a_base_without_the_modules_is_refused(
     from safetensors.numpy import save_file
 
     save_file({"other.weight": np.zeros((2, 2))}, tmp_path / "model.safetensors")
-    with pytest.raises(AdapterLoadError, match="has none of its modules"):
+    with pytest.raises(AdapterLoadError, match="does not have its modules"):
         check_adapter(replace(tiny_adapter_ref, base_model="tiny"), tmp_path)
 
 

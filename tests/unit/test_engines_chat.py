@@ -99,14 +99,14 @@ def test_a_refused_system_role_is_merged() -> None:
 
 def test_refused_roles_are_an_error() -> None:
     """A chat that the template cannot take in any form is refused with its roles."""
-    with pytest.raises(EngineError, match=r"refuses the roles \['assistant', 'user'\]"):
+    with pytest.raises(EngineError, match=r"rejects the roles \['assistant', 'user'\]"):
         encode_prompt(make_tokenizer(STRICT), (("assistant", "Hi."), ("user", "Hi.")), "")
 
 
 def test_a_template_that_drops_a_message_is_an_error() -> None:
     """A content that the template does not show is not lost in silence."""
     tokenizer = make_tokenizer("{{ messages[-1]['content'] }}")
-    with pytest.raises(EngineError, match="chat template refuses the roles"):
+    with pytest.raises(EngineError, match="chat template rejects the roles"):
         encode_prompt(tokenizer, (("user", "a"), ("assistant", "b"), ("user", "c")), "")
 
 

@@ -123,14 +123,14 @@ def test_log_score_has_a_floor() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"mauve": 1.0}, "name no option: \\['mauve'\\]"),
-        ({"red": 0.5}, "no distribution: {'red': 0.5}"),
-        ({"red": 1.5, "blue": -0.5}, "of 'k' \\(user 'ada'\\) are no distribution"),
-        ({"red": math.nan}, "no distribution"),
+        ({"mauve": 1.0}, "have unknown options: \\['mauve'\\]"),
+        ({"red": 0.5}, "not a distribution: {'red': 0.5}"),
+        ({"red": 1.5, "blue": -0.5}, "of 'k' \\(user 'ada'\\) are not a distribution"),
+        ({"red": math.nan}, "not a distribution"),
     ],
 )
 def test_bad_probabilities_are_refused(given: dict[str, float], message: str) -> None:
-    """Probabilities that are no distribution over the options raise, naming item and values."""
+    """Probabilities that are not a distribution over the options raise, naming item and values."""
     with pytest.raises(EvaluationError, match=message):
         distribution(item(COLORS, "red"), Prediction(action="red", probabilities=given))
 

@@ -162,14 +162,14 @@ def test_split_half_floor() -> None:
     assert 0 < split_half_floor([500, 500]) < split_half_floor([5, 5]) < 1
     assert split_half_floor([8, 0]) == 0
     assert math.isnan(split_half_floor([1, 0]))
-    with pytest.raises(EvaluationError, match=r"not negative, got \[-1, 2\]"):
+    with pytest.raises(EvaluationError, match=r"must not be negative; got \[-1, 2\]"):
         split_half_floor([-1, 2])
 
 
 @pytest.mark.parametrize(("p", "q"), [([1], [1, 2]), ([0, 0], [1, 1]), ([-1, 2], [1, 1]), ([], [])])
 def test_impossible_distributions_are_refused(p, q) -> None:
     """Unequal lengths, negative values and nothing at all raise."""
-    with pytest.raises(EvaluationError, match=r"two distributions|not negative"):
+    with pytest.raises(EvaluationError, match=r"two distributions|must not be negative"):
         total_variation(p, q)
 
 

@@ -56,17 +56,17 @@ def test_every_reply_forbids_foreign_content(address: str) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        ("/nowhere", 404, "leads nowhere"),
+        ("/nowhere", 404, "no page at this address"),
         ("/person?user=nobody", 404, "no user"),
-        ("/person", 400, "has no &#39;user&#39;"),
-        ("/person?user=a%00b", 400, "one that cannot be"),
-        ("/answer?id=x", 400, "no number of a row"),
-        ("/answer?id=-1", 400, "no number of a row"),
-        ("/answer?id=٣", 400, "no number of a row"),
-        ("/answer?id=99999999999999999999999", 400, "no number of a row"),
+        ("/person", 400, "no valid &#39;user&#39;"),
+        ("/person?user=a%00b", 400, "no valid &#39;user&#39;"),
+        ("/answer?id=x", 400, "not a valid row number"),
+        ("/answer?id=-1", 400, "not a valid row number"),
+        ("/answer?id=٣", 400, "not a valid row number"),
+        ("/answer?id=99999999999999999999999", 400, "not a valid row number"),
         ("/answer?id=9999999999999999999", 404, "no answer"),
         ("/run?name=%3Cscript%3E", 404, "&lt;script&gt;"),
-        ("/trace?key=%25%27--", 404, "no key"),
+        ("/trace?key=%25%27--", 404, "not a valid key"),
         ("/trace?key=abc", 404, "no candidate"),
         ("/interaction?key=zz", 404, "no interaction"),
         ("/compare", 400, "nothing to compare"),
@@ -150,7 +150,7 @@ def test_without_an_engine_pages_say_so(explored: UserSimulator) -> None:
         assert "No engine is loaded" in get(url, "/")[2]
         text = get(url, "/answer?id=1")[2]
         assert "Measure it" not in text
-        assert "no engine is loaded" in get(url, "/answer?id=1&measure=1")[2]
+        assert "without an engine" in get(url, "/answer?id=1&measure=1")[2]
 
 
 def test_the_routes_stand_under_a_prefix_of_another_application(explored: UserSimulator) -> None:
@@ -252,7 +252,7 @@ def test_an_export_goes_over_nothing_else(explored: UserSimulator, tmp_path: Pat
     (tmp_path / "mine" / "thesis.txt").write_text("keep", encoding="utf-8")
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     for name in ("mine", "mine/thesis.txt", "link"):
-        with pytest.raises(ConfigError, match="no earlier export"):
+        with pytest.raises(ConfigError, match="not an earlier export"):
             export_run(explorer, tmp_path / name)
     with pytest.raises(ConfigError, match="no run 'other'"):
         export_run(explorer, tmp_path / "new", run="other")
@@ -266,7 +266,7 @@ def test_a_run_shows_what_failed_and_why(address: str) -> None:
     text = get(address, f"/run?name={quote(RUN, safe='')}")[2]
     assert "3 done, 1 failed, 0 left of 4" in text
     assert "✗ failed" in text
-    assert "What was drawn" in text
+    assert "The raw draw" in text
     assert "no end and no full stop &#39;&gt;&lt;svg onload" in text
 
 
@@ -292,9 +292,9 @@ def test_answers_come_newest_first_with_the_adapter_that_gave_them(tmp_path: Pat
     assert "adapter <bdi>ada-recon-1a2b</bdi>" in cards[1]
     assert "base model" in cards[2]
     assert ["no readable reasoning" in card for card in cards] == [True, False, False]
-    assert "be read, so the question was answered without reasoning" in last
+    assert "readable, so the question was answered without reasoning" in last
     assert "What the answer was pooled from" in last
-    assert "the reasoning had no part in it" in last
+    assert "the reasoning was not used" in last
     assert re.search(r'<th scope="row">no reasoning</th><td class="num">\d', last)
     assert "how much each bears on the question" in last
 

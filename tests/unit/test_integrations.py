@@ -101,7 +101,7 @@ def test_an_episode_runs_to_its_truncation(sim: UserSimulator) -> None:
     assert said == ""
     assert info["stop"]["reason"] == "limit"
     assert env.render().count("assistant: Yes?") == 3
-    with pytest.raises(ConfigError, match="no dialogue is under way"):
+    with pytest.raises(ConfigError, match="no dialogue is in progress"):
         env.step("Hello?")
 
 
@@ -126,7 +126,7 @@ def test_a_turn_that_cannot_be_made_cuts_the_episode(sim: UserSimulator) -> None
         env.reset(options={"scenario": 0})
         said, _, terminated, truncated, info = env.step("Hello.")
         assert (said, terminated, truncated) == ("", False, True)
-        assert "no drawn action is free_text" in info["failure"]
+        assert "none of the drawn actions is a valid free_text" in info["failure"]
         with pytest.raises(ConfigError, match="call reset"):
             env.step("Hello.")
 
@@ -135,7 +135,7 @@ def test_wrong_uses_of_the_environment_are_named(sim: UserSimulator) -> None:
     """No scenario, an unknown option, a scenario that is not there, an empty message."""
     from usersim.integrations.gymnasium import UserEnv, Utterance
 
-    with pytest.raises(ConfigError, match="no scenario"):
+    with pytest.raises(ConfigError, match="at least one scenario"):
         UserEnv(sim, [])
     env = env_of(sim)
     with pytest.raises(ConfigError, match=r"no options \['goal'\]"):
@@ -283,7 +283,7 @@ def test_a_survey_answers_without_reasoning_and_within_bounds(leaking: UserSimul
     long = {"type": "matrix", "id": "m", "text": "How is it?", "options": ["good", "bad"]}
     rows = [f"row {n}" for n in range(150)]
     twice = [{**long, "id": name, "rows": rows} for name in ("first", "second")]
-    with pytest.raises(ConfigError, match="600 questions are more than the 500"):
+    with pytest.raises(ConfigError, match="600 questions exceed the limit of 500"):
         tools.run_survey({"title": "Long", "questions": twice})
     with pytest.raises(UserNotFoundError, match="'adda'"):
         tools.run_survey(SURVEY, people=["adda"])
@@ -295,7 +295,7 @@ def test_a_server_for_one_person_answers_for_nobody_else() -> None:
         store = all_of_them.corpus
         tools = PeopleTools(UserSimulator(store, user_id="ada", engine="scripted"))
         assert [one.user_id for one in tools.list_people().people] == ["ada"]
-        with pytest.raises(ConfigError, match="does not answer for user 'bob'"):
+        with pytest.raises(ConfigError, match="cannot answer for user 'bob'"):
             tools.ask_user("bob", "hi")
 
 
@@ -330,9 +330,9 @@ async def refusals_over(client) -> None:
     """What is wrong comes back as the tool's error, with the value and the next step."""
     for tool, wrong, said in (
         ("ask_user", {"user_id": "adda", "message": "hi"}, "did you mean 'ada'"),
-        ("ask_user", {"user_id": "ada", "message": " "}, "the context is empty"),
+        ("ask_user", {"user_id": "ada", "message": " "}, "the context must not be empty"),
         ("ask_user", {"user_id": "ada"}, "message"),
-        ("run_survey", {"survey": {"title": "x"}}, "does not hold together"),
+        ("run_survey", {"survey": {"title": "x"}}, "is not valid"),
     ):
         refused = await client.call_tool(tool, wrong)
         assert refused.is_error

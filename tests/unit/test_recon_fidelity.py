@@ -176,7 +176,10 @@ def test_no_readable_number_is_an_error_of_that_item_alone() -> None:
     cases = [_case(pair(9.0, Number()), "x"), _case(pair("tea"), "tea")]
     failed, done = measure(engine, cases, [NumberScore(samples=2), LoglikGain(floor=-5)])
     assert isinstance(failed, ScoringError)
-    assert "no draw is a number (user 'ada', interaction 'k1', the first is 'many')" in str(failed)
+    assert (
+        "none of the draws is a number (user 'ada', interaction 'k1', the first is 'many')"
+        in str(failed)
+    )
     assert isinstance(done, tuple)
 
 

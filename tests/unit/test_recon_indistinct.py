@@ -180,6 +180,6 @@ def test_the_rewards_of_a_training_ask_the_reader_that_was_chosen() -> None:
 
 def test_a_second_reader_that_is_not_there_is_an_error_at_once() -> None:
     """Named before anything is drawn, and only where the reward needs it."""
-    with pytest.raises(ConfigError, match="wants a second reconstructor"):
+    with pytest.raises(ConfigError, match="needs a second reconstructor"):
         _rewards(RewardConfig(indistinguishability=1.0, reader="second"))
     _rewards(RewardConfig(reader="second"))

@@ -201,7 +201,7 @@ def test_numbers_that_cannot_be_read_cost_the_score_or_the_share_alone(withheld:
         (found,) = batch
         assert found[0].leakage.trace_only_share is None
     else:
-        assert "no draw is a number" in batch.failures[0].message
+        assert "none of the draws is a number" in batch.failures[0].message
 
 
 def test_an_item_that_does_not_fit_the_model_fails_alone() -> None:

@@ -67,7 +67,7 @@ def test_the_largest_masked_gain_among_valid_candidates_is_kept() -> None:
     scored = [_one(0, 0.1), _one(1, 0.9, leakage=LEAK), _one(2, 0.3)]
     chosen = select(scored, GUARDS)
     assert chosen.kept == scored[2].candidate.key
-    assert chosen.verdicts[scored[1].candidate.key].startswith("refused: L1 option")
+    assert chosen.verdicts[scored[1].candidate.key].startswith("rejected: L1 option")
     assert "is not the largest" in chosen.verdicts[scored[0].candidate.key]
     assert "best of 2 valid candidates (of 3): masked gain +0.300" in chosen.reason
 
@@ -95,7 +95,7 @@ def test_with_the_option_the_empty_trace_is_kept_without_a_positive_gain() -> No
     assert chosen.reason.startswith("empty trace: none of 1 valid candidates (of 2)")
     verdicts = sorted(chosen.verdicts.values())
     assert verdicts[0] == "not kept: masked gain -0.100 is not positive"
-    assert verdicts[1].startswith("refused: only an answer, unreadable")
+    assert verdicts[1].startswith("rejected: only an answer, unreadable")
 
 
 def test_with_the_option_a_gain_of_nothing_is_no_reason_to_keep_a_trace() -> None:
@@ -218,9 +218,7 @@ def test_an_arm_without_a_candidate_keeps_the_empty_trace() -> None:
     """The reason says what was wanted."""
     chosen = first_backward([_one(0, 0.1)])
     assert chosen.kept is None
-    assert chosen.reason == (
-        "empty trace: wanted the first backward candidate, and there is none among 1"
-    )
+    assert chosen.reason == ("empty trace: wanted the first backward candidate, which none of 1 is")
 
 
 def test_the_oracle_quotes_the_action_and_the_guards_see_it() -> None:
@@ -240,7 +238,7 @@ def test_an_explanation_names_every_candidate_with_its_components() -> None:
         "interaction k: kept the best of 1 valid",
         '"thought number 0"',
         "kept: the largest utility",
-        "refused: L1 option: the chosen option is named",
+        "rejected: L1 option: the chosen option is named",
         "gain +1.400, masked +0.400, reported +0.400 (loglik_gain@1, nats)",
         "names the option: yes",
         "L3 trace-only share unknown, L4 plausibility 0.000",

@@ -319,11 +319,11 @@ def test_naming_rate_counts_each_trace_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"users": 0}, "users is at least 1, got 0"),
-        ({"interactions": -3}, "interactions is at least 1, got -3"),
-        ({"noise": 1.5}, "noise lies between 0 and 1, got 1.5"),
-        ({"flipping": -0.1}, "flipping lies between 0 and 1, got -0.1"),
-        ({"texts": float("nan")}, "texts lies between 0 and 1, got nan"),
+        ({"users": 0}, "users must be at least 1; got 0"),
+        ({"interactions": -3}, "interactions must be at least 1; got -3"),
+        ({"noise": 1.5}, "noise must be between 0 and 1; got 1.5"),
+        ({"flipping": -0.1}, "flipping must be between 0 and 1; got -0.1"),
+        ({"texts": float("nan")}, "texts must be between 0 and 1; got nan"),
     ],
 )
 def test_impossible_people_are_refused(arguments: dict[str, float], message: str) -> None:
@@ -335,9 +335,15 @@ def test_impossible_people_are_refused(arguments: dict[str, float], message: str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"attribute": "color"}, "'color' is no attribute"),
-        ({"attribute": "price", "circumstance": "rain", "flipped": "speed"}, "'rain' is no circ"),
-        ({"attribute": "price", "circumstance": "gift", "flipped": "smell"}, "'smell' is no attr"),
+        ({"attribute": "color"}, "'color' is not an attribute"),
+        (
+            {"attribute": "price", "circumstance": "rain", "flipped": "speed"},
+            "'rain' is not a circ",
+        ),
+        (
+            {"attribute": "price", "circumstance": "gift", "flipped": "smell"},
+            "'smell' is not an attr",
+        ),
         ({"attribute": "price", "circumstance": "gift"}, "got 'gift' and None"),
         ({"attribute": "price", "noise": 2.0}, "got 2.0"),
     ],
@@ -350,14 +356,14 @@ def test_impossible_rules_are_refused(arguments: dict[str, object], message: str
 
 def test_strangers_have_no_facts(people: PlantedPopulation) -> None:
     """Rows and people that were not planted raise, and so do files of something else."""
-    with pytest.raises(EvaluationError, match="'ada' is no planted user"):
+    with pytest.raises(EvaluationError, match="'ada' is not a planted user"):
         people.facts.rule("ada")
     row = {"user_id": "planted-00", "metadata": {"planted_row": 99}}
     with pytest.raises(EvaluationError, match="row 99 of 'planted-00'"):
         people.facts.situation(row)
     with pytest.raises(EvaluationError, match="row None of 'ada'"):
         people.facts.explains({"user_id": "ada"})
-    with pytest.raises(EvaluationError, match="no facts of planted users: KeyError: 'users'"):
+    with pytest.raises(EvaluationError, match=r"not a ground-truth file .*: KeyError: 'users'"):
         PlantedFacts.of_json({})
     with pytest.raises(EvaluationError, match="got 0 traces"):
         naming_rate([], people.facts)

@@ -285,7 +285,7 @@ LETTERS = "Which drink, number 1?\nA) tea\nB) coffee\nAnswer with the letter onl
 
 def test_a_request_that_says_what_an_answer_may_be_is_taken_at_its_word() -> None:
     """Options, kinds and schemas of the request come first, and the switch turns it all off."""
-    assert read(chat(LETTERS)).recognized == "labelled options"
+    assert read(chat(LETTERS)).recognized == "labeled options"
     assert read(chat(LETTERS), recognize=False).question.space == FreeText()
     assert read(chat(LETTERS, x_usersim={"kind": "free_text"})).question.space == FreeText()
     own = read(chat(LETTERS, x_usersim={"options": ["one", "two"]}))
@@ -313,14 +313,14 @@ def test_the_reply_is_a_letter_with_the_options_probabilities() -> None:
         ).json["choices"][0]
         streamed = ask(f"{url}/chat/completions", chat(LETTERS, stream=True, seed=1)).body.decode()
     assert reply["message"]["content"] in {"A", "B"}
-    assert reply["x_usersim"]["recognized"] == "labelled options"
+    assert reply["x_usersim"]["recognized"] == "labeled options"
     assert set(reply["x_usersim"]["probabilities"]) == {"tea", "coffee"}
     top = reply["logprobs"]["content"][0]["top_logprobs"]
     assert {one["token"] for one in top} == {"A", "B"}
     assert sum(math.exp(one["logprob"]) for one in top) == pytest.approx(1)
     contents = re.findall(r'"content":"([^"]*)"', streamed)
     assert "".join(contents) == reply["message"]["content"]
-    assert '"recognized":"labelled options"' in streamed
+    assert '"recognized":"labeled options"' in streamed
     assert all("it depends" not in request.prompt[-1][1] for request in own.requests)
 
 

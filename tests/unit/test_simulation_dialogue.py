@@ -287,7 +287,7 @@ def test_single_answers_show_no_patience() -> None:
     nothing = learn_patience([["yes"], ["no"]] * 50, "people")
     assert nothing == Patience()
     assert nothing.hazard(1) == 0
-    assert str(nothing) == "no patience or persistence is known; the defaults stand"
+    assert str(nothing) == "no patience or persistence is known; defaults are used"
 
 
 def test_people_leave_as_often_as_the_table_says() -> None:
@@ -303,7 +303,7 @@ def test_people_leave_as_often_as_the_table_says() -> None:
 
 def test_marks_that_hold_each_other_are_refused() -> None:
     """Two marks of which one stands in the other could not be told apart."""
-    with pytest.raises(ValueError, match="cannot be told apart"):
+    with pytest.raises(ValueError, match="must differ"):
         DialogueConfig(done_mark="[end]", give_up_mark="[END] no")
 
 

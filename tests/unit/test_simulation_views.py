@@ -127,7 +127,7 @@ def test_the_views_say_where_no_trace_could_be_read() -> None:
     """An answer without readable reasoning says so, and how many texts there were."""
     made = answer(DRINKS, reasoning=" \n</think>")
     assert made.trace.reasoning_failed
-    said = f"none of {len(made.trace.unreadable)} could be read; answered without reasoning"
+    said = f"none of {len(made.trace.unreadable)} was readable; answered without reasoning"
     assert said in shown(made)
     assert said in made._repr_html_()
     assert to_frame([made]).loc[0, "reasoning_failed"]

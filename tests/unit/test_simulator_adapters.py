@@ -307,7 +307,7 @@ def test_the_list_says_for_whom_how_good_how_large_and_which_is_the_default(
     assert listed[1].size is not None
     assert listed[1].size > 0
     assert listed[4].size is None
-    assert "not in its folder" in listed[4].problem
+    assert "no longer in its folder" in listed[4].problem
     assert not any(one.problem for one in listed[:4])
     printed = str(listed)
     assert all(one.name in printed for one in listed)

@@ -161,5 +161,5 @@ def test_what_predictors_add_is_measured_against_a_pool_without_them(sim: UserSi
     ]
     told = calibrate(observed, [], simulator="m", seed=0).added()
     assert len(told) == 2
-    assert all(one.endswith("that is a gain.") for one in told)
+    assert all(one.endswith("a gain.") for one in told)
     assert "80 answers" in told[0]

@@ -160,7 +160,7 @@ def test_an_empty_corpus_has_nobody_to_ask() -> None:
     with Corpus.open(":memory:") as corpus, simulator(corpus) as made:
         with pytest.raises(ConfigError, match="holds 0 people"):
             made.respond("Tea?")
-        with pytest.raises(EmptySplitError, match="nothing to learn from"):
+        with pytest.raises(EmptySplitError, match="no training data"):
             made.reconstruct()
         with pytest.raises(EvaluationError, match="none of the 0 users"):
             pick_held_out(made.corpus, made.users, None)
@@ -194,11 +194,11 @@ def test_options_and_kind_say_what_an_answer_may_be(fields, kind) -> None:
 
 def test_questions_that_make_no_sense_are_refused() -> None:
     """Each mistake is named with its value."""
-    with pytest.raises(ConfigError, match="the context is empty: '  '"):
+    with pytest.raises(ConfigError, match="the context must not be empty; got '  '"):
         as_question("  ")
     with pytest.raises(ConfigError, match="got 'Tea\\?'"):
         as_question(["Tea?"])
-    with pytest.raises(ActionError, match="already says what an answer may be"):
+    with pytest.raises(ActionError, match="already has an action space"):
         as_question(question("Tea?", DRINKS), options=["a", "b"])
     with pytest.raises(ActionError, match="at least two options"):
         as_question("Tea?", options=["a"])
@@ -244,9 +244,11 @@ def test_one_malformed_answer_is_an_error_with_what_was_drawn() -> None:
     with simulator(model=engine(action="many"), user_id="ada") as made:
         batch = made.respond_many([question("How old?", YEARS)])
         assert batch.failures[0].error == "ActionError"
-        with pytest.raises(UsersimError, match="no drawn action is number") as caught:
+        with pytest.raises(
+            UsersimError, match="none of the drawn actions is a valid number"
+        ) as caught:
             made.respond("How old?", kind="number")
-        assert "what was drawn:\nmany" in "".join(caught.value.__notes__)
+        assert "the draw was:\nmany" in "".join(caught.value.__notes__)
 
 
 def test_async_and_streamed_answers_are_the_same_answer() -> None:
@@ -559,8 +561,8 @@ def test_a_folder_that_cannot_be_written_is_named(stored: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (shutil.rmtree, "is no saved simulator"),
-        (lambda folder: (folder / "simulator.json").unlink(), "is no saved simulator"),
+        (shutil.rmtree, "is not a saved simulator"),
+        (lambda folder: (folder / "simulator.json").unlink(), "is not a saved simulator"),
         (lambda folder: (folder / "simulator.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "simulator.json").write_text("{}"), "cannot be read"),
         (lambda folder: (folder / "simulator.json").write_bytes(b"\xff\xfe"), "cannot be read"),

@@ -251,7 +251,9 @@ def test_a_run_that_was_begun_otherwise_is_refused(store: Path, fields, n, how, 
         sim.run(requests(20), name="wave")
     fields = dict(fields)
     with simulator(store, fields.pop("model", engine()), **fields) as sim:
-        with pytest.raises(ConfigError, match="run 'wave' was begun otherwise") as caught:
+        with pytest.raises(
+            ConfigError, match="run 'wave' was started with different settings"
+        ) as caught:
             sim.run(requests(n), name="wave", **how)
         for words in said:
             assert words in str(caught.value)
@@ -266,12 +268,12 @@ def test_a_run_that_was_begun_otherwise_is_refused(store: Path, fields, n, how, 
 
 def test_only_a_stored_run_goes_on_without_its_requests(sim: UserSimulator) -> None:
     """A name that is unknown, none at all, and a list that was stored in part, are errors."""
-    with pytest.raises(ConfigError, match="no run 'x' to go on with"):
+    with pytest.raises(ConfigError, match="no run 'x' to resume"):
         sim.run(name="x")
     with pytest.raises(ConfigError, match="neither requests nor the name"):
         sim.run()
     sim.corpus.runs.begin("half", "f", {})
-    with pytest.raises(ConfigError, match="'half' were not stored completely"):
+    with pytest.raises(ConfigError, match="'half' cannot be resumed"):
         sim.run(name="half")
 
 

@@ -166,9 +166,9 @@ def test_a_passage_without_the_answer_it_repeats_is_not_shown() -> None:
         (Section.model_construct(id="s", questions=(KNOWN,), passages=(
             Passage(text="x", before="other"),)), "before names 'other'"),
         (Section.model_construct(id="s", questions=(KNOWN,), random_order=True, passages=(
-            Passage(text="x", before="known"),)), "has no place where questions are shuffled"),
+            Passage(text="x", before="known"),)), "cannot be used where questions are shuffled"),
         (Section.model_construct(id="s", questions=(KNOWN,), passages=(
-            Passage(text="{{ known }}"),)), "need not have been asked by then"),
+            Passage(text="{{ known }}"),)), "may not have been asked by then"),
         (Section.model_construct(id="s", questions=(
             KNOWN, Ranking(id="r", text="?", options=PETS, options_if={"cat": "r == 1"}))),
          "question 'r', 'cat': show_if 'r == 1' names 'r'"),

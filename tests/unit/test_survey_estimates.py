@@ -175,7 +175,7 @@ def test_what_cannot_be_estimated_raises() -> None:
     one = table(np.zeros((1, 10, 1)))
     with pytest.raises(EvaluationError, match="one draw"):
         estimate(one, "q0", covers="draws")
-    with pytest.raises(EvaluationError, match="needs to know it"):
+    with pytest.raises(EvaluationError, match="needs measured misfits"):
         estimate(one, "q0", covers="misfit")
     with pytest.raises(EvaluationError, match="no item 'q9'"):
         estimate(one, "q9")
@@ -183,7 +183,7 @@ def test_what_cannot_be_estimated_raises() -> None:
         estimate(table(np.full((1, 10, 1), np.nan)), "q0")
     with pytest.raises(EvaluationError, match="1 item with both"):
         misfit(one, one)
-    with pytest.raises(EvaluationError, match="'tea' of 'a' is none of the options"):
+    with pytest.raises(EvaluationError, match="'tea' of 'a' is not an option"):
         AnswerTable.of([Item(key="q", options=("x", "y"))], {"a": [{"q": "tea"}]})
     with pytest.raises(EvaluationError, match="cannot be halved"):
         split_half(one.keep(["p0"]))
@@ -264,8 +264,8 @@ def test_weighted_correlations_are_those_of_repeated_people() -> None:
 def test_surveys_without_a_common_item_raise() -> None:
     """And other options are no common item."""
     one = table(np.zeros((1, 10, 1)))
-    with pytest.raises(EvaluationError, match="no item has options"):
+    with pytest.raises(EvaluationError, match="no item with options"):
         survey_fit(one, AnswerTable.of([Item(key="z", options=SCALE)], {"a": [{"z": "low"}]}))
     other = AnswerTable.of([Item(key="q0", options=("x", "y"))], {"a": [{"q0": "x"}]})
-    with pytest.raises(EvaluationError, match="other options"):
+    with pytest.raises(EvaluationError, match="different options"):
         survey_fit(one, other)

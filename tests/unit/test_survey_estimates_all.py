@@ -135,7 +135,7 @@ def test_a_sample_of_other_people_stands_beside_and_rectifies_nothing() -> None:
     ]  # fmt: skip
     assert rows[0]["simulated"] == pytest.approx(0.5)
     assert not found.rectified
-    assert "not rectified: nobody of the human sample is among the simulated people" in str(found)
+    assert "not rectified: no id of the human sample is among the simulated people" in str(found)
 
 
 def run(*arguments: object) -> str:
@@ -173,11 +173,11 @@ def test_the_command_prints_and_writes_the_figures(
     assert rows[1]["item"] == "tea"
     assert float(rows[1]["simulated"]) == pytest.approx(0.5)
     assert float(rows[1]["rectified_low"]) < float(rows[1]["rectified"])
-    with pytest.raises(ConfigError, match="belong together"):
+    with pytest.raises(ConfigError, match="must be used together"):
         run(*how, "--margins", "m.json")
-    with pytest.raises(ConfigError, match="--most 2 cuts the weights"):
+    with pytest.raises(ConfigError, match="--most 2 trims the weights"):
         run(*how, "--most", 2)
-    with pytest.raises(SurveyFileError, match=r"ends with none of \.csv"):
+    with pytest.raises(SurveyFileError, match=r"must end with one of \.csv"):
         run(*how, "--out", "f.parquet")
     Path("m.json").write_text('{"sex": [1]}', encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -278,7 +278,7 @@ def test_names_that_spss_does_not_take_are_found_before_anybody_is_asked(
     assert spss_problems(survey) == [
         f"'{long}_1' is longer than the 64 characters of SPSS",
         f"'{long}_2' is longer than the 64 characters of SPSS",
-        "'with' is a word of the language of SPSS",
+        "'with' is a reserved word in SPSS",
     ]
     survey.save("s.json")
     found = CliRunner().invoke(app, ["survey", "check", "s.json"], catch_exceptions=False)
@@ -291,7 +291,7 @@ def test_names_that_spss_does_not_take_are_found_before_anybody_is_asked(
             catch_exceptions=False,
         )  # fmt: skip
     results = SurveyResults(survey=survey, people=("a",), responses=(), seed=0)
-    with pytest.raises(SurveyFileError, match="language of SPSS"):
+    with pytest.raises(SurveyFileError, match="reserved word in SPSS"):
         to_spss(results, tmp_path / "x.sav")
 
 
@@ -315,5 +315,5 @@ def test_the_export_command_weights_to_known_shares(
     assert "weights in column 'survey_weight'" in " ".join(found.output.split())
     with Path("w.csv").open(encoding="utf-8") as file:
         assert [float(row["survey_weight"]) for row in csv.DictReader(file)] == [1.5, 0.5]
-    with pytest.raises(ConfigError, match="belong together"):
+    with pytest.raises(ConfigError, match="must be used together"):
         CliRunner().invoke(app, told, catch_exceptions=False)

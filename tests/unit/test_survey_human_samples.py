@@ -88,7 +88,9 @@ def test_what_is_out_of_range_is_an_error_that_says_how_to_name_it_missing(
     column: str, value: object
 ) -> None:
     """Or no answer at all, where the value is listed as missing."""
-    with pytest.raises(EvaluationError, match=f"is no answer to '{column.partition('_')[0]}'") as e:
+    with pytest.raises(
+        EvaluationError, match=f"is not a valid answer to '{column.partition('_')[0]}'"
+    ) as e:
         given(column, value)
     assert "missing" in e.value.hint
     assert given(column, value, missing=(value,)) == [None]
@@ -126,7 +128,7 @@ def test_columns_that_match_nothing_are_named_and_the_others_counted() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("respondent,tea,tea\na,yes,no\n", "'tea'.* more than once"),
+        ("respondent,tea,tea\na,yes,no\n", "duplicate columns: .*'tea'"),
         ("respondent,tea\na\n", "row 2 .* has 1 cell,"),
         ('respondent,tea\na,"yes\n', "cannot be read"),
         ("", "no header"),

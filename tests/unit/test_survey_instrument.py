@@ -42,19 +42,19 @@ def refused(**fields: object) -> str:
         ({"type": "single_choice", "options": ["a", "b"], "refusal": ["b"]}, "['b'] twice"),
         ({"type": "single_choice", "options": ["a", "b"], "last": ["c"]}, "last names ['c']"),
         ({"type": "single_choice", "options": ["a", "{{ b }}"]}, "a placeholder in ['{{ b }}']"),
-        ({"type": "single_choice", "options": ["a", "b\nc"]}, "line breaks or control signs"),
+        ({"type": "single_choice", "options": ["a", "b\nc"]}, "line breaks or control characters"),
         ({"type": "yes_no", "refusal": ["x", "X"]}, "refusal has ['X'] twice"),
         ({"type": "yes_no", "options": ["yes", "YES"]}, "options has ['YES'] twice"),
         ({"type": "multiple_choice", "options": ["a", "b"], "least": 3}, "least 3 and most None"),
-        ({"type": "multiple_choice", "options": ["a", "b"], "most": 3}, "most 3 do not fit"),
+        ({"type": "multiple_choice", "options": ["a", "b"], "most": 3}, "most 3 do not match"),
         ({"type": "multiple_choice", "options": ["a", "b"], "exclusive": ["c"]}, "names ['c']"),
         ({"type": "likert", "points": 5, "low": "no"}, "needs labels"),
-        ({"type": "likert", "points": ["a", "b"], "low": "no"}, "may not be given: ['no', '']"),
+        ({"type": "likert", "points": ["a", "b"], "low": "no"}, "remove low and high: ['no', '']"),
         ({"type": "number", "low": 3, "high": 3}, "low 3.0 is not below high 3.0"),
         ({"type": "budget", "options": ["a", "b"], "total": 9.5}, "total 9.5 cannot be"),
         ({"type": "matrix", "rows": ["r", "R"], "options": ["a", "b"]}, "rows has ['R'] twice"),
         ({"type": "matrix", "rows": ["r"], "options": ["a", "a "]}, "options has ['a'] twice"),
-        ({"type": "open_text", "id": "and"}, "'and' is a word of the expression language"),
+        ({"type": "open_text", "id": "and"}, "'and' is a reserved word"),
         ({"type": "open_text", "id": "1st"}, "should match pattern"),
         ({"type": "open_text", "text": " "}, "at least 1 character"),
         ({"type": "open_text", "hint": "x"}, "Extra inputs are not permitted"),
@@ -101,19 +101,19 @@ def test_all_problems_of_an_instrument_are_found_at_once() -> None:
         )
     said = str(caught.value)
     for line in (
-        "survey 'T' does not hold together",
-        "the survey's instruction 'Mind {{ tea }}.' holds braces",
-        "question 'tea': double braces in '{{ tea }} {{'",
-        "question 'tea': its text names 'tea', which need not have been asked by then",
-        "question 'gone': show_if 'nobody > 1' names 'nobody', and there is no such question",
-        "question 'bad': expression 'tea.x == 1': 'tea.x' is no number",
+        "survey 'T' is not valid",
+        "the survey's instruction 'Mind {{ tea }}.' contains braces",
+        "question 'tea': '{{ tea }} {{' has double braces without an id",
+        "question 'tea': its text names 'tea', which may not have been asked by then",
+        "question 'gone': show_if 'nobody > 1' names 'nobody', which is not a question",
+        "question 'bad': expression 'tea.x == 1': 'tea.x' is not a number",
         "question 'label': show_if 'tea == \"perhaps\"' compares 'tea' with 'perhaps'; it has",
         "question 'whole': show_if 'many == \"a\"' compares 'many' with 'a'; it may have several",
         "compares 'many' with 'c'; it has ('a', 'b')",
         "names 'd'; 'many' has ('a', 'b')",
         "compares 'rows' with 'x'; it has an answer for each of its items",
-        "section 'two': show_if 'tea == \"yes\"' names 'tea', which need not have been asked",
-        "question 'after': its text names 'open', which need not have been asked by then",
+        "section 'two': show_if 'tea == \"yes\"' names 'tea', which may not have been asked",
+        "question 'after': its text names 'open', which may not have been asked by then",
     ):
         assert line in said, line
     assert said.count("\n- ") == 12
@@ -122,11 +122,11 @@ def test_all_problems_of_an_instrument_are_found_at_once() -> None:
 @pytest.mark.parametrize(
     ("questions", "said"),
     [
-        ((), "give either questions or sections"),
+        ((), "pass either questions or sections"),
         ((YesNo(id="a", text="?"), YesNo(id="A", text="?")), "question id 'a' is given 2 times"),
         (
             (Ranking(id="r", text="?", options=("x", "y")), YesNo(id="r_2", text="?")),
-            "column 'r_2' of the results would stand there 2 times",
+            "column 'r_2' of the results would occur 2 times",
         ),
         ((YesNo(id="respondent", text="?"),), "column 'respondent'"),
     ],
@@ -146,7 +146,7 @@ def test_a_fixed_section_may_be_referred_to_across_shuffled_ones() -> None:
     ]
     survey = Survey(title="T", random_sections=True, sections=(first, *free))
     assert [one.text for one in survey.conditions["y1"]] == ['x == "yes"']
-    with pytest.raises(SurveyError, match="names 'x', which need not have been asked by then"):
+    with pytest.raises(SurveyError, match="names 'x', which may not have been asked by then"):
         Survey(title="T", random_sections=True, sections=(free[0], first, free[1]))
 
 
@@ -192,12 +192,12 @@ def test_a_yaml_file_says_all_that_is_wrong_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.yaml", "title: [", "is no YAML"),
+        ("a.yaml", "title: [", "is not valid YAML"),
         ("a.yaml", "a: &x [1]\nb: *x\n", r"has an alias \(\*x\) in line 2"),
-        ("a.yaml", "!!python/object/apply:os.system ['true']", "is no YAML"),
+        ("a.yaml", "!!python/object/apply:os.system ['true']", "is not valid YAML"),
         ("a.json", "{", "is not JSON"),
         ("a.json", "[" * 100_000, "nested deeper"),
-        ("a.json", "3", "'.*a.json' is no instrument"),
+        ("a.json", "3", "'.*a.json' is not a valid survey"),
         ("a.txt", "x", "ends with '.txt'"),
     ],
 )

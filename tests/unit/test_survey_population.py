@@ -96,7 +96,7 @@ def test_several_simulators_answer_each_for_their_person(sim: UserSimulator) -> 
     assert results.people == ("p01", "p00")
     assert {r.respondent for r in results.responses if r.value is not None} == {"p00", "p01"}
     assert len(results.runs) == len(set(results.runs)) > 1
-    with pytest.raises(ConfigError, match="each of them once"):
+    with pytest.raises(ConfigError, match="distinct people"):
         Population.of([first, first])
 
 
@@ -118,7 +118,7 @@ def test_filters_quotas_and_halves(sim: UserSimulator) -> None:
     assert sorted(first.people + second.people) == PEOPLE
     with pytest.raises(ConfigError, match="nobody has sex='d'"):
         people.where(sex="d")
-    with pytest.raises(EmptyCellError, match="10 people have sex='m', 11 are wanted"):
+    with pytest.raises(EmptyCellError, match="10 people have sex='m', but 11 are needed"):
         people.quota("sex", {"m": 11})
     with pytest.raises(ConfigError, match=r"\['nobody'\]"):
         people.keep(["nobody"])
@@ -161,8 +161,8 @@ def test_refusals_codes_and_blanks_of_a_human_sample() -> None:
 @pytest.mark.parametrize(
     ("sample", "message"),
     [
-        ([{"respondent": "a", "tea": "maybe"}], "'maybe' of 'a' is no answer to 'tea'"),
-        ([{"respondent": "a", "tea": 7}], "7 of 'a' is no answer"),
+        ([{"respondent": "a", "tea": "maybe"}], "'maybe' of 'a' is not a valid answer to 'tea'"),
+        ([{"respondent": "a", "tea": 7}], "7 of 'a' is not a valid answer"),
         ([{"tea": "yes"}], "row 1 of the human sample has respondent None"),
         ([{"respondent": "a", "tea": "yes"}] * 2, "row 2"),
         ({"a": {"coffee": "yes"}}, "no answer to any question"),

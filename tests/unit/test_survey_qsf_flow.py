@@ -162,7 +162,7 @@ def test_a_quota_is_noted_and_never_met() -> None:
         "QO_1: quota 'players' of 40 where pipe == \"Yes\", then EndCurrentSurvey: not counted: "
         "nobody is turned away, no quota is ever met"
     ) in notes(found)
-    assert "flow FL_3: a branch that is never taken: left out" in notes(found)
+    assert "flow FL_3: a branch that can never be taken: left out" in notes(found)
 
 
 def test_a_block_that_stands_in_two_branches_is_asked_in_either() -> None:
@@ -190,9 +190,7 @@ def test_an_end_that_only_some_meet_at_random_is_noted() -> None:
     ]  # fmt: skip
     found = read_qsf(survey_of(CONSENT, LAST, blocks=blocks, flow=flow))
     assert asked_of(found) == ["consent", "last"]
-    assert "flow FL_3: an end of the survey for some at random: nobody is sent there" in notes(
-        found
-    )
+    assert "flow FL_3: an end of the survey for some at random: nobody ends there" in notes(found)
 
 
 # ---------------------------------------------------------------------- texts
@@ -473,7 +471,7 @@ def test_a_condition_that_need_not_be_known_is_taken_away_alone() -> None:
     found = read_qsf(survey_of(CONSENT, PIPE, both, blocks=blocks, flow=flow))
     assert found.survey.sections[1].show_if == 'consent == "Yes"'
     assert found.survey.question("both").show_if == ""
-    assert "need not have been asked by then: taken away: asked of everybody" in notes(found)
+    assert "may not have been asked by then: removed: asked of everybody" in notes(found)
 
 
 def test_a_text_after_the_last_question_of_a_block_is_read_with_the_next_block() -> None:

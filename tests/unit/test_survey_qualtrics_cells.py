@@ -222,7 +222,7 @@ def test_a_missing_code_that_could_be_a_number_is_said(tmp_path: Path) -> None:
         exported(tmp_path, {"cold_1": "QID2_1"}, ["-99"], ["5"]), read_qsf(survey_of(cold))
     )
     assert answers(found, "cold") == [None, 5]
-    assert "a missing code in 1 record, which could be an answer too" in str(found)
+    assert "a missing code in 1 record, which could also be an answer" in str(found)
 
 
 SPLIT = {f"owns_{n}": f"QID1_{n}" for n in (1, 2, 3)}
@@ -255,7 +255,7 @@ def test_options_in_one_cell_are_read_whatever_commas_they_hold(tmp_path: Path) 
     assert [answers(found, f"owns_{n}") for n in (1, 2, 3)] == [
         ["yes", "no", None], ["no", "yes", None], ["yes", "no", None],
     ]  # fmt: skip
-    assert "'Plane' in 1 record is no answer" in str(found)
+    assert "'Plane' in 1 record is not a valid answer" in str(found)
     codes = read_qualtrics_csv(
         exported(tmp_path, {"owns": "QID1"}, ["0", "", "R_1", "1,3"]), imported
     )
@@ -285,7 +285,7 @@ def test_numbers_are_read_by_the_rules_of_the_corpus(tmp_path: Path) -> None:
     assert answers(found, "income") == [1000, 40, None, None, 12]
     assert answers(found, "warm") == [55, None, None, None, 7]
     for cell in ("nan", "1e400", "101", "inf", "-5"):
-        assert f"{cell!r} in 1 record is no answer" in str(found)
+        assert f"{cell!r} in 1 record is not a valid answer" in str(found)
 
 
 TEA = question("QID1", "tea", "Tea?", "MC", "SAVR", Choices=choices("Yes", "No"))
@@ -372,7 +372,7 @@ def test_an_export_of_another_version_of_the_survey_is_said_to_be_one(tmp_path: 
     found = read_qualtrics_csv(
         exported(tmp_path, {"tea": "QID1"}, ["Coffee"], ["Milk"], ["Yes"]), read_qsf(survey_of(TEA))
     )
-    assert "2 of 3 cells are no answers to this instrument" in str(found)
+    assert "2 of 3 cells are not valid answers to this survey" in str(found)
 
 
 def test_looped_columns_lead_to_their_rounds(tmp_path: Path) -> None:

@@ -114,8 +114,8 @@ def test_answers_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     [
         ("", "has no answers"),
         ("{", "cannot be read as JSON Lines"),
-        ("[1]", "row 1 .* is no simulated answer"),
-        ('{"respondent": "a", "question": "age"}', "which survey 'Tea' does not ask"),
+        ("[1]", "row 1 .* is not a simulated answer"),
+        ('{"respondent": "a", "question": "age"}', "which is not in survey 'Tea'"),
         ('{"respondent": "a", "question": "joy", "simulated": false}', "simulated"),
         ('{"respondent": "a", "question": "joy"}\n' * 2, "row 2 .* again"),
     ],

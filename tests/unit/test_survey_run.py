@@ -264,7 +264,9 @@ def test_each_wave_is_a_run_that_names_the_survey(store: Path) -> None:
         named = EVERY.run(sim.respondents(name="panel"))
         assert named.runs == ("panel-wave-01", "panel-wave-02")
         other = Survey(title="T", questions=(YesNo(id="q", text="Tea?"),))
-        with pytest.raises(ConfigError, match="'panel-wave-01' was begun otherwise"):
+        with pytest.raises(
+            ConfigError, match="'panel-wave-01' was started with different settings"
+        ):
             other.run(sim.respondents(name="panel"))
 
 
@@ -326,7 +328,7 @@ def test_respondents_are_the_simulators_people(store: Path) -> None:
             sim.respondents(["ada", "eve"])
     with simulator(store, model(), user_id="ada") as sim:
         assert sim.survey(survey).people == ("ada",)
-        with pytest.raises(ConfigError, match="answers for 'ada' alone, not for 'bob'"):
+        with pytest.raises(ConfigError, match="answers only for 'ada', not for 'bob'"):
             sim.respondents("bob")
 
 
@@ -459,7 +461,7 @@ def test_survey_run_writes_what_the_ending_names(
     assert set(rows["respondent"]) == {"ada"}
     assert rows["simulated"].all()
     monkeypatch.setattr(face, "load_engine", lambda *_, **__: pytest.fail("it asked"))
-    with pytest.raises(SurveyFileError, match=r"a\.xlsx' ends with none of \.jsonl, \.csv"):
+    with pytest.raises(SurveyFileError, match=r"a\.xlsx' must end with one of \.jsonl, \.csv"):
         command(*how, "--out", tmp_path / "a.xlsx")
 
 

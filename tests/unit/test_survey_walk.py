@@ -179,7 +179,7 @@ def test_a_text_that_needs_an_answer_is_skipped_without_one() -> None:
         ),
     )
     results, panel = run(survey)
-    assert response(results, "c").skipped == "its text needs the answer to 'b', and there is none"
+    assert response(results, "c").skipped == "its text needs the answer to 'b', which is missing"
     assert len(panel.waves) == 1
     assert [one.position for one in results.responses] == [1, None, None]
 
@@ -455,6 +455,6 @@ def test_rows_have_every_item_of_everybody() -> None:
 def test_nobody_and_nobody_twice(people: tuple[str, ...]) -> None:
     """A survey needs respondents, each of them once."""
     with pytest.raises(
-        SurveyError, match=f"each of them once; got {list(people)!r}".replace("[", r"\[")
+        SurveyError, match=f"distinct respondents; got {list(people)!r}".replace("[", r"\[")
     ):
         run(EVERY, people=people)

@@ -131,12 +131,12 @@ def test_contradicting_margins_raise_instead_of_giving_the_last_one() -> None:
     ("margins", "error", "message"),
     [
         ({"sex": {"f": 0.5, "m": 0.3, "d": 0.2}}, EmptyCellError, r"shares for \['d'\]"),
-        ({"sex": {"f": 1.0}}, EmptyCellError, r"respondents are in \['m'\]"),
-        ({"sex": {"f": 1.0, "m": 0.0}}, EmptyCellError, r"respondents are in \['m'\]"),
-        ({"sex": {"f": 50, "m": 50}}, ImpossibleMarginsError, "sum to 100 and not to 1"),
+        ({"sex": {"f": 1.0}}, EmptyCellError, r"has no share for \['m'\]"),
+        ({"sex": {"f": 1.0, "m": 0.0}}, EmptyCellError, r"has no share for \['m'\]"),
+        ({"sex": {"f": 50, "m": 50}}, ImpossibleMarginsError, "sum to 100 instead of 1"),
         ({"sex": {"f": 1.5, "m": -0.5}}, ImpossibleMarginsError, "share below 0"),
         ({"height": {"tall": 1.0}}, WeightingError, r"no attribute \['height'\]"),
-        ({}, WeightingError, "needs a margin"),
+        ({}, WeightingError, "needs at least one margin"),
     ],
 )
 def test_margins_that_cannot_be_met_are_refused(
@@ -151,9 +151,9 @@ def test_margins_that_cannot_be_met_are_refused(
     ("settings_", "message"),
     [
         ({"most": 1.0}, r"greater than 1, got 1\.0"),
-        ({"start": [1.0] * 3}, "one category a respondent"),
-        ({"start": [0.0] * 50}, "above 0"),
-        ({"start": [float("nan")] * 50}, "above 0"),
+        ({"start": [1.0] * 3}, "one category per respondent"),
+        ({"start": [0.0] * 50}, "greater than 0"),
+        ({"start": [float("nan")] * 50}, "greater than 0"),
     ],
 )
 def test_starting_weights_and_caps_are_checked(settings_: dict[str, object], message: str) -> None:

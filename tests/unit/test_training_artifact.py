@@ -102,7 +102,7 @@ def test_a_folder_without_manifest_is_not_an_artifact(made: TrainedAdapter):
     (made.folder / "usersim.json").unlink()
     with pytest.raises(ArtifactError, match=r"cannot read 'usersim.json'") as caught:
         load_artifact(made.folder)
-    assert "run it again" in caught.value.hint
+    assert "rerun it" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_only_finished_whole_adapters_are_found(tmp_path: Path, tiny_adapter, ca
     assert find_artifact(tmp_path, "0" * 64) is None
     (finished.folder / "adapter_config.json").unlink()
     assert find_artifact(tmp_path, "f" * 64) is None
-    assert "passing over" in caplog.text
+    assert "skipped" in caplog.text
 
 
 def test_a_reasoning_weight_is_added_without_touching_the_weights(made: TrainedAdapter):
@@ -225,8 +225,8 @@ def test_the_card_tells_counts_scores_limits_and_that_it_is_simulated():
     card = model_card(manifest())
     for fact in (
         "**simulated**",
-        "| interactions learned from | 8 |",
-        "| of them with a reasoning trace, learned with and without it | 6 |",
+        "| training interactions | 8 |",
+        "| of them with a reasoning trace, trained with and without it | 6 |",
         "Mean log-likelihood of 2 held-out answers",
         "| base model | -3.000 | -3.500 |",
         "license of the base model",
@@ -250,7 +250,7 @@ def test_the_card_tells_pace_arithmetic_and_start_where_they_were_noted():
     card = model_card(noted)
     for fact in (
         "| people | 1 |",
-        "| goes on from the adapter | shared-1c9e2b7a, which learned from 2 people with these |",
+        "| started from the adapter | shared-1c9e2b7a, which was trained on 2 people",
         "1,200 answers learned in 1.5 minutes \\(40,000 tokens\\): 800 answers a minute.",
         "computed in bfloat16",
     ):

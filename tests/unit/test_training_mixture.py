@@ -44,7 +44,7 @@ def test_a_few_items_leave_it_open():
     """The interval reaches from no weight to much, and the words do not pretend."""
     found = fit_reasoning_weight([[-1.0], [-3.0], [-1.0]], [-2.0, -1.0, -1.5])
     assert found.low < 0.05 < found.w
-    assert "cannot be told" in found.summary
+    assert "is unclear" in found.summary
 
 
 def test_a_draw_that_makes_the_action_impossible_forbids_w_of_one():

@@ -28,7 +28,7 @@ def test_a_healthy_run_raises_no_suspicion() -> None:
     [
         ({"second_gain": 0.01}, "second reconstructor's gain fell"),
         ({"gain": 0.02, "second_gain": 0.2}, "held-out gain fell"),
-        ({"gain": 0.3, "second_gain": 0.2, "refused": 0.5}, "guards refuse more"),
+        ({"gain": 0.3, "second_gain": 0.2, "refused": 0.5}, "guards reject more"),
     ],
 )
 def test_a_reward_that_rises_alone_is_flagged_in_words(
@@ -44,7 +44,7 @@ def test_a_reward_that_rises_alone_is_flagged_in_words(
     [
         ({"flat_groups": 0.9}, "90 % of the groups"),
         ({"malformed": 0.8}, "80 % of the last traces"),
-        ({"kl": 2.0}, "2.00 nats a token away"),
+        ({"kl": 2.0}, "by 2.00 nats per token"),
     ],
 )
 def test_steps_that_teach_nothing_are_flagged(figures: dict[str, float], words: str) -> None:

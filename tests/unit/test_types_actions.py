@@ -66,10 +66,10 @@ def test_a_value_outside_its_space_is_refused(space: Number, text: str, words: s
         ("choice", ("one",), "at least two options"),
         ("scale", ("a", "a"), "the same option twice"),
         ("choice", ("a", " "), "an empty option"),
-        ("multi_choice", ("a|b", "c"), "holds"),
+        ("multi_choice", ("a|b", "c"), "contains"),
         ("chioce", None, "'chioce' is not a kind of action; the kinds are free_text, choice, "),
         ("choice", None, "a choice needs options"),
-        ("choice", ("one",), r"^a choice needs at least two options, got \['one'\]$"),
+        ("choice", ("one",), r"^a choice needs at least two options; got \['one'\]$"),
     ],
 )
 def test_an_impossible_space_is_refused(

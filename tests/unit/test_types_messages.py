@@ -50,13 +50,13 @@ def test_names_text_parts_and_empty_fields_of_chat_apis_are_read() -> None:
 @pytest.mark.parametrize(
     ("context", "said"),
     [
-        (None, "a context is a text or messages; got None"),
+        (None, "a context must be a text or messages; got None"),
         (3, "got 3"),
         (b"Tea?", "got b'Tea"),
         ([3], "messages must be Message objects or"),
         (["Tea?"], "got 'Tea"),
         ([{"role": "assistant"}], "has no 'content'"),
-        ([{**SAID, "tool_calls": [1]}], "has the fields"),
+        ([{**SAID, "tool_calls": [1]}], "has unknown fields"),
         ([{**SAID, "role": "bot3"}], "has the role 'bot3'"),
         ([{**SAID, "content": None}], "has the content None"),
         ([{**SAID, "content": [{"type": "image_url"}]}], "image_url"),
@@ -86,8 +86,8 @@ def test_a_question_says_what_an_answer_may_be() -> None:
         ({"options": {"a", "b"}}, "in order"),
         ({"options": ["a", 2]}, "got 2"),
         ({"options": ["a"]}, "at least two options"),
-        ({"options": ["a", "b"], "kind": "number"}, "the kind 'number' has no options"),
-        ({"options": ["a", "b"], "space": FreeText()}, "already says"),
+        ({"options": ["a", "b"], "kind": "number"}, "of kind 'number' have no options"),
+        ({"options": ["a", "b"], "space": FreeText()}, "already has"),
     ],
 )
 def test_options_that_are_no_list_of_texts_are_refused(fields, said) -> None:

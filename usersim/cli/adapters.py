@@ -74,10 +74,10 @@ def listing(
 
 def remove(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The adapter, or a beginning of its name.")],
+    name: Annotated[str, typer.Argument(help="The adapter's name, or the first letters of it.")],
     corpus: StoreOption = None,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove an adapter from a store, with its folder."""
     with open_corpus(_named(corpus or context.obj)) as opened:
@@ -95,5 +95,5 @@ def _named(corpus: str | None) -> str:
         ConfigError: If none is named.
     """
     if corpus is None:
-        raise ConfigError("no store was given", hint="give --corpus people.usersim.db")
+        raise ConfigError("no store was named", hint="give --corpus people.usersim.db")
     return corpus

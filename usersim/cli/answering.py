@@ -17,9 +17,9 @@ __all__ = ["AdapterOption", "tell_adapter", "telling"]
 AdapterOption = Annotated[
     str,
     typer.Option(
-        help="Which trained adapter answers. default: the newest of the store that fits the model, "
-        "a person's own before a shared one; none: the base model; or a name of `usersim "
-        "adapters`, or a folder.",
+        help="Trained adapter that answers. default: the newest one in the store that fits the "
+        "model, a person's own before a shared one; none: the base model; or a name that "
+        "`usersim adapters` lists, or a folder.",
     ),
 ]
 

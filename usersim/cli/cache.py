@@ -16,20 +16,20 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    group = typer.Typer(help="Look after the cache of prepared models.", no_args_is_help=True)
+    group = typer.Typer(help="Check and repair the cache of prepared models.", no_args_is_help=True)
     group.callback()(_group)
     group.command()(verify)
     app.add_typer(group, name="cache")
 
 
 def _group() -> None:
-    """Look after the cache of prepared models."""
+    """Check and repair the cache of prepared models."""
 
 
 def verify(
     *,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Have damaged parts prepared again at their next use.")
+        bool, typer.Option("--repair", help="Rebuild damaged parts at their next use.")
     ] = False,
 ) -> None:
     """Read the whole cache again and compare every byte with what was prepared.
@@ -55,6 +55,6 @@ def verify(
     said = f"{len(checked)} checked, {len(damaged)} damaged, in {folder}"
     console.print(Text(said), soft_wrap=True)
     if damaged and not repair:
-        hint = "usersim cache verify --repair: the next use prepares them again"
+        hint = "usersim cache verify --repair rebuilds them at the next use"
         notes.print(Text(f"next: {hint}"), soft_wrap=True)
         raise typer.Exit(ExitCode.ERROR)

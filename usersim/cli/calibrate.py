@@ -39,7 +39,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 - options of a command
         int | None, typer.Option(help="Answers to predict, spread over the people; default: 200.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of a page with the reliability diagram.")
+        Path | None, typer.Option(help="Folder for a report with the reliability diagram.")
     ] = None,
     adapter: AdapterOption = "default",
     model: ModelOption = "embedded",

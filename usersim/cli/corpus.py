@@ -46,31 +46,35 @@ def load(  # noqa: PLR0913, PLR0917 - options of a command
         ),
     ],
     corpus: Annotated[
-        str | None, typer.Option("--corpus", "-c", help="Store; default: beside the file.")
+        str | None,
+        typer.Option(
+            "--corpus", "-c", help="Store to load into; default: a file beside the source."
+        ),
     ] = None,
     user: Annotated[
         str | None, typer.Option(help="Only this person's rows; in chats, the id to store them by.")
     ] = None,
     format: Annotated[  # noqa: A002 - the word of every reader
-        Format, typer.Option(help="What the source is; auto recognizes it by content.")
+        Format, typer.Option(help="Format of the source; auto detects it from the content.")
     ] = "auto",
     person: Annotated[
-        str | None, typer.Option(help="In chats: who is modeled, by role, name or id.")
+        str | None, typer.Option(help="In chats: the person to model, by role, name or id.")
     ] = None,
     codebook: Annotated[
-        Path | None, typer.Option(help="In wide surveys: question texts, options and codes.")
+        Path | None, typer.Option(help="For wide survey tables: question texts, options and codes.")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of a CSV file that is not UTF-8, such as cp1252.")
+        str | None, typer.Option(help="Encoding of a CSV file that is not UTF-8, such as cp1252.")
     ] = None,
     date_order: Annotated[
-        DateOrder | None, typer.Option(help="How dates like 05/01/2024 are written.")
+        DateOrder | None, typer.Option(help="Order of day and month in dates like 05/01/2024.")
     ] = None,
     refused: Annotated[
-        Path | None, typer.Option(help="Write refused rows here, to be fixed and loaded again.")
+        Path | None,
+        typer.Option(help="Write the refused rows to this file, to fix and load again."),
     ] = None,
     *,
-    strict: Annotated[bool, typer.Option(help="Keep nothing if a row is refused.")] = False,
+    strict: Annotated[bool, typer.Option(help="Load nothing if any row is refused.")] = False,
 ) -> None:
     """Load a corpus into its store and report every row that was refused.
 
@@ -138,7 +142,7 @@ def users(corpus: CorpusOption, *, as_json: JsonOption = False, wide: WideOption
 def show(
     user: Annotated[str, typer.Argument(help="The person.")],
     corpus: CorpusOption,
-    limit: Annotated[int, typer.Option(help="Interactions to show, the newest.")] = 10,
+    limit: Annotated[int, typer.Option(help="Number of interactions to show, newest first.")] = 10,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -180,7 +184,7 @@ def _observed(row: Interaction) -> dict[str, object]:
 
 def trace(
     identity: Annotated[
-        str, typer.Argument(help="Key of a trace or an interaction, or its beginning.")
+        str, typer.Argument(help="Key of a trace or an interaction, or its first characters.")
     ],
     corpus: CorpusOption,
     *,
@@ -228,7 +232,7 @@ def _traces(corpus: str, identity: str) -> list[TraceRecord]:
         records = opened.ledger.find_trace(identity)
     if not records:
         raise ConfigError(
-            f"no trace is stored under a key that begins with {identity!r}",
+            f"no stored trace has a key that begins with {identity!r}",
             hint="`usersim show USER` prints the keys of interactions; training makes traces",
         )
     return records
@@ -244,13 +248,15 @@ def forget(
     ] = False,
     finish: Annotated[
         bool,
-        typer.Option("--finish", help="Finish an earlier forget: erase the log, delete leftovers."),
+        typer.Option(
+            "--finish", help="Finish an earlier forget: erase the log and delete leftovers."
+        ),
     ] = False,
     adapters: Annotated[
         Path | None,
         typer.Option(help="Folder of the store's adapters; default: beside the SQLite file."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Delete everything of a person: rows, index, traces, responses and adapters.
 
@@ -285,7 +291,7 @@ def _forgotten(opened: Corpus, user: str | None, *, mentions: bool, yes: bool) -
     """
     if user is None:
         raise ConfigError(
-            "no user was given", hint="usersim forget USER; `usersim users` lists them"
+            "no user was named", hint="usersim forget USER; `usersim users` lists them"
         )
     opened.require(user)
     if not yes:

@@ -80,13 +80,12 @@ class Cast:
 
 def demo(
     corpus: Annotated[
-        Path | None, typer.Option(help="Your own corpus file instead of the demo's respondents.")
+        Path | None,
+        typer.Option(help="A corpus file of your own instead of the demo's respondents."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of everything that is made.")] = Path(
-        "out/demo"
-    ),
-    people: Annotated[int, typer.Option(help="How many people are measured.")] = 42,
-    held_out: Annotated[int, typer.Option(help="Held-out answers in all.")] = 210,
+    out: Annotated[Path, typer.Option(help="Folder for all output files.")] = Path("out/demo"),
+    people: Annotated[int, typer.Option(help="Number of people to evaluate.")] = 42,
+    held_out: Annotated[int, typer.Option(help="Total number of held-out answers.")] = 210,
     pairs: Annotated[int, typer.Option(help="Training pairs of each person, with --train.")] = 2,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
@@ -112,7 +111,7 @@ def demo(
         _loaded(sim, who, held_out, time.perf_counter() - started)
         questions = _one_each(sim, who.shown)
         if not questions:
-            console.print(Text("no choice and no scale is held out: nothing can be pooled"))
+            console.print(Text("no choice or scale question is held out, so nothing can be pooled"))
         else:
             _first_answer(sim, questions[0])
             found = _measure(sim, who, held_out, out)
@@ -205,7 +204,7 @@ def _first_answer(sim: UserSimulator, question: Interaction) -> None:
 def _show(question: Interaction, answer: object) -> None:
     console.print(Panel(Text("\n".join(m.content for m in question.context)), title="asked"))
     console.print(
-        answer if answer is not None else Text("the texts stayed malformed; no answer was made")
+        answer if answer is not None else Text("every draw was malformed, so there is no answer")
     )
     console.print(Text(f"what the person answered: {question.action_text}"))
 

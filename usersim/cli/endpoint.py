@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def serve(  # noqa: PLR0913, PLR0917 - options of a command
     corpus: CorpusOption,
     user: Annotated[
-        str | None, typer.Option("--user", "-u", help="Serve this person alone.")
+        str | None, typer.Option("--user", "-u", help="Serve only this person.")
     ] = None,
     adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
@@ -50,39 +50,46 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     base_url: BaseUrlOption = None,
     preset: PresetOption = DEFAULT_PRESET,
     host: Annotated[
-        str, typer.Option(help="Any but loopback needs a key in USERSIM_API_KEY, or --key-file.")
+        str,
+        typer.Option(
+            help="Address to listen on; any but loopback needs a key in USERSIM_API_KEY or "
+            "--key-file."
+        ),
     ] = _DEFAULTS.host,
     port: Annotated[int, typer.Option(min=1, max=65535)] = _DEFAULTS.port,
     key_file: Annotated[
-        Path | None, typer.Option(help="File that holds the key, instead of USERSIM_API_KEY.")
+        Path | None, typer.Option(help="File with the API key, instead of USERSIM_API_KEY.")
     ] = None,
     allowed_host: Annotated[
-        list[str] | None, typer.Option(help="A name under which clients may call; repeat it.")
+        list[str] | None,
+        typer.Option(help="A host name under which clients may call; may be repeated."),
     ] = None,
     reasoning: Annotated[
-        Shown, typer.Option(help="Whether replies carry the trace, in the reasoning field.")
+        Shown, typer.Option(help="Include the trace in replies, in the reasoning field.")
     ] = _DEFAULTS.reasoning,
     roles: Annotated[
         Roles, typer.Option(help="flipped: the person speaks as assistant; natural: as user.")
     ] = _DEFAULTS.roles,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of requests that name none; default: drawn for each.")
+        int | None,
+        typer.Option(help="Seed for requests without one; default: a new one each time."),
     ] = None,
     queue: Annotated[
-        int, typer.Option(min=1, help="Answers that may wait; more are refused with 429.")
+        int, typer.Option(min=1, help="Answers that may wait; further ones are rejected with 429.")
     ] = _DEFAULTS.queue,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Batches at a time; default: by engine.")
+        int | None,
+        typer.Option(min=1, help="Batches computed at a time; default: set by the engine."),
     ] = None,
     *,
     require_reasoning: RequireReasoningOption = False,
-    keep: Annotated[bool, typer.Option(help="Keep the answers in the store.")] = True,
+    keep: Annotated[bool, typer.Option(help="Save the answers in the store.")] = True,
     recognize: Annotated[
         bool,
         typer.Option(help="Score closed questions that clients write into the prompt (EDSL, …)."),
     ] = True,
     explore: Annotated[
-        bool, typer.Option("--explore", help="Also show the store's traces, at /explore/.")
+        bool, typer.Option("--explore", help="Also serve the explorer of the store, at /explore/.")
     ] = False,
 ) -> None:
     """Serve everybody in a store behind OpenAI's chat API: the model `user:ada` is ada.

@@ -39,24 +39,28 @@ def register(app: typer.Typer) -> None:
 def explore(  # noqa: PLR0913, PLR0917 - options of a command
     corpus: CorpusOption,
     host: Annotated[
-        str, typer.Option(help="Any but loopback needs a key in USERSIM_API_KEY.")
+        str,
+        typer.Option(help="Address to listen on; any but loopback needs a key in USERSIM_API_KEY."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+    ] = 8765,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     base_url: BaseUrlOption = None,
     preset: PresetOption = DEFAULT_PRESET,
     adapter: AdapterOption = "default",
     export: Annotated[
-        Path | None, typer.Option(help="Write one run as a folder of pages instead.")
+        Path | None, typer.Option(help="Write one run to this folder as static pages instead.")
     ] = None,
-    run: Annotated[str | None, typer.Option(help="Which run is exported.")] = None,
+    run: Annotated[str | None, typer.Option(help="The run to export.")] = None,
     *,
     no_engine: Annotated[
-        bool, typer.Option("--no-engine", help="Show what is stored and measure nothing.")
+        bool, typer.Option("--no-engine", help="Only show what is stored; load no model.")
     ] = False,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Export: also token by token, by the engine.")
+        bool,
+        typer.Option("--measure", help="With --export: also measure each token, by the engine."),
     ] = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
@@ -74,7 +78,7 @@ def explore(  # noqa: PLR0913, PLR0917 - options of a command
 
         def ready(url: str) -> None:
             console.print(Text(f"the explorer is at {url}"), soft_wrap=True)
-            notes.print(Text("Ctrl-C ends it"))
+            notes.print(Text("press Ctrl-C to stop it"))
             if open_browser:
                 webbrowser.open(url)
 
@@ -89,10 +93,11 @@ def _check(export: Path | None, run: str | None, *, measure: bool, no_engine: bo
     """
     if export is None and (run is not None or measure):
         raise ConfigError(
-            "--run and --measure belong to an export", hint="add --export FOLDER, or leave them out"
+            "--run and --measure can only be used with --export",
+            hint="add --export FOLDER, or leave them out",
         )
     if measure and no_engine:
-        raise ConfigError("--measure needs an engine", hint="leave --no-engine out")
+        raise ConfigError("--measure needs an engine", hint="remove --no-engine")
 
 
 def _export(explorer: Explorer, folder: Path, run: str | None, measure: bool) -> None:  # noqa: FBT001 - an option

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def mcp(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
     user: Annotated[
-        str | None, typer.Option("--user", "-u", help="Only this person can be asked.")
+        str | None, typer.Option("--user", "-u", help="Serve only this person.")
     ] = None,
     adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
@@ -41,7 +41,7 @@ def mcp(  # noqa: PLR0913 - options of a command
     preset: PresetOption = DEFAULT_PRESET,
     *,
     require_reasoning: RequireReasoningOption = False,
-    traces: Annotated[bool, typer.Option(help="Whether the reasoning can be read.")] = True,
+    traces: Annotated[bool, typer.Option(help="Let clients read the reasoning.")] = True,
 ) -> None:
     """Serve simulated people to an MCP client: list, ask, survey, read a trace.
 

@@ -169,7 +169,7 @@ def _reports(*, quiet: float = 0.0) -> Generator[StageProgress]:
         quiet: Seconds before the first line.
 
     Yields:
-        What is told how far a stage is.
+        What receives the progress of a stage.
     """
     if notes.is_terminal:
         with _bars() as bars:

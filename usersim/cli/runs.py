@@ -51,32 +51,34 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
     requests: Annotated[
         Path | None,
         typer.Argument(
-            help="JSONL, CSV or Parquet file of rows without an action; without it the run "
-            "`--name` is resumed as the store holds it.",
+            help="JSONL, CSV or Parquet file of rows without an action; without it, the run "
+            "`--name` is resumed from the store.",
             exists=True,
         ),
     ] = None,
     user: Annotated[
         str | None,
-        typer.Option("--user", "-u", help="Only this person; answers rows that name nobody."),
+        typer.Option(
+            "--user", "-u", help="Only this person, who also answers rows without a user_id."
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the run; default: made of what it asks.")
+        str | None, typer.Option(help="Name of the run; default: derived from its requests.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write answers and failures here: .jsonl or .csv.")
+        Path | None, typer.Option(help="Write answers and failures to this file: .jsonl or .csv.")
     ] = None,
     refused: Annotated[
-        Path | None, typer.Option(help="Write rows that cannot be asked here, to be fixed.")
+        Path | None, typer.Option(help="Write refused rows to this file, to fix.")
     ] = None,
     adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
     base_url: BaseUrlOption = None,
     preset: PresetOption = DEFAULT_PRESET,
-    seed: Annotated[int | None, typer.Option(help="Reproduces the answers.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of the answers.")] = None,
     chunk: Annotated[
-        int, typer.Option(help="Requests asked at once, between two commits.", min=1)
+        int, typer.Option(help="Requests per batch; each batch is committed.", min=1)
     ] = CHUNK,
     *,
     require_reasoning: RequireReasoningOption = False,
@@ -84,7 +86,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
         bool, typer.Option("--strict", help="Exit with status 3 if a row is refused or fails.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count requests and tokens; ask and store nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Count requests and tokens, without asking or storing anything."
+        ),
     ] = False,
 ) -> None:
     """Answer a long list of requests; rerun the same command to resume it.
@@ -130,7 +135,7 @@ def _needed(requests: Path | None) -> Path:
     """
     if requests is None:
         raise ConfigError(
-            "there are no requests to count", hint="usersim simulate REQUESTS.jsonl --dry-run"
+            "--dry-run needs a file of requests", hint="usersim simulate REQUESTS.jsonl --dry-run"
         )
     return requests
 

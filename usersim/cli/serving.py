@@ -29,28 +29,33 @@ def register(app: typer.Typer) -> None:
 def serve_engine(  # noqa: PLR0913, PLR0917 - options of a command
     context: typer.Context,
     corpus: Annotated[
-        str | None, typer.Option("--corpus", "-c", help="Serve the adapters of this store.")
+        str | None, typer.Option("--corpus", "-c", help="Store whose adapters are served.")
     ] = None,
     model: ModelOption = "embedded",
     host: Annotated[
-        str, typer.Option(help="Any but loopback needs a key in USERSIM_API_KEY.")
+        str,
+        typer.Option(help="Address to listen on; any but loopback needs a key in USERSIM_API_KEY."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     max_model_len: Annotated[
-        int | None, typer.Option(help="Longest prompt and answer, tokens.")
+        int | None, typer.Option(help="Maximum tokens of prompt and answer together.")
     ] = None,
     kv_cache_gib: Annotated[
-        float | None, typer.Option(help="Memory of the key and value cache.")
+        float | None, typer.Option(help="Memory for the key-value cache, GiB.")
     ] = None,
-    memory_share: Annotated[float, typer.Option(help="GPU: share of its memory.")] = 0.9,
-    tensor_parallel: Annotated[int, typer.Option(help="GPUs that share every layer.")] = 1,
-    pipeline_parallel: Annotated[int, typer.Option(help="Groups of GPUs, by layers.")] = 1,
-    data_parallel: Annotated[int, typer.Option(help="Whole copies of the model.")] = 1,
+    memory_share: Annotated[float, typer.Option(help="Share of the GPU's memory to use.")] = 0.9,
+    tensor_parallel: Annotated[
+        int, typer.Option(help="Number of GPUs that each layer is split over.")
+    ] = 1,
+    pipeline_parallel: Annotated[
+        int, typer.Option(help="Number of GPU groups that the layers are split over.")
+    ] = 1,
+    data_parallel: Annotated[int, typer.Option(help="Number of complete copies of the model.")] = 1,
     *,
     load_adapters: Annotated[
-        bool, typer.Option(help="Let clients load further adapters from this machine's disk.")
+        bool, typer.Option(help="Let clients load more adapters from this machine's disk.")
     ] = False,
-    show: Annotated[bool, typer.Option("--print", help="Print the command and end.")] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the vLLM command and exit.")] = False,
     verbose: Annotated[bool, typer.Option(help="Show vLLM's own log.")] = False,
 ) -> None:
     """Serve a model and a store's adapters through vLLM; what follows `--` goes to vLLM.
@@ -67,7 +72,7 @@ def serve_engine(  # noqa: PLR0913, PLR0917 - options of a command
 
     usable, refused = usable_adapters(_adapters(corpus), model)
     for error in refused:
-        notes.print(Text(f"not served: {error}", style="yellow"))
+        notes.print(Text(f"skipped: {error}", style="yellow"))
     server = Server(
         model=model,
         adapters=tuple(usable),

@@ -49,26 +49,31 @@ ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
 ]
 EngineOption = Annotated[
-    EngineName, typer.Option(help="What runs the model; 'auto' takes vLLM on a GPU.")
+    EngineName, typer.Option(help="Engine that runs the model; 'auto' takes vLLM on a GPU.")
 ]
 DtypeOption = Annotated[
     Dtype,
     typer.Option(
-        help="Arithmetic of drawing and scoring; training has its own. 'auto': float32 on a CPU."
+        help="Data type for inference; training chooses its own. 'auto': float32 on a CPU."
     ),
 ]
 BaseUrlOption = Annotated[
     str | None,
-    typer.Option("--base-url", help="Ask the server there, as from serve-engine; ends with /v1."),
+    typer.Option(
+        "--base-url",
+        help="URL of an OpenAI-compatible server, such as serve-engine's; ends with /v1.",
+    ),
 ]
 PresetOption = Annotated[
-    Preset, typer.Option(help="Sizes: for minutes, a workstation, a GPU; or the paper's.")
+    Preset,
+    typer.Option(help="Settings for two cores, a workstation or a GPU, or those of the paper."),
 ]
 RequireReasoningOption = Annotated[
     bool,
     typer.Option(
         "--require-reasoning",
-        help="Closed questions: fail where no trace can be read, instead of answering without.",
+        help="Closed questions: fail if no readable trace was drawn, instead of answering without "
+        "reasoning.",
     ),
 ]
 SecondOption = Annotated[
@@ -119,7 +124,7 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
     Raises:
         ArtifactError: If the adapter is missing, incomplete or altered.
         AdapterLoadError: If it was trained on another model.
-        ConfigError: If engine and address do not fit each other, or there is no such adapter.
+        ConfigError: If engine and address do not go together, or there is no such adapter.
     """
     opened = open_corpus(corpus)
     try:
@@ -159,19 +164,22 @@ def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
 def _remote(model: str, engine: EngineName, base_url: str | None, dtype: Dtype) -> Engine:
     if engine not in ("auto", "remote") or base_url is None:
         raise ConfigError(
-            f"engine {engine!r} and base URL {base_url!r} do not fit each other",
-            hint="give --base-url http://HOST:PORT/v1 with --engine remote, or with no engine",
+            f"engine {engine!r} and base URL {base_url!r} do not go together",
+            hint="pass --base-url http://HOST:PORT/v1 with --engine remote, or without --engine",
         )
     settings = RemoteConfig(base_url=base_url, tokenizer=model)
     return load_engine(model, engine="remote", config=settings, dtype=dtype)
 
 
 def respond(  # noqa: PLR0913, PLR0917 - options of a command
-    context: Annotated[str, typer.Argument(help="What is asked.")],
+    context: Annotated[str, typer.Argument(help="The question.")],
     corpus: CorpusOption,
-    user: Annotated[str | None, typer.Option("--user", "-u", help="Who answers.")] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", "-u", help="The person who answers.")
+    ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="An option; once for each, in order.")
+        list[str] | None,
+        typer.Option("--option", "-o", help="An option; repeat it for each option, in order."),
     ] = None,
     kind: Annotated[
         str | None, typer.Option(help="choice, scale, number, multi_choice or free_text.")
@@ -182,21 +190,22 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     dtype: DtypeOption = "auto",
     base_url: BaseUrlOption = None,
     preset: PresetOption = DEFAULT_PRESET,
-    seed: Annotated[int | None, typer.Option(help="Reproduces the answer.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of the answer.")] = None,
     predictors: Annotated[
         str | None,
         typer.Option(
-            help="What a closed answer pools, separated by commas: reasoning, no_reasoning, panel, "
+            help="Predictors that a closed answer pools, separated by commas: reasoning, "
+            "no_reasoning, panel, "
             "others, own_scale. Default: all."
         ),
     ] = None,
     *,
     require_reasoning: RequireReasoningOption = False,
     explain: Annotated[
-        bool, typer.Option(help="Measure how far the trace moves the answer.")
+        bool, typer.Option(help="Measure how much the trace changes the answer.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the whole answer as JSON.")
+        bool, typer.Option("--json", help="Print the complete answer as JSON.")
     ] = False,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
@@ -238,23 +247,23 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     synthesizer: Annotated[
         Recipe,
-        typer.Option(help="How the synthesizer is trained first; select: not at all."),
+        typer.Option(help="How the synthesizer is trained first; select: not trained."),
     ] = "select",
-    traces: Annotated[
-        TraceSource, typer.Option(help="Where the reasoning comes from.")
-    ] = "recon_select",
+    traces: Annotated[TraceSource, typer.Option(help="Which traces to train on.")] = "recon_select",
     limit: Annotated[
-        int | None, typer.Option(help="Interactions of each person, the newest.")
+        int | None, typer.Option(help="Interactions per person, newest first.")
     ] = None,
     start: Annotated[
         str,
         typer.Option(
-            help="Adapter whose weights are the first ones, for one person after all: none; "
-            "default: the store's newest shared one; a name of `usersim adapters`, or a folder."
+            help="Adapter to start from when training one person. none: fresh weights; default: "
+            "the newest shared one of the store; or a name that `usersim adapters` lists, or a "
+            "folder."
         ),
     ] = "none",
     max_minutes: Annotated[
-        float | None, typer.Option(help="Stop training cleanly after so many minutes.")
+        float | None,
+        typer.Option(help="Stop training after this many minutes; the result is saved."),
     ] = None,
     model: ModelOption = "embedded",
     engine: EngineOption = "auto",
@@ -298,7 +307,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     who = ["--user", user] if user else []
     asked = ["usersim", "respond", "Tea or coffee?", "--corpus", corpus, *who]
     command = shlex.join(asked + _beside(model, preset))
-    console.print(Text(f"it answers from now on: {command}"), soft_wrap=True)
+    console.print(Text(f"it is used from now on: {command}"), soft_wrap=True)
 
 
 def _beside(model: str, preset: Preset) -> list[str]:
@@ -358,9 +367,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     arms: Annotated[
         str, typer.Option(help=f"Arms to compare, separated by commas; any of: {', '.join(ARMS)}.")
     ] = ",".join(DEFAULT_ARMS),
-    people: Annotated[int | None, typer.Option(help="How many people, the first ones.")] = None,
-    pairs: Annotated[int | None, typer.Option(help="Training pairs of each person.")] = None,
-    held_out: Annotated[int | None, typer.Option(help="Held-out answers in all.")] = None,
+    people: Annotated[
+        int | None, typer.Option(help="Number of people, the first ones in the corpus.")
+    ] = None,
+    pairs: Annotated[int | None, typer.Option(help="Training interactions per person.")] = None,
+    held_out: Annotated[int | None, typer.Option(help="Total number of held-out answers.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed for sampling and training.")] = 0,
     facts: Annotated[
         Path | None,
@@ -378,7 +389,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     trace_judge: TraceJudgeOption = None,
     judge: Annotated[
         str | None,
-        typer.Option(help="Model of another family that compares the drawn answers."),
+        typer.Option(help="Model of another family that judges the drawn answers."),
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
     traces: Annotated[
@@ -391,11 +402,17 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     ] = None,
     *,
     texts: Annotated[
-        bool, typer.Option("--texts", help="Also draw open answers, and measure their text.")
+        bool,
+        typer.Option(
+            "--texts", help="Also draw answers to open questions, and compare their text."
+        ),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Say what would be done and how long it takes; do nothing."),
+        typer.Option(
+            "--dry-run",
+            help="Print the plan and an estimate of the time, without running anything.",
+        ),
     ] = False,
 ) -> None:
     """Compare arms on held-out answers and write one folder with tables and a page.
@@ -483,9 +500,9 @@ def _tell_plan(
         with stages() as progress:
             estimate = time_evaluation(plan, sim, recon_engine=recon_engine, progress=progress)
         took = f"estimated in {clock(time.perf_counter() - began)}"
-        said = f"{estimate} ({took}; what an earlier run finished is not repeated)"
+        said = f"{estimate} ({took}; finished work of earlier runs is reused)"
     except ContextLengthError as error:  # one item's failure is data of the evaluation
-        said = f"how long it takes cannot be timed: {error}"
+        said = f"the time cannot be estimated: {error}"
     notes.print(Text(said), soft_wrap=True)
 
 

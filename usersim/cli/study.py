@@ -36,12 +36,14 @@ def register(app: typer.Typer) -> None:
 
 
 def planted(
-    out: Annotated[Path, typer.Argument(help="JSONL file to write; facts go beside it.")],
+    out: Annotated[
+        Path, typer.Argument(help="JSONL file to write; the ground truth goes beside it.")
+    ],
     users: Annotated[int, typer.Option(help="People.")] = 12,
-    interactions: Annotated[int, typer.Option(help="Choices of each person.")] = 40,
-    seed: Annotated[int, typer.Option(help="Equal seeds make equal people.")] = 0,
+    interactions: Annotated[int, typer.Option(help="Choices per person.")] = 40,
+    seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal people.")] = 0,
     noise: Annotated[
-        float, typer.Option(help="Probability that a person takes a random offer.")
+        float, typer.Option(help="Probability that a person chooses at random.")
     ] = 0.05,
 ) -> None:
     """Write a corpus of synthetic people whose reasons are known, and the facts beside it.
@@ -71,8 +73,8 @@ def _check_new(*paths: Path) -> None:
     for path in paths:
         if path.exists():
             raise ConfigError(
-                f"{str(path)!r} exists and is not written over",
-                hint="give another name, or delete it first",
+                f"{str(path)!r} already exists and is not overwritten",
+                hint="choose another name, or delete it first",
             )
 
 
@@ -81,7 +83,7 @@ def power(
         float, typer.Argument(help="Expected share of decisive comparisons won, such as 0.55.")
     ],
     power: Annotated[
-        float, typer.Option(help="Wanted probability of finding the difference.")
+        float, typer.Option(help="Desired probability of finding the difference.")
     ] = 0.8,
     alpha: Annotated[float, typer.Option(help="Two-sided level of the test.")] = 0.05,
     design_effect: Annotated[
@@ -90,7 +92,7 @@ def power(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Print how many decisive comparisons tell a win rate from one half.
+    """Print how many decisive comparisons distinguish a win rate from one half.
 
     The first number is enough about every second time; the second one finds the difference with
     the probability given by --power. Neighboring rates show how much hangs on the guess.
@@ -125,8 +127,10 @@ def _rates(win_rate: float) -> list[float]:
 
 
 def pool(
-    folders: Annotated[list[Path], typer.Argument(help="Report folders, one for each seed.")],
-    metric: Annotated[str, typer.Option(help="A metric with a score per item.")] = "log_likelihood",
+    folders: Annotated[list[Path], typer.Argument(help="Report folders, one per seed.")],
+    metric: Annotated[
+        str, typer.Option(help="A metric that has a score per item.")
+    ] = "log_likelihood",
     baseline: Annotated[str, typer.Option(help="The arm to compare with.")] = "Recon-Select",
     *,
     as_json: JsonOption = False,
@@ -163,11 +167,11 @@ def pool(
 
 
 def transfer(
-    folders: Annotated[
-        list[Path], typer.Argument(help="Report folders, one for each pair of models.")
-    ],
-    metric: Annotated[str, typer.Option(help="A metric with a score per item.")] = "log_likelihood",
-    arm: Annotated[str, typer.Option(help="The arm that learned from chosen traces.")] = (
+    folders: Annotated[list[Path], typer.Argument(help="Report folders, one per pair of models.")],
+    metric: Annotated[
+        str, typer.Option(help="A metric that has a score per item.")
+    ] = "log_likelihood",
+    arm: Annotated[str, typer.Option(help="The arm trained on selected traces.")] = (
         "Recon-Select"
     ),
     baseline: Annotated[str, typer.Option(help="The arm to compare with.")] = (

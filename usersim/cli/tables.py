@@ -18,7 +18,7 @@ __all__ = ["Column", "JsonOption", "Row", "WideOption", "print_json", "print_row
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 WideOption = Annotated[
-    bool, typer.Option("--wide", help="Print every column, also where lines get long.")
+    bool, typer.Option("--wide", help="Print all columns, even if lines get long.")
 ]
 
 Row = Mapping[str, object]
@@ -98,7 +98,7 @@ def print_rows(
         _line([(column, cells[column][place]) for column in shown], widths)
     missing = [column.title for column in told if column not in shown]
     if missing and hint:
-        notes.print(Text(f"left out for want of space: {', '.join(missing)}; --wide has them"))
+        notes.print(Text(f"columns left out: {', '.join(missing)}; --wide prints them"))
 
 
 def _tells(rows: Sequence[Row], name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What every configuration shares: frozen fields, and a key that tells settings apart."""
+"""What every configuration shares: frozen fields, and a key that identifies settings."""
 
 from __future__ import annotations
 

@@ -53,7 +53,8 @@ class DialogueConfig(Config):
         first, second = self.done_mark.casefold(), self.give_up_mark.casefold()
         if first in second or second in first:
             raise ValueError(
-                f"the marks {self.done_mark!r} and {self.give_up_mark!r} cannot be told apart"
+                f"done_mark and give_up_mark must differ; got {self.done_mark!r} and "
+                f"{self.give_up_mark!r}"
             )
         return self
 
@@ -87,7 +88,7 @@ class AssistantEndpoint(Config):
     def _own_fields(cls, options: dict[str, object]) -> dict[str, object]:
         taken = sorted({"messages", "model", "stream"} & options.keys())
         if taken:
-            raise ValueError(f"options hold {taken!r}, which are fields of their own")
+            raise ValueError(f"options must not contain {taken!r}, which are separate fields")
         return options
 
     @property

@@ -61,7 +61,7 @@ class PipelineConfig(Config):
         """Return the settings for a machine: the one dial.
 
         `tiny` is for two cores and minutes, `small` for a workstation, `standard` for a GPU.
-        `paper` is what arXiv 2605.26969 tells of its own method: four candidates, all written with
+        `paper` is the method of arXiv 2605.26969: four candidates, all written with
         the action in view, one generated reconstruction each, ranked by a judge. Our guards stay.
 
         Raises:
@@ -72,7 +72,7 @@ class PipelineConfig(Config):
             2
         """
         if name not in get_args(Preset):
-            raise ConfigError(f"unknown preset {name!r}; there are {list(get_args(Preset))!r}")
+            raise ConfigError(f"unknown preset {name!r}; choose one of {list(get_args(Preset))!r}")
         if name == "standard":
             return cls()
         if name == "paper":

@@ -36,7 +36,7 @@ class ServerConfig(Config):
     """Whether a closed question that a client writes into its message, options and instruction
     included, is answered as one: scored, and written as the instruction says."""
     seed: int | None = None
-    """Seed of requests that name none; None draws one for each and tells it in the reply."""
+    """Seed of requests that name none; None draws one for each and returns it in the reply."""
     keep: bool = True
     """Whether answers are kept in the store, as those of `UserSimulator.respond` are. Live
     streams never are."""
@@ -74,4 +74,4 @@ class ServerConfig(Config):
     write_seconds: Annotated[float, Field(gt=0)] = 60.0
     """How long a client may leave a reply unread before its connection is closed."""
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0
-    """How long requests under way may go on after the server was told to stop."""
+    """How long running requests may continue after the server was asked to stop."""

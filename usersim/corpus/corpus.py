@@ -156,7 +156,7 @@ class Corpus:
             source: A path (JSON Lines, JSON, CSV, Parquet, SPSS, or an export of chats or mail;
                 also gzip, a zip archive or a folder), an iterable of dicts, a pandas or polars
                 frame, or another corpus.
-            format: How it is to be read; `auto` tells by its content.
+            format: How it is to be read; `auto` detects it from the content.
             user_id: Only this user's rows; also the id where the source has none.
             person: In chats, role or name of the modeled person. With an assistant it is the
                 human side if not given; among people it must be given.
@@ -380,14 +380,14 @@ class Corpus:
         Raises:
             UserNotFoundError: If there is no such user.
             CorpusError: If a folder cannot be deleted, or the store cannot be written; the same
-                call again goes on.
+                repeated call resumes.
         """
         return forget(self._database, user_id, self._adapter_folders, redact=mentions)
 
     def finish_forgetting(self, user_id: str | None = None) -> Remains:
         """Finish what `forget` reported as remaining.
 
-        On PostgreSQL this also writes the tables anew (VACUUM FULL), since their files keep
+        On PostgreSQL this also rewrites the tables (VACUUM FULL), since their files keep
         deleted rows; each is locked meanwhile.
 
         Args:
@@ -421,7 +421,7 @@ class Corpus:
         """
         raise ConfigError(
             f"a Corpus is connected to the store {self.name!r} and cannot be pickled or copied",
-            hint="hand the path or URL of the store to the worker, and open it there: "
+            hint="pass the path or URL of the store to the worker, and open it there: "
             "Corpus.open(path)",
         )
 

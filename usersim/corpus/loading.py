@@ -47,10 +47,8 @@ LoadProgress = Callable[[int, int | None], None]
 
 _BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
-_DATE_ORDER = (
-    "times like 05/01/2024 are read only where the date order is named, "
-    "dmy (day first) or mdy (month first)"
-)
+_DATE_ORDER = "dates like 05/01/2024 are read only if the date order is set: dmy (day first) or "
+"mdy (month first)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +115,7 @@ class Load:
                 first = "\n".join(map(str, self._refused.groups()[:SHOWN_GROUPS]))
                 raise RefusedRowsError(
                     f"{len(self._refused)} of {counted(self._counts.read, 'row')} of "
-                    f"{records.name} cannot "
-                    f"be used, so nothing was kept:\n{first}",
+                    f"{records.name} cannot be used, so nothing was loaded:\n{first}",
                     hint="fix them, or load with strict=False and read report.refused",
                     cli_hint="fix them, or load without --strict; --refused FILE writes them",
                 )

@@ -67,7 +67,7 @@ class Mentions:
         """Say it in lines; empty if there are none."""
         if not (self.interactions or self.run_items):
             return ""
-        done = "redacted" if self.redacted else "kept; redact them with --mentions, mentions=True"
+        done = "redacted" if self.redacted else "kept; redact with --mentions or mentions=True"
         counts = f"interactions: {self.interactions}, requests of runs: {self.run_items}"
         lines = [f"rows of other people in which they speak ({done}): {counts}"]
         if self.redacted:
@@ -117,7 +117,7 @@ def redact_mentions(database: Database, user_id: str) -> Mentions:
     """Take a person's name and words out of other people's rows, and delete what was made of them.
 
     A redacted interaction has another content, and so another key. Small transactions; repeated
-    after an interruption, it goes on.
+    after an interruption, it resumes.
 
     Args:
         database: The store.

@@ -53,7 +53,7 @@ class Remains:
     Attributes:
         log_bytes: Size of the write-ahead log, which holds deleted text for as long as another
             process reads in the store; 0 if it is empty.
-        trainings: Who learned from the person and was told to stop, but may not have yet.
+        trainings: Who learned from the person and was asked to stop, but may not have yet.
         folders_left: Folders of adapters that were not deleted, and why.
         deleted: Folders that were deleted by finishing.
     """
@@ -77,7 +77,7 @@ class Remains:
                 "log), because another process is reading the store"
             )
         lines += [
-            f"not stopped yet: training by {worker}; when it stops, it deletes what it wrote"
+            f"not stopped yet: training by {worker}; it deletes its output when it stops"
             for worker in self.trainings
         ]
         lines += [f"not deleted: {folder}" for folder in self.folders_left]
@@ -144,21 +144,21 @@ class Removal:
         lines.append(f"  adapters: {_listed(self.adapters) or 'none'}")
         if self.shared_adapters:
             shared = _listed(self.shared_adapters)
-            lines.append(f"  these were shared and must be trained again for others: {shared}")
+            lines.append(f"  these adapters were shared; train them again for the others: {shared}")
         lines += [f"  folder deleted: {visible(folder)}" for folder in self.folders]
         lines += [f"  checkpoints deleted: {visible(folder)}" for folder in self.checkpoints]
         if self.run_names:
-            lines.append(f"  runs that still name them: {_listed(self.run_names)}")
+            lines.append(f"  runs that still refer to them: {_listed(self.run_names)}")
         for part in (self.mentions, self.remains):
             lines += [f"  {line}" for line in str(part).splitlines()]
-        lines.append("outside the store, for you to delete:")
+        lines.append("delete yourself, outside the store:")
         lines += [f"  {line}" for line in self._out_of_reach()]
         return "\n".join(lines)
 
     def _out_of_reach(self) -> list[str]:
         names = f" ({_listed(self.sources)})" if self.sources else ""
         lines = [
-            f"source files{names}: loading them again brings the person back",
+            f"source files{names}: loading them again restores the person",
             "exports, files of answers and dialogues, reports of evaluations and surveys, backups",
         ]
         if self.archived:
@@ -251,9 +251,9 @@ def forget(
 def finish_forgetting(
     database: Database, own: AdapterFolders, user_id: str | None = None
 ) -> Remains:
-    """Finish what forgetting left: the log, folders, and trainings that were told to stop.
+    """Finish what forgetting left: the log, folders, and trainings that were asked to stop.
 
-    On PostgreSQL the tables are written anew, since their files keep deleted rows.
+    On PostgreSQL the tables are rewritten, since their files keep deleted rows.
 
     Args:
         database: The store.

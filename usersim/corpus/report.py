@@ -35,7 +35,7 @@ _SHOWN_CHARS = 120
 _FIRST = 3
 """Rows and values that are named of those refused for one reason."""
 _MOST_GROUPS = 200
-"""Reasons that are told apart; any further ones are counted together."""
+"""Reasons that are distinguished; any further ones are counted together."""
 _VARIABLE = re.compile(r"""'[^']*'|"[^"]*"|\d+""")
 """What differs between two texts of one reason: quoted values and numbers."""
 
@@ -153,7 +153,7 @@ class RefusedRows:
     def _group(self, refused: RefusedRow) -> RefusedGroup:
         key = (refused.field, _VARIABLE.sub("", refused.reason))
         if key not in self._groups and len(self._groups) >= _MOST_GROUPS:
-            return self._groups.setdefault(("", ""), RefusedGroup("", "cannot be used either"))
+            return self._groups.setdefault(("", ""), RefusedGroup("", "is also unusable"))
         return self._groups.setdefault(key, RefusedGroup(refused.field, refused.reason))
 
     def groups(self) -> list[RefusedGroup]:
@@ -226,7 +226,7 @@ class RefusedRows:
         """Write the rows as JSON Lines, each with the reason under `_refused`.
 
         Mend the rows and load the file again: `_refused` is ignored then. A line that was no
-        JSON stands under `_raw`, and under `_base64` where it was no text either.
+        JSON stands under `_raw`, and under `_base64` where it was not a text either.
 
         Args:
             path: The file; one of that name is replaced.

@@ -25,7 +25,7 @@ _WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
 _TRAIN_AGAIN = "train the adapter again, or restore its folder from a copy"
 _NAME_DIGITS = 12
-"""Hexadecimal digits of the digest in the served name: 48 bits tell any two adapters apart."""
+"""Hexadecimal digits of the digest in the served name: 48 bits distinguish any two adapters."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -137,8 +137,8 @@ def check_adapter(ref: AdapterRef, base: str | Path, *, same_model: bool = True)
 def _check_base(ref: AdapterRef, base: str | Path) -> None:
     if ref.base_digest and not is_model(base, ref.base_digest):
         raise AdapterLoadError(
-            f"adapter {ref.name!r} was trained on another model than {str(base)!r}, though its "
-            "shapes fit",
+            f"adapter {ref.name!r} was trained on a different model than {str(base)!r}, although "
+            "its shapes match",
             hint=f"load it with its own base model, {ref.base_model!r}, or train it again",
         )
 
@@ -151,7 +151,7 @@ def _read_config(folder: Path) -> _AdapterConfig:
         raise AdapterLoadError(
             f"{str(folder)!r} is not an adapter folder: cannot read {_CONFIG!r} "
             f"({error.strerror or error})",
-            hint="name the folder that the training wrote",
+            hint="pass the folder that the training wrote",
         ) from error
     except ValidationError as error:
         raise AdapterLoadError(
@@ -230,7 +230,7 @@ def _check_rank(ref: AdapterRef, config: _AdapterConfig, shapes: Shapes) -> None
         if not fits or a_shape[0] not in ranks:
             raise AdapterLoadError(
                 f"adapter {ref.name!r}: module {module!r} has shapes {a_shape!r} and "
-                f"{b_shape!r}, which are not of rank {config.r!r}",
+                f"{b_shape!r}, which do not have rank {config.r!r}",
                 hint=_TRAIN_AGAIN,
             )
 
@@ -247,7 +247,7 @@ def _check_shapes(ref: AdapterRef, config: _AdapterConfig, shapes: Shapes, base:
     known = {
         name: shape for file in sorted(base.glob("*.safetensors")) for name, shape in _shapes(file)
     }
-    wrong = f"adapter {ref.name!r} was made for another base model than {str(base)!r}"
+    wrong = f"adapter {ref.name!r} was made for a different base model than {str(base)!r}"
     hint = f"load it with its own base model: {ref.base_model!r}"
     found = False
     for module, a_shape, b_shape in _pairs(shapes):
@@ -263,4 +263,4 @@ def _check_shapes(ref: AdapterRef, config: _AdapterConfig, shapes: Shapes, base:
                 hint=hint,
             )
     if known and not found:
-        raise AdapterLoadError(f"{wrong}: the model has none of its modules", hint=hint)
+        raise AdapterLoadError(f"{wrong}: the model does not have its modules", hint=hint)

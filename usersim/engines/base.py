@@ -124,7 +124,7 @@ class Draw:
         finish: `end`: the model ended its turn; `stop`: a stop string; `length`: cut.
         n_tokens: Tokens drawn.
         mean_logprob: Mean log-probability of the drawn tokens at temperature 1 and without a
-            nucleus cut, nats per token; None where the engine does not tell.
+            nucleus cut, nats per token; None where the engine does not report it.
     """
 
     text: str
@@ -232,7 +232,7 @@ def require(
     """
     if not getattr(engine.capabilities, capability):
         raise CapabilityError(
-            f"{why} needs an engine with {capability!r}; {engine.identity!r} has none",
+            f"{why} needs an engine with {capability!r}; {engine.identity!r} does not have it",
             hint="use engine='transformers' or 'vllm', or choose a scorer that needs text only",
             cli_hint="use --engine transformers or --engine vllm",
         )
@@ -248,8 +248,9 @@ def weights_of(engine: Engine) -> str:
     if getattr(engine, "has_weights", True) or Path(engine.model).is_dir():
         return engine.model
     raise CapabilityError(
-        f"{engine.identity!r} is a script and has no weights to train",
-        hint="train with engine='transformers' or 'vllm', or name the script after a model folder",
+        f"{engine.identity!r} is a scripted engine without weights to train",
+        hint="train with engine='transformers' or 'vllm', or set the scripted engine's name to a "
+        "model folder",
         cli_hint="train with --engine transformers or vllm, or with --model FOLDER",
     )
 

@@ -51,7 +51,7 @@ def verify_cache(*, progress: Callable[[Path], None] | None = None) -> list[Chec
     except OSError as error:
         raise ModelLoadError(
             f"the cache {str(cache_dir())!r} cannot be read: {error.strerror or error}",
-            hint="USERSIM_CACHE names another folder",
+            hint="set USERSIM_CACHE to another folder",
         ) from error
 
 
@@ -80,7 +80,7 @@ def _folders(progress: Callable[[Path], None] | None) -> Iterator[Checked]:
 def _files(progress: Callable[[Path], None] | None) -> Iterator[Checked]:
     for note, kept in kept_digests():
         if kept is None:
-            yield Checked(path=note, problem="the note of a digest is damaged", note=note)
+            yield Checked(path=note, problem="the stored digest is damaged", note=note)
             continue
         path = Path(kept.path)
         if progress is not None:

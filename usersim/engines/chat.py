@@ -121,10 +121,12 @@ def encode_prompt(tokenizer: ChatTokenizer, prompt: ChatPrompt, prefix: str) -> 
         ModelLoadError: If the tokenizer is not a fast one.
     """
     if not prompt:
-        raise EngineError("the prompt is empty", hint="give at least one (role, content) message")
+        raise EngineError("the prompt is empty", hint="pass at least one (role, content) message")
     unknown = [role for role, _ in prompt if role not in _ROLES]
     if unknown:
-        raise EngineError(f"unknown role {unknown[0]!r} in a prompt; known: {list(_ROLES)!r}")
+        raise EngineError(
+            f"unknown role {unknown[0]!r} in a prompt; choose one of {list(_ROLES)!r}"
+        )
     return _codec(tokenizer).prompt(prompt, prefix)
 
 
@@ -222,8 +224,8 @@ class _Codec:
         roles = tuple(role for role, _ in merged)
         if not self._accepted(roles):
             raise EngineError(
-                f"the model's chat template refuses the roles {list(roles)!r}",
-                hint="begin with a user message and end with one",
+                f"the model's chat template rejects the roles {list(roles)!r}",
+                hint="begin and end with a user message",
             )
         return tuple(merged)
 
@@ -289,7 +291,7 @@ class _Codec:
                     date_string=_TEMPLATE_DATE,
                 )
             except TemplateError as error:
-                logger.debug("the chat template refuses the roles %r: %s", roles, error)
+                logger.debug("the chat template rejects the roles %r: %s", roles, error)
                 return ""
 
     # ------------------------------------------------------------------ text

@@ -3,7 +3,7 @@
 
 Knows how to turn the package's GGUF file into a Hugging Face folder in the user's cache. Knows
 nothing of prompts, requests or adapters; how a folder is built and checked stands in
-`usersim.engines.prepared`, what tells one model from another in `usersim.engines.identity`.
+`usersim.engines.prepared`, what distinguishes models in `usersim.engines.identity`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ T = TypeVar("T")
 ASK_SECONDS = 5.0
 """Patience with the hub when it is asked whether it has a model."""
 _NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
-_CHOICES = "name a Hugging Face model folder, a hub name as OWNER/NAME, or 'embedded'"
+_CHOICES = "pass a Hugging Face model folder, a hub name as OWNER/NAME, or 'embedded'"
 
 
 def check_model(model: str | Path) -> None:
@@ -89,7 +89,7 @@ def _ask_hub(name: str) -> None:
 
     where = f"model {name!r} is neither a folder nor in the Hugging Face cache of this machine"
     try:
-        with boundary(UsersimError, "asking the hub"):
+        with boundary(UsersimError, "querying the hub"):
             HfApi().model_info(name, timeout=ASK_SECONDS)
     except UsersimError as error:
         cause = error.__cause__

@@ -1,4 +1,4 @@
-"""What tells one model from another: a digest of what computes.
+"""What distinguishes models: a digest of what computes.
 
 Weights, tokens, template and settings enter; where a folder lies, when it was written and how it
 was prepared do not, so one model has one digest on every machine. Reading all weights takes a
@@ -89,7 +89,7 @@ class KeptDigest(BaseModel):
 
 
 def model_digest(folder: str | Path) -> str:
-    """Return a digest that tells models apart.
+    """Return a digest that identifies a model.
 
     - A folder: its weights, its tokens and template, and the settings that computing depends on.
     - A hub name: the name and, where the model is in the local hub cache, its revision.

@@ -74,7 +74,7 @@ def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
     place = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     kind = dtype if dtype != "auto" else ("float32" if place == "cpu" else "bfloat16")
     noise.disable_progress_bar()
-    hint = "name a Hugging Face model folder, a hub name that this machine can reach, or 'embedded'"
+    hint = "pass a Hugging Face model folder, a hub name that this machine can reach, or 'embedded'"
     with boundary(ModelLoadError, f"loading the model {str(folder)!r}", hint=hint):
         load = partial(
             AutoModelForCausalLM.from_pretrained,

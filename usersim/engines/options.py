@@ -75,7 +75,7 @@ def option_requests(query: OptionQuery) -> list[ScoreRequest]:
 
 
 def needs_end(texts: Sequence[str]) -> bool:
-    """Return whether one of the options begins another, so that only its end tells them apart.
+    """Return whether one of the options begins another, so that only its end distinguishes them.
 
     Example:
         >>> needs_end(["1", "2", "10"]), needs_end(["no", "yes"])

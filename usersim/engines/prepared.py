@@ -125,7 +125,7 @@ def _locked(target: Path) -> Generator[None, None, None]:
     except Timeout as error:
         raise ModelLoadError(
             f"another process has held {str(lock)!r} for {_LOCK_SECONDS:.0f} s",
-            hint="wait for it to end, or end it",
+            hint="wait for it to finish, or stop it",
         ) from error
 
 

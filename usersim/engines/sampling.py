@@ -1,7 +1,7 @@
 # pyright: basic
 """Seeded sampling: each draw has a random stream of its own, whatever else is in the batch.
 
-One definition for every engine whose logits are at hand, so that a request and its seed give the
+One definition for every engine with access to the logits, so that a request and its seed give the
 same text in process and through vLLM, up to rounding. Knows tensors; knows no model.
 """
 

@@ -185,9 +185,7 @@ class ScriptedEngine:
         for done, request in enumerate(requests, start=1):
             tokens = [*_tokens(request.continuation), *([_END] if request.end else [])]
             if not tokens:
-                raise ScoringError(
-                    f"there is nothing to score: continuation {request.continuation!r} has no token"
-                )
+                raise ScoringError(f"continuation {request.continuation!r} has no tokens to score")
             scores.append(Score(self._logprobs(request, tokens)))
             if progress:
                 progress(done, len(requests))
@@ -247,7 +245,7 @@ class ScriptedEngine:
     def _check(self, request: GenerateRequest | ScoreRequest) -> None:
         if not request.prompt:
             raise EngineError(
-                "the prompt is empty", hint="give at least one (role, content) message"
+                "the prompt is empty", hint="pass at least one (role, content) message"
             )
         if request.adapter is not None:
             require(self, "adapters", f"adapter {request.adapter.name!r}")

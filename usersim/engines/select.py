@@ -51,8 +51,8 @@ def load_engine(
         raise ConfigError(f"unknown engine {engine!r}", hint=f"use one of {get_args(EngineName)!r}")
     if dtype != "auto" and (config is not None or engine in ("remote", "scripted")):
         raise ConfigError(
-            f"dtype {dtype!r} would not reach engine {engine!r}",
-            hint="settings hold their own, and so do a server and a script: leave one out",
+            f"dtype {dtype!r} has no effect on engine {engine!r}",
+            hint="leave it out: settings, servers and scripted engines have their own dtype",
         )
     if engine == "scripted":
         from usersim.engines.scripted import ScriptedEngine
@@ -92,6 +92,6 @@ def _settings(
         return wanted() if wanted is RemoteConfig else wanted.model_validate({"dtype": dtype})
     if not isinstance(config, wanted):
         raise ConfigError(
-            f"engine {engine!r} takes a {wanted.__name__}, not {type(config).__name__}"
+            f"engine {engine!r} needs a {wanted.__name__}, not {type(config).__name__}"
         )
     return config

@@ -129,8 +129,8 @@ def check_port(server: Server) -> None:
             probe.bind((server.host, server.port))
         except OSError as error:
             raise ConfigError(
-                f"nothing can listen on {server.host!r}, port {server.port}: {error.strerror}",
-                hint="end the program that does, or give another --port",
+                f"cannot listen on {server.host!r}, port {server.port}: {error.strerror}",
+                hint="stop the program that uses it, or choose another --port",
             ) from error
 
 

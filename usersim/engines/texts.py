@@ -140,9 +140,7 @@ class Texts:
         prompt = encode_prompt(self.tokenizer, request.prompt, request.prefix)
         own = encode_continuation(self.tokenizer, request.continuation, end=request.end)
         if not own:
-            raise ScoringError(
-                f"there is nothing to score: continuation {request.continuation!r} has no token"
-            )
+            raise ScoringError(f"continuation {request.continuation!r} has no tokens to score")
         self._fits(len(prompt) + len(own))
         return prompt, own
 

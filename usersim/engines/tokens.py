@@ -114,12 +114,12 @@ def token_gains(
     over tokens is the `loglik_gain` of the same prefixes.
 
     Args:
-        engine: Needs `logprobs`, and must tell its tokens.
+        engine: Needs `logprobs`, and must report its tokens.
         queries: What to ask; all of it goes to the engine in one call.
         floor: Smallest log-probability that one token may count, nats.
 
     Raises:
-        CapabilityError: If the engine cannot score given text, or does not tell its tokens.
+        CapabilityError: If the engine cannot score given text, or does not report its tokens.
     """
     require(engine, "logprobs", "the gain of each token")
     wanted = dict.fromkeys(
@@ -157,8 +157,8 @@ def _gains(
     total = sum(n for _, n in cells)
     if not len(given.logprobs) == len(without.logprobs) == total:
         raise CapabilityError(
-            f"the engine scored {counted(len(given.logprobs), 'token')} and tells {total}",
-            hint="use an engine in this process, or give the remote one its tokenizer",
+            f"the engine scored {counted(len(given.logprobs), 'token')} and reported {total}",
+            hint="use an engine in this process, or set the tokenizer of the remote one",
         )
     pieces: list[TokenGain] = []
     start = 0

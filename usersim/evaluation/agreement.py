@@ -38,7 +38,7 @@ class Agreement:
         unit: Unit of the gains; several, joined, where scorers differ.
         first: Gain of the chosen trace over the mean of the eligible, by the first
             reconstructor. Above 0 also where the score is noise: it was chosen by it.
-        second: The same traces, by the second one; near 0, the choice means nothing to it.
+        second: The same traces, by the second one; near 0, the choice makes no difference to it.
         most: The same of the second one's own best: what could have been gained at the most, and
             also above 0 where its score is noise.
         chosen: Gain of the chosen traces over no reasoning, by the second reconstructor.
@@ -57,7 +57,8 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"second reconstructor: chosen over eligible {self.second} {self.unit} (by the one that"
+            f"second reconstructor: chosen minus eligible {self.second} {self.unit} (by the one "
+            "that"
             f" chose {self.first}), rank correlation {self.correlation}, n = {self.n}"
         )
 

@@ -106,7 +106,7 @@ class Resampling:
 
         Args:
             users: Whose each item is. Shape `(n,)`.
-            conversations: Conversation of each item, told apart within a user. Shape `(n,)`.
+            conversations: Conversation of each item, distinguished within a user. Shape `(n,)`.
             resamples: How many; the interval's ends need some hundreds.
             seed: Equal seeds draw equal resamples.
 

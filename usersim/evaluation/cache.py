@@ -59,7 +59,7 @@ class FileCache:
         except OSError as error:
             raise EvaluationError(
                 f"the cache {str(self.path)!r} cannot be opened: {error}",
-                hint="choose a folder that can be written",
+                hint="choose a writable folder",
             ) from error
 
     def __len__(self) -> int:

@@ -50,12 +50,12 @@ class Faithfulness:
         size = f"{counted(self.n_items, 'item')} of {counted(self.n_users, 'person', 'people')}"
         if not self.defined:
             return (
-                f"undefined: what the own trace gives, {self.trace_gain} nats, cannot be told "
-                f"from 0 ({size})"
+                f"undefined: the gain of the own trace, {self.trace_gain} nats, is not "
+                f"distinguishable from 0 ({size})"
             )
         caution = "; the own trace makes the answer less likely" if self.trace_gain.high < 0 else ""
         return (
-            f"U = {self.index} ({size}; a swap costs {self.swap_cost} nats, the own trace gives "
+            f"U = {self.index} ({size}; a swap costs {self.swap_cost} nats, the own trace adds "
             f"{self.trace_gain} nats{caution})"
         )
 
@@ -131,11 +131,11 @@ def _check(name: str, values: FloatArray, n: int) -> None:
     if values.shape != (n,):
         raise EvaluationError(
             f"the log-likelihoods {name!r} have shape {values.shape!r} for {n} items",
-            hint="give one number per item, in the order of `users`",
+            hint="pass one number per item, in the order of `users`",
         )
     wrong = np.flatnonzero(~np.isfinite(values))
     if wrong.size:
         raise EvaluationError(
             f"the log-likelihood {name!r} of item {int(wrong[0])} is {values[wrong[0]]}",
-            hint="leave out, in all three, the items that were not measured",
+            hint="remove unmeasured items from all three",
         )

@@ -102,17 +102,17 @@ def _check(arms: Sequence[Arm], interactions: Sequence[Interaction], baseline: s
     if len(set(names)) < len(names):
         raise EvaluationError(f"two arms have the same name: {names!r}")
     if baseline is not None and baseline not in names:
-        raise EvaluationError(f"the baseline {baseline!r} is none of the arms {names!r}")
+        raise EvaluationError(f"the baseline {baseline!r} is not among the arms {names!r}")
     for interaction in interactions:
         if interaction.split != "held_out":
             raise EvaluationError(
                 f"interaction {interaction.key!r} of user {interaction.user_id!r} belongs to the "
-                f"{interaction.split!r} split: a score on it measures memory",
-                hint="give interactions of the 'held_out' split only",
+                f"{interaction.split!r} split: scoring it would measure memorization",
+                hint="pass only interactions of the 'held_out' split",
             )
     key, times = Counter(i.key for i in interactions).most_common(1)[0]
     if times > 1:
-        raise EvaluationError(f"interaction {key!r} stands {times} times in the evaluation")
+        raise EvaluationError(f"interaction {key!r} occurs {times} times in the evaluation")
 
 
 class _Runner:
@@ -178,7 +178,7 @@ def _ask(arm: Arm, items: Sequence[Interaction]) -> tuple[list[Prediction], list
             predictions.append(prediction)
             continue
         failure = told.get(n) or Failure(
-            index=n, item=item.key, error="EvaluationError", message="the arm gave no action"
+            index=n, item=item.key, error="EvaluationError", message="the arm returned no action"
         )
         detail = {"error": failure.error, "message": failure.message, "text": failure.text}
         predictions.append(Prediction(action=None, detail=detail))

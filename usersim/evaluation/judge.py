@@ -50,8 +50,8 @@ def check_judge(judge: str, selected_by: Collection[str], *, same_judge: bool = 
     if judge in selected_by and not same_judge:
         raise EvaluationError(
             f"the judge {judge!r} also selected the traces that are judged",
-            hint="judge with a model of another family, or pass same_judge=True and say so",
-            cli_hint="give --judge a model of another family",
+            hint="judge with a model of another family, or pass same_judge=True and report it",
+            cli_hint="pass --judge a model of another family",
         )
 
 

@@ -160,13 +160,13 @@ class LeakageTable:
             ...     "B12 raw gain of a trace that quotes the action, 95 % interval, low": -0.3}
             >>> table = LeakageTable.of([], diagnostics=figures)
             >>> table.warnings[0][:59]
-            'the reconstructor does not hear a trace that quotes the act'
+            'the reconstructor does not react to a trace that quotes the'
         """
         said = {
-            QUOTED: "the reconstructor does not hear a trace that quotes the action, so its scores"
-            " mean nothing; take another one",
-            CHOICE: "to the second reconstructor the choice among the eligible traces makes no"
-            " difference that can be told from 0",
+            QUOTED: "the reconstructor does not react to a trace that quotes the action, so its"
+            " scores are meaningless; use another one",
+            CHOICE: "for the second reconstructor, the choice among eligible traces makes no"
+            " distinguishable difference",
         }
         return tuple(
             f"{text} ({name}: {self._diagnostic(name)})"

@@ -84,7 +84,7 @@ def others_arm(pool: Sequence[Interaction], *, seed: int = 0) -> Arm:
 
     return Arm(
         "Others",
-        _predictor(answer, "nobody else's answer fits"),
+        _predictor(answer, "no other person's answer is comparable"),
         "What other people answered most often to the same question.",
         content_key("others", seed, sorted(i.key for i in pool)),
     )

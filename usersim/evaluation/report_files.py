@@ -19,7 +19,7 @@ PREDICTIONS = "predictions.jsonl"
 PROVENANCE = "command.json"
 
 
-_AGAIN = "write the report again with `usersim evaluate`"
+_AGAIN = "rewrite the report with `usersim evaluate`"
 
 
 class _Scores(BaseModel):
@@ -72,8 +72,9 @@ def read_scores(folder: str | Path, metric: str) -> dict[str, ItemScores]:
     """
     if any(one.name == metric and not one.averages for one in METRICS):
         raise EvaluationError(
-            f"{metric!r} is not the mean of its items' scores, so a report does not give it again",
-            hint=f"take one of {[one.name for one in METRICS if one.averages]!r}",
+            f"{metric!r} is not the mean of its items' scores, so it cannot be recomputed from a "
+            "report",
+            hint=f"choose one of {[one.name for one in METRICS if one.averages]!r}",
         )
     found: dict[str, ItemScores] = {}
     known: set[str] = set()
@@ -132,5 +133,5 @@ def _text(folder: Path, name: str) -> str:
     except OSError as error:
         raise EvaluationError(
             f"no report in {str(folder)!r}: {name}: {error.strerror or error}",
-            hint="name the --out folder of `usersim evaluate`",
+            hint="pass the --out folder of `usersim evaluate`",
         ) from error

@@ -51,8 +51,8 @@ class Estimate:
         interval: Value with its 95 % interval.
         n_items: Items measured.
         n_users: People behind them.
-        n_charged: Items that the arm did not tell what the metric needs, and that were charged
-            the metric's penalty; failures are among them.
+        n_charged: Items for which the arm did not report what the metric needs, charged with the
+            metric's penalty; failures are among them.
     """
 
     arm: str
@@ -145,7 +145,7 @@ class Evaluation:
         return found
 
     def estimate(self, arm: str, metric: str) -> Estimate | None:
-        """Return one arm's estimate; None where the arm does not tell what the metric needs."""
+        """Return one arm's estimate; None where the arm does not report what the metric needs."""
         return next((e for e in self.estimates if (e.arm, e.metric) == (arm, metric)), None)
 
     def items(self, arm: str, metric: str) -> FloatArray:

@@ -44,7 +44,7 @@ def verdicts(
 ) -> list[str]:
     """Return what may be said of the arms on each headline metric.
 
-    An arm that differs gets a sentence of its own; those that cannot be told from the baseline
+    An arm that differs gets a sentence of its own; those not distinguishable from the baseline
     share one, so that a page of many arms is not a page of "not distinguishable".
 
     Args:

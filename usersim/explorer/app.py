@@ -47,7 +47,7 @@ def explorer_app(explorer: Explorer, *, host: str = "127.0.0.1", key: str | None
 
     def refused(_: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        body = pages.error("No such page", "The address leads nowhere.", "")
+        body = pages.error("Page not found", "There is no page at this address.", "")
         return Reply(body, status, HEADERS, HTML)
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)

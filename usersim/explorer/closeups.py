@@ -170,7 +170,7 @@ class Explorer:
         if not answer.reasoning:
             raise CapabilityError(
                 f"answer {stored.response.id!r} was drawn without reasoning",
-                hint="there is no trace whose influence could be measured",
+                hint="it has no trace to measure",
             )
 
         def measure(engine: Engine) -> AnswerCloseup:
@@ -199,7 +199,7 @@ class Explorer:
                 return ref_of(record)
         raise AdapterLoadError(
             f"the adapter {name!r} that answered is not in the store {self.corpus.name!r}",
-            hint="without it the answer's likelihoods cannot be computed again",
+            hint="without it the answer's likelihoods cannot be recomputed",
         )
 
     def _once(self, key: Hashable, measure: Callable[[Engine], T]) -> T:
@@ -210,7 +210,7 @@ class Explorer:
         """
         if self._engine is None:
             raise ConfigError(
-                "no engine is loaded, so nothing can be measured",
+                "nothing can be measured without an engine",
                 hint="start the explorer without --no-engine",
             )
         with self._turn:

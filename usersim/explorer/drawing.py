@@ -28,7 +28,7 @@ ASSETS: Mapping[str, str] = {
 STEPS = (0.05, 0.25, 1.0)
 """Where the color of a token's gain changes, nats."""
 SMALLEST = 0.01
-"""Percent below which a share is not told."""
+"""Percent below which a share is not shown."""
 SHORT = 180
 """Characters of a text in a list."""
 
@@ -60,7 +60,7 @@ def guard_rows(one: ScoredCandidate) -> list[GuardRow]:
             f"longest run shared with the action: {counted(leakage.longest_run, 'word')}",
             "",
         ),
-        GuardRow("L1 containment", f"{leakage.containment:.0%} of the action stands in it", ""),
+        GuardRow("L1 containment", f"{leakage.containment:.0%} of the action occurs in it", ""),
         GuardRow(
             "L1 quote",
             f"longest quotation of the action: {counted(leakage.quoted_span, 'word')}",
@@ -70,14 +70,14 @@ def guard_rows(one: ScoredCandidate) -> list[GuardRow]:
         GuardRow("L2 masking", f"{signed(-lost)} when the action is blanked out of it", "counted"),
         GuardRow(
             "L3 trace alone",
-            "unknown: there is no gain to share out"
+            "unknown: there is no gain"
             if share is None
             else f"{share:.0%} of the gain remains without the context",
             "unknown" if share is None else "counted",
         ),
         GuardRow(
             "L4 plausibility",
-            "unknown: the engine does not tell"
+            "unknown: not supported by the engine"
             if ratio is None
             else f"{signed(ratio)} nats per token against writing it without knowing the action",
             "unknown" if ratio is None else "",

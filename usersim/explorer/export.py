@@ -93,7 +93,7 @@ def export_run(
     except OSError as error:
         raise CorpusError(
             f"the run {record.name!r} cannot be written to {str(target)!r}: {error}",
-            hint="name a folder that you may write to, on a disk with space left",
+            hint="choose a writable folder on a disk with free space",
         ) from error
     pages, answers = written
     return Exported(folder=target, run=record.name, pages=pages, answers=answers)
@@ -164,8 +164,10 @@ def _chosen(explorer: Explorer, name: str | None) -> RunRecord:
         f"no run {name!r}" if name is not None else f"{counted(len(runs), 'run')} and none is named"
     )
     raise ConfigError(
-        f"which run? The store {explorer.corpus.name!r} has {asked}",
-        hint=f"give --run; the last ones are {some}" if runs else "`usersim simulate` makes one",
+        f"no run was selected: the store {explorer.corpus.name!r} has {asked}",
+        hint=f"pass --run; the latest ones are {some}"
+        if runs
+        else "`usersim simulate` creates one",
     )
 
 
@@ -173,7 +175,7 @@ def _check_target(target: Path) -> None:
     """Raise unless the folder may be written.
 
     Raises:
-        ConfigError: If it holds something that is no export.
+        ConfigError: If it holds something that is not an export.
     """
     if target.is_dir() and not target.is_symlink():
         if (target / MANIFEST).is_file() or not any(target.iterdir()):
@@ -181,6 +183,6 @@ def _check_target(target: Path) -> None:
     elif not target.exists() and not target.is_symlink():
         return
     raise ConfigError(
-        f"{str(target)!r} is there and is no earlier export",
-        hint="name a folder that does not exist yet",
+        f"{str(target)!r} already exists and is not an earlier export",
+        hint="choose a folder that does not exist yet",
     )

@@ -23,12 +23,12 @@ def check_address(host: str, key: str | None) -> None:
     """Raise unless `host` may be listened on.
 
     Raises:
-        ConfigError: If other machines would reach it without a key, or the key is no token.
+        ConfigError: If other machines would reach it without a key, or the key is not a token.
     """
     if not is_loopback(host) and not key:
         raise ConfigError(
             f"the explorer shows personal data, and {host!r} can be reached from other machines",
-            hint="put a key into USERSIM_API_KEY, or listen on 127.0.0.1",
+            hint="set a key in USERSIM_API_KEY, or listen on 127.0.0.1",
         )
     check_token(key)
 

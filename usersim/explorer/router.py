@@ -116,8 +116,8 @@ def _check_origin(request: Request) -> None:
     site = request.headers.get("sec-fetch-site", "none")
     if request.query_params.get("measure") and site not in {"none", "same-origin"}:
         raise ConfigError(
-            "another site may not have something measured",
-            hint="open the page itself and measure there",
+            "measuring is not allowed from another site",
+            hint="open the page and start the measurement there",
         )
 
 
@@ -130,7 +130,7 @@ def _text(query: Query, name: str) -> str:
     text = query.get(name, "")
     if not text or "\0" in text:
         raise ConfigError(
-            f"the address has no {name!r}, or one that cannot be: {text!r}",
+            f"the address has no valid {name!r}: {text!r}",
             hint="follow the links from the overview",
         )
     return text
@@ -143,7 +143,7 @@ def _number(text: str) -> int:
         ConfigError: If it is none.
     """
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(LARGEST)):
-        raise ConfigError(f"{text!r} is no number of a row", hint="follow the links")
+        raise ConfigError(f"{text!r} is not a valid row number", hint="follow the links")
     return min(int(text), LARGEST)
 
 
@@ -193,7 +193,9 @@ def _key(query: Query) -> str:
     """
     key = _text(query, "key")
     if not key.isalnum():
-        raise NotStoredError(f"{key!r} is no key", hint="follow the links from the overview")
+        raise NotStoredError(
+            f"{key!r} is not a valid key", hint="follow the links from the overview"
+        )
     return key
 
 

@@ -130,7 +130,7 @@ class Pages:
         if not records:
             raise NotStoredError(
                 f"the store has no candidate {key!r}",
-                hint="it may have been forgotten with its person; interactions list theirs",
+                hint="it may have been deleted with its person; interactions list their candidates",
             )
         record = _latest(records)[0]
         closeup, trouble = None, None
@@ -193,7 +193,7 @@ class Pages:
             options = _options(shown.question)
         else:
             raise ConfigError(
-                "nothing to compare: neither an answer nor an interaction is given",
+                "nothing to compare: neither an answer nor an interaction was selected",
                 hint="open one of them and choose Compare",
             )
         people = [one.user_id for one in corpus.browse.people(limit=NAMED).items]
@@ -218,7 +218,7 @@ class Pages:
         record = self.explorer.corpus.runs.find(name)
         if record is None:
             raise NotStoredError(
-                f"the store has no run {name!r}", hint="the overview lists the runs of a store"
+                f"the store has no run {name!r}", hint="the overview lists all runs"
             )
         return record
 

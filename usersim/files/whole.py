@@ -30,7 +30,7 @@ __all__ = [
     "write_text",
 ]
 
-DISK_HINT = "name a file in a folder that you may write to, on a disk with space left"
+DISK_HINT = "choose a file in a writable folder, on a disk with free space"
 
 Check = Callable[[Path], None]
 

@@ -94,8 +94,8 @@ class UserCallback:
         talk.turns[:] = turns[:-1]
         if turns and turns[-1].speaker == "user":
             raise ConfigError(
-                f"the last message is the person's own: {turns[-1].text!r}",
-                hint="call it when the assistant has replied",
+                f"the last message is from the person: {turns[-1].text!r}",
+                hint="call it after the assistant has replied",
             )
         if turns:
             talk.hear(turns[-1].text)
@@ -113,7 +113,7 @@ def _turn(message: MessageLike) -> Turn | None:
     """Return a chat message as a turn; None if the person never saw it.
 
     Raises:
-        ConfigError: If it is no chat message.
+        ConfigError: If it is not a chat message.
     """
     if isinstance(message, Message):
         message = {"role": message.role, "content": message.content}

@@ -122,7 +122,7 @@ class UserEnv(gymnasium.Env[str, str]):
     ) -> None:
         if not scenarios:
             raise ConfigError(
-                "there is no scenario to talk about", hint="give at least one Scenario"
+                "dialogues need at least one scenario", hint="pass at least one Scenario"
             )
         self.action_space = Utterance(max_length, min_length=1)
         self.observation_space = Utterance(max_length)
@@ -188,13 +188,13 @@ class UserEnv(gymnasium.Env[str, str]):
             cut, and `info`; with `failure` where no turn could be made.
 
         Raises:
-            ConfigError: If no dialogue is under way.
+            ConfigError: If no dialogue is in progress.
             AssistantError: If the message is empty.
             UsersimError: If the engine is gone for the moment.
         """
         talk = self._talk
         if talk is None or talk.stop is not None:
-            raise ConfigError("no dialogue is under way", hint="call reset() first")
+            raise ConfigError("no dialogue is in progress", hint="call reset() first")
         talk.hear(action)
         turn, failure = None, None
         if talk.stop is None:

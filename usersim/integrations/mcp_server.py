@@ -30,8 +30,8 @@ __all__ = ["PeopleTools", "build_server"]
 NOTE = "simulated: a model's guess at what this person would say, not what they said"
 INSTRUCTIONS = (
     "Ask simulated people. Every answer is a model's guess at what a person would say, made from "
-    "what they did before; it is not theirs. Say so wherever you pass one on, and do not speak "
-    "in a person's name to others."
+    "what they did before; it is not theirs. Say so whenever you pass one on, and do not present "
+    "it to others as the person's own words."
 )
 REMEMBERED = 1_000
 """Answers whose traces can be read again, the newest."""
@@ -189,7 +189,7 @@ class PeopleTools:
         """
         if user_id not in set(self._sim.users):
             self._sim.corpus.history(user_id, limit=1)  # raises with close matches
-            raise ConfigError(f"this server does not answer for user {user_id!r}")
+            raise ConfigError(f"this server cannot answer for user {user_id!r}")
         context: str | list[Message] = message
         if conversation:
             before = [
@@ -240,7 +240,7 @@ class PeopleTools:
             One answer for each respondent and item, with the probability of each label.
 
         Raises:
-            SurveyError: If it is no instrument; every problem is listed.
+            SurveyError: If it is not an instrument; every problem is listed.
             ConfigError: If it asks too much for one call.
         """
         instrument = of_data(Survey, survey, where="survey")
@@ -249,7 +249,7 @@ class PeopleTools:
             cost = respondents.dry_run(instrument, memory=memory)
             if cost.requests > MOST_ASKED:
                 raise ConfigError(
-                    f"{cost.requests} questions are more than the {MOST_ASKED} of one call",
+                    f"{cost.requests} questions exceed the limit of {MOST_ASKED} per call",
                     hint="ask fewer people, or use the command `usersim survey run`",
                 )
             results = instrument.run(respondents, memory=memory, progress=False)
@@ -290,7 +290,7 @@ class PeopleTools:
                 )
         raise ConfigError(
             f"there is no trace {trace_id!r}",
-            hint=f"ask_user returns ids; the newest {REMEMBERED} answers are remembered",
+            hint=f"use ids from ask_user; only the latest {REMEMBERED} answers are kept",
         )
 
     def _stored(self, trace_id: str) -> list[TraceRecord]:

@@ -125,8 +125,8 @@ class EmbeddingSimilarity:
             rows = np.asarray(self._embed(new), dtype=np.float64)
             if rows.ndim != MATRIX or len(rows) != len(new) or not np.isfinite(rows).all():
                 raise ArgumentError(
-                    f"the embedding of {len(new)} texts has the shape {rows.shape!r}, or holds "
-                    "what is no finite number",
+                    f"the embedding of {len(new)} texts has the shape {rows.shape!r}, or "
+                    "contains non-finite numbers",
                     hint="return one vector, all of one length, for each text",
                 )
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -208,8 +208,8 @@ def _likeness(similarity: Similarity, text: str, others: Sequence[str]) -> Float
     found = np.asarray(similarity(text, others), dtype=np.float64)
     if found.shape != (len(others),) or not np.isfinite(found).all():
         raise ArgumentError(
-            f"the similarity of {len(others)} texts has the shape {found.shape!r}, or holds what "
-            "is no finite number",
+            f"the similarity of {len(others)} texts has the shape {found.shape!r}, or "
+            "contains non-finite numbers",
             hint="return one number, 0 to 1, for each text",
         )
     return np.clip(found, 0.0, 1.0)

@@ -252,13 +252,13 @@ def _options(predictors: Mapping[Predictor, Distribution]) -> tuple[str, ...]:
     if not predictors:
         raise ConfigError(
             "no predictor can answer this question",
-            hint=f"allow more of {list(PREDICTORS)!r}",
+            hint=f"allow more predictors; there are {list(PREDICTORS)!r}",
         )
     first = tuple(next(iter(predictors.values())))
     for name, distribution in predictors.items():
         if set(distribution) != set(first):
             raise ConfigError(
-                f"predictor {name!r} has the options {list(distribution)!r}, another one "
+                f"predictor {name!r} has the options {list(distribution)!r}, another one has "
                 f"{list(first)!r}"
             )
     return first

@@ -109,7 +109,7 @@ def load_template(name: str | Path) -> PromptTemplate:
         raise PromptError(
             f"template {str(name)!r} has the blocks {list(blocks)!r}",
             hint="every block is named after its role (system, user_1, assistant_1, ...),"
-            " and the last one is a user's",
+            " and the last one must be a user's",
         )
     stem = path.name.removesuffix(_SUFFIX)
     return PromptTemplate(
@@ -198,7 +198,7 @@ def _refuse_unknown(file: str, shown: str) -> NoReturn:
     meant = f"did you mean {', '.join(map(repr, near))}? " if near else ""
     raise PromptError(
         f"no prompt template {shown!r} (file {file!r} not found)",
-        hint=f"{meant}the library has {', '.join(map(repr, names))}; your own is given by its path",
+        hint=f"{meant}the library has {', '.join(map(repr, names))}; pass your own by its path",
     )
 
 

@@ -73,7 +73,7 @@ def respond_prompt(
         (role, content) pairs.
 
     Raises:
-        PromptError: If the order is no permutation, or the template wants another variable.
+        PromptError: If the order is not a permutation, or the template wants another variable.
 
     Example:
         >>> prompt = respond_prompt("ada", Question.of("Tea?"), [], config=HistoryConfig())
@@ -124,7 +124,7 @@ class PersonChat:
             option_order: Order in which the options are shown; None for their own.
 
         Raises:
-            PromptError: If the order is no permutation.
+            PromptError: If the order is not a permutation.
         """
         view = view_question(
             self._user_id, question, config=self._config, option_order=option_order

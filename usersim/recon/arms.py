@@ -160,7 +160,7 @@ def _selection(
 ) -> Selection:
     reason = f"kept {rule} ({pool} of {len(scored)})"
     if kept is None:
-        reason = f"empty trace: wanted {rule}, and there is none among {len(scored)}"
+        reason = f"empty trace: wanted {rule}, which none of {len(scored)} is"
     return Selection(
         interaction_key=interaction_key(scored),
         kept=kept.candidate.key if kept else None,

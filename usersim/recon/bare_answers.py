@@ -22,7 +22,7 @@ _ANSWERING_WORDS = """
     reply mark tick vote say go went opt
     very strongly somewhat moderately slightly extremely quite fairly rather completely mostly
     totally definitely probably generally highly really much more less most bit little lot all not
-    don't doesn't no none
+    don't doesn't no none medium average partly partially absolutely mildly strong kind sort usually
 """
 """Words that announce, frame or grade an answer and give no reason by themselves."""
 _RATING_WORDS = """

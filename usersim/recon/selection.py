@@ -16,7 +16,7 @@ from usersim.types import ScoredCandidate, Selection
 
 __all__ = ["explain", "rank_normal", "select", "verdict"]
 
-_MALFORMED = "refused: only an answer, unreadable, or cut before its first full sentence"
+_MALFORMED = "rejected: only an answer, unreadable, or cut before its first full sentence"
 
 
 def rank_normal(values: Sequence[float]) -> list[float]:
@@ -48,7 +48,7 @@ def verdict(one: ScoredCandidate, guards: GuardConfig) -> str:
     if not one.candidate.complete or not one.candidate.reasoning.strip():
         return _MALFORMED
     reasons = refusals(one.leakage, guards)
-    return "refused: " + "; ".join(reasons) if reasons else ""
+    return "rejected: " + "; ".join(reasons) if reasons else ""
 
 
 def select(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
@@ -112,7 +112,7 @@ def interaction_key(scored: Sequence[ScoredCandidate]) -> str:
     keys = sorted({one.candidate.interaction_key for one in scored})
     if len(keys) != 1:
         raise ScoringError(
-            f"a selection needs the candidates of one interaction, got {len(scored)}"
+            f"a selection needs the candidates of one interaction; got {len(scored)}"
             f" of {len(keys)} interactions {[key[:12] for key in keys]!r}",
             hint="score the interaction first, and pass one item of the batch at a time",
         )

@@ -73,8 +73,8 @@ def pool(
     items = [key for key in runs[0] if all(key in run for run in runs)]
     if not items:
         raise EvaluationError(
-            f"the {counted(len(runs), 'run')} share no item that has the metric {metric!r}",
-            hint="evaluate the same people and held-out items under each seed",
+            f"the {counted(len(runs), 'run')} have no common item with metric {metric!r}",
+            hint="evaluate the same people and held-out items with each seed",
         )
     arms = [
         arm

@@ -20,7 +20,7 @@ def comparisons_needed(
     alpha: float = 0.05,
     design_effect: float = 1.0,
 ) -> int:
-    """Return how many decisive comparisons a true win rate needs to be told from one half.
+    """Return how many decisive comparisons a true win rate needs to be distinguished from one half.
 
     Without `power`: the smallest n whose normal interval around an observed `win_rate` excludes
     1/2, `n = z² p (1 − p) / (p − 1/2)²` with `z = z_(1 − alpha/2)`. If the true rate is p, an
@@ -50,13 +50,14 @@ def comparisons_needed(
     """
     if not 0 < win_rate < 1 or win_rate == 0.5:  # noqa: PLR2004 - one half is the null
         raise EvaluationError(
-            f"no number of comparisons tells a win rate of {win_rate!r} from 0.5",
-            hint="give a rate between 0 and 1 that is not 0.5",
+            f"a win rate of {win_rate!r} cannot be distinguished from 0.5 by any number of "
+            "comparisons",
+            hint="use a rate between 0 and 1 other than 0.5",
         )
     if not 0 < alpha < 1 or (power is not None and not 0 < power < 1):
         raise EvaluationError(f"alpha {alpha!r} and power {power!r} must lie between 0 and 1")
     if design_effect < 1:
-        raise EvaluationError(f"a design effect is at least 1, got {design_effect!r}")
+        raise EvaluationError(f"the design effect must be at least 1; got {design_effect!r}")
     z = NormalDist().inv_cdf(1 - alpha / 2)
     spread = math.sqrt(win_rate * (1 - win_rate))
     reach = z * spread if power is None else z / 2 + NormalDist().inv_cdf(power) * spread

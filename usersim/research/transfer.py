@@ -134,7 +134,7 @@ class TransferMatrix:
             if pair in read:
                 raise EvaluationError(
                     f"{str(folder)!r} is a second report of the pair {pair!r}",
-                    hint="reports of one pair under several seeds are for `usersim study pool`",
+                    hint="use `usersim study pool` for reports of one pair with several seeds",
                 )
             read[pair] = read_scores(folder, metric)
         if not read:
@@ -219,8 +219,8 @@ def _models(folder: str | Path) -> tuple[str, str]:
     told = read_provenance(folder)
     if "engine" not in told:
         raise EvaluationError(
-            f"the report in {str(folder)!r} does not name its models",
-            hint="make it with `usersim evaluate` or sim.evaluate",
+            f"the report in {str(folder)!r} has no model names",
+            hint="create it with `usersim evaluate` or sim.evaluate",
         )
     student = str(told["engine"])
     return str(told.get("recon engine", student)), student
@@ -245,7 +245,7 @@ def _metric(name: str) -> Metric:
         if one.name == name:
             return one
     raise EvaluationError(
-        f"{name!r} is no metric of ours, so its direction and unit are not known",
+        f"{name!r} is not a built-in metric, so its direction and unit are unknown",
         hint="build the matrix from evaluations: TransferMatrix.of",
     )
 

@@ -68,7 +68,7 @@ def _key(matrix: TransferMatrix) -> str:
     """Return how the colors are to be read."""
     metric = matrix.metric
     if metric.greater_is_better is None:
-        return f"the metric aims at {metric.target:g}, so no side of 0 is better"
+        return f"the metric aims at {metric.target:g}, so neither side of 0 is better"
     side = "above" if metric.greater_is_better else "below"
     return f"better is {side} 0. Blue: better, orange: worse"
 
@@ -124,7 +124,7 @@ def write_transfer(matrix: TransferMatrix, folder: str | Path) -> Path:
         EvaluationError: If a file cannot be written.
     """
     files = {"transfer.svg": transfer_map(matrix).svg, "transfer.csv": matrix.to_csv()}
-    hint = "choose a folder that can be written"
+    hint = "choose a writable folder"
     what = "the transfer matrix"
     target = make_folder(folder, what=what, error=EvaluationError, hint=hint)
     for name, text in files.items():

@@ -139,7 +139,7 @@ class Answering:
         """
         only = self._sim.user_id
         if only is not None and user_id != only:
-            raise UserNotFoundError(f"user {user_id!r} is not served here, only {only!r} is")
+            raise UserNotFoundError(f"user {user_id!r} is not served here; only {only!r} is")
         await asyncio.to_thread(self._sim.corpus.history, user_id, limit=1)
 
     # ------------------------------------------------------------------ answers
@@ -147,7 +147,7 @@ class Answering:
     async def answers(self, asked: Asked) -> list[Counted]:
         """Return the answers to one request.
 
-        Cancelled, it takes back what is not begun.
+        Cancelled, it takes back what has not started.
 
         Raises:
             RefusedRequestError: If there is no place in the queue, or the time is over.

@@ -121,7 +121,7 @@ def check_key(config: ServerConfig, key: str | None) -> None:
     """Check that nobody serves people to the world without a key.
 
     Raises:
-        ConfigError: If the address is not loopback and there is no key, or the key is no token.
+        ConfigError: If the address is not loopback and there is no key, or the key is not a token.
     """
     if key is None and not is_loopback(config.host):
         raise ConfigError(
@@ -148,7 +148,7 @@ def serve(
     key: str | None = None,
     routers: Sequence[APIRouter] = (),
 ) -> None:
-    """Serve until the process is told to stop (Ctrl-C, SIGTERM).
+    """Serve until the process is asked to stop (Ctrl-C, SIGTERM).
 
     Requests under way are then answered, for `drain_seconds` at the most; new ones are refused.
 

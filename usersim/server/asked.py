@@ -76,7 +76,7 @@ def user_of(model: str) -> str:
     """
     if not model.startswith(MODEL_PREFIX) or model == MODEL_PREFIX:
         raise RefusedRequestError(
-            f"model {model!r} is no simulated person",
+            f"model {model!r} does not name a simulated user",
             status=404,
             code="model_not_found",
             param="model",
@@ -177,7 +177,7 @@ def _within(name: str, asked: int, most: int) -> None:
     """
     if asked > most:
         raise RefusedRequestError(
-            f"{name}: {asked} are more than this server takes at once, {most}",
+            f"{name}: got {asked}, more than the limit of {most} at once",
             code="limit_exceeded",
             param=name,
         )
@@ -213,10 +213,10 @@ def _form(request: ChatRequest, more: Extension) -> Form:
     if isinstance(request.response_format, JsonSchemaFormat):
         if more.options is not None or bounds or more.kind not in (None, "scale", "choice"):
             raise RefusedRequestError(
-                "response_format and x_usersim both say what an answer may be",
+                "response_format and x_usersim both set the form of the answer",
                 code="conflicting_parameters",
                 param="x_usersim",
-                hint="give one of them; beside a schema only kind='scale' has a meaning",
+                hint="use one of them; beside a schema only kind='scale' is allowed",
             )
         return form_of_schema(request.response_format.json_schema.schema_, kind=more.kind)
     if more.options is None and more.kind is None and not bounds:
@@ -263,7 +263,7 @@ def _stops(request: ChatRequest, form: Form) -> tuple[str, ...]:
     """Return the stop strings.
 
     Raises:
-        RefusedRequestError: If the answer is not free text, of which a part is no answer.
+        RefusedRequestError: If the answer is not free text, of which a part is not an answer.
     """
     if request.stops and not isinstance(form.space, FreeText):
         raise RefusedRequestError(
@@ -296,7 +296,7 @@ def _logprobs(request: ChatRequest, form: Form) -> int | None:
             "log-probabilities of its own",
             code="unsupported_parameter",
             param="logprobs",
-            hint="closed questions have them: give x_usersim.options or an enum",
+            hint="closed questions have them: set x_usersim.options or an enum",
         )
     return request.top_logprobs or 0
 

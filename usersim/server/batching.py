@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 GATHERINGS = 10
 """A batch is closed after so many times `gather_seconds`, even if requests keep coming."""
 RETRY_SECONDS = 1
-"""What a refused client is told to wait at the least; its own backoff does the rest."""
+"""How long a rejected client is asked to wait at the least; its own backoff does the rest."""
 
 
 def refuse_busy(waiting: int) -> NoReturn:
@@ -42,16 +42,16 @@ def refuse_busy(waiting: int) -> NoReturn:
         RefusedRequestError: Always.
     """
     raise RefusedRequestError(
-        f"{counted(waiting, 'answer is', 'answers are')} waiting, as many as this server lets wait",
+        f"{counted(waiting, 'answer is', 'answers are')} waiting, the limit of this server",
         status=429,
         code="queue_full",
         retry_after=RETRY_SECONDS,
-        hint="ask again later, or with fewer clients at a time",
+        hint="retry later, or with fewer clients at a time",
     )
 
 
 def draining() -> RefusedRequestError:
-    """Return the refusal of a request that comes after the server was told to stop."""
+    """Return the refusal of a request that comes after the server was asked to stop."""
     return RefusedRequestError(
         "the server is shutting down",
         status=503,
@@ -61,7 +61,7 @@ def draining() -> RefusedRequestError:
 
 
 def refuse_draining() -> NoReturn:
-    """Refuse a request that comes after the server was told to stop.
+    """Refuse a request that comes after the server was asked to stop.
 
     Raises:
         RefusedRequestError: Always.
@@ -77,7 +77,7 @@ def refuse_late(seconds: float) -> NoReturn:
         RefusedRequestError: Always.
     """
     raise RefusedRequestError(
-        f"no answer within {seconds:g} seconds",
+        f"timed out after {seconds:g} s",
         status=504,
         code="timeout",
         retry_after=RETRY_SECONDS,

@@ -148,7 +148,7 @@ class LimitedProtocol(H11Protocol):
         """Begin, or send away who is one too many."""
         super().connection_made(transport)
         if not self._all.admit(self, self.client[0] if self.client else ""):
-            logger.info("a connection too many was refused")
+            logger.info("a connection over the limit was rejected")
             transport.write(_BUSY)
             transport.close()
             return
@@ -243,7 +243,7 @@ class LineLimit(logging.Filter):
             return False
         self._passed += 1
         if self._left_out:
-            record.msg = f"{record.getMessage()} ({self._left_out} lines before it were left out)"
+            record.msg = f"{record.getMessage()} ({self._left_out} lines before it were omitted)"
             record.args = None
             self._left_out = 0
         return True

@@ -35,14 +35,14 @@ def bare_name(host: str) -> str:
 
 
 def check_token(key: str | None) -> None:
-    """Check that a key is one that every client can send; None is no key.
+    """Check that a key is one that every client can send; None is not a key.
 
     Raises:
         ConfigError: If it is not.
     """
     if key is not None and (not key.strip() or not key.isascii() or key != key.strip()):
         raise ConfigError(
-            "the key is empty, or holds white space around it or letters outside ASCII",
+            "the key is empty, has surrounding white space, or characters outside ASCII",
             hint="make one with: openssl rand -hex 32",
         )
 
@@ -88,12 +88,12 @@ def listening(host: str, port: int) -> socket.socket:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        reason = "another program listens there" if taken else error.strerror or str(error)
+        reason = "the port is already in use" if taken else error.strerror or str(error)
         raise ConfigError(
             f"cannot listen on {host!r}, port {port}: {reason}",
             hint="choose another --port, 0 for a free one; `ss -ltn` lists those in use"
             if taken
-            else "take 127.0.0.1, or an address of this machine that `ip address` lists",
+            else "use 127.0.0.1, or an address of this machine that `ip address` lists",
         ) from error
     return made
 

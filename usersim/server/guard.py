@@ -129,15 +129,15 @@ class Guard:
         host = heads.get("host", "")
         if self._hosts and bare_name(host) not in self._hosts:
             raise RefusedRequestError(
-                f"host {host!r} is not a name of this server",
+                f"host {host!r} is not allowed",
                 status=421,
                 code="unknown_host",
-                hint="name it in --allowed-host, or call it by its loopback address",
+                hint="add it with --allowed-host, or use the loopback address",
             )
         origin = heads.get("origin")
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
             raise RefusedRequestError(
-                f"a page of origin {origin!r} may not use this server",
+                f"requests from origin {origin!r} are not allowed",
                 status=403,
                 code="foreign_origin",
             )
@@ -180,7 +180,7 @@ class Guard:
                 message = await receive()
         except TimeoutError:
             raise RefusedRequestError(
-                f"the body did not come within {self._config.body_seconds:g} seconds",
+                f"the request body timed out after {self._config.body_seconds:g} s",
                 status=408,
                 code="slow_body",
             ) from None
@@ -204,7 +204,7 @@ class Guard:
             async with asyncio.timeout(self._config.write_seconds):
                 await send(message)
         except TimeoutError:
-            raise ConnectionAbortedError("the client does not read its reply") from None
+            raise ConnectionAbortedError("the client stopped reading its reply") from None
 
     def _note(self, scope: Scope, visit: _Visit) -> None:
         """Count and log a request: where it went and how it ended, nothing of what it said."""

@@ -25,7 +25,7 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Have every error of `app` told as an error object."""
+    """Report every error of `app` as an error object."""
     app.add_exception_handler(UsersimError, _told)
     app.add_exception_handler(RequestValidationError, _misshapen)
     app.add_exception_handler(HTTPException, _http)
@@ -61,7 +61,7 @@ async def _misshapen(_: Request, error: Exception) -> Response:
             if first["type"] == "json_invalid"
             else ("unsupported_parameter" if unknown else "invalid_value"),
             param=_place(first) or None,
-            hint="this server refuses what it would have to ignore" if unknown else "",
+            hint="this server rejects fields that it cannot honor" if unknown else "",
         )
     )
 
@@ -76,7 +76,7 @@ def _unsupported(problems: Sequence[Mapping[str, object]]) -> RefusedRequestErro
                     f"{name!r} is not supported: {UNSUPPORTED[name]}",
                     code="unsupported_parameter",
                     param=".".join(parts[:depth]),
-                    hint=f"leave {name!r} out",
+                    hint=f"remove {name!r}",
                 )
     return None
 
@@ -130,7 +130,7 @@ async def _defect(_: Request, error: Exception) -> Response:
     name = type(error).__name__
     return _reply(
         RefusedRequestError(
-            f"a defect of the server: {name}",
+            f"internal server error: {name}",
             status=500,
             code="internal_error",
             hint="its log has the traceback; please report it",

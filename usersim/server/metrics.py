@@ -1,4 +1,4 @@
-"""Figures for Prometheus: how much is asked, how long it takes, how full the queue is.
+"""Metrics for Prometheus: how much is asked, how long it takes, how full the queue is.
 
 No label and no value names a person, a model id or a text.
 """
@@ -29,13 +29,13 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "usersim_requests",
-            "Requests that were replied to.",
+            "Requests that were answered.",
             ("route", "method", "status"),
             registry=registry,
         )
         self._seconds = Histogram(
             "usersim_request_seconds",
-            "From a request's head to the reply's end.",
+            "Time from receiving a request to the end of the reply.",
             ("route",),
             buckets=_SECONDS,
             registry=registry,
@@ -44,28 +44,28 @@ class Metrics:
             "usersim_batch_answers", "Answers in one batch.", buckets=_SIZES, registry=registry
         )
         self._batch_seconds = Histogram(
-            "usersim_batch_seconds", "Time of one batch.", buckets=_SECONDS, registry=registry
+            "usersim_batch_seconds", "Seconds per batch.", buckets=_SECONDS, registry=registry
         )
         self._tokens = Counter(
             "usersim_tokens", "Tokens of prompts and answers.", ("part",), registry=registry
         )
         self._answers = Counter(
-            "usersim_answers", "Answers, by how they ended.", ("outcome",), registry=registry
+            "usersim_answers", "Answers, by outcome.", ("outcome",), registry=registry
         )
         self._faults = Counter(
             "usersim_engine_faults",
-            "Batches and streams that the engine failed.",
+            "Batches and streams that failed in the engine.",
             registry=registry,
         )
         self._unkept = Counter(
             "usersim_answers_not_kept",
-            "Answers that were given and could not be stored.",
+            "Answers that could not be stored.",
             registry=registry,
         )
         Gauge(
-            "usersim_waiting_answers", "Answers that wait for a batch.", registry=registry
+            "usersim_waiting_answers", "Answers waiting for a batch.", registry=registry
         ).set_function(waiting)
-        Gauge("usersim_streams", "Live streams that run or wait.", registry=registry).set_function(
+        Gauge("usersim_streams", "Streams running or waiting.", registry=registry).set_function(
             streams
         )
 

@@ -25,7 +25,7 @@ from usersim.types import Failure
 __all__ = ["error_body", "failed", "refusal_of"]
 
 RETRY_SECONDS = 2
-"""What a client is told to wait after a fault of the engine or the store."""
+"""How long a client is asked to wait after a fault of the engine or the store."""
 _KINDS: tuple[tuple[type[UsersimError], int, str, int | None], ...] = (
     (UserNotFoundError, 404, "model_not_found", None),
     (ContextLengthError, 400, "context_length_exceeded", None),
@@ -72,10 +72,10 @@ def failed(counted: Sequence[Counted]) -> RefusedRequestError | None:
     if first.error == ContextLengthError.__name__:
         return RefusedRequestError(first.message, code="context_length_exceeded", param="messages")
     return RefusedRequestError(
-        f"{len(failures)} of {len(counted)} answers stayed malformed: {first.message}",
+        f"{len(failures)} of {len(counted)} answers were malformed: {first.message}",
         status=502,
         code="malformed_answer",
-        hint="ask again with another seed, or allow more tokens",
+        hint="retry with another seed, or allow more tokens",
     )
 
 

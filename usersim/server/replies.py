@@ -75,7 +75,7 @@ class Reply:
         """
         for index, one in enumerate(counted):
             answer = one.outcome
-            assert isinstance(answer, Answer), "failures are told before the stream begins"
+            assert isinstance(answer, Answer), "failures are reported before the stream begins"
             yield self._chunk(index, {"role": "assistant", "content": ""})
             if answer.reasoning and self.asked.shown:
                 yield self._chunk(index, self._reasoning(answer.reasoning))

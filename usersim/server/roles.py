@@ -56,7 +56,7 @@ def context_of(
         other: Roles = "natural" if roles == "flipped" else "flipped"
         raise RefusedRequestError(
             f"the last turn, messages[{spoken[-1]}], is {user_id!r}'s own: with roles={roles!r} "
-            f"the simulated person speaks as {_OWN[roles]!r}, and is to speak next",
+            f"the simulated person speaks as {_OWN[roles]!r}, and must speak next",
             code="own_turn_last",
             param="messages",
             hint=f"if {_OWN[roles]!r} is the other party, set roles to {other!r} "

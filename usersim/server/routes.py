@@ -29,18 +29,18 @@ __all__ = ["endpoint_router"]
 Result = TypeVar("Result")
 
 _ERRORS = {
-    400: "The request cannot be done as it stands.",
+    400: "The request is not valid.",
     401: "The key is missing or wrong.",
-    403: "Sent by a page of another origin.",
-    404: "No such person.",
-    408: "The body came too slowly.",
+    403: "The origin is not allowed.",
+    404: "There is no such person.",
+    408: "The request body timed out.",
     413: "The body is too large.",
-    421: "Called by a name that is not the server's.",
+    421: "The host name is not allowed.",
     429: "Too many answers are waiting; see Retry-After.",
-    500: "A defect of the server.",
-    502: "The model's answer stayed malformed.",
+    500: "Internal server error.",
+    502: "The model's answer was malformed.",
     503: "The engine or the store failed, or the server is shutting down.",
-    504: "No answer in time.",
+    504: "The answer timed out.",
 }
 
 
@@ -68,7 +68,7 @@ def endpoint_router(answering: Answering, config: ServerConfig) -> APIRouter:
         "/v1/models/{model:path}",
         paths.model,
         methods=["GET"],
-        summary="Tell of one simulated person",
+        summary="Describe one simulated person",
         response_model=Model,
         responses=_errors(404, 503),
     )
@@ -76,7 +76,7 @@ def endpoint_router(answering: Answering, config: ServerConfig) -> APIRouter:
         "/v1/chat/completions",
         paths.chat,
         methods=["POST"],
-        summary="Say what a simulated person says next",
+        summary="Answer as a simulated person",
         response_model=ChatCompletion,
         responses={
             **_errors(404, 408, 413, 429, 500, 502, 503, 504),
@@ -91,7 +91,7 @@ def endpoint_router(answering: Answering, config: ServerConfig) -> APIRouter:
             path,
             reply,
             methods=["GET"],
-            summary="Tell whether the server is " + ("ready" if "ready" in path else "alive"),
+            summary="Check whether the server is " + ("ready" if "ready" in path else "alive"),
             response_model=Health,
             responses={**_errors(), 503: {"model": Health, "description": "Not ready."}},
         )
@@ -99,7 +99,7 @@ def endpoint_router(answering: Answering, config: ServerConfig) -> APIRouter:
         "/metrics",
         paths.metrics,
         methods=["GET"],
-        summary="Figures for Prometheus",
+        summary="Metrics for Prometheus",
         response_class=Response,
         responses={
             **_errors(),
@@ -227,7 +227,7 @@ def _check_text(body: bytes) -> None:
     except UnicodeEncodeError as error:
         half = ascii(error.object[error.start : error.start + 1])
         raise RefusedRequestError(
-            f"the body holds half a surrogate pair, {half}", code="invalid_text"
+            f"the body contains a lone surrogate, {half}", code="invalid_text"
         ) from error
 
 

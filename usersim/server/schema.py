@@ -69,7 +69,7 @@ def form_of_schema(schema: Mapping[str, object], *, kind: str | None = None) -> 
     given = root.get("properties")
     properties = given
     if not isinstance(properties, dict) or len(properties) != 1:  # pyright: ignore[reportUnknownArgumentType]
-        _refuse(f"it has the properties {_shown(given)}, and one answer has one")
+        _refuse(f"it has the properties {_shown(given)}; an answer can have only one")
     ((name, inner),) = cast("dict[str, object]", properties).items()
     space, value = _value(_resolved(inner, schema), schema, kind)
     return Form(space, lambda action: _json({name: value(action)}))
@@ -86,7 +86,7 @@ def _refuse(why: str) -> NoReturn:
         RefusedRequestError: Saying why.
     """
     raise RefusedRequestError(
-        f"the JSON schema cannot be answered by a person: {why}",
+        f"the JSON schema is not supported: {why}",
         code="unsupported_schema",
         param="response_format",
         hint="ask one thing at a time: an enum, a boolean, a number, an array of enum items, or "
@@ -118,7 +118,7 @@ def _resolved(part: object, whole: Mapping[str, object]) -> Mapping[str, object]
     """Follow references, from wherever they stand, to the definitions of the whole schema.
 
     Raises:
-        RefusedRequestError: If there is no such definition, or `part` is no schema.
+        RefusedRequestError: If there is no such definition, or `part` is not a schema.
     """
     here: object = part
     for _ in range(_MOST_STEPS):
@@ -129,7 +129,7 @@ def _resolved(part: object, whole: Mapping[str, object]) -> Mapping[str, object]
             return told
         _only(told, {"$ref"})
         here = _defined(told["$ref"], whole)
-    _refuse("its references lead to each other")
+    _refuse("its references form a cycle")
 
 
 def _defined(reference: object, whole: Mapping[str, object]) -> object:
@@ -144,7 +144,7 @@ def _defined(reference: object, whole: Mapping[str, object]) -> object:
         name = step.replace("~1", "/").replace("~0", "~")
         held = _object(found)
         if name not in held:
-            _refuse(f"its reference {_shown(path)} names nothing in it")
+            _refuse(f"its reference {_shown(path)} does not exist")
         found = held[name]
     return found
 
@@ -198,7 +198,7 @@ def _options(values: object, otherwise: str) -> dict[str, object]:
     listed = cast("list[object]", values)
     by_text = {_text(value): value for value in listed}
     if len(by_text) < len(listed):
-        _refuse("two values of its enum read the same")
+        _refuse("two values of its enum have the same text")
     return by_text
 
 
@@ -209,7 +209,7 @@ def _text(value: object) -> str:
         RefusedRequestError: If it is neither text nor a number.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        _refuse(f"{_shown(value)} is no option")
+        _refuse(f"{_shown(value)} is not an option")
     return value if isinstance(value, str) else Number().render(_finite(value))
 
 
@@ -222,7 +222,7 @@ def _finite(value: float) -> float:
     try:
         float(value)
     except OverflowError:
-        _refuse("a number in it is larger than any that can be computed with")
+        _refuse("a number in it is too large")
     return value
 
 
@@ -248,7 +248,7 @@ def _several(
     _only(schema, {"type", "items", "uniqueItems"})
     items = _resolved(schema.get("items"), whole)
     _only(items, {"type", "enum"})
-    by_text = _options(items.get("enum"), "the items of its array are not enumerated")
+    by_text = _options(items.get("enum"), "the items of its array have no enum")
     space = action_space("multi_choice", tuple(by_text))
     return space, lambda action: [
         by_text[one] for one in (action if isinstance(action, tuple) else (str(action),))

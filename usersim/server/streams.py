@@ -143,4 +143,4 @@ def _tell_of_end(done: Future[None], tell: _Tell) -> None:
     if done.cancelled():
         tell(_End(draining()))
     elif done.exception() is not None:
-        tell(_End(EngineUnavailableError(f"the stream broke: {done.exception()!r}")))
+        tell(_End(EngineUnavailableError(f"the stream failed: {done.exception()!r}")))

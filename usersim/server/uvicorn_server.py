@@ -46,7 +46,7 @@ def uvicorn_settings(
 
 
 class DrainingServer(uvicorn.Server):
-    """Takes nothing new once it was told to stop, while it answers what it took.
+    """Takes nothing new once it was asked to stop, while it answers what it took.
 
     Args:
         config: uvicorn's.

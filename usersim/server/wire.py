@@ -43,19 +43,19 @@ IGNORED = (
 )
 """Fields that are taken and not used: the caller's own bookkeeping, which changes no answer."""
 UNSUPPORTED = {
-    "tools": "a simulated person calls no tools",
-    "tool_choice": "a simulated person calls no tools",
-    "tool_calls": "a simulated person calls no tools",
-    "functions": "a simulated person calls no functions",
-    "function_call": "a simulated person calls no functions",
-    "audio": "a simulated person reads and writes text alone",
-    "modalities": "a simulated person reads and writes text alone",
-    "prediction": "an answer is drawn whole; predicted outputs are not read",
-    "web_search_options": "a simulated person does not search the web",
-    "logit_bias": "the tokens of an answer are not biased",
-    "frequency_penalty": "answers are drawn without penalties",
-    "presence_penalty": "answers are drawn without penalties",
-    "reasoning_effort": "reasoning is drawn or, with 'none', left out; it has no degrees",
+    "tools": "tools are not supported",
+    "tool_choice": "tools are not supported",
+    "tool_calls": "tools are not supported",
+    "functions": "functions are not supported",
+    "function_call": "functions are not supported",
+    "audio": "only text is supported",
+    "modalities": "only text is supported",
+    "prediction": "predicted outputs are not supported",
+    "web_search_options": "web search is not supported",
+    "logit_bias": "token biases are not supported",
+    "frequency_penalty": "penalties are not supported",
+    "presence_penalty": "penalties are not supported",
+    "reasoning_effort": "reasoning can only be on, or off with 'none'",
 }
 """Fields of the API that a simulated person has no use for, and why; by their last name."""
 
@@ -111,7 +111,7 @@ class ChatMessage(_Strict):
 
 
 class StreamOptions(_Strict):
-    """What a stream tells at its end."""
+    """What a stream reports at its end."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None

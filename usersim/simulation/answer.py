@@ -175,7 +175,7 @@ class AnswerTrace:
         ]
         share = self.reasoning_share or 0.0
         if share < SMALLEST_SHARE:
-            parts.append("the reasoning had no part in it")
+            parts.append("the reasoning was not used")
         state = "" if self.calibrated else "; not calibrated on this corpus yet"
         return f"From {', '.join(parts)}{state}."
 
@@ -254,7 +254,7 @@ class Answer:
             where = ".".join(map(str, problem["loc"]))
             raise CorpusError(
                 f"a stored answer cannot be read: {where!r}: {problem['msg']}",
-                hint="the store is damaged, or the answer is one of another version of usersim",
+                hint="the store is damaged, or another version of usersim wrote the answer",
             ) from None
 
     def to_json(self) -> str:
@@ -306,7 +306,7 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
 def _traces(answer: Answer) -> str:
     trace = answer.trace
     if trace.reasoning_failed:
-        return f"none of {len(trace.unreadable)} could be read; answered without reasoning"
+        return f"none of {len(trace.unreadable)} was readable; answered without reasoning"
     return f"{len(trace.drawn)} drawn, {trace.redraws} malformed and drawn again"
 
 

@@ -155,7 +155,7 @@ def _without_reasoning(work: _Work, malformed: Sequence[str], config: Simulation
         work.traces = [DrawnTrace(reasoning="", seed=item.seed)]
         work.unreadable = tuple(malformed)
         return
-    message = f"none of {len(malformed)} drawn traces could be read as reasoning"
+    message = f"none of {len(malformed)} drawn traces was readable"
     work.fail("TranscriptError", message, malformed)
 
 
@@ -237,7 +237,11 @@ def _settle(work: _Work, results: Sequence[ActionResult]) -> None:
     ]
     if not read:
         texts = [text for result in results for text in result.malformed]
-        work.fail("ActionError", f"no drawn action is {space.kind}: {results[-1].reason}", texts)
+        work.fail(
+            "ActionError",
+            f"none of the drawn actions is a valid {space.kind}: {results[-1].reason}",
+            texts,
+        )
         return
     work.traces = [trace for trace, _ in read]
     work.action = combine(space, [action for _, action in read])
@@ -298,7 +302,7 @@ def answer_of(  # noqa: PLR0913 - keyword-only, each a plain fact about the answ
 
 
 def _answer(work: _Work, engine: Engine, history: HistoryConfig, seconds: float) -> Answer:
-    assert work.action is not None, "an item without an action is a failure"
+    assert work.action is not None, "an item without an action must be a failure"
     return answer_of(
         work.item,
         work.action,

@@ -70,7 +70,7 @@ class Base:
 
     @cached_property
     def digest(self) -> str | None:
-        """What tells the model apart; None if its files are not on this machine."""
+        """What identifies the model; None if its files are not on this machine."""
         if not isinstance(self._engine, str):
             return cast("str | None", getattr(self._engine, "model_digest", None))
         if self._engine in {"remote", "scripted"}:
@@ -136,7 +136,7 @@ def defaults_of(records: Sequence[AdapterRecord], base: Base) -> Defaults:
 def learned_from(record: AdapterRecord) -> tuple[str, ...]:
     """Return who was learned from in the training of an adapter.
 
-    One that went on from a shared adapter also holds the people of that one, and is still the own
+    One that started from a shared adapter also holds the people of that one, and is still the own
     one of the person that it was trained for.
     """
     people = cast("Sequence[str] | None", record.manifest.get("people"))
@@ -160,7 +160,7 @@ def loaded(record: AdapterRecord) -> TrainedAdapter:
     hint = f"put the folder back, or {_OTHERS}"
     if not Path(record.path).is_dir():
         raise ArtifactError(
-            f"adapter {record.name!r} is not in its folder {record.path!r} any more", hint=hint
+            f"adapter {record.name!r} is no longer in its folder {record.path!r}", hint=hint
         )
     try:
         found = load_artifact(record.path)
@@ -189,7 +189,7 @@ def check_base(adapter: TrainedAdapter, base: Base) -> None:
     )
     raise AdapterLoadError(
         f"adapter {adapter.ref.name!r} was trained on {trained_on!r}, and {said}",
-        hint=f"use the model that it was trained on, train it again, or {_OTHERS}",
+        hint=f"use the model that it was trained on, retrain it, or {_OTHERS}",
     )
 
 
@@ -229,8 +229,8 @@ class Adapters:
         found = _named(corpus, choice)
         if found.manifest.synthesizer is not None:
             raise ArtifactError(
-                f"adapter {found.ref.name!r} in {str(found.folder)!r} writes reasoning traces; "
-                "it does not answer as anyone",
+                f"adapter {found.ref.name!r} in {str(found.folder)!r} writes reasoning traces and "
+                "cannot answer questions",
                 hint="give the adapter that was trained on its traces",
             )
         check_base(found, base)
@@ -267,14 +267,14 @@ class Adapters:
         users = found.manifest.learned_from
         if len(users) == 1 and users[0] != user_id:
             raise ConfigError(
-                f"adapter {found.ref.name!r} learned from {users[0]!r} alone and does not answer "
+                f"adapter {found.ref.name!r} was trained on {users[0]!r} alone and cannot answer "
                 f"for {user_id!r}",
                 hint=f"choose one of {user_id!r}, a shared one, or 'none' for the base model",
             )
         if not _is_there(found):
             raise ArtifactError(
                 f"adapter {found.ref.name!r} is not in its folder {str(found.folder)!r} any more",
-                hint=f"train it again, or {_OTHERS}",
+                hint=f"retrain it, or {_OTHERS}",
             )
         return found
 

@@ -89,7 +89,7 @@ MEMORIES: dict[ArmName, tuple[TraceSource, str]] = {
 
 
 def check_arms(arms: Sequence[str]) -> None:
-    """Refuse what is no arm, before any work is done for it.
+    """Refuse what is not an arm, before any work is done for it.
 
     Raises:
         ArgumentError: Listing the arms.

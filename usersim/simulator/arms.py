@@ -78,7 +78,7 @@ class ModelArms:
 
         Where an answer follows its reasoning, another context's reasoning misleads it (guard L5,
         at run time). Someone asked once has no other context: answered without reasoning, and
-        told apart by `detail["donor"]`.
+        distinguished by `detail["donor"]`.
 
         Args:
             name: Shown in every table.

@@ -85,7 +85,7 @@ def as_question(
     """
     question = context.question if isinstance(context, Interaction) else Question.of(context)
     if not any(message.content.strip() for message in question.context):
-        raise ConfigError(f"the context is empty: {context!r}")
+        raise ConfigError(f"the context must not be empty; got {context!r}")
     if options is None and kind is None:
         return question
     if not isinstance(question.space, FreeText):
@@ -125,7 +125,7 @@ def as_contexts(
     Raises:
         ActionError: If kind and options of a context do not fit each other.
         ArgumentError: If this is a single context.
-        ConfigError: If options or kinds are not as many as contexts, or one is no context.
+        ConfigError: If options or kinds are not as many as contexts, or one is not a context.
 
     Example:
         >>> asked = as_contexts(["Tea?", "Sugar?"], options=["yes", "no"])
@@ -136,7 +136,7 @@ def as_contexts(
         one = _brief(cast("object", contexts))
         raise ArgumentError(
             f"contexts must be a list of contexts; got the single one {contexts!r}",
-            hint=f"respond_many([{one}]) answers a list of one, respond({one}) the one alone",
+            hint=f"call respond_many([{one}]) for a list of one, or respond({one}) for one answer",
         )
     if not isinstance(contexts, Iterable):
         raise ArgumentError(
@@ -182,7 +182,7 @@ def _as_many(name: str, given: Sequence[T], n: int) -> Sequence[T]:
     if len(given) != n:
         raise ConfigError(
             f"{name} has {counted(len(given), 'entry', 'entries')} for {counted(n, 'context')}",
-            hint="give one for all contexts, or one for each",
+            hint="pass one for all contexts, or one for each",
         )
     return given
 
@@ -383,7 +383,7 @@ def _shortfall(answer: Answer) -> Failure | None:
         index=0,
         item=answer.trace.user_id,
         error="TranscriptError",
-        message=f"answered without reasoning: none of {len(texts)} drawn traces could be read",
+        message=f"answered without reasoning: none of the {len(texts)} drawn traces was readable",
         text="\n---\n".join(texts),
     )
 
@@ -402,7 +402,7 @@ def only(batch: Batch[Answer]) -> Answer:
             raise UserForgottenError([failure.item], "an answer was being simulated for them")
         error = _error_of(failure)
         if failure.text:
-            error.add_note(f"what was drawn:\n{failure.text}")
+            error.add_note(f"the draw was:\n{failure.text}")
         raise error
     return answer
 

@@ -150,9 +150,9 @@ class Calibration:
         if one is None:
             return
         gap = one.difference
-        verdict = "that cannot be told from nothing"
+        verdict = "not distinguishable from no effect"
         if gap.excludes(0.0):
-            verdict = "that is a gain" if gap.value > 0 else "that is a loss"
+            verdict = "a gain" if gap.value > 0 else "a loss"
         yield (
             f"To the pool's log score {words} added {gap.value:+.3f} nats "
             f"[{gap.low:+.3f}, {gap.high:+.3f}] on {counted(one.n_items, 'answer')} of "
@@ -185,7 +185,7 @@ class Calibration:
             own = self.pool.groups[group]
             if own.answers:
                 parts = [f"{name} {w:.2f}" for name, w in own.weights.items() if w >= 0.005]  # noqa: PLR2004 - 0.00
-                yield f"{group} ({own.answers} answers): {', '.join(parts) or 'nothing helps'}"
+                yield f"{group} ({own.answers} answers): {', '.join(parts) or 'no predictor helps'}"
 
 
 def _bin(told: Sequence[tuple[float, float]] | None) -> tuple[str, str, str]:
@@ -278,7 +278,7 @@ def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
     for simulator in simulators:
         if not asker.predictions.keep_pool(simulator, asker.pooled, found.pool):
             raise CorpusError(
-                "rows were loaded or deleted during the calibration, and nothing was kept",
+                "rows were loaded or deleted during the calibration, so its result was discarded",
                 hint="repeat it",
             )
     return found
@@ -442,7 +442,7 @@ def calibrate(
     """
     if not observed:
         raise EvaluationError(
-            "there is no closed answer to calibrate on",
+            "there are no closed answers to calibrate on",
             hint="load people who answered choices or scales; an adapter that learned from all of "
             "them leaves none (TrainingConfig.validation_share)",
             cli_hint="load people who answered choices or scales; an adapter that learned from all "

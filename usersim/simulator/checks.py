@@ -123,15 +123,13 @@ def check_sections(
     return sections
 
 
-_SWAPPED = (
-    "U is what it costs to put another context's traces in the place of the own ones, as a share "
-    "of what the own ones give: 0 if any trace does as well, 1 if another's is worth no more than "
-    "none. It is undefined where the own traces give nothing that can be told from 0."
-)
+_SWAPPED = "U is the cost of replacing an answer's own trace by one of another context, as a share "
+"of the own trace's gain: 0 if any trace does as well, 1 if another trace is worth no more than "
+"none. It is undefined if the own traces have no gain distinguishable from 0."
 _JUDGED = (
     "A language model compared the drawn answers with what the person said, in both orders. A "
-    "pair is won only if both orders say so. A judge has a taste of its own: the likelihood "
-    "above comes first."
+    "pair is won only if both orders say so. Judges have preferences of their own; rely on the "
+    "likelihoods above first."
 )
 _COLUMNS = (
     "Arm",

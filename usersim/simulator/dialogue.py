@@ -162,7 +162,7 @@ class Voices:
         }
 
     def key(self, talk: Talk, assistant: str) -> str:
-        """Return the identity of a dialogue that has not begun."""
+        """Return the identity of a dialogue that has not started."""
         return content_key(talk.identity(), assistant, self.settings(talk.user_id))
 
 
@@ -197,7 +197,7 @@ def hold_dialogues(  # noqa: PLR0913 - keyword-only, each a plain fact about the
     listed = _scenarios(scenarios)
     talks = [voices.begin(one, seed=seed, reached=reached) for one in listed]
     if not talks:
-        raise ConfigError("there is no scenario to talk about", hint="give at least one Scenario")
+        raise ConfigError("dialogues need at least one scenario", hint="give at least one Scenario")
     name = assistant_name or name_of(assistant)
     keys = [voices.key(talk, name) for talk in talks]
     with ExitStack() as stack:
@@ -293,7 +293,7 @@ def hold_dialogue(
     if dialogue is None:
         failure = batch.failures[0]
         error = UsersimError(failure.message)
-        error.add_note(f"what was said:\n{failure.text}")
+        error.add_note(f"the dialogue so far:\n{failure.text}")
         raise error
     return dialogue
 

@@ -111,7 +111,7 @@ def read_dialogues(path: str | Path) -> Iterator[Dialogue]:
         Dialogues in the order in which they ended.
 
     Raises:
-        CorpusError: If the file cannot be read, or a line is no dialogue.
+        CorpusError: If the file cannot be read, or a line is not a dialogue.
     """
     try:
         with Path(path).open("rb") as lines:
@@ -134,7 +134,7 @@ def _read(line: bytes, path: str | Path, number: int) -> Dialogue:
         return Dialogue.from_dict(orjson.loads(line))
     except (orjson.JSONDecodeError, ValidationError, TypeError) as error:
         raise CorpusError(
-            f"line {number} of {str(path)!r} is no dialogue: {line[:80]!r}",
+            f"line {number} of {str(path)!r} is not a valid dialogue: {line[:80]!r}",
             hint="name the file that `dialogues(path=...)` made, or a new one",
         ) from error
 

@@ -79,7 +79,7 @@ class ElicitationComparison:
     def verdict(self) -> str:
         """What the paired log score, a proper one, says in words."""
         if not self.log_score_difference.excludes(0.0):
-            return "the two modes cannot be told apart on these answers"
+            return "the two modes are not distinguishable on these answers"
         better = "say_then_map" if self.log_score_difference.value > 0 else "direct"
         return f"{better} predicts these answers better"
 
@@ -99,7 +99,7 @@ def compare_elicitation(
     limit: int | None = None,
     progress: ShowProgress = True,
 ) -> ElicitationComparison:
-    """Measure both modes on held-out closed answers; goes on where it was interrupted.
+    """Measure both modes on held-out closed answers; resumes where it was interrupted.
 
     Args:
         respondents: Whose answers; `sim.respondents()` takes everybody's.

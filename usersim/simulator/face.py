@@ -407,7 +407,7 @@ class UserSimulator:
         return self._engine_choice
 
     def _ready(self, report: StageProgress | None) -> Engine:
-        """Return the engine, and tell that it is being loaded."""
+        """Return the engine, and report that it is being loaded."""
         if (
             report is not None
             and "engine" not in self.__dict__

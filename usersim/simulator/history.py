@@ -16,6 +16,7 @@ from usersim.prediction import (
     rank_evidence,
 )
 from usersim.types import Interaction, Question, Retriever
+from usersim.types.counting import counted
 
 __all__ = ["Histories", "Shown", "profile_of"]
 
@@ -214,4 +215,5 @@ def _check_retrieved(
                 hint="return interactions of the train split",
             )
     if len(found) > limit:
-        raise ArgumentError(f"the retriever returned {len(found)} interactions; limit is {limit}")
+        said = counted(len(found), "interaction")
+        raise ArgumentError(f"the retriever returned {said}, more than the limit of {limit}")

@@ -34,7 +34,7 @@ SYNTHESIZERS_SHARE = 2 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What the report of a measurement is told.
+    """What the report of a measurement receives.
 
     Attributes:
         out: Folder of the report; None writes none.
@@ -95,7 +95,7 @@ class Learner:
         synthesizer: TrainedAdapter | None = None,
         progress: StageProgress | None = None,
     ) -> Reconstruction:
-        """Synthesize, score and select; goes on where it was left.
+        """Synthesize, score and select; resumes where it stopped.
 
         Args:
             interactions: Of the train split.

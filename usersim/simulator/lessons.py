@@ -34,7 +34,7 @@ def person_lessons(
         reasonings: A trace by interaction key; empty where there is none.
         config: How much is held out.
         ordered: Users whose interactions stand in an order that means something.
-        start: Adapter that the training goes on from.
+        start: Adapter that the training starts from.
         after: Whether the traces are learned after the answers.
     """
     of: dict[str, list[Interaction]] = {}

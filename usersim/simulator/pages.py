@@ -79,7 +79,7 @@ def sizes(
         ("interactions learned from", str(len(found.interactions))),
         ("of them with a kept trace", str(kept)),
         ("of them with the empty trace", str(len(found.selections) - kept)),
-        ("that failed", str(len(found.failures))),
+        ("failed", str(len(found.failures))),
         (
             "traces drawn, malformed ones among them",
             f"{sum(map(len, found.scored.values()))}, {found.malformed}",
@@ -173,9 +173,11 @@ def synthesizer_section(title: str, synthesizer: TrainedAdapter) -> Section:
             *(
                 [_MEASURED]
                 if rows
-                else ["Nothing was kept out of its training, so nothing says whether it helped."]
+                else [
+                    "No interactions were held out of its training, so its effect was not measured."
+                ]
             ),
-            *(record.warnings or ["Its figures gave no cause for a warning."]),
+            *(record.warnings or ["No warnings."]),
         ),
         columns=_COLUMNS if rows else (),
         rows=tuple(rows),
@@ -183,9 +185,9 @@ def synthesizer_section(title: str, synthesizer: TrainedAdapter) -> Section:
 
 
 _ENDED: Mapping[StopReason, str] = {
-    "complete": "it came to its end",
-    "stalled": "it was stopped because the held-out gain no longer rose",
-    "time": "its time was over",
+    "complete": "it ran to the end",
+    "stalled": "it stopped early because the held-out gain no longer rose",
+    "time": "it reached its time limit",
     "asked": "it was stopped by its caller",
 }
 _MEASURED = (

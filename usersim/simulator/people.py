@@ -63,7 +63,8 @@ class People:
         people = self.users
         if len(people) != 1:
             raise ConfigError(
-                f"whose answer? The corpus holds {counted(len(people), 'person', 'people')}",
+                "no user was named, and the corpus holds "
+                f"{counted(len(people), 'person', 'people')}",
                 hint=f"give user_id=, for instance {people[0]!r}" if people else "",
                 cli_hint=f"give --user, for instance --user {shlex.quote(people[0])}"
                 if people
@@ -100,7 +101,7 @@ class People:
             found.extend(own if limit is None else own[max(len(own) - limit, 0) :])
         if not found:
             raise EmptySplitError(
-                f"there is nothing to learn from in {self.corpus.name!r}",
+                f"no training data in {self.corpus.name!r}",
                 hint="load a corpus first; `usersim users` shows what it holds",
             )
         return found

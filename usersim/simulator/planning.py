@@ -106,7 +106,7 @@ class TimeEstimate:
 
     def __str__(self) -> str:
         """Say it in one line, no more exactly than it is known."""
-        more = f"; training {', '.join(self.untimed)} comes on top" if self.untimed else ""
+        more = f"; training {', '.join(self.untimed)} is not included" if self.untimed else ""
         if self.seconds < 60:  # noqa: PLR2004 - a minute
             return f"less than a minute{more}"
         parts = ", ".join(f"{name} {_minutes(took)}" for name, took in self.stages.items() if took)

@@ -64,7 +64,7 @@ class Plugs:
         """Check what can be checked before it is used.
 
         Raises:
-            ArgumentError: If something cannot be called, or a judge is no engine.
+            ArgumentError: If something cannot be called, or a judge is not an engine.
         """
         for name in ("embed", "similarity"):
             given = getattr(self, name)

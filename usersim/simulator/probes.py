@@ -111,7 +111,7 @@ def second_opinion(
 ) -> Agreement | None:
     """Let a second reconstructor score the same candidates, and measure the choice by it (L8).
 
-    Its scores are stored, so that a call that was cut off goes on; the decisions stay.
+    Its scores are stored, so that an interrupted call resumes; the decisions stay.
 
     Args:
         corpus: Where scores go.

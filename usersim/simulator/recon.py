@@ -244,7 +244,7 @@ class Recon:
 def chunks(
     todo: Sequence[T], stage: str, total: int, progress: StageProgress | None
 ) -> Iterator[Sequence[T]]:
-    """Yield what is left of `total` items, and tell how many are done as each chunk ends."""
+    """Yield what is left of `total` items, and report how many are done as each chunk ends."""
     done = total - len(todo)
     if progress:
         progress(stage, done, total)

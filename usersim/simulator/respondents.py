@@ -2,7 +2,7 @@
 
 Knows runs and people; what is asked when is the business of `usersim.survey`. The same
 call makes the same waves of the same names: those that are done are read from the store, the one
-that was interrupted goes on, and the answers are the same as of an uninterrupted survey.
+that was interrupted resumes, and the answers are the same as of an uninterrupted survey.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class StoreRespondents:
         """Ask a wave in a run of its own, and return what came of it, in order.
 
         Raises:
-            ConfigError: If the wave was begun with other settings or questions.
+            ConfigError: If the wave was started with different settings or questions.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
 
@@ -155,7 +155,7 @@ class StoreRespondents:
         for row in run.refused:
             place = _place(cast("Mapping[str, object]", row.row.get("metadata", {})))
             found[place] = _failure(place, asks[place], "RefusedRowsError", str(row))
-        gone = "the person was forgotten and is not in the store any more"
+        gone = "the person was forgotten and is no longer in the store"
         return [
             found.get(place) or _failure(place, ask, "UserForgottenError", gone)
             for place, ask in enumerate(asks)
@@ -207,9 +207,9 @@ def respondents_of(
     for person in chosen or ():
         if people.user_id not in {None, people.one(person)}:
             raise ConfigError(
-                f"this simulator answers for {people.user_id!r} alone, not for {person!r}",
+                f"this simulator answers only for {people.user_id!r}, not for {person!r}",
                 hint="make a simulator without user_id= to survey several people",
-                cli_hint="name every person with --user, or nobody to survey all of them",
+                cli_hint="name each person with --user, or omit --user to survey all of them",
             )
     runner = runner_of(seed, chunk)
     return StoreRespondents(

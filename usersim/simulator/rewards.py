@@ -67,7 +67,7 @@ class Rewards:
         asked = self.config.reward
         if asked.indistinguishability and asked.reader == "second" and self.second is None:
             raise ConfigError(
-                "the reward wants a second reconstructor to tell replies apart, and there is none",
+                "the reward needs a second reconstructor to compare replies, but none was passed",
                 hint="pass second=, or set RewardConfig(reader='reconstructor')",
                 cli_hint="name one with --second, or use another preset",
             )

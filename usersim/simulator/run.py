@@ -85,7 +85,7 @@ def _sheet(run: Run) -> Sheet:
         (one.item.row, one.item.request.user_id, f"failed: {shortened(one.message)}")
         for one in failed
     ]
-    notes = [f"{run.status}; run.answers() and run.write(path) give all of them"]
+    notes = [f"{run.status}; run.answers() and run.write(path) return all of them"]
     if len(run.refused):
         notes.append(
             f"{counted(len(run.refused), 'row')} rejected; run.refused has them, with the reasons"
@@ -179,8 +179,8 @@ class Run:
             what="the answers",
             error=CorpusError,
             columns=_COLUMNS,
-            hint="they stay in the store; name a file in a folder that you may write to, on a "
-            "disk with space left, and repeat the call",
+            hint="they stay in the store; choose a file in a writable folder, on a disk with free "
+            "space, and repeat the call",
         )
 
     def _rows(self) -> Iterator[dict[str, object]]:

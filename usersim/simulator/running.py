@@ -103,17 +103,17 @@ class Runner:
         """Ask everything that was not asked yet and return the run.
 
         Args:
-            source: The requests; None goes on with those that the store holds under `name`.
+            source: The requests; None resumes those stored under `name`.
             name: Its name; None makes one of its fingerprint.
             progress: Called with (items done, items).
 
         Raises:
             RefusedRowsError: If no request can be asked.
-            ConfigError: If a run of that name was begun otherwise.
+            ConfigError: If a run of that name was started with different settings.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
         if self.chunk < 1:
-            raise ConfigError(f"a chunk must hold at least 1 request; got {self.chunk!r}")
+            raise ConfigError(f"chunk must be at least 1 request; got {self.chunk!r}")
         record, requests = self._begun(source, name)
         if requests is not None and record.total is None:
             self.corpus.runs.fill(record.id, requests.lines())
@@ -148,7 +148,7 @@ class Runner:
     def _begun(
         self, source: RequestSource | None, name: str | None
     ) -> tuple[RunRecord, Requests | None]:
-        """Return the run in the store, begun if it is not there, and the requests as read."""
+        """Return the run in the store, started if it is not there, and the requests as read."""
         if source is None:
             return self._stored(name), None
         requests = self._read(source)
@@ -169,15 +169,15 @@ class Runner:
         if record is None:
             names = [one.name for one in self.corpus.runs.all()]
             raise ConfigError(
-                f"there is no run {name!r} to go on with; there are {names!r}"
+                f"there is no run {name!r} to resume; there are {names!r}"
                 if name
-                else "neither requests nor the name of a run to go on with",
+                else "neither requests nor the name of a run to resume",
                 hint="give the requests, or the name of a run that `usersim runs` lists",
             )
         if record.total is None:
             raise ConfigError(
-                f"the requests of run {name!r} were not stored completely",
-                hint="give the same requests once more",
+                f"run {name!r} cannot be resumed: its requests were not stored completely",
+                hint="pass the same requests again",
             )
         _check_unchanged(
             record, self.settings({field: record.settings[field] for field in ASKED_OF})
@@ -252,8 +252,8 @@ class Runner:
         stored = self.corpus.runs.finish(run_id, owner, done)
         if stored < len(done) - gone:
             logger.warning(
-                "%d of %d results were not stored: another client holds their items by now, or "
-                "their person was forgotten",
+                "%d of %d results were not stored: another client took over their items, or their "
+                "person was forgotten",
                 len(done) - gone - stored,
                 len(done) - gone,
             )
@@ -290,7 +290,7 @@ class Runner:
 
     @contextmanager
     def _explained(self, record: RunRecord) -> Generator[None]:
-        """Say of an engine that is gone how far the run is and how to go on.
+        """Say of an engine that is gone how far the run is and how to resume.
 
         Raises:
             EngineUnavailableError: In place of any retryable error of the engine.
@@ -304,8 +304,8 @@ class Runner:
             status = self.corpus.runs.status(record.id)
             raise EngineUnavailableError(
                 f"run {record.name!r} stopped, {status}: {error}",
-                hint="when the engine answers again, repeat the same call: it goes on with the "
-                "rest, and what is done is not asked again",
+                hint="repeat the same call when the engine is available again to resume; finished "
+                "requests are not repeated",
             ) from error
 
 
@@ -353,7 +353,7 @@ class _Told:
 
 
 def _check_unchanged(record: RunRecord, settings: Mapping[str, object]) -> None:
-    """Refuse to go on with a run under other settings than it was begun with.
+    """Reject resuming a run with different settings.
 
     Raises:
         ConfigError: Naming every field that changed, its old and its new value.
@@ -366,7 +366,7 @@ def _check_unchanged(record: RunRecord, settings: Mapping[str, object]) -> None:
     ]
     if changed:
         raise ConfigError(
-            f"run {record.name!r} was begun otherwise: {'; '.join(changed)}",
-            hint="give the old settings and requests to go on with it, or another name to begin "
+            f"run {record.name!r} was started with different settings: {'; '.join(changed)}",
+            hint="use the old settings and requests to resume it, or choose another name to start "
             "a new run",
         )

@@ -1,7 +1,7 @@
 """A simulator on disk: a manifest that names the store, the model and the adapter.
 
 The corpus stays where it is, since it is personal data that must be found in one place when it
-is to be deleted. The manifest is written last: a folder without one is no simulator.
+is to be deleted. The manifest is written last: a folder without one is not a simulator.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Pinned(BaseModel):
         found = load_artifact(self.folder)
         if found.ref.digest != self.digest:
             raise ArtifactError(
-                f"the simulator was saved with another {what} than the one in {self.folder!r}",
+                f"the {what} in {self.folder!r} is not the one that the simulator was saved with",
                 hint="save the simulator again with this one, or put the old folder back",
             )
         return found
@@ -146,8 +146,8 @@ def read_simulator(folder: str | Path) -> SavedSimulator:
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise ArtifactError(
-            f"{str(folder)!r} is no saved simulator: it holds no {MANIFEST!r}",
-            hint="give the folder that `save` was given",
+            f"{str(folder)!r} is not a saved simulator: it has no {MANIFEST!r}",
+            hint="pass the folder that was passed to `save`",
         )
     try:
         saved = SavedSimulator.model_validate_json(path.read_text(encoding="utf-8"))
@@ -155,8 +155,8 @@ def read_simulator(folder: str | Path) -> SavedSimulator:
         raise ArtifactError(f"{str(path)!r} cannot be read: {error}") from error
     if "://" not in saved.store and not Path(saved.store).is_file():
         raise ArtifactError(
-            f"{str(path)!r} names a corpus that is not there: {saved.store!r}",
-            hint="put the corpus back, or write its new place into the manifest",
+            f"{str(path)!r} refers to a missing corpus: {saved.store!r}",
+            hint="move the corpus back, or correct its path in the manifest",
         )
     return saved
 

@@ -64,7 +64,7 @@ WITHOUT_REASONING: frozenset[str] = frozenset({"after_answer", "none"})
 
 
 def check_source(source: str) -> None:
-    """Refuse what is no source, before any work is done for it.
+    """Refuse what is not a source, before any work is done for it.
 
     Raises:
         ConfigError: Listing the sources.

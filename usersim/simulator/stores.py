@@ -29,13 +29,13 @@ def open_store(store: str | Path, config: CorpusConfig = CorpusConfig()) -> Corp
 
     Raises:
         ConfigError: If there is no such file.
-        CorpusError: If it cannot be opened, or is no store.
+        CorpusError: If it cannot be opened, or is not a store.
     """
     if "://" not in str(store) and not Path(store).is_file():
         raise ConfigError(
             f"there is no store at {str(store)!r}",
-            hint="UserSimulator.from_corpus(rows, store=…) makes one",
-            cli_hint="make one: usersim load people.jsonl --corpus people.usersim.db",
+            hint="create one with UserSimulator.from_corpus(rows, store=…)",
+            cli_hint="create one: usersim load people.jsonl --corpus people.usersim.db",
         )
     return Corpus.open(store, config=config)
 
@@ -55,8 +55,8 @@ def check_source(source: object, store: str | Path | None, reading: Mapping[str,
     wrong = [name for name, value in given.items() if value]
     if wrong:
         raise ConfigError(
-            f"{str(source)!r} is a store, opened as it is: {wrong[0]}={given[wrong[0]]!r} "
-            "applies to a source of rows",
+            f"{wrong[0]}={given[wrong[0]]!r} applies to a source of rows, but {str(source)!r} is a "
+            "store",
             hint=f"leave out {wrong[0]}=, or give a file of rows",
         )
 

@@ -12,8 +12,8 @@ from usersim.simulation import Answer, Piece
 
 __all__ = ["AnswerStream", "AsyncAnswerStream"]
 
-_EARLY = "the stream has not come to its end, so there is no answer yet"
-_ITERATE = "iterate over the pieces to the last one first"
+_EARLY = "the stream has not finished, so there is no answer yet"
+_ITERATE = "read all pieces first"
 
 
 class AnswerStream(Iterator[Piece]):

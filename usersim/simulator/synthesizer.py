@@ -54,7 +54,7 @@ RECIPES: Mapping[Recipe, str] = {
 
 
 def check_recipe(recipe: str) -> None:
-    """Refuse what is no recipe, before any work is done for it.
+    """Refuse what is not a recipe, before any work is done for it.
 
     Raises:
         ConfigError: Listing the recipes.
@@ -147,14 +147,14 @@ class SynthesizerTrainer:
         learn = [one for one in interactions if one.key not in keys]
         if not learn:
             raise NoTrainingDataError(
-                f"there is nothing to train a synthesizer on in {self.corpus.name!r}",
+                f"no training data for a synthesizer in {self.corpus.name!r}",
                 hint="load a corpus with more interactions",
             )
         return learn, held
 
 
 class _Course:
-    """One training: what is learned from, what is measured, and who is told."""
+    """One training: what is learned from, what is measured, and who is notified."""
 
     def __init__(
         self,

@@ -97,7 +97,7 @@ class Trainer:
             found: Interactions with their candidates and decisions.
             source: Which of the candidates each example gets.
             name: Beginning of the adapter's name.
-            start: Adapter that the training goes on from, as one shared by many for one person.
+            start: Adapter that the training starts from, as one shared by many for one person.
             progress: Called with (stage, done, total); training counts answers.
             max_minutes: Ends the training cleanly with the best state so far.
             stop_when: Asked between steps; True ends the training cleanly.
@@ -113,7 +113,7 @@ class Trainer:
         """
         if not found.interactions:
             raise NoTrainingDataError(
-                f"there is nothing to train {name!r} on",
+                f"no training data for {name!r}",
                 hint="load a corpus with at least two interactions of the person",
             )
         with known(self.corpus, self.training, found.interactions) as training:
@@ -210,7 +210,7 @@ class Trainer:
 def register(corpus: Corpus, adapter: TrainedAdapter, purpose: Purpose, training: Training) -> None:
     """Note an adapter in the store: deleting a user finds it, and answering, if it is for that.
 
-    An adapter that went on from one of another store also holds people whom this one never knew.
+    An adapter that started from one of another store also holds people whom this one never knew.
 
     Raises:
         UserForgottenError: If somebody was forgotten since the training began.

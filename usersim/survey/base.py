@@ -84,7 +84,9 @@ class QuestionBase(Config):
     @classmethod
     def _is_no_word_of_the_language(cls, value: str) -> str:
         if value.lower() in RESERVED:
-            raise ValueError(f"{value!r} is a word of the expression language; choose another id")
+            raise ValueError(
+                f"{value!r} is a reserved word of the expression language; choose another id"
+            )
         return value
 
     @field_validator("refusal")
@@ -147,11 +149,11 @@ def distinct(field: str, labels: tuple[str, ...]) -> tuple[str, ...]:
     if twice := doubled(labels):
         raise ValueError(f"{field} has {twice!r} twice; every label must differ from the others")
     if odd := [label for label in labels if unfit(label)]:
-        raise ValueError(f"{field} has {odd!r}, with line breaks or control signs")
+        raise ValueError(f"{field} has {odd!r}, which contains line breaks or control characters")
     if piped := [label for label in labels if re.search(r"\{\{|\}\}", label)]:
         raise ValueError(
-            f"{field} has a placeholder in {piped!r}; earlier answers may stand in texts and "
-            "instructions alone, so that every respondent has the same options"
+            f"{field} has a placeholder in {piped!r}; placeholders are only allowed in texts and "
+            "instructions, so that all respondents see the same options"
         )
     return labels
 
@@ -184,7 +186,9 @@ def coded(
     if unknown := [label for label in codes if label not in {*options, *refusal}]:
         raise ValueError(f"codes names {unknown!r}, not among {(*options, *refusal)!r}")
     if missing := [label for label in options if label not in codes]:
-        raise ValueError(f"codes has no number for {missing!r}; give all options one, or none")
+        raise ValueError(
+            f"codes has no number for {missing!r}; set a number for every option, or for none"
+        )
     if len(set(codes.values())) != len(codes):
         raise ValueError(f"codes gives a number twice: {dict(codes)!r}")
     return codes

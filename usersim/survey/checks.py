@@ -30,12 +30,12 @@ _NAMED = 40
 def problems(survey: Instrument) -> list[str]:
     """Return what is wrong with a survey, in words; empty if nothing is."""
     if bool(survey.sections) == bool(survey.questions):
-        return ["give either questions or sections, and at least one question"]
+        return ["pass either questions or sections, with at least one question"]
     found = [*_names(survey)]
     if malformed(survey.instruction) or mentioned(survey.instruction):
         found.append(
-            f"the survey's instruction {survey.instruction!r} holds braces; it stands before every "
-            "question, so no answer is known there"
+            f"the survey's instruction {survey.instruction!r} contains braces; it is shown before "
+            "every question, where no answer is known yet"
         )
     places = Places(survey)
     for section in survey.all_sections:
@@ -62,7 +62,7 @@ def _passages(places: Places, section: Section) -> Iterator[str]:
             yield f"{where}: before names {passage.before!r}; the section has {', '.join(own)}"
             continue
         if passage.before and section.random_order:
-            yield f"{where}: before={passage.before!r} has no place where questions are shuffled"
+            yield f"{where}: before={passage.before!r} cannot be used where questions are shuffled"
         first = own[passage.before or section.questions[0].id]
         if section.random_order or not passage.before:
             first = None
@@ -84,7 +84,7 @@ def _names(survey: Instrument) -> Iterator[str]:
         names += numbered if question.items[0] else [question.id]
     columns = Counter(name.casefold() for name in names)
     yield from (
-        f"column {name!r} of the results would stand there {n} times; rename a question"
+        f"column {name!r} of the results would occur {n} times; rename a question"
         for name, n in columns.items()
         if n > 1
     )
@@ -132,7 +132,7 @@ def _references(
     where, show_if, text = own
     names: dict[str, str] = dict.fromkeys(sorted(mentioned(text)), "its text")
     if malformed(text):
-        yield f"{where}: double braces in {text.strip()!r} are no placeholder such as {{{{ id }}}}"
+        yield f"{where}: {text.strip()!r} has double braces without an id, such as {{{{ id }}}}"
     if show_if.strip():
         try:
             read = parse(show_if)
@@ -144,9 +144,11 @@ def _references(
     for name, via in names.items():
         if name not in places.home:
             known = places.named
-            yield f"{where}: {via} names {name!r}, and there is no such question; there are {known}"
+            yield (
+                f"{where}: {via} names {name!r}, which is not a question; the questions are {known}"
+            )
         elif not places.surely_before(name, section, question):
-            yield f"{where}: {via} names {name!r}, which need not have been asked by then"
+            yield f"{where}: {via} names {name!r}, which may not have been asked by then"
 
 
 def _labels(by_id: Mapping[str, SurveyQuestion], read: Expression) -> Iterator[str]:

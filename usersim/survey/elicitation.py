@@ -94,7 +94,7 @@ class Heard:
     def of(cls, answer: Answer) -> Heard:
         """Return what a survey keeps of an answer."""
         action = answer.action
-        assert not isinstance(action, tuple), "no elementary question has several answers"
+        assert not isinstance(action, tuple), "no single-answer question has several answers"
         return cls(
             action=action,
             probabilities=dict(answer.probabilities),

@@ -31,10 +31,8 @@ __all__ = ["SurveyEstimates", "estimate_survey", "sheet_of", "weigh"]
 
 Attributes = Mapping[str, Mapping[str, str]]
 
-_OTHERS = (
-    "not rectified: nobody of the human sample is among the simulated people, by their ids; its "
-    "figures stand beside the simulated ones"
-)
+_OTHERS = "not rectified: no id of the human sample is among the simulated people; its figures are "
+"shown beside the simulated ones"
 
 
 def weigh(

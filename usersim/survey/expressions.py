@@ -172,10 +172,10 @@ def parse(text: str) -> Expression:
 
 def _tree(text: str) -> ast.Expression:
     if len(text) > MOST_CHARS:
-        raise _error(f"{text[:40]}...", f"it has {len(text)} of at most {MOST_CHARS} characters")
+        raise _error(f"{text[:40]}...", f"its length, {len(text)}, exceeds {MOST_CHARS} characters")
     # Escapes and line breaks are never needed, and Python's parser warns of wrong ones.
     if odd := "\\" if "\\" in text else unfit(text):
-        raise _error(text, f"{odd!r} may not stand there")
+        raise _error(text, f"{odd!r} is not allowed")
     try:
         return ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
@@ -206,14 +206,14 @@ class _Reader:
             name, question, option = self._call(node)
             if name != "item":
                 return _Ask(name, question, option)
-        raise self._refused(node, "is no condition")
+        raise self._refused(node, "is not a condition")
 
     def _comparison(self, node: ast.Compare) -> _Node:
         terms = [self._term(one) for one in (node.left, *node.comparators)]
         parts: list[_Node] = []
         for left, sign, right in zip(terms, node.ops, terms[1:], strict=False):
             if type(sign) not in _COMPARISONS:
-                raise self._refused(node, "compares with `is`")
+                raise self._refused(node, "uses `is` to compare")
             parts.append(_Compare(left, _COMPARISONS[type(sign)], right))
         return parts[0] if len(parts) == 1 else _Joined(every=True, parts=tuple(parts))
 
@@ -239,26 +239,26 @@ class _Reader:
         if isinstance(value, int | float) and not isinstance(value, bool):
             number = self._number(value, node)
             return -number if negative else number
-        raise self._refused(node, "is no number, text or question")
+        raise self._refused(node, "is not a number, text or question")
 
     def _number(self, value: float, node: ast.expr) -> float:
         try:
             return float(value)
         except OverflowError:
-            raise self._refused(node, "is too large a number") from None
+            raise self._refused(node, "is too large") from None
 
     def _call(self, node: ast.Call) -> tuple[str, str, str]:
         """Return function, question and option."""
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         wanted = _FUNCTIONS.get(name)
         if wanted is None or node.keywords or len(node.args) != wanted:
-            raise self._refused(node, "is no call that there is")
+            raise self._refused(node, "is not a known function")
         first = node.args[0]
         if not isinstance(first, ast.Name):
-            raise self._refused(first, "is no question")
+            raise self._refused(first, "is not a question")
         option = self._constant(node.args[1]) if wanted > 1 else ""
         if not isinstance(option, str):
-            raise self._refused(node, "needs an option in quotes")
+            raise self._refused(node, "needs a quoted option")
         return name, first.id, option
 
     def _refused(self, node: ast.expr, why: str) -> ExpressionError:

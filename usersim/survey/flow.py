@@ -282,7 +282,7 @@ class Walk:
                 return f"show_if {expression.text!r} is false"
         for name in sorted(self._piped(step)):
             if not self.given[name].text:
-                return f"its text needs the answer to {name!r}, and there is none"
+                return f"its text needs the answer to {name!r}, which is missing"
         if step.shown and not self._shown(step):
             return "none of its options is shown: the conditions of all of them are false"
         return ""

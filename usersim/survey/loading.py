@@ -50,7 +50,7 @@ class _Node(Protocol):
 Model = TypeVar("Model", bound=BaseModel)
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _JSON_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:\n]')
-"""Strings whole, so that what stands in them is no mark."""
+"""Strings whole, so that what stands in them is not a mark."""
 _SUFFIXES = (".json", ".yaml", ".yml")
 
 
@@ -68,7 +68,7 @@ def read_file(path: str | Path) -> object:
             raise SurveyError(f"{str(path)!r} has more than {MOST_BYTES} bytes")
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SurveyError(f"the instrument {str(path)!r} cannot be read: {error}") from error
+        raise SurveyError(f"the survey file {str(path)!r} cannot be read: {error}") from error
     return _of_json(text, file) if kind == ".json" else _of_yaml(text, file)
 
 
@@ -76,7 +76,7 @@ def _kind(file: Path) -> str:
     if file.suffix.lower() not in _SUFFIXES:
         raise SurveyError(
             f"{str(file)!r} ends with {file.suffix!r}",
-            hint=f"an instrument is a file that ends with one of {', '.join(_SUFFIXES)}",
+            hint=f"a survey file ends with one of {', '.join(_SUFFIXES)}",
         )
     return file.suffix.lower()
 
@@ -122,7 +122,7 @@ def _refuse_key(where: str, key: str, line: int) -> None:
     """
     raise SurveyError(
         f"{where!r} has the key {key!r} twice: again in line {line}",
-        hint="only one of both values would count; keep the one that you mean",
+        hint="remove one of them",
     )
 
 
@@ -188,7 +188,7 @@ def _of_yaml(text: str, file: Path) -> object:
         _check_keys(yaml.compose(text, Loader=loader), file)
         return cast("object", yaml.load(text, Loader=loader))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise SurveyError(f"{str(file)!r} is no YAML: {error}") from error
+        raise SurveyError(f"{str(file)!r} is not valid YAML: {error}") from error
 
 
 def _check_keys(node: _Node | None, file: Path) -> None:
@@ -223,7 +223,8 @@ def _check_events(yaml: ModuleType, text: str, where: str) -> None:
             line = event.start_mark.line + 1
             raise SurveyError(
                 f"{where!r} has an alias (*{event.anchor}) in line {line}",
-                hint="write the value out; aliases are not read, since a few can grow huge",
+                hint="write out the value: aliases are not supported, because a few can expand to "
+                "a huge file",
             )
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
@@ -297,7 +298,7 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
             for one in found
         )
         raise SurveyError(
-            f"{where!r} is no instrument:{said}",
+            f"{where!r} is not a valid survey:{said}",
             hint="the page 'Simulate a survey' shows every question type",
         ) from None
 
@@ -334,8 +335,8 @@ def _check_count(data: object, where: str) -> None:
     count = sum(len(cast("list[object]", one)) for one in questions if isinstance(one, list))
     if count > MOST_QUESTIONS:
         raise SurveyError(
-            f"{where!r} has {count} questions, and at most {MOST_QUESTIONS} are taken",
-            hint="split it into several instruments",
+            f"{where!r} has {count} questions, more than the limit of {MOST_QUESTIONS}",
+            hint="split it into several surveys",
         )
 
 

@@ -153,11 +153,11 @@ class Population:
         askers = tuple(sim.respondents(name=name, seed=seed) for sim in given)
         people = tuple(person for asker in askers for person in asker.people)
         if not people or len(set(people)) != len(people):
-            raise ConfigError(
-                f"a population needs people, each of them once; got {list(people[:5])!r}"
-            )
+            raise ConfigError(f"a population needs distinct people; got {list(people[:5])!r}")
         if len({(asker.seed, asker.decision) for asker in askers}) > 1:
-            raise ConfigError("the simulators of a population have one seed and one decision")
+            raise ConfigError(
+                "the respondents of a population must share one seed and one decision"
+            )
         told: dict[str, dict[str, str]] = {}
         for sim in given:
             told |= attributes_of(sim.corpus, sim.users)
@@ -274,7 +274,7 @@ class Population:
         """Return so many people of each category, drawn at random.
 
         Args:
-            attribute: What tells the categories.
+            attribute: What defines the categories.
             counts: How many of each.
             seed: Of the draw.
 
@@ -288,7 +288,7 @@ class Population:
             if len(own) < count:
                 raise EmptyCellError(
                     f"{counted(len(own), 'person has', 'people have')} "
-                    f"{attribute}={category!r}, {count} are wanted",
+                    f"{attribute}={category!r}, but {count} are needed",
                     hint="lower the quota, or add people to the store",
                 )
             chosen += generator.sample(own, count)

@@ -1,4 +1,4 @@
-"""The question types of a survey, told apart by `type`.
+"""The question types of a survey, distinguished by `type`.
 
 Each says which elementary questions it is asked as (`parts`), so that the model is only ever
 asked what it can be scored on: one of K options, a number, or a text. What their answers mean
@@ -113,7 +113,7 @@ class MultipleChoice(_Listed):
         most = len(self.options) if self.most is None else self.most
         if not self.least <= most <= len(self.options):
             raise ValueError(
-                f"least {self.least!r} and most {self.most!r} do not fit "
+                f"least {self.least!r} and most {self.most!r} do not match "
                 f"{counted(len(self.options), 'option')}"
             )
         if unknown := [label for label in self.exclusive if label not in self.options]:
@@ -163,12 +163,12 @@ class LikertScale(QuestionBase):
     def _labels_fit(self) -> Self:
         named = [self.low, self.high]
         if isinstance(self.points, tuple) and any(named):
-            raise ValueError(f"points has every label, so low and high may not be given: {named!r}")
+            raise ValueError(f"points already has every label; remove low and high: {named!r}")
         if isinstance(self.points, int) and not all(named):
             raise ValueError(f"a scale needs labels: low and high, or all in points; got {named!r}")
         distinct("points", (*self.options, *self.refusal))
         if self.codes and isinstance(self.points, int):
-            raise ValueError("codes belong to labeled points; numbered ones are their own numbers")
+            raise ValueError("codes are for labeled points; numbered points are their own codes")
         _in_order(coded(self.codes, self.options, self.refusal), self.options)
         return self
 
@@ -383,7 +383,7 @@ SurveyQuestion = Annotated[
     | OpenText,
     Discriminator("type"),
 ]
-"""Any of the question types; told apart by `type`."""
+"""Any of the question types; distinguished by `type`."""
 
 
 def space_of(question: SurveyQuestion) -> ActionSpace:
@@ -412,7 +412,9 @@ def _in_order(codes: Mapping[str, float], options: Sequence[str]) -> None:
     """
     numbers = [codes[option] for option in options if option in codes]
     if numbers not in (sorted(numbers), sorted(numbers, reverse=True)):
-        raise ValueError(f"codes of a scale rise or fall from its first option on, got {numbers!r}")
+        raise ValueError(
+            f"codes of a scale must rise or fall from the first option on; got {numbers!r}"
+        )
 
 
 def codes_of(question: SurveyQuestion) -> dict[str, float]:

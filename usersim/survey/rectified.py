@@ -98,7 +98,8 @@ def check_shared(simulated: AnswerTable, human: AnswerTable) -> list[str]:
         raise EvaluationError(
             f"no respondent of the human sample ({human.respondents[0]!r}, …) is in the "
             f"population ({simulated.respondents[0]!r}, …)",
-            hint="rectifying pairs a person's own answer with the simulated one: give user ids",
+            hint="rectifying pairs each person's own answer with the simulated one: use the same "
+            "user ids in both",
         )
     return shared
 

@@ -1,4 +1,4 @@
-"""What one simulated respondent answered to one item, or why there is no answer.
+"""What one simulated respondent answered to one item, or why there is not a valid answer.
 
 Frozen and complete: everything that an export, a weighting or a diagnostic needs is a field
 here. Knows questions; knows no model, no file format and no store.
@@ -38,7 +38,7 @@ class SurveyResponse(Config):
     its own words), a number (number, rank from 1, amount), or a text; None: no answer."""
     code: float | None = None
     """The value as a number: `codes_of` for labels, the value itself for numbers; None for text
-    and where there is no answer."""
+    and where there is not a valid answer."""
     probabilities: Mapping[str, float] = {}
     """Of each label, in the instrument's order, averaged over traces and option orders. For a
     ranking and a budget of each option: to come first, to get a single unit. Empty for numbers
@@ -48,7 +48,7 @@ class SurveyResponse(Config):
     skipped: str | None = None
     """Why the question, or this item of it, was not asked; None if it was."""
     failed: str | None = None
-    """Why there is no answer although it was asked; None if there is one."""
+    """Why there is not a valid answer although it was asked; None if there is one."""
     shown: tuple[str, ...] = ()
     """Options (of a matrix: rows) in the order in which this respondent saw them, the first one
     where the settings average over several (`SimulationConfig.option_orders`); refusals stand
@@ -70,7 +70,7 @@ class SurveyResponse(Config):
 
     @property
     def answered(self) -> bool:
-        """Whether there is a value that is no refusal."""
+        """Whether there is a value that is not a refusal."""
         return self.value is not None and not self.refused
 
 

@@ -113,7 +113,7 @@ def table_of(
     runs = [results] if isinstance(results, SurveyResults) else list(results)
     if not runs or len({run.survey.digest for run in runs}) != 1:
         raise EvaluationError(
-            f"repeated draws are results of one survey, got {counted(len(runs), 'result')} of "
+            f"repeated draws must be results of one survey; got {counted(len(runs), 'result')} of "
             f"{len({run.survey.digest for run in runs})} surveys"
         )
     columns = items_of(runs[0].survey)
@@ -295,9 +295,9 @@ def _by_person(
         person = str(plain_value(told) if told is not None else "").strip()
         if not person or person in found:
             raise EvaluationError(
-                f"row {number} of the human sample has respondent {told!r}: each row needs one "
-                "of its own",
-                hint=f"its columns are {list(row)[:12]!r}; the respondent's is 'respondent'",
+                f"row {number} of the human sample has respondent {told!r}: each row needs its own",
+                hint=f"its columns are {list(row)[:12]!r}; name the respondent in column "
+                "'respondent'",
             )
         found[person] = row
     return found
@@ -310,7 +310,7 @@ class _Reader:
     Attributes:
         question: What was asked.
         values: Reads labels, codes and numbers.
-        listed: What is no answer.
+        listed: What is not a valid answer.
         missing: How many values were that.
     """
 
@@ -349,8 +349,8 @@ class _Reader:
             found = self.values(plain)
         except ActionError as error:
             raise EvaluationError(
-                f"{value!r} of {person!r} is no answer to {question.id!r}: {error}",
-                hint="name values that mean no answer as missing (--missing on the command line)",
+                f"{value!r} of {person!r} is not a valid answer to {question.id!r}: {error}",
+                hint="list values that mean no answer in missing (--missing on the command line)",
             ) from None
         return None if found in question.refusal else cast("str | float", found)
 

@@ -100,7 +100,7 @@ class Instrument(Config):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the whole instrument, defaults left out: what tells it from any other."""
+        """SHA-256 of the whole instrument, defaults left out: its identity."""
         return content_key(plain(self))
 
     def question(self, question_id: str) -> SurveyQuestion:

@@ -56,8 +56,8 @@ class Survey(Instrument):
         # No ValueError, so that pydantic lets it through as it is.
         if found := problems(self):
             raise SurveyError(
-                f"survey {self.title!r} does not hold together:{listed(found)}",
-                hint="mend the instrument; `usersim survey check FILE` looks at it again",
+                f"survey {self.title!r} is not valid:{listed(found)}",
+                hint="fix the survey file; `usersim survey check FILE` checks it again",
             )
         return self
 
@@ -94,7 +94,7 @@ class Survey(Instrument):
             path: `.json`, or `.yaml` or `.yml`, which needs the extra `survey`.
 
         Raises:
-            SurveyError: If it cannot be read or is no instrument; every problem is listed.
+            SurveyError: If it cannot be read or is not an instrument; every problem is listed.
             MissingDependencyError: If it is YAML and PyYAML is not installed.
         """
         return of_data(cls, read_file(path), where=str(path))
@@ -263,9 +263,9 @@ def conduct(
     people = tuple(respondents.people)
     if not people or len(set(people)) != len(people):
         raise SurveyError(
-            f"a survey needs respondents, each of them once; got {list(people[:5])!r}"
+            f"a survey needs distinct respondents; got {list(people[:5])!r}"
             f"{' and more' if len(people) > len(people[:5]) else ''}",
-            hint="give the ids of people in the store, as `usersim users` lists them",
+            hint="use ids of people in the store; `usersim users` lists them",
         )
     design = Design(
         mode=mode,

@@ -106,7 +106,7 @@ def _remember(digest: str, found: Arithmetic) -> Arithmetic:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, found.model_dump_json(), what="the arithmetic", error=TrainingError)
     except (OSError, TrainingError) as error:
-        logger.info("measured again next time: %s", error)
+        logger.info("not stored, so it is measured again next time: %s", error)
     return found
 
 

@@ -49,7 +49,7 @@ MANIFEST = "usersim.json"
 CARD = "README.md"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 _FREE = "free some space, or make the folder writable"
-_TRAIN_AGAIN = "train it again, or restore the folder from a copy"
+_TRAIN_AGAIN = "retrain it, or restore the folder from a copy"
 
 
 def _sheet(adapter: TrainedAdapter) -> Sheet:
@@ -133,7 +133,7 @@ def _half_made(parent: Path, fingerprint: str) -> Generator[Path]:
     except OSError as error:
         raise ArtifactError(
             f"the adapter cannot be written to {str(parent)!r}: {error.strerror or error}",
-            hint="free some space or choose another folder; nothing half-made was left",
+            hint="free some space or choose another folder; no partial files were left",
         ) from error
 
 
@@ -189,7 +189,7 @@ def _read_manifest(folder: Path) -> Manifest:
         raise ArtifactError(
             f"{str(folder)!r} is not a complete adapter: cannot read {MANIFEST!r} "
             f"({error.strerror or error})",
-            hint="the manifest is written last, so the training was cut off: run it again",
+            hint="the manifest is written last, so the training was interrupted: rerun it",
         ) from error
     except ValidationError as error:
         problem = error.errors()[0]
@@ -262,7 +262,7 @@ def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:
             if manifest.fingerprint == fingerprint and manifest.stopped in FINISHED:
                 return load_artifact(path.parent)
         except ArtifactError as error:
-            logger.warning("passing over %s: %s", path.parent, error)
+            logger.warning("skipped %s: %s", path.parent, error)
     return None
 
 

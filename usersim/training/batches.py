@@ -70,7 +70,7 @@ class MicroBatch:
 def make_batch(examples: Sequence[EncodedExample]) -> MicroBatch:
     """Pack all terms of `examples` into one tree.
 
-    The last token of a term is predicted and predicts nothing, so it is no node.
+    The last token of a term is predicted and predicts nothing, so it is not a node.
 
     Args:
         examples: At least one.

@@ -19,8 +19,8 @@ __all__ = ["SHOWN_USERS", "model_card"]
 _ENDED = {
     "complete": "all steps were done",
     "stalled": "the validation likelihood no longer rose",
-    "time": "the time allowed was over",
-    "asked": "the caller asked for it",
+    "time": "the time limit was reached",
+    "asked": "the caller stopped it",
 }
 SHOWN_USERS = 5
 """People whose ids a card and a notebook show."""
@@ -49,7 +49,7 @@ def model_card(manifest: Manifest) -> str:
     """Return the card as Markdown; every value in it is escaped.
 
     Args:
-        manifest: What the card tells of.
+        manifest: What the card describes.
 
     Returns:
         The text.

@@ -109,7 +109,7 @@ class Checkpoints:
             partial.replace(self.folder / NOTE)
 
     def check_there(self) -> None:
-        """Refuse to go on where the folder was taken away: somebody in it was forgotten.
+        """Stop where the folder was taken away: somebody in it was forgotten.
 
         Raises:
             TrainingError: If it was.
@@ -180,9 +180,9 @@ def check_one_process() -> None:
     world = os.environ.get("WORLD_SIZE", "1")
     if world != "1":
         raise TrainingError(
-            f"training runs in one process, and this is one of {world} (WORLD_SIZE)",
-            hint="start it without accelerate launch or torchrun; other GPUs serve the model"
-            " (usersim serve-engine), or train other people, one process each",
+            f"training runs in a single process, but there are {world} (WORLD_SIZE)",
+            hint="start it without accelerate launch or torchrun; use other GPUs to serve"
+            " the model (usersim serve-engine) or to train other people",
         )
 
 

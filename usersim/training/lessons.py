@@ -273,12 +273,13 @@ def _check(kept: Sequence[object], n: int, refused: Sequence[Failure], what: str
         return
     if refused:
         raise NoTrainingDataError(
-            f"none of the {n} lessons of the synthesizer fits the model: {refused[0].message}",
+            f"all {n} examples for the synthesizer are too long for the model: "
+            f"{refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
             cli_hint=SHORTEN_PROMPT,
         )
     raise NoTrainingDataError(
-        f"the synthesizer has nothing to learn from: there is no {what}",
+        f"there is no {what} to train the synthesizer on",
         hint="draw more candidates (SynthesisConfig), or load more interactions",
         cli_hint="load more interactions, or use a larger --preset, which draws more candidates",
     )

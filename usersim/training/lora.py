@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 ADAPTER = "default"
-"""Name inside peft; the one that plain peft loads without being told."""
+"""Name inside peft; the one that plain peft loads by default."""
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
 
@@ -79,15 +79,15 @@ def adapted(model: Any, *, rank: int, alpha: int, start: Path | None = None) -> 
         The peft model, whose adapter alone is trainable.
 
     Raises:
-        TrainingError: If the model carries an adapter already, or `start` is one of another form.
+        TrainingError: If the model already has an adapter, or `start` is one of another form.
     """
     from peft import LoraConfig, get_peft_model
 
     if getattr(model, "peft_config", None):
         raise TrainingError(
-            f"the model {model.name_or_path!r} carries an adapter already",
-            hint="pass model=None, so that the base model is loaded afresh",
-            cli_hint="rerun the command: it loads the base model afresh",
+            f"the model {model.name_or_path!r} already has an adapter",
+            hint="pass model=None, so that the base model is reloaded",
+            cli_hint="rerun the command: the base model is then reloaded",
         )
     training, gradients = model.training, [p.requires_grad for p in model.parameters()]
     parameters = list(model.parameters())

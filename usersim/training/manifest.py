@@ -95,16 +95,16 @@ class Manifest(Frozen):
     fingerprint: str
     """Identity of the run: settings, examples, base model, name."""
     users: tuple[str, ...]
-    """Whose data went in, sorted: what deleting a user looks for. With `start` also those whom
+    """Whose data was used, sorted: what deleting a user looks for. With `start` also those whom
     that adapter learned from."""
     people: tuple[str, ...] = ()
     """Who was learned from in this training, sorted; empty where `users` says it all."""
     start: str | None = None
-    """Name of the adapter that it went on from; None for fresh weights."""
+    """Name of the adapter that it started from; None for fresh weights."""
     base_model: str
     """As the caller named it."""
     base_model_digest: str
-    """Tells base models apart."""
+    """Identifies the base model."""
     adapter_digest: str = ""
     """SHA-256 over configuration and weights; the reference's digest."""
     files: dict[str, str] = {}

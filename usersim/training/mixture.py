@@ -19,7 +19,7 @@ __all__ = ["ReasoningWeight", "fit_reasoning_weight"]
 
 BOOTSTRAPS = 1_000
 HALVINGS = 40
-"""Halvings of [0, 1]: more than a weight can ever be told apart."""
+"""Halvings of [0, 1]: finer than any weight needs."""
 NEGLIGIBLE = 0.05
 """A weight below this is reported as "the reasoning does not help"."""
 SMALLEST = 1e-300
@@ -55,7 +55,7 @@ class ReasoningWeight:
         if self.w < NEGLIGIBLE:
             return f"The reasoning does not help here ({interval})."
         if self.low < NEGLIGIBLE:
-            return f"Whether the reasoning helps here cannot be told ({interval})."
+            return f"Whether the reasoning helps here is unclear ({interval})."
         return f"The reasoning helps here ({interval})."
 
 
@@ -88,17 +88,17 @@ def _checked(with_reasoning: npt.ArrayLike, without: npt.ArrayLike) -> tuple[Flo
     alone = np.asarray(without, dtype=np.float64)
     if not alone.size:
         raise NoTrainingDataError(
-            "the reasoning weight needs at least one validation item",
+            "at least one validation item is needed for the reasoning weight",
             hint="raise TrainingConfig.validation_share, or load more interactions",
             cli_hint="load more interactions",
         )
     if drawn.ndim != 2 or alone.ndim != 1 or len(drawn) != len(alone) or not drawn.shape[1]:  # noqa: PLR2004
         raise TrainingError(
-            f"log-probabilities of shapes {drawn.shape!r} and {alone.shape!r} do not fit; "
+            f"log-probabilities of shapes {drawn.shape!r} and {alone.shape!r} do not match; "
             "expected (n, K) and (n,)"
         )
     if not (np.isfinite(drawn) | np.isneginf(drawn)).all() or not np.isfinite(alone).all():
-        raise TrainingError("log-probabilities must be numbers; found NaN or infinity")
+        raise TrainingError("log-probabilities must be finite; found NaN or infinity")
     return drawn, alone
 
 

@@ -43,7 +43,7 @@ UserModelProgress = Callable[[TrainingProgress], None]
 
 
 def step_progress(progress: UserModelProgress, plan: Sequence[Step], run: Run) -> StepProgress:
-    """Return what a run calls after each step: it tells the progress in answers."""
+    """Return what a run calls after each step: it reports the progress in answers."""
     answers = [0, *accumulate(step.answers for step in plan)]
     tokens = [0, *accumulate(step.tokens for step in plan)]
 

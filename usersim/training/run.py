@@ -153,7 +153,7 @@ class Run:
     def _diverge(self, what: str) -> NoReturn:
         kept = self.checkpoints.newest()
         where = (
-            "no checkpoint was made before"
+            "there is no earlier checkpoint"
             if kept is None
             else (f"the last good checkpoint is {str(self.checkpoints.path(kept))!r}")
         )
@@ -195,7 +195,7 @@ class Run:
             self._judge(step)
 
     def check_weights(self, model: Any, step: int) -> None:
-        """Refuse to save weights that are not finite: a checkpoint is there to go on from.
+        """Refuse to save weights that are not finite: a checkpoint is for resuming.
 
         Raises:
             DivergedError: If one is not.
@@ -224,7 +224,7 @@ def go_on(checkpoints: Checkpoints) -> History:
         history = History.read(checkpoints.path(step))
         best = best_evaluation(history.evaluations)
         if best is None or checkpoints.is_complete(best.step):
-            logger.info("going on from step %d", step)
+            logger.info("resuming from step %d", step)
             return history
         checkpoints.keep(())
     return History()
@@ -277,7 +277,7 @@ def guided(base: type[Any]) -> type[Any]:
 
 
 def _steering(run: Run) -> Any:
-    """Return the callback that tells the `Trainer` what the run wants after each step."""
+    """Return the callback that passes to the `Trainer` what the run wants after each step."""
     from transformers import TrainerCallback
 
     class Steering(TrainerCallback):

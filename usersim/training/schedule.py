@@ -28,7 +28,7 @@ StopReason = Literal["complete", "stalled", "time", "asked"]
 over; `stop_when` said so."""
 
 FINISHED: frozenset[StopReason] = frozenset({"complete", "stalled"})
-"""Reasons after which there is nothing to go on with."""
+"""Reasons after which there is nothing to resume."""
 
 PATIENCE = 2
 """Evaluations without improvement after which training stops."""

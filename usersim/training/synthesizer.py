@@ -1,6 +1,6 @@
 """Training the synthesizer: from a lesson to an adapter that writes traces.
 
-The stage's entry: prepares the lesson, trains or goes on with a run that was cut off, measures,
+The stage's entry: prepares the lesson, trains or resumes an interrupted run, measures,
 and writes the artifact. Knows the order of these steps; what a lesson teaches stands in
 `usersim.training.lessons`.
 """
@@ -58,7 +58,7 @@ class _Task:
 
     @property
     def fingerprint(self) -> str:
-        """Equal where a run may go on with another's checkpoints."""
+        """Equal where a run may resume from another run's checkpoints."""
         return content_key(
             "synthesiser",  # as it was spelled when the first of these keys were stored
             VERSION,
@@ -121,7 +121,7 @@ def train_synthesizer(
     out = Path(out_dir).expanduser()
     done = find_artifact(out, task.fingerprint)
     if done is not None:
-        logger.info("%s is trained already: %s", name, done.folder)
+        logger.info("%s is already trained: %s", name, done.folder)
         return done
     with (
         boundary(TrainingError, f"training the synthesizer {name!r} ({lesson.recipe})"),

@@ -1,6 +1,6 @@
 """Training the user model: from people to an adapter folder.
 
-The stage's entry: encodes, plans, trains or goes on with a run that was cut off, and
+The stage's entry: encodes, plans, trains or resumes an interrupted run, and
 writes the artifact. Knows the order of these steps; knows nothing of where examples come from.
 """
 
@@ -75,7 +75,7 @@ class _Task:
 
     @property
     def fingerprint(self) -> str:
-        """Equal where a run may go on with another's checkpoints."""
+        """Equal where a run may resume from another run's checkpoints."""
         return content_key(
             RECIPE,
             self.name,
@@ -184,7 +184,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     fingerprint = task.fingerprint
     done = find_artifact(out, fingerprint)
     if done is not None:
-        logger.info("%s is trained already: %s", name, done.folder)
+        logger.info("%s is already trained: %s", name, done.folder)
         return done
     what = f"training the user model {name!r}"
     users = {lesson.user_id for lesson in lessons} | set(task.users)
@@ -217,7 +217,7 @@ def _compare(manifest: Manifest) -> None:
 
 
 def _base(task: _Task, model: object | None, checkpoints: Checkpoints) -> tuple[object, Arithmetic]:
-    """Return the base model; a run that was cut off goes on in the arithmetic that it began in."""
+    """Return the base model; an interrupted run resumes in the arithmetic that it began in."""
     if model is not None:
         found: tuple[object, Arithmetic] = (model, arithmetic_of(model))
     elif checkpoints.note:
@@ -243,7 +243,7 @@ def _task(
     learned = sum(one.key not in lesson.held for lesson in lessons for one in lesson.interactions)
     if not learned:
         raise NoTrainingDataError(
-            f"there is nothing to train {name!r} on: no interactions were given",
+            f"no training data for {name!r}: no interactions were given",
             hint="load a corpus with at least two interactions of the person",
         )
     folder = model_folder(base_model)
@@ -264,7 +264,7 @@ def _task(
 
 
 def _check_start(start: TrainedAdapter, base_model: str, folder: Path | str) -> None:
-    """Refuse to go on from weights that belong to another model.
+    """Reject weights that belong to another model.
 
     Raises:
         TrainingError: If they do, or write traces instead of answers.
@@ -272,13 +272,13 @@ def _check_start(start: TrainedAdapter, base_model: str, folder: Path | str) -> 
     own = start.manifest
     if own.synthesizer is not None:
         raise TrainingError(
-            f"the adapter {start.ref.name!r} writes reasoning traces and is no user model",
+            f"the adapter {start.ref.name!r} writes reasoning traces and is not a user model",
             hint="start from an adapter that answers, or from none",
         )
     if not is_model(folder, own.base_model_digest):
         raise TrainingError(
-            f"the adapter {start.ref.name!r} was trained on {own.base_model!r}, this training is"
-            f" one of {base_model!r}",
+            f"the adapter {start.ref.name!r} was trained on {own.base_model!r}, this training"
+            f" uses {base_model!r}",
             hint="start from an adapter of the same base model, or from none",
         )
 
@@ -303,7 +303,8 @@ def _encode(task: _Task, model: object) -> _Data:
         logger.warning("refused: %s", failure.message)
     if not found.learned:
         raise NoTrainingDataError(
-            f"none of the interactions of {task.name!r} fits the model: {found.refused[0].message}",
+            f"all interactions of {task.name!r} are too long for the model: "
+            f"{found.refused[0].message}",
             hint="shorten the history (HistoryConfig) or choose a model with a longer context",
             cli_hint=SHORTEN_PROMPT,
         )

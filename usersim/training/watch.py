@@ -26,7 +26,7 @@ def suspicions(
     evaluations: Sequence[TraceEvaluation],
     figures: Sequence[Mapping[str, float]],
 ) -> list[str]:
-    """Return what a reader should be told before trusting the adapter.
+    """Return what a reader should know before trusting the adapter.
 
     Args:
         before: Held-out figures of the base model.
@@ -38,7 +38,7 @@ def suspicions(
 
     Example:
         >>> suspicions(None, [], [{"reward": 0.0, "flat_groups": 1.0}])
-        ['100 % of the groups had no spread in their rewards and taught nothing.']
+        ['100 % of the groups had equal rewards and so no gradient.']
     """
     found: list[str] = []
     first, last = _thirds(figures, "reward")
@@ -47,16 +47,14 @@ def suspicions(
         found += _against(before, evaluations[-1], rising=rising, first=first, last=last)
     flat = _mean(figures, "flat_groups")
     if flat > FLAT:
-        found.append(
-            f"{100 * flat:.0f} % of the groups had no spread in their rewards and taught nothing."
-        )
+        found.append(f"{100 * flat:.0f} % of the groups had equal rewards and so no gradient.")
     malformed = _thirds(figures, "malformed")[1]
     if malformed > MALFORMED:
-        found.append(f"{100 * malformed:.0f} % of the last traces could not be read.")
+        found.append(f"{100 * malformed:.0f} % of the last traces were unreadable.")
     divergence = _thirds(figures, "kl")[1]
     if divergence > FAR:
         found.append(
-            f"The synthesizer went {divergence:.2f} nats a token away from its base model;"
+            f"The synthesizer diverged from its base model by {divergence:.2f} nats per token;"
             " raise SynthesizerConfig.grpo_beta or lower its learning rate."
         )
     return found
@@ -72,17 +70,17 @@ def _against(
     if rising and one is not None and other is not None and other < one:
         found.append(
             f"{rise} the second reconstructor's gain fell ({one:+.3f} to {other:+.3f}):"
-            " the synthesizer pleases the first reconstructor alone."
+            " the synthesizer only improves for the first reconstructor."
         )
     if rising and after.gain < before.gain:
         found.append(
             f"{rise} the held-out gain fell ({before.gain:+.3f} to {after.gain:+.3f}):"
-            " the synthesizer has learned its training interactions by heart."
+            " the synthesizer has memorized its training interactions."
         )
     if after.refused > before.refused:
         found.append(
-            f"The guards refuse more of the held-out traces than before ({before.refused:.2f} to"
-            f" {after.refused:.2f}): the synthesizer leans toward stating the action."
+            f"The guards reject more of the held-out traces than before ({before.refused:.2f} to"
+            f" {after.refused:.2f}): the synthesizer tends to state the action."
         )
     return found
 

@@ -371,7 +371,7 @@ class Windows:
 
 
 class _Page:
-    """A chat of the form `page`: one text that is written anew for each question."""
+    """A chat of the form `page`: one text that is rewritten for each question."""
 
     def __init__(self, lesson: PersonLesson, history: HistoryConfig) -> None:
         self._lesson = lesson

@@ -71,7 +71,7 @@ def _check_options(options: tuple[str, ...], kind: str) -> None:
     if isinstance(options, str):  # its letters would become the options
         as_options(options)
     if len(options) < 2:  # noqa: PLR2004 - one option is no choice
-        raise ActionError(f"a {kind} needs at least two options, got {list(options)!r}")
+        raise ActionError(f"a {kind} needs at least two options; got {list(options)!r}")
     if any(not option.strip() for option in options):
         raise ActionError(f"a {kind} has an empty option: {list(options)!r}")
     if len(set(options)) != len(options):
@@ -215,7 +215,7 @@ class MultiChoice:
         _check_options(self.options, "multiple choice")
         for option in self.options:
             if MULTI_SEPARATOR.strip() in option:
-                raise ActionError(f"option {option!r} holds {MULTI_SEPARATOR.strip()!r}")
+                raise ActionError(f"option {option!r} contains {MULTI_SEPARATOR.strip()!r}")
 
     def render(self, value: ActionValue) -> str:
         """Return the chosen options, in the options' order, with ` | ` between them."""
@@ -236,7 +236,7 @@ class MultiChoice:
 
 
 ActionSpace = Annotated[FreeText | Choice | Scale | Number | MultiChoice, Discriminator("kind")]
-"""What a person could have done; told apart by `kind`."""
+"""What a person could have done; distinguished by `kind`."""
 
 _ADAPTER: TypeAdapter[FreeText | Choice | Scale | Number | MultiChoice] = TypeAdapter(ActionSpace)
 
@@ -293,14 +293,14 @@ def as_options(options: object) -> tuple[str, ...]:
     if isinstance(options, str | bytes):
         raise ActionError(
             f"options must be a list of texts; got the text {options!r}",
-            hint=f"give every option: options=[{options!r}, …]",
-            cli_hint="give --option once for every option",
+            hint=f"pass a list of all options: options=[{options!r}, …]",
+            cli_hint="repeat --option for every option",
         )
     if not isinstance(options, Iterable) or isinstance(options, Mapping | AbstractSet):
         raise ActionError(
             f"options must be a list of texts, in order; got {options!r}",
             hint='for example options=["tea", "coffee"]',
-            cli_hint="give --option once for every option",
+            cli_hint="repeat --option for every option",
         )
     found = tuple(cast("Iterable[object]", options))
     wrong = [one for one in found if not isinstance(one, str)]
@@ -330,9 +330,9 @@ def asked_space(options: object, kind: str | None) -> ActionSpace:
     chosen = kind or ("free_text" if given is None else "choice")
     if given is not None and chosen in _OPEN:
         raise ActionError(
-            f"an answer of the kind {chosen!r} has no options; got {list(given)!r}",
-            hint=f"leave out options=, or give a kind that has them: {_WITH_OPTIONS!r}",
-            cli_hint=f"leave out --option, or give a --kind that has them: {_WITH_OPTIONS!r}",
+            f"answers of kind {chosen!r} have no options; got {list(given)!r}",
+            hint=f"leave out options=, or choose a kind that has them: {_WITH_OPTIONS!r}",
+            cli_hint=f"leave out --option, or choose a --kind that has them: {_WITH_OPTIONS!r}",
         )
     return action_space(chosen, given)
 

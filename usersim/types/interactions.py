@@ -65,7 +65,7 @@ class Question:
         if options is not None or kind is not None:
             if space is not None:
                 raise ActionError(
-                    f"the question already says what an answer may be: {space!r}",
+                    f"the question already has an action space: {space!r}",
                     hint="leave out space=, or options= and kind=",
                     cli_hint="leave out --option and --kind",
                 )

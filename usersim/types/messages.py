@@ -89,15 +89,15 @@ def as_message(value: object) -> Message:
     if isinstance(value, Message):
         return value
     if not isinstance(value, Mapping):
-        hint = "a text alone is a context: give it without a list" if isinstance(value, str) else ""
+        hint = "pass a single text without a list" if isinstance(value, str) else ""
         raise ConfigError(f"{_FORMS}; got {_shown(value)}", hint=hint)
     fields = cast("Mapping[str, object]", value)
     further = [str(name) for name, given in fields.items() if name not in _FIELDS and given]
     if further or "content" not in fields:
-        wrong = f"has the fields {further!r}" if further else "has no 'content'"
+        wrong = f"has unknown fields: {further!r}" if further else "has no 'content'"
         raise ConfigError(
             f"the message {_shown(dict(fields))} {wrong}",
-            hint="a message has 'role', 'content' and, if wanted, 'name'; leave calls of tools out",
+            hint="a message has 'role', 'content' and optionally 'name'; leave out tool calls",
         )
     role, name = fields.get("role") or "user", fields.get("name")
     if not isinstance(role, str) or role not in ROLES:
@@ -134,7 +134,7 @@ def as_messages(context: object) -> tuple[Message, ...]:
     if isinstance(context, Iterable) and not isinstance(context, bytes | bytearray):
         return tuple(as_message(one) for one in cast("Iterable[object]", context))
     raise ConfigError(
-        f"a context is a text or messages; got {_shown(context)}",
+        f"a context must be a text or messages; got {_shown(context)}",
         hint='for example "Tea or coffee?", or [{"role": "assistant", "content": "Tea?"}]',
     )
 
@@ -154,7 +154,7 @@ def _text(content: object) -> str:
             return "\n".join(text for text in texts if text is not None)
     raise ConfigError(
         f"a message has the content {_shown(cast('object', content))}",
-        hint="content is a text, or a list of parts {'type': 'text', 'text': …}",
+        hint="content must be a text, or a list of parts {'type': 'text', 'text': …}",
     )
 
 

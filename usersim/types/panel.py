@@ -67,7 +67,7 @@ class Panel:
         for person, weight in zip(self.people, self.weights.tolist(), strict=True):
             if not 0 < weight < float("inf"):
                 raise ConfigError(
-                    f"the weight of {person!r} is {weight!r}; a weight is a positive number",
+                    f"the weight of {person!r} is {weight!r}; a weight must be a positive number",
                     hint="correct it in the source, or leave this person out",
                 )
 

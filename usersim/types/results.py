@@ -69,7 +69,7 @@ def _cells(item: object) -> Mapping[str, Cell]:
 
 
 def _reason(failure: Failure | None) -> str:
-    return shortened(failure.message) if failure else "not done"
+    return shortened(failure.message) if failure else "not processed"
 
 
 @printed(_listing)
@@ -138,10 +138,10 @@ class Batch(Generic[T]):
 def _lost(failure: Failure | None) -> UsersimError:
     """Return the error of an item that failed."""
     if failure is None:
-        return UsersimError("this item was not done")
+        return UsersimError("this item was not processed")
     error = UsersimError(failure.message)
     if failure.text:
-        error.add_note(f"what was drawn:\n{failure.text}")
+        error.add_note(f"the draw was:\n{failure.text}")
     return error
 
 
@@ -153,7 +153,7 @@ class Prediction:
         action: The predicted action; None if the system failed to answer.
         probabilities: Probability per option for closed questions; empty otherwise.
         log_likelihood: log p(true action), nats for the whole action, reasoning marginalized;
-            None where the system does not tell.
+            None where the system does not report it.
         n_tokens: Action tokens behind `log_likelihood`, the end token included.
         detail: Whatever else is worth keeping (reasoning, seeds).
     """

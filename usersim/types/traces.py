@@ -42,7 +42,7 @@ class Candidate:
         prompt_id: Identity (name and content hash) of the template.
         seed: Seed of the draw.
         log_q: Mean log-probability of its tokens under the prompt that it was drawn from, nats
-            per token; None where the engine does not tell.
+            per token; None where the engine does not report it.
         n_tokens: Tokens drawn.
         decoy_action: The action that a decoy argues for.
     """
@@ -87,7 +87,7 @@ class Leakage:
         trace_only_share: L3, share of the gain that remains without the context; None if the
             gain is not positive.
         plausibility: L4, mean log p0(r|x) - log q(r|x,a), nats per token; 0 for forward ones;
-            None where the engine does not tell.
+            None where the engine does not report it.
         reasons: Why the trace is invalid, one guard each; empty if it is valid.
     """
 

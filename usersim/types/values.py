@@ -12,7 +12,7 @@ The rules, in order:
 3. *Labels.* An option is matched exactly, then up to white space, invisible characters, HTML
    entities and Unicode composition (`normalized`), then as a number (`"1.0"` is the option `"1"`),
    then without case, quotes or a final full stop.
-4. *Codes.* A code means its label where the value is no label itself. A value that is one option's
+4. *Codes.* A code means its label, unless the value is itself a label. A value that is one option's
    label and another option's code is an error, unless the caller says that the values are codes.
 5. *Numbers.* Thousands commas, a unit and `$`, `€`, `£`, `%` are dropped; NaN, infinity and what
    lies outside the range are errors.
@@ -137,7 +137,7 @@ def normalized(text: str) -> str:
 
 
 def lookalikes(options: Iterable[str]) -> list[tuple[str, ...]]:
-    r"""Return the groups of options that cannot be told apart after normalization.
+    r"""Return the groups of options that cannot be distinguished after normalization.
 
     Example:
         >>> lookalikes(["Yes", "No", "Yes\u200b"])
@@ -212,7 +212,7 @@ class ValueReader:
                 )
 
     def __call__(self, raw: object) -> ActionValue | None:
-        """Return the action that `raw` stands for; None if it is no answer.
+        """Return the action that `raw` stands for; None if it is not an answer.
 
         Raises:
             ActionError: If it does not belong to the space, or could mean two options.
@@ -293,7 +293,7 @@ class ValueReader:
         """Cut a text at the commas, semicolons, bars or line breaks that are in no option.
 
         Raises:
-            ActionError: If a part is no option.
+            ActionError: If a part is not an option.
         """
         known = sorted((*self._options, *self._codes.names), key=len, reverse=True)
         forms = [(normalized(name).casefold(), name) for name in known]
@@ -341,7 +341,7 @@ class _Keys:
         for key, value in values.items():
             number = number_in(key)
             if number is not None and self._by_number.setdefault(number, value) != value:
-                raise ActionError(f"the code {key!r} stands for two labels")
+                raise ActionError(f"code {key!r} stands for two labels")
             self._by_text[normalized(_text_of(key))] = value
 
     def __len__(self) -> int:

@@ -37,17 +37,19 @@ from usersim.types.counting import counted
 __all__ = ["register"]
 
 InstrumentArgument = Annotated[
-    Path, typer.Argument(help="The instrument: a YAML or JSON file.", show_default=False)
+    Path, typer.Argument(help="The survey: a YAML or JSON file.", show_default=False)
 ]
-SeedOption = Annotated[int | None, typer.Option(help="Reproduces answers and orders.")]
+SeedOption = Annotated[int | None, typer.Option(help="Random seed of answers and orders.")]
 ChunkOption = Annotated[
-    int, typer.Option(help="Questions asked at once, between two commits.", min=1)
+    int, typer.Option(help="Questions per batch; each batch is committed.", min=1)
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    group = typer.Typer(help="Put a survey to the people of a store.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Ask the people of a store a survey, and analyze the answers.", no_args_is_help=True
+    )
     for command in (run, check, elicitation):
         group.command()(command)
     files.register(group)
@@ -60,20 +62,21 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     corpus: CorpusOption,
     user: Annotated[
         list[str] | None,
-        typer.Option("--user", "-u", help="Only this person; may be given more than once."),
+        typer.Option("--user", "-u", help="Only this person; may be repeated."),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Write one row per answer here: .csv, .jsonl (which the other survey commands "
+            help="Write one row per answer to this file: .csv, .jsonl (which the other survey "
+            "commands "
             "read) or .parquet; or one per respondent: .sav (SPSS)."
         ),
     ] = None,
     mode: Annotated[
-        Mode, typer.Option(help="Score the options at once, or after an answer in own words.")
+        Mode, typer.Option(help="Score the options directly, or after a free answer.")
     ] = "direct",
     name: Annotated[
-        str | None, typer.Option(help="Name of the runs; default: made of what they ask.")
+        str | None, typer.Option(help="Name of the runs; default: derived from the survey.")
     ] = None,
     adapter: AdapterOption = "default",
     model: ModelOption = "embedded",
@@ -84,11 +87,12 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     chunk: ChunkOption = CHUNK,
     *,
     require_reasoning: RequireReasoningOption = False,
-    memory: Annotated[
-        bool, typer.Option(help="Let respondents have their earlier answers before them.")
-    ] = False,
+    memory: Annotated[bool, typer.Option(help="Show respondents their earlier answers.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count requests and tokens; ask and store nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Count requests and tokens, without asking or storing anything."
+        ),
     ] = False,
 ) -> None:
     """Put a survey to people; rerun the same command to resume it.
@@ -135,7 +139,7 @@ def check_table(survey: Survey, out: Path) -> None:
     if check_ending(out, (".jsonl", *TABLES)) == ".sav" and (problems := spss_problems(survey)):
         raise SurveyFileError(
             f"{str(out)!r} cannot be written: {'; '.join(problems)}",
-            hint="change the ids in the instrument, or write .jsonl, .csv or .parquet",
+            hint="change the ids in the survey file, or write .jsonl, .csv or .parquet",
         )
 
 
@@ -208,7 +212,7 @@ def check(
 def elicitation(  # noqa: PLR0913, PLR0917 - options of a command
     corpus: CorpusOption,
     limit: Annotated[
-        int | None, typer.Option(help="Held-out answers in all, spread over the people.")
+        int | None, typer.Option(help="Total number of held-out answers, spread over the people.")
     ] = None,
     adapter: AdapterOption = "default",
     model: ModelOption = "embedded",

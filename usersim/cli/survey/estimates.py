@@ -39,7 +39,10 @@ def register(group: typer.Typer) -> None:
 
 def estimate(  # noqa: PLR0913, PLR0917 - options of a command
     answers: Annotated[
-        list[Path], typer.Argument(help="What `survey run --out` wrote; several are draws.")
+        list[Path],
+        typer.Argument(
+            help="File of answers from `survey run --out`; repeat it for several draws."
+        ),
     ],
     instrument: InstrumentOption,
     human: HumanOption = None,
@@ -50,14 +53,16 @@ def estimate(  # noqa: PLR0913, PLR0917 - options of a command
     covers: Annotated[
         Covers,
         typer.Option(
-            help="What intervals allow for: other draws, other people, or a model as wrong as it "
+            help="What the intervals cover: other draws, other people, or a model as wrong as it "
             "was on other items."
         ),
     ] = "people",
     by: Annotated[
-        CountBy, typer.Option(help="Count the answers, or add up the probabilities.")
+        CountBy, typer.Option(help="Count the answers, or sum their probabilities.")
     ] = "probabilities",
-    out: Annotated[Path | None, typer.Option(help="Also write the figures here: .csv.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the estimates to this .csv file.")
+    ] = None,
     *,
     as_json: JsonOption = False,
     wide: WideOption = False,

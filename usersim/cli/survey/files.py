@@ -42,7 +42,7 @@ from usersim.types.counting import counted
 __all__ = ["InstrumentOption", "register"]
 
 InstrumentOption = Annotated[
-    Path, typer.Option("--instrument", "-i", help="The instrument: a YAML or JSON file.")
+    Path, typer.Option("--instrument", "-i", help="The survey: a YAML or JSON file.")
 ]
 
 
@@ -54,50 +54,51 @@ def register(group: typer.Typer) -> None:
 
 
 def import_(  # noqa: PLR0913, PLR0917 - options of a command
-    source: Annotated[Path, typer.Argument(help="A Qualtrics instrument: .qsf.")],
-    out: Annotated[Path, typer.Option(help="Write the instrument here: .yaml or .json.")],
+    source: Annotated[Path, typer.Argument(help="A Qualtrics survey: .qsf.")],
+    out: Annotated[Path, typer.Option(help="Write the survey to this file: .yaml or .json.")],
     refusal: Annotated[
-        list[str] | None, typer.Option(help="A label that is a refusal, as `Don't know`.")
+        list[str] | None,
+        typer.Option(help="A label that counts as a refusal, such as `Don't know`."),
     ] = None,
     scale: Annotated[
-        list[str] | None, typer.Option(help="Export tag of a single choice that is a scale.")
+        list[str] | None,
+        typer.Option(help="Export tag of a single-choice question to import as a scale."),
     ] = None,
     answers: Annotated[
-        Path | None, typer.Option(help="People's answers as Qualtrics exports them: CSV.")
+        Path | None, typer.Option(help="CSV file of answers exported from Qualtrics.")
     ] = None,
     records: Annotated[
-        Path | None, typer.Option(help="Write the answers here, without who gave them: .jsonl.")
+        Path | None,
+        typer.Option(help="Write the answers, without personal data, to this .jsonl file."),
     ] = None,
     codebook: Annotated[
-        Path | None, typer.Option(help="Write the answers' codebook here: .json.")
+        Path | None, typer.Option(help="Write the codebook of the answers to this .json file.")
     ] = None,
     keep: Annotated[
-        list[str] | None, typer.Option(help="A further column of the answers to keep.")
+        list[str] | None,
+        typer.Option(help="Another column of the answers to keep; may be repeated."),
     ] = None,
     values: Annotated[
         ValuesAs,
-        typer.Option(help="Whether cells are labels or recode values; auto finds out."),
+        typer.Option(help="Whether cells hold labels or recode values; auto detects it."),
     ] = "auto",
     missing: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A cell that means no answer; may be given more than once. Default: -99."
-        ),
+        typer.Option(help="A cell value that means no answer; may be repeated. Default: -99."),
     ] = None,
     unticked: Annotated[
         Unticked,
-        typer.Option(help="What it means that no option of a multiple choice was ticked."),
+        typer.Option(help="Meaning of a multiple choice without any ticked option."),
     ] = "unanswered",
     date_order: Annotated[
-        DateOrder | None, typer.Option(help="How dates such as 02/01/2025 are written.")
+        DateOrder | None, typer.Option(help="Order of day and month in dates such as 02/01/2025.")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Encoding of the answers, such as cp1252; default: UTF-8.")
+        str | None,
+        typer.Option(help="Encoding of the answers file, such as cp1252; default: UTF-8."),
     ] = None,
     *,
-    tests: Annotated[
-        bool, typer.Option(help="Keep previews, test responses and spam among the answers.")
-    ] = False,
+    tests: Annotated[bool, typer.Option(help="Keep previews, test responses and spam.")] = False,
 ) -> None:
     """Import an instrument, and people's answers to it; say what could not be taken over.
 
@@ -106,7 +107,7 @@ def import_(  # noqa: PLR0913, PLR0917 - options of a command
         SurveyFileError: If a file cannot be written.
     """
     if (answers is None) != (records is None):
-        raise ConfigError("--answers and --records belong together: what is read, and where to")
+        raise ConfigError("--answers and --records must be used together: input and output")
     found = read_qsf(source, refusals=refusal or (), scales=scale or ())
     found.survey.save(out)
     console.print(Text(f"{found}\nwritten to {out}"))
@@ -132,16 +133,20 @@ def import_(  # noqa: PLR0913, PLR0917 - options of a command
 
 
 def export(
-    answers: Annotated[Path, typer.Argument(help="What `survey run --out` wrote: .jsonl.")],
+    answers: Annotated[
+        Path, typer.Argument(help="File of answers from `survey run --out`: .jsonl.")
+    ],
     instrument: InstrumentOption,
-    out: Annotated[Path, typer.Option(help="The file: .csv, .parquet or .sav (SPSS).")],
-    shape: Annotated[Shape, typer.Option(help="A row per answer, or per respondent.")] = "wide",
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .parquet or .sav (SPSS).")],
+    shape: Annotated[
+        Shape, typer.Option(help="One row per answer, or one per respondent.")
+    ] = "wide",
     margins: MarginsOption = None,
     corpus: GroupsOption = None,
     most: MostOption = None,
     *,
     codes: Annotated[
-        bool, typer.Option(help="In wide tables the numbers of answers, not labels.")
+        bool, typer.Option(help="In wide tables: write codes instead of labels.")
     ] = False,
 ) -> None:
     """Write simulated answers as a table; every row is marked as simulated."""
@@ -160,16 +165,21 @@ def export(
 
 def report(  # noqa: PLR0913, PLR0917 - options of a command
     answers: Annotated[
-        list[Path], typer.Argument(help="What `survey run --out` wrote; several are draws.")
+        list[Path],
+        typer.Argument(
+            help="File of answers from `survey run --out`; repeat it for several draws."
+        ),
     ],
     instrument: InstrumentOption,
-    out: Annotated[Path, typer.Option(help="The page: .html.")],
+    out: Annotated[Path, typer.Option(help="Report to write: .html.")],
     human: HumanOption = None,
     missing: MissingOption = None,
     margins: MarginsOption = None,
     corpus: GroupsOption = None,
     most: MostOption = None,
-    title: Annotated[str | None, typer.Option(help="Heading; default: the survey's.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the report; default: the survey's title.")
+    ] = None,
 ) -> None:
     """Write a page of simulated answers, beside human ones where there are any."""
     weighting = Weighting(margins, corpus, most)

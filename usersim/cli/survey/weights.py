@@ -38,7 +38,7 @@ MarginsOption = Annotated[
 ]
 GroupsOption = Annotated[
     str | None,
-    typer.Option("--corpus", "-c", help="The store whose metadata say who is in which group."),
+    typer.Option("--corpus", "-c", help="The store whose metadata give each person's groups."),
 ]
 MostOption = Annotated[
     float | None, typer.Option(help="Largest weight, as a multiple of the mean weight.", min=1)
@@ -46,12 +46,13 @@ MostOption = Annotated[
 HumanOption = Annotated[
     Path | None,
     typer.Option(
-        help="What people really answered: .csv or .jsonl, a row each, columns as in wide results."
+        help="Answers of real people: .csv or .jsonl, one row per person, columns as in wide "
+        "results."
     ),
 ]
 MissingOption = Annotated[
     list[str] | None,
-    typer.Option(help="A value that means no answer, as -99; may be given more than once."),
+    typer.Option(help="A value that means no answer, such as -99; may be repeated."),
 ]
 
 
@@ -60,7 +61,7 @@ class Weighting:
 
     Args:
         margins: File of the shares.
-        corpus: The store whose metadata tell the groups.
+        corpus: The store whose metadata define the groups.
         most: Largest weight.
 
     Raises:
@@ -70,10 +71,10 @@ class Weighting:
     def __init__(self, margins: Path | None, corpus: str | None, most: float | None) -> None:
         if (margins is None) != (corpus is None):
             raise ConfigError(
-                "--margins and --corpus belong together: the shares, and who is in them"
+                "--margins and --corpus must be used together: the shares, and each person's groups"
             )
         if most is not None and margins is None:
-            raise ConfigError(f"--most {most:g} cuts the weights that --margins makes: give both")
+            raise ConfigError(f"--most {most:g} trims the weights that --margins makes: pass both")
         self.margins: Margins | None = None if margins is None else _margins(margins)
         self.corpus = corpus
         self.most = most
@@ -150,7 +151,7 @@ def _delimited(path: Path) -> list[Mapping[str, object]]:
         raise SurveyFileError(f"{str(path)!r} cannot be read: {reason}")
     names = [name.strip() for name in rows[0]]
     if twice := {name for name in names if name and names.count(name) > 1}:
-        raise SurveyFileError(f"{str(path)!r} has the columns {sorted(twice)!r} more than once")
+        raise SurveyFileError(f"{str(path)!r} has duplicate columns: {sorted(twice)!r}")
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(names):
             raise SurveyFileError(

@@ -219,7 +219,7 @@ class Browser:
             if row is None:
                 raise NotStoredError(
                     f"the store has no answer {answer_id!r}",
-                    hint="it may have been forgotten with its person; runs list their answers",
+                    hint="it may have been deleted with its person; runs list their answers",
                 )
             asked = None if row.request is None else item_of(row.asked, row.request)
             return StoredAnswer(response=rows.response_of(row), run=row.name, item=asked)

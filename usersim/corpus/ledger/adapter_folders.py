@@ -60,7 +60,7 @@ class FoundAdapter:
     Attributes:
         folder: Its folder.
         digest: What the manifest says of configuration and weights.
-        users: Whose data went in.
+        users: Whose data was used.
     """
 
     folder: Path
@@ -191,7 +191,7 @@ class AdapterFolders:
             shutil.rmtree(gone)
 
     def finish(self) -> list[str]:
-        """Delete what a removal that was cut off had begun to delete, and return the folders.
+        """Delete what a removal that was cut off had started to delete, and return the folders.
 
         Raises:
             CorpusError: If the disk refuses.

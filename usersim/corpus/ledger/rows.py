@@ -68,7 +68,7 @@ def load(text: str) -> dict[str, object]:
     """Return the object that `dump` wrote.
 
     Raises:
-        TypeError: If it is no object.
+        TypeError: If it is not an object.
     """
     found = orjson.loads(text)
     if not isinstance(found, dict):

@@ -110,7 +110,7 @@ class Trainings:
                 connection.execute(delete(trainings).where(trainings.c.id == training.id))
 
     def check(self, training: Training) -> None:
-        """Refuse to go on where somebody was forgotten.
+        """Stop where somebody was forgotten.
 
         Raises:
             UserForgottenError: Naming them.
@@ -208,5 +208,5 @@ def _check(connection: Connection, training: Training) -> None:
     raise UserForgottenError(
         gone,
         "a training was using their data",
-        hint="what it wrote was deleted; train again without them",
+        hint="its output was deleted; train again without them",
     )

@@ -89,8 +89,8 @@ class Member:
             size += len(chunk)
             if size > MOST_WHOLE:
                 raise CorpusFormatError(
-                    f"{self.name!r} has more than {MOST_WHOLE} bytes in one piece",
-                    hint="a large corpus is best written as JSON Lines: one object a line",
+                    f"{self.name!r} is a single value of more than {MOST_WHOLE} bytes",
+                    hint="write large corpora as JSON Lines, one object per line",
                 )
             chunks.append(chunk)
         return b"".join(chunks)
@@ -138,7 +138,7 @@ def guarded(items: Iterator[_T], name: str) -> Iterator[_T]:
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
         raise CorpusFormatError(
             f"{name!r} cannot be read to its end: {error}",
-            hint="what was read so far is kept; mend the file and load it again",
+            hint="rows read so far are kept; fix the file and load it again",
         ) from error
 
 
@@ -248,7 +248,7 @@ class Archive:
         name = info.filename
         parts = PurePosixPath(name.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in name.partition("/")[0]:
-            raise CorpusFormatError(f"{str(self.path)!r} has a file outside itself: {name!r}")
+            raise CorpusFormatError(f"{str(self.path)!r} has a file with an unsafe path: {name!r}")
         if info.flag_bits & _ENCRYPTED:
             raise CorpusFormatError(
                 f"{name!r} in {str(self.path)!r} is encrypted", hint="unpack it with its password"

@@ -129,7 +129,7 @@ class ChatRows:
             Rows of the row format; they share `conversation_id`.
 
         Raises:
-            RowError: If the record is no chat, or has no turn of the human side.
+            RowError: If the record is not a chat, or has no turn of the human side.
         """
         chat = self._read(record)
         for reason, count in chat.left.items():
@@ -161,9 +161,9 @@ class ChatRows:
             raise SpeakerNotFoundError(
                 None,
                 self._speakers,
-                hint='say under which id the person is stored: user_id="mira"; the human side is '
+                hint='set the id to store the person by: user_id="mira"; the human side is '
                 'person="user"',
-                cli_hint="say under which id the person is stored: --user mira; the human side is "
+                cli_hint="set the id to store the person by: --user mira; the human side is "
                 "--person user",
             )
         yield from ()
@@ -173,7 +173,7 @@ def _rows(
     chat: Chat, spoken: list[Said], owner: object, who: str
 ) -> Iterator[Mapping[str, object]]:
     if not isinstance(owner, str | int) or not owner:
-        raise RowError("user_id", owner, "is missing, and the chat names nobody in that role")
+        raise RowError("user_id", owner, "is missing, and the chat has no name for that role")
     if not spoken:
         speakers = sorted({str(turn.name or turn.role) for turn in chat.turns})
         raise RowError("person", who, f"does not speak; speakers are {speakers}")
@@ -206,7 +206,7 @@ def messages_chat(record: Mapping[str, object]) -> Chat:
     Read are `messages` (role, content, name) and `conversations` (from, value).
 
     Raises:
-        RowError: If it is no chat.
+        RowError: If it is not a chat.
     """
     name = next((one for one in _LISTS if isinstance(record.get(one), list)), None)
     name = name or next((one for one in _LISTS if one in record), "messages")

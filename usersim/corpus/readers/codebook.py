@@ -80,7 +80,7 @@ class Item:
         """Return what a cell stands for; None if it is marked as missing.
 
         Raises:
-            ActionError: If it is no answer to the question.
+            ActionError: If it is not an answer to the question.
         """
         return self.read(cell)
 
@@ -138,7 +138,7 @@ class Codebook:
                 continue
             item = _item(column, order, fields)
             if item is None:
-                notes.append(f"{column}: one option is nothing to choose from, so it is not read")
+                notes.append(f"{column}: skipped, because it has only one option")
             else:
                 items[column] = item
         return cls(items, roles.get("id"), roles.get("timestamp"), tuple(notes))
@@ -172,7 +172,7 @@ class Codebook:
             if codes:
                 items[item.column] = _with_codes(item, codes)
                 named = ", ".join(f"{code} = {label!r}" for code, label in codes.items())
-                notes.append(f"{item.column}: numbers are read as options by position, {named}")
+                notes.append(f"{item.column}: numbers are read as positions of options: {named}")
         return replace(self, items=items, notes=tuple(notes))
 
     def cell(self, record: Mapping[str, object], column: str) -> object:
@@ -279,7 +279,7 @@ def _item(column: str, order: int, fields: Mapping[str, object]) -> Item | None:
     """Return the question of a column; None if it leaves nothing to choose.
 
     Raises:
-        CorpusFormatError: If it is no question, naming the column.
+        CorpusFormatError: If it is not a question, naming the column.
     """
     text = fields.get("text") or fields.get("question")
     if not isinstance(text, str) or not text.strip():
@@ -292,7 +292,7 @@ def _item(column: str, order: int, fields: Mapping[str, object]) -> Item | None:
         return None
     if kind in _CLOSED and (alike := lookalikes(options)):
         raise CorpusFormatError(
-            f"codebook column {column!r}: the options {alike[0]!r} cannot be told apart",
+            f"codebook column {column!r}: the options {alike[0]!r} are identical",
             hint="options are compared without invisible characters and doubled white space",
         )
     limits = {name: fields[name] for name in LIMITS if fields.get(name) is not None}
@@ -339,7 +339,7 @@ def _named_codes(given: object, labels: list[str], column: str) -> dict[str, str
         return {_code(code): _label(label) for code, label in pairs}
     if not isinstance(given, list | tuple):
         raise CorpusFormatError(
-            f"codebook column {column!r}: codes {given!r} is neither an object nor a list"
+            f"codebook column {column!r}: codes must be an object or a list; got {given!r}"
         )
     listed = cast("Sequence[object]", given)
     if not labels or [_label(one) for one in listed] == labels:

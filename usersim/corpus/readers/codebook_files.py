@@ -56,7 +56,7 @@ def _table(data: bytes, name: str) -> list[object]:
     """Return the rows of a codebook that is a table.
 
     Raises:
-        CorpusFormatError: If it is no table.
+        CorpusFormatError: If it is not a table.
     """
     dialect = recognize(data) or Dialect(",")
     records = read_records(io.BytesIO(data), dialect)
@@ -86,7 +86,7 @@ def _by_column(rows: Sequence[object], name: str) -> dict[str, object]:
         if not isinstance(column, str):
             raise CorpusFormatError(
                 f"{name} has a row without a column: {row!r}",
-                hint="its header is: column,text,kind,options,codes",
+                hint="the header must be: column,text,kind,options,codes",
             )
         if column in entries:
             raise CorpusFormatError(f"{name} has the column {column!r} twice")

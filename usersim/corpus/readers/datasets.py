@@ -191,7 +191,7 @@ class OasstRows:
         while parent is not None and len(context) < MOST_CONTEXT:
             before = known.get(str(parent))
             if before is None or len(context) > len(known):
-                reason = "is not in the message's tree" if before is None else "leads in a circle"
+                reason = "is not in the message's tree" if before is None else "is part of a cycle"
                 yield UnusableRow(dict(message), "parent_id", parent, reason)
                 return
             named = str(before.get("user_id")) if before.get("user_id") == author else None

@@ -37,15 +37,15 @@ Format = Literal[
     "surveymonkey",
     "spss",
 ]
-"""How a source is to be read; `auto` tells by its content."""
+"""How a source is to be read; `auto` detects it from the content."""
 
 SOURCE_FORMATS = frozenset({"whatsapp", "telegram", "slack", "discord", "mbox"})
-"""Formats of whole files and folders, whose records cannot be told apart one by one."""
+"""Formats of whole files and folders, whose records cannot be distinguished one by one."""
 TABLE_FORMATS = frozenset({"limesurvey", "surveymonkey", "spss"})
 """Tables that bring their codebook along; their records are wide."""
 
 Made = Mapping[str, object] | UnusableRow | LeftOut | None
-"""A row, one that cannot be used, what is no row, or an answer that was left blank."""
+"""A row, one that cannot be used, what is not a row, or an answer that was left blank."""
 
 
 class RowMaker(Protocol):
@@ -105,7 +105,7 @@ def row_maker(
 
     Args:
         name: A `Format`.
-        first: The first record, by which `auto` tells the format.
+        first: The first record, from which `auto` detects the format.
         codebook: What the columns of a survey mean.
         person: Role or name of the modeled person in a chat.
         user_id: Id where a record has none.
@@ -160,7 +160,7 @@ def _wide(codebook: Codebook | None, first: Mapping[str, object], user_id: str |
             '{"Q1": {"text": "…", "kind": "scale", "options": […]}, …}',
         )
     if not codebook.items:
-        raise CorpusFormatError("the codebook has no question")
+        raise CorpusFormatError("the codebook has no questions")
     wide = WideRows(codebook, user_id=user_id, first=first)
     return _Plain(wide, notes=wide.notes)
 

@@ -104,7 +104,7 @@ class _Metered:
         if self._read > MOST_ITEM:
             raise CorpusFormatError(
                 f"{self._name!r} has an item of more than {MOST_ITEM} bytes",
-                hint="what was read so far is kept; take the item out, or cut it",
+                hint="rows read so far are kept; remove or shorten the item",
             )
         return data
 
@@ -115,7 +115,7 @@ def _sound(found: Iterable[_T], name: str) -> Iterator[_T]:
     except (_ijson().JSONError, UnicodeDecodeError) as error:
         raise CorpusFormatError(
             f"{name!r} is not JSON, or was cut off: {error}",
-            hint="what was read so far is kept; export or copy the file again",
+            hint="rows read so far are kept; export or copy the file again",
         ) from error
 
 

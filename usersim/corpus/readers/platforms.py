@@ -106,7 +106,7 @@ class PlatformTable:
                 self._count(columns, cells)
         self._sort(columns)
         if not self._single and not self._several:
-            raise CorpusFormatError(f"{self.table.member.name!r} has no question")
+            raise CorpusFormatError(f"{self.table.member.name!r} has no questions")
         book: dict[str, Mapping[str, object]] = {
             "respondent": {"kind": "id"},
             "timestamp": {"kind": "timestamp"},
@@ -181,11 +181,11 @@ class PlatformTable:
         said: list[str] = []
         if self._inferred:
             said.append(
-                "options are those that somebody chose; a codebook can name all, for: "
+                "only options that somebody chose are known; list all in a codebook for: "
                 + ", ".join(repr(name) for name in self._inferred)
             )
         if self._dropped:
-            said.append(f"columns that tell the person are not read: {', '.join(self._dropped)}")
+            said.append(f"columns that identify the person are skipped: {', '.join(self._dropped)}")
         return said
 
     def _rows(self) -> Iterator[tuple[int, list[str] | BrokenRecord]]:

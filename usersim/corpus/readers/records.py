@@ -57,7 +57,7 @@ def _parts(value: object) -> list[object]:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something in a source that is no interaction and is counted in the report.
+    """Something in a source that is not an interaction and is counted in the report.
 
     Attributes:
         reason: What it is, in the plural: "system lines".
@@ -73,7 +73,7 @@ class UnusableRow:
     """A row that its reader could not bring into the row format.
 
     Attributes:
-        row: What can be said of it in the row format, to be mended and loaded again.
+        row: What can be said of it in the row format, to be fixed and loaded again.
         field: What is wrong: a field or a column.
         value: What stands there.
         reason: Why it cannot be used; reads on after "field value".
@@ -87,7 +87,7 @@ class UnusableRow:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A piece of a source that is no record.
+    """A piece of a source that is not a record.
 
     Attributes:
         raw: The piece as it stands in the source.

@@ -67,7 +67,7 @@ class Slack:
     _users: dict[str, Speaker] = field(default_factory=dict[str, Speaker])
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield the turns channel by channel, day by day, and what is no turn."""
+        """Yield the turns channel by channel, day by day, and what is not a turn."""
         if not self._users:
             self._read_users()
         number = others = 0

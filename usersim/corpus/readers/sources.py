@@ -36,7 +36,8 @@ __all__ = ["SourceOptions", "open_source"]
 MOST_DOCUMENT = 64 << 20
 """Largest JSON document that is read in one piece, bytes; a larger array is streamed."""
 _KNOWN = (
-    "known are JSON Lines, JSON, CSV, Parquet, SPSS, and exports of ChatGPT, Claude, WhatsApp, "
+    "supported formats are JSON Lines, JSON, CSV, Parquet, SPSS, and exports of ChatGPT, Claude, "
+    "WhatsApp, "
     "Telegram, Slack, Discord and mail (mbox); each also compressed by gzip or in a zip archive"
 )
 LINKS = "links"
@@ -96,7 +97,7 @@ def open_source(source: object, options: SourceOptions = SourceOptions()) -> Rec
     if isinstance(source, dict | bytes) or not isinstance(source, Iterable):
         raise CorpusFormatError(
             f"{type(cast('object', source)).__name__!r} is not a source",
-            hint="give a path, an iterable of dicts, a pandas or polars frame, or a Corpus",
+            hint="pass a path, an iterable of dicts, a pandas or polars frame, or a Corpus",
         )
     rows = cast("Iterable[object]", source)
     total = len(rows) if isinstance(rows, Sized) else None
@@ -143,11 +144,11 @@ def _open_archive(archive: Archive, options: SourceOptions) -> Records:
         return _open_member(tables[0], options)
     if found:
         raise CorpusFormatError(
-            f"{str(archive.path)!r} holds exports of several kinds: {sorted(found)!r}",
-            hint="name one as the format, or load its files one by one",
+            f"{str(archive.path)!r} contains exports of several kinds: {sorted(found)!r}",
+            hint="choose one as the format, or load its files one by one",
         )
     workbook = "[Content_Types].xml" in archive.members
-    what = "is an Excel workbook" if workbook else "holds no export that is known"
+    what = "is an Excel workbook" if workbook else "contains no supported export"
     raise CorpusFormatError(
         f"{str(archive.path)!r} {what}", hint="save it as CSV (UTF-8)" if workbook else _KNOWN
     )
@@ -226,7 +227,7 @@ def _open_table(member: Member, head: bytes, options: SourceOptions) -> Records:
     try:
         dialect = recognize(head, encoding=options.encoding)
     except LookupError:
-        raise ConfigError(f"there is no encoding {options.encoding!r}") from None
+        raise ConfigError(f"unknown encoding {options.encoding!r}") from None
     if dialect is None and options.format != "auto":
         dialect = Dialect(",", options.encoding or "utf-8-sig")
     if dialect is None:
@@ -286,14 +287,13 @@ def _check_text(head: bytes, name: str) -> None:
     if head.startswith(b"SQLite format 3\x00"):
         raise CorpusFormatError(
             f"{name!r} is a database, not a file of rows",
-            hint="a store that usersim made is opened as it is: UserSimulator.open(path) or "
-            "Corpus.open(path)",
-            cli_hint="a store that usersim made is opened as it is: --corpus FILE",
+            hint="open a usersim store with UserSimulator.open(path) or Corpus.open(path)",
+            cli_hint="open a usersim store with --corpus FILE",
         )
     bom = next((mark for mark in (*_UTF32, *_UTF16) if head.startswith(mark)), None)
     if bom is not None and recognize(head) is None:
         raise CorpusFormatError(
-            f"{name!r} is not UTF-8: its first bytes {head[:2]!r} announce UTF-16 or UTF-32",
+            f"{name!r} is not UTF-8: its first bytes {head[:2]!r} indicate UTF-16 or UTF-32",
             hint="save it as UTF-8",
         )
 

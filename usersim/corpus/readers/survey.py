@@ -37,7 +37,7 @@ class WideRows:
         self._columns: dict[str, None] = {}
         if user_id is None and first and not codebook.names_respondents(first):
             raise CorpusFormatError(
-                f"no column says who answered; there are {list(first)!r}",
+                f"no column identifies the respondent; the columns are {list(first)!r}",
                 hint='mark one in the codebook: {"COLUMN": {"kind": "id"}}; the usual names, such '
                 "as respondent_id, need no mark",
             )
@@ -74,7 +74,7 @@ class WideRows:
     def notes(self) -> list[str]:
         """Return what is worth a look after the last record."""
         absent = self._codebook.absent(self._columns) if self._columns else []
-        said = [f"columns of the codebook that the table has not: {', '.join(absent)}"]
+        said = [f"columns of the codebook that are missing in the table: {', '.join(absent)}"]
         return [*self._codebook.notes, *(said if absent else [])]
 
 

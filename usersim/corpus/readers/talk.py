@@ -68,7 +68,7 @@ class Turn:
 
 
 Piece = Turn | LeftOut | Unreadable
-"""What a reader hands on: a turn, what is no turn, or what cannot be read."""
+"""What a reader hands on: a turn, what is not a turn, or what cannot be read."""
 
 
 def spoken_name(name: str) -> str:
@@ -174,7 +174,7 @@ class Talk:
     def rows(
         self, pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Mapping[str, object] | LeftOut | Unreadable]]:
-        """Yield a row per turn of the person, and pass on what is no turn.
+        """Yield a row per turn of the person, and pass on what is not a turn.
 
         Args:
             pieces: Of all chats, the turns of each in their order.

@@ -68,7 +68,7 @@ def _parse_odd(line: bytes) -> object:
     except RecursionError:
         reason = TOO_DEEP
     except ValueError as error:  # an integer of thousands of digits
-        reason = f"is not JSON that can be read: {error}"
+        reason = f"is not valid JSON: {error}"
     return Unreadable(bare, reason)
 
 
@@ -82,7 +82,7 @@ def read_document(data: bytes, name: str) -> list[object]:
     if isinstance(record, Unreadable):
         raise CorpusFormatError(
             f"{name!r} {record.reason}",
-            hint="a large corpus is best written as JSON Lines: one object a line",
+            hint="write large corpora as JSON Lines, one object per line",
         )
     return cast("list[object]", record) if isinstance(record, list) else [record]
 

@@ -2,8 +2,8 @@ r"""WhatsApp's text export ("Export chat").
 
 A message begins on a line with its time: `[31.12.23, 18:05:09] Mira: Hello` on iOS,
 `31/12/2023, 6:05 PM - Mira: Hello` on Android. How the date is written depends on the phone's
-language; day and month are told apart by the whole file: by numbers above 12, then by which order
-lets time run forward. Lines without a time go on with the message before them.
+language; the whole file shows which is day and which is month: by numbers above 12, then by the
+order that lets time run forward. Lines without a time continue the message before them.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _header(line: str, shape: re.Pattern[str] | None = None) -> re.Match[str] | 
 
 
 def _hour(found: re.Match[str]) -> int | None:
-    """Return the hour of a time, 0 to 23; None if what stands around it is no time's word."""
+    """Return the hour of a time, 0 to 23; None if what stands around it is not a time's word."""
     hour = int(found["h"])
     words = [_word(found["word"]), _word(found["half"])]
     half = next((_HALVES[word] for word in words if word in _HALVES), None)
@@ -137,7 +137,7 @@ class WhatsApp:
     _note: str = ""
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield the turns of the chat, and what is no turn."""
+        """Yield the turns of the chat, and what is not a turn."""
         if self._shape is None:
             self._settle()
         chat = self.member.name
@@ -201,7 +201,8 @@ class WhatsApp:
             if not told and counts["dmy"].seen:
                 shown = "day before month" if self.order == "dmy" else "month before day"
                 self._note = (
-                    f"{self.member.name}: dates are read with the {shown}; no date in it says which"
+                    f"{self.member.name}: the order of day and month is ambiguous in all dates; "
+                    f"they are read with the {shown}"
                 )
 
     def _piece(self, found: re.Match[str], lines: list[str], chat: str, number: int) -> Piece:

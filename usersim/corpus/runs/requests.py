@@ -83,8 +83,8 @@ class Requests:
             self._file.write(kept + b"\n")
         except OSError as error:
             raise CorpusError(
-                f"the requests cannot be put into a temporary file: {error}",
-                hint="free some space, or point TMPDIR at a disk that has it",
+                f"the requests cannot be written to a temporary file: {error}",
+                hint="free some space, or set TMPDIR to a folder on another disk",
             ) from error
         self._hash.update(line + b"\n")
         self._count += 1

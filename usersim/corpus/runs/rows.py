@@ -19,7 +19,7 @@ class RunRecord:
         name: Its name.
         fingerprint: Identity of its settings and requests.
         settings: What the fingerprint is made of, field by field.
-        created: When it was begun, UTC, ISO 8601.
+        created: When it was started, UTC, ISO 8601.
         total: Items that were stored at its beginning; None until all of them are.
         status: How far it is.
     """

@@ -142,7 +142,7 @@ class Database:
             raise CorpusError(
                 f"the store {self.name!r} is damaged: a row cannot be read "
                 f"({type(error).__name__}: {error})",
-                hint="restore a copy, or load the sources into a new store",
+                hint="restore a backup, or load the sources into a new store",
             ) from error
 
     @contextmanager
@@ -193,7 +193,7 @@ class Database:
             raise CorpusError(
                 f"the store {self.name!r} cannot grow: the disk is nearly full ({free:,} bytes "
                 f"free, {needed:,} needed)",
-                hint="free some space and repeat the call; what was kept stays, nothing is added "
+                hint="free some space and repeat the call; rows that were stored are not added "
                 "twice",
             )
 
@@ -205,7 +205,7 @@ class Database:
 
     @contextmanager
     def remake(self) -> Generator[Connection, None, None]:
-        """Open a transaction that may make tables anew: as `write`, with foreign keys off.
+        """Open a transaction that may rebuild tables: as `write`, with foreign keys off.
 
         With them on, dropping a SQLite table deletes what refers to its rows. They are checked
         before the transaction is kept. On PostgreSQL tables are altered, and this is `write`.
@@ -240,7 +240,7 @@ class Database:
             raise CorpusError(
                 f"the store {self.name!r} is damaged: a row of {lost[0]!r} refers to a missing row "
                 f"of {lost[2]!r}",
-                hint="restore a copy, or load the sources into a new store",
+                hint="restore a backup, or load the sources into a new store",
             )
 
     def journal(self) -> None:
@@ -292,7 +292,7 @@ class Database:
         return max(self._log_bytes(), 1) if busy else 0
 
     def vacuum(self, tables: Sequence[str]) -> None:
-        """Write tables anew without their deleted rows, on PostgreSQL; each is locked meanwhile.
+        """Rewrite tables without their deleted rows, on PostgreSQL; each is locked meanwhile.
 
         SQLite overwrites rows when they are deleted.
         """

@@ -18,12 +18,12 @@ _MEANINGS = (
     (
         "file is not a database",
         "is not a database",
-        "a store is the .usersim.db file that `usersim load` makes of rows; name that one",
+        "use the .usersim.db file that `usersim load` creates",
     ),
     (
         MALFORMED,
         "is damaged",
-        "restore a copy, or load the sources into a new store",
+        "restore a backup, or load the sources into a new store",
     ),
     (
         "readonly database",
@@ -33,7 +33,7 @@ _MEANINGS = (
     (
         "database or disk is full",
         "cannot grow: the disk is full",
-        "free some space and repeat the call; what was kept stays, nothing is added twice",
+        "free some space and repeat the call; rows that were stored are not added twice",
     ),
     (
         "disk i/o error",
@@ -47,7 +47,7 @@ _MEANINGS = (
     ),
     (
         "deadlock detected",
-        "was changed by two clients that waited for each other",
+        "was changed by two clients in a deadlock",
         "repeat the call; nothing is added twice",
     ),
     (

@@ -148,7 +148,7 @@ def _weight(user_id: str, metadata: str | None, name: str | None) -> float:
     if not 0 < number < math.inf:
         raise CorpusError(
             f"user {user_id!r} has the weight {value!r} in metadata field {name!r}; "
-            "a weight is a positive number",
-            hint="correct it in the source and load it again, or do without weights",
+            "a weight must be a positive number",
+            hint="correct it in the source and load it again, or remove the weights",
         )
     return number

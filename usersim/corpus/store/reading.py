@@ -25,7 +25,7 @@ __all__ = ["InteractionReader"]
 
 _PAGE = 500
 _READING = "their interactions were being read"
-_READ_AGAIN = "discard what was read of them, and read again without them"
+_READ_AGAIN = "discard their rows, and read again without them"
 _HEX_END = "g"  # sorts after every hexadecimal digit
 
 _COLUMNS = (
@@ -123,7 +123,9 @@ class InteractionReader:
             )
         if len(found) > 1 and found[0][1] != key:
             some = ", ".join(repr(row[1]) for row in found)
-            raise CorpusError(f"{key!r} begins several keys ({some}, …)", hint="give more of it")
+            raise CorpusError(
+                f"{key!r} matches several keys ({some}, …)", hint="use more characters"
+            )
         return made
 
     def history(self, user_id: str, *, before: int | None, limit: int | None) -> list[Interaction]:

@@ -287,7 +287,7 @@ class RowChecker:
         items = cast("list[object]", value)
         messages = [self._message(item, index, odd) for index, item in enumerate(items)]
         if not any((message["content"] or "").strip() for message in messages):
-            raise RowError("context", items, "is empty; give at least one message with text")
+            raise RowError("context", items, "is empty; at least one message needs text")
         return self._json(messages)
 
     def _is_canonical(self, value: Any) -> bool:  # noqa: ANN401 - a cast costs as much as a check here
@@ -333,7 +333,7 @@ class RowChecker:
         return {"role": role, "name": name, "content": content}
 
     def _speaker(self, name: object, index: int, odd: dict[str, object]) -> str | None:
-        """Return a speaker's name that is no text: a number's text, else nothing."""
+        """Return a speaker's name that is not a text: a number's text, else nothing."""
         try:
             return self._name(name, "name")
         except RowError:

@@ -55,7 +55,7 @@ def prepare(
         raise CorpusSchemaError(
             f"the store {database.name!r} has schema version {version!r}, and is read-only, so "
             f"that it cannot be upgraded to {SCHEMA_VERSION!r}",
-            hint="copy it to a folder that you may write to, and open it there",
+            hint="copy it to a writable folder, and open it there",
         )
     with database.remake() as connection:
         # Another process may have done it since; the write lock makes this look final.
@@ -84,7 +84,7 @@ def _version(connection: Connection, name: str) -> str | None:
         some = ", ".join(sorted(tables)[:5])
         raise CorpusSchemaError(
             f"{name!r} is a database of another program (it has the tables {some})",
-            hint="name another file or database for the corpus",
+            hint="choose another file or database for the corpus",
         )
     return version
 

@@ -141,7 +141,9 @@ class RowSpaces:
         try:
             known = self._spaces.get(given)
         except TypeError:  # an option that is a list or an object
-            raise RowError("options", list(names), "holds something that is not a text") from None
+            raise RowError(
+                "options", list(names), "contains something that is not a text"
+            ) from None
         if known is None:
             if len(self._spaces) >= _CACHED:
                 self._spaces.clear()

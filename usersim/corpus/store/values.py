@@ -168,7 +168,7 @@ def moment_of(
     if found is None:
         if plain_value(value) is None:
             return None, None
-        raise RowError("timestamp", value, "does not say a time that can be read")
+        raise RowError("timestamp", value, "is not a valid time")
     return found.text, found.seconds
 
 
@@ -184,7 +184,7 @@ def interaction_key(
         head: User, conversation, moment, order, id in the source, kind and JSON of its space.
         context: Canonical JSON.
         action: As text.
-        unread: Optional fields that could not be read; rows are told apart by what they say, as
+        unread: Optional fields that could not be read; rows are distinguished by what they say, as
             they would be if they could.
     """
     told = orjson.dumps(head) + (dump_json(unread) if unread else b"")

@@ -170,7 +170,7 @@ class RowWriter:
         return owners, set(made)
 
     def _check_met(self, names: dict[str, None], found: dict[str, int]) -> None:
-        """Refuse to go on with people whose earlier rows are gone.
+        """Reject people whose earlier rows are gone.
 
         Raises:
             UserForgottenError: Naming them.
@@ -186,7 +186,7 @@ class RowWriter:
                 gone,
                 "their rows were being loaded",
                 hint="rows of others loaded so far are kept; remove the person from the source and "
-                "load it again to add the rest",
+                "load it again to add the others",
             )
 
     def _make(self, connection: Connection, names: list[str]) -> dict[str, int]:

@@ -28,8 +28,8 @@ def check_address(config: RemoteConfig) -> None:
         port = address.port
     if address.username or address.password:
         raise ConfigError(
-            "base_url holds a password or a name, which would stand in logs and errors",
-            hint=f"put the server's key into the environment as {config.api_key_variable}",
+            "base_url contains a user name or password, which would appear in logs and errors",
+            hint=f"set the server's key in the environment variable {config.api_key_variable}",
         )
     if address.scheme not in {"http", "https"} or not address.hostname or port == 0:
         raise ConfigError(f"base_url {config.base_url!r} is not a valid URL", hint=_FORM)
@@ -44,7 +44,7 @@ def key_in(variable: str) -> str:
     key = os.environ.get(variable, "").strip()  # a line break often comes with it from a file
     if not (key.isascii() and key.isprintable()):
         raise ConfigError(
-            f"the key in {variable} holds characters that no header can carry",
-            hint="look for line breaks and invisible characters in it",
+            f"the key in {variable} contains characters that are not allowed in a header",
+            hint="remove line breaks and invisible characters",
         )
     return key

@@ -174,7 +174,7 @@ class RemoteEngine:
         owners: Sequence[int],
         progress: Progress | None,
     ) -> list[Result]:
-        """Do everything; the first failure takes the rest back. Progress is told in this thread."""
+        """Do everything; the first failure cancels the rest. Reports progress in this thread."""
         finished: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         future = self._http.submit(self._together(work, finished))
         future.add_done_callback(lambda _: finished.put(None))
@@ -302,7 +302,7 @@ class RemoteEngine:
             values = logprobs_of(first(answer, "choices"))
             if len(values) != len(own):
                 raise EngineResponseError(
-                    f"the server told {len(values)} log-probabilities of {len(own)} tokens"
+                    f"the server returned {len(values)} of {len(own)} log-probabilities"
                 )
             return Score(tuple(values))
 
@@ -322,8 +322,8 @@ class RemoteEngine:
         require_for_patterns(self, requests)
         if not self._probed.prefixes and any(request.prefix for request in requests):
             raise CapabilityError(
-                f"{self._config.base_url!r} does not go on with a text that was begun",
-                hint="name the model's tokenizer in RemoteConfig, or use another server",
+                f"{self._config.base_url!r} cannot continue a given text",
+                hint="set the model's tokenizer in RemoteConfig, or use another server",
                 cli_hint="use another server, such as the one that `usersim serve-engine` starts",
             )
         self._serve({request.adapter for request in requests})
@@ -348,7 +348,7 @@ class RemoteEngine:
             self._loaded.add(ref.name)
 
     async def _load(self, ref: AdapterRef) -> None:
-        hint = "serve it (usersim serve-engine --corpus STORE), or allow loading at run time"
+        hint = "serve it with `usersim serve-engine --corpus STORE`, or allow loading at run time"
         if not self._config.load_adapters:
             raise AdapterLoadError(
                 f"adapter {ref.name!r} is not served by {self._config.base_url!r}", hint=hint
@@ -361,7 +361,7 @@ class RemoteEngine:
                 raise
             if "already been loaded" not in str(error):
                 raise AdapterLoadError(
-                    f"{self._config.base_url!r} does not load adapter {ref.name!r}: {error}",
+                    f"{self._config.base_url!r} failed to load adapter {ref.name!r}: {error}",
                     hint=hint,
                 ) from error
 

@@ -182,7 +182,8 @@ class Transport:
                         event = _parsed(path, data)
                         if "error" in event:
                             raise EngineUnavailableError(
-                                f"{path!r} of {self.base_url!r} broke off: {self._words(data)}"
+                                f"{path!r} of {self.base_url!r} was interrupted: "
+                                f"{self._words(data)}"
                             )
                         yield event
         except httpx2.HTTPError as error:
@@ -300,16 +301,16 @@ class Transport:
 
     def _late(self, path: str, seconds: float) -> EngineTimeoutError:
         return EngineTimeoutError(
-            f"{path!r} of {self.base_url!r} was not answered within {seconds:.3g} s",
-            hint="raise RemoteConfig.timeout and deadline, or look at the server",
-            cli_hint="look at the server's log",
+            f"{path!r} of {self.base_url!r} timed out after {seconds:.3g} s",
+            hint="increase RemoteConfig.timeout and deadline, or check the server",
+            cli_hint="check the server's log",
         )
 
     def _unreachable(self, path: str, error: httpx2.HTTPError) -> EngineUnavailableError:
         return EngineUnavailableError(
             f"{path!r} of {self.base_url!r} cannot be reached: "
             f"{type(error).__name__}: {self._words(str(error).encode())}",
-            hint="is the server running there? `usersim serve-engine` starts one",
+            hint="check that the server is running; `usersim serve-engine` starts one",
         )
 
     def _words(self, content: bytes) -> str:
@@ -322,8 +323,7 @@ class Transport:
     ) -> EngineError:
         status = answer.status_code
         message = (
-            f"{path!r} of {self.base_url!r} was refused with status {status}: "
-            f"{self._words(received)}"
+            f"{path!r} of {self.base_url!r} failed with status {status}: {self._words(received)}"
         )
         if status in OVERLOAD:
             self.limiter.overloaded(turn)
@@ -332,7 +332,7 @@ class Transport:
                 message,
                 hint="the server is overloaded; try again later"
                 if status in OVERLOAD
-                else "look at the server's log, and try again",
+                else "check the server's log, and retry",
             )
             refusal.wait = _retry_after(answer.headers.get("Retry-After"))
             return refusal
@@ -345,7 +345,7 @@ class Transport:
         if status in UNKNOWN_CALLER:
             name = self._config.api_key_variable
             return EngineAccessError(
-                message, hint=f"put the server's key into the environment as {name}"
+                message, hint=f"set the server's key in the environment variable {name}"
             )
         moved = answer.headers.get("Location")
         if not moved:
@@ -353,8 +353,8 @@ class Transport:
         place = self._words(moved.encode())
         return EngineError(
             message,
-            hint=f"set base_url to where it is: {place}",
-            cli_hint=f"give its new address: --base-url {place}",
+            hint=f"set base_url to its new address: {place}",
+            cli_hint=f"pass its new address: --base-url {place}",
         )
 
 
@@ -389,4 +389,4 @@ def _parsed(path: str, content: bytes) -> Json:
         raise EngineResponseError(f"the answer of {path!r} is not JSON: {shown!r}") from error
     if isinstance(found, dict):
         return cast("Json", found)
-    raise EngineResponseError(f"the answer of {path!r} is no JSON object")
+    raise EngineResponseError(f"the answer of {path!r} is not a JSON object")

@@ -34,7 +34,7 @@ class Probed:
 
     Attributes:
         names: Models and adapters that it serves.
-        limit: Tokens of prompt and answer together; None if it does not tell.
+        limit: Tokens of prompt and answer together; None if unknown.
         directed: It holds our logits processor: exact scores, seeded draws.
         patterns: It keeps a draw to a regular expression.
         prefixes: It goes on with a text that was begun.
@@ -62,7 +62,7 @@ def probe(http: Transport, model: str, texts: Texts | None) -> Probed:
     if model not in models:
         raise EngineError(
             f"{http.base_url!r} does not serve {model!r}; it serves {sorted(models)[:8]!r}",
-            hint="give one of those names as the model",
+            hint="choose one of these models",
         )
     limit = models[model].get("max_model_len")
     found = Probed(
@@ -87,7 +87,7 @@ def _tried(attempt: Callable[[], bool]) -> bool:
     except UsersimError as error:
         if error.retryable or isinstance(error, EngineAccessError):
             raise  # no answer is not a no, and neither is a locked door
-        logger.debug("the server cannot: %s", error)
+        logger.debug("the server does not support: %s", error)
         return False
 
 

@@ -59,7 +59,7 @@ async def _pieces(answer: httpx2.Response, most: int) -> AsyncIterator[bytes]:
         if read > most:
             raise EngineError(
                 f"the reply of {str(answer.url)!r} is longer than {most} bytes",
-                hint="check base_url; for very long contexts raise RemoteConfig.max_reply_bytes",
+                hint="check base_url; for very long contexts increase RemoteConfig.max_reply_bytes",
                 cli_hint="check --base-url",
             )
         yield piece

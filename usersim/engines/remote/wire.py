@@ -94,8 +94,8 @@ def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw
     """Read a choice of an answer as a draw.
 
     Token ids are read as every engine reads them. Without them the server's text is taken, with
-    the length that the server tells; it is counted, or guessed from the bytes, where it tells none.
-    Many servers call a stop string and the model's own end both "stop" and do not tell them apart:
+    the length that the server reports; without one, it is counted or guessed from the bytes.
+    Many servers call a stop string and the model's own end both "stop" without a distinction:
     where stop strings were asked for, theirs is then read as one.
 
     Args:
@@ -108,8 +108,8 @@ def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw
     """
     if choice.get("finish_reason") not in FINISHED:
         raise EngineError(
-            f"the server ended a draw with {choice.get('finish_reason')!r}",
-            hint="look at the server's log",
+            f"the server stopped a draw with {choice.get('finish_reason')!r}",
+            hint="check the server's log",
         )
     tokens = choice.get("token_ids")
     finish: Literal["end", "stop", "length"]
@@ -143,7 +143,7 @@ def guessed_tokens(text: str) -> int:
 
 
 def logprobs_of(choice: Json) -> list[float]:
-    """Return the log-probability of each token, nats; empty where the server does not tell all."""
+    """Return the log-probability of each token, nats; empty unless the server reports all."""
     told = cast("dict[str, Any]", choice.get("logprobs") or {})
     values = cast("list[float | None]", told.get("token_logprobs") or [])
     return [] if None in values else [value for value in values if value is not None]
@@ -159,11 +159,11 @@ def first(answer: Json, name: str) -> Json:
     if isinstance(found, list) and found and isinstance(found[0], dict):
         return cast("Json", found[0])
     shown = str(answer)[:MOST_TOLD]
-    raise EngineResponseError(f"the server's answer holds no {name!r}: {shown!r}")
+    raise EngineResponseError(f"the server's answer has no {name!r}: {shown!r}")
 
 
 def choice_of(answer: Json) -> Json:
-    """Return the first choice of an answer, with the number of its tokens if the server tells it.
+    """Return the first choice of an answer, with the number of its tokens if the server reports it.
 
     Raises:
         EngineResponseError: If there is none.
@@ -219,9 +219,7 @@ class Whole:
             EngineUnavailableError: If the stream broke off before its end.
         """
         if "finish_reason" not in self._last:
-            raise EngineUnavailableError(
-                "the server's stream broke off before its end", hint="ask again"
-            )
+            raise EngineUnavailableError("the server's stream ended early", hint="retry")
         message = {"reasoning": self._reasoning, "content": self._text}
         whole = {**self._last, "message": message}
         whole["logprobs"] = {"token_logprobs": self._values}

@@ -352,7 +352,7 @@ class TransformersEngine:
 
 
 def _draw(state: DrawState) -> Draw:
-    assert state.finish is not None, "decode returned before every draw had finished"
+    assert state.finish is not None, "decode returned before all draws had finished"
     return Draw(
         text=state.text,
         finish=state.finish,

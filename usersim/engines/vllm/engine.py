@@ -262,7 +262,7 @@ class VllmEngine:
             reason = output.outputs[0].finish_reason
             if reason not in (None, "stop", "length"):
                 raise EngineError(
-                    f"vLLM ended a request with {reason!r}",
+                    f"vLLM stopped a request: {reason!r}",
                     hint="set VllmConfig(quiet=False) and try again to see why",
                     cli_hint="start it with `usersim serve-engine --verbose` to see why",
                 )
@@ -277,7 +277,8 @@ class VllmEngine:
         """
         if refs and self._config.adapters == "never":
             raise CapabilityError(
-                f"adapter {min(ref.name for ref in refs)!r} is asked for, and adapters are off",
+                f"adapter {min(ref.name for ref in refs)!r} was requested, but adapters are "
+                "disabled",
                 hint="use VllmConfig(adapters='auto')",
                 cli_hint="leave --adapter out",
             )
@@ -325,7 +326,7 @@ class VllmEngine:
 
 
 def _forcing(tokens: list[int]) -> Any:
-    """Return vLLM's parameters that force `tokens` and tell their log-probabilities."""
+    """Return vLLM's parameters that force `tokens` and return their log-probabilities."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
     return SamplingParams(

@@ -136,9 +136,7 @@ class EngineLoop:
 
     def _gone(self) -> UsersimError:
         reason = f": {self._error}" if self._error is not None else ""
-        return EngineUnavailableError(
-            f"vLLM has stopped{reason}", hint="call again: it is started afresh"
-        )
+        return EngineUnavailableError(f"vLLM has stopped{reason}", hint="call again to restart it")
 
     # ------------------------------------------------------------------ in the thread
 

@@ -71,7 +71,7 @@ class DirectedDraws(LogitsProcessor):
         extra: Mapping[str, Any] = sampling_params.extra_args or {}
         forced = extra.get(FORCED, ())
         if not isinstance(forced, list | tuple) or not all(_is_token(t) for t in forced):
-            raise ValueError(f"{FORCED!r} must be a list of token ids, got {forced!r}")
+            raise ValueError(f"{FORCED!r} must be a list of token ids; got {forced!r}")
         stream = extra.get(STREAM)
         if stream is not None and not _is_token(stream):
             raise ValueError(f"{STREAM!r} must be a whole number below 2**63, got {stream!r}")

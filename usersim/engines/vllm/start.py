@@ -62,20 +62,23 @@ INSTALL = (
 )
 
 _REMEDIES = (
-    ("No available memory for the cache blocks", "raise memory_share or kv_cache_gib"),
-    ("larger than the available KV cache", "lower max_model_len, or raise kv_cache_gib"),
-    ("KV cache is needed", "lower max_model_len, or raise kv_cache_gib or memory_share"),
-    ("is larger than the maximum number of tokens", "lower max_model_len, or raise kv_cache_gib"),
-    ("less than desired", "lower memory_share, or end what else uses the memory"),
+    ("No available memory for the cache blocks", "increase memory_share or kv_cache_gib"),
+    ("larger than the available KV cache", "lower max_model_len, or increase kv_cache_gib"),
+    ("KV cache is needed", "lower max_model_len, or increase kv_cache_gib or memory_share"),
+    (
+        "is larger than the maximum number of tokens",
+        "lower max_model_len, or increase kv_cache_gib",
+    ),
+    ("less than desired", "lower memory_share, or stop other programs that use the memory"),
     ("out of memory", "lower memory_share or max_model_len, or use more GPUs"),
     ("less than requested memory for kv", "lower kv_cache_gib"),
     ("can't allocate memory", "lower kv_cache_gib"),
     ("DefaultCPUAllocator", "lower kv_cache_gib"),
     ("is greater than the derived max_model_len", "lower max_model_len"),
-    ("World size", "lower tensor_parallel or pipeline_parallel to the GPUs that there are"),
+    ("World size", "lower tensor_parallel or pipeline_parallel to the number of available GPUs"),
     ("must be divisible by tensor parallel size", "choose another tensor_parallel"),
-    ("Address already in use", "end the other program on that port, or set VLLM_PORT"),
-    ("got an unexpected keyword argument", "leave that setting out: vLLM has no such argument"),
+    ("Address already in use", "stop the other program on that port, or set VLLM_PORT"),
+    ("got an unexpected keyword argument", "remove that setting: vLLM has no such argument"),
     ("Ray", "start Ray on every machine, or use executor='mp'"),
 )
 """What vLLM says, and the setting of `VllmConfig` to change."""

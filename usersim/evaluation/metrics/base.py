@@ -37,7 +37,7 @@ class Metric:
         target: The value aimed at; None where there is a direction.
         formula: What is computed, failures included.
         source: Where the definition comes from.
-        needs: What an arm must tell; an arm that never tells it is left out, not punished.
+        needs: What an arm must report; an arm that never reports it is left out, not punished.
         applies: Which interactions are measured.
         statistics: Numbers per item that may be summed. Shape `(n, m)`.
         finish: Totals of shape `(..., m)` to values of shape `(...)`.

@@ -67,11 +67,11 @@ def distribution(interaction: Interaction, prediction: Prediction) -> FloatArray
     where = f"of {interaction.key!r} (user {interaction.user_id!r})"
     strange = sorted(set(given) - set(options))
     if strange:
-        raise EvaluationError(f"probabilities {where} name no option: {strange!r}")
+        raise EvaluationError(f"probabilities {where} have unknown options: {strange!r}")
     p = np.array([given.get(option, 0.0) for option in options], dtype=np.float64)
     total = float(p.sum())
     if not np.isfinite(p).all() or (p < 0).any() or abs(total - 1) > _SUM_TOLERANCE:
-        raise EvaluationError(f"probabilities {where} are no distribution: {dict(given)!r}")
+        raise EvaluationError(f"probabilities {where} are not a distribution: {dict(given)!r}")
     return p / total
 
 

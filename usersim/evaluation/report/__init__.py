@@ -23,7 +23,7 @@ from usersim.types import Interaction, Prediction
 
 __all__ = ["Curves", "Example", "Section", "write_report"]
 
-_HINT = "choose a folder that can be written"
+_HINT = "choose a writable folder"
 _PACKAGES = ("usersim-recon", "numpy", "torch", "transformers", "peft", "vllm", "matplotlib")
 
 

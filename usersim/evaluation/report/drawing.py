@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BLUE", "GRAY", "GREEN", "ORANGE", "Plot", "draw", "short"]
 
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
-"""From Okabe and Ito's palette, told apart by the color-blind and in gray print."""
+"""From Okabe and Ito's palette, distinguishable when color-blind and in gray print."""
 _STYLE: dict[RcKeyType, object] = {
     "font.size": 9,
     "axes.spines.top": False,

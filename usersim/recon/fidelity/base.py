@@ -247,5 +247,5 @@ def wrong_kind(scorer: str, case: Case) -> ScoringError:
         f"scorer {scorer!r} cannot score a {item.space.kind!r} action"
         f" (user {item.user_id!r}, interaction {item.key[:12]!r})",
         hint="use scorer='auto', which takes the score that fits each action's kind",
-        cli_hint="use a preset as it comes: each takes the score that fits each action's kind",
+        cli_hint="use an unchanged preset: it takes the score that fits each action's kind",
     )

@@ -57,7 +57,7 @@ class JudgeListwise:
         """Have the replies ranked and return each trace's gain in rank.
 
         Raises:
-            ScoringError: If the judge's reply is no ranking.
+            ScoringError: If the judge's reply is not a ranking.
         """
         texts = [drawn_text(draws[0]) for draws in answers.draws]
         readable = [i for i, text in enumerate(texts) if text]
@@ -83,7 +83,7 @@ class JudgeListwise:
         """Return the mean rank of each text over both orders of the list, 1 for the best.
 
         Raises:
-            ScoringError: If the judge's reply is no ranking.
+            ScoringError: If the judge's reply is not a ranking.
         """
         orders = (range(len(texts)), range(len(texts) - 1, -1, -1))
         one = case.interaction
@@ -106,9 +106,9 @@ class JudgeListwise:
             ranking = read_ranking(draws[0].text, len(texts))
             if ranking is None:
                 raise ScoringError(
-                    f"the judge's reply {draws[0].text!r} is no ranking of {len(texts)} replies"
+                    f"the judge's reply {draws[0].text!r} is not a ranking of {len(texts)} replies"
                     f" (user {one.user_id!r}, interaction {one.key[:12]!r})",
-                    hint="a larger judge keeps to the form; the interaction stays unscored",
+                    hint="use a larger judge; the interaction is not scored",
                 )
             for rank, number in enumerate(ranking, start=1):
                 totals[order[number]] += rank / len(orders)

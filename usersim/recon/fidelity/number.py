@@ -94,7 +94,8 @@ class NumberScore:
         read = [value for row in rows for value in row if value is not None]
         if not read:
             raise ScoringError(
-                f"no draw is a number (user {item.user_id!r}, interaction {item.key[:12]!r},"
+                f"none of the draws is a number (user {item.user_id!r}, interaction "
+                f"{item.key[:12]!r},"
                 f" the first is {answers.draws[0][0].text!r})",
                 hint="use a larger model, or scorer='loglik_gain'",
                 cli_hint="use a larger --model",

@@ -18,22 +18,22 @@ def refusals(leakage: Leakage, guards: GuardConfig) -> tuple[str, ...]:
 
     Example:
         >>> refusals(Leakage(longest_run=9), GuardConfig())
-        ('L1 copy: a run of 9 words stands in the action (limit 8)',)
+        ('L1 copy: a run of 9 words occurs in the action (limit 8)',)
     """
     found: list[str] = []
     if leakage.longest_run >= guards.copy_run:
         found.append(
-            f"L1 copy: a run of {leakage.longest_run} words stands in the action"
+            f"L1 copy: a run of {leakage.longest_run} words occurs in the action"
             f" (limit {guards.copy_run})"
         )
     if leakage.containment > guards.containment:
         found.append(
-            f"L1 containment: {leakage.containment:.0%} of the action stands in the trace"
+            f"L1 containment: {leakage.containment:.0%} of the action occurs in the trace"
             f" (limit {guards.containment:.0%})"
         )
     if leakage.quoted_span >= guards.quoted_span:
         found.append(
-            f"L1 quote: {leakage.quoted_span} quoted words stand in the action"
+            f"L1 quote: {leakage.quoted_span} quoted words occur in the action"
             f" (limit {guards.quoted_span})"
         )
     if leakage.asserts_option:

@@ -1,4 +1,4 @@
-"""Where a text names options of a closed question, whole or by the words that tell them apart.
+"""Where a text names options of a closed question, whole or by the words that distinguish them.
 
 Small models asked for reasoning on a closed question tend to name an option. Options are often
 short and common words ("No", "2"), contain each other ("accurate", "moderately accurate"), and

@@ -73,7 +73,7 @@ class NamingRate:
 
     def __str__(self) -> str:
         return (
-            f"{counted(self.n, 'trace')}: names the reason {self.reason} (and nothing else "
+            f"{counted(self.n, 'trace')}: names the reason {self.reason} (and no other "
             f"{self.alone}), "
             f"only another {self.other}, none {self.neither}"
         )
@@ -106,7 +106,7 @@ def naming_rate(
     decided = [(i, text, where) for i, text, where in known if not where.random]
     if not decided:
         raise EvaluationError(
-            "a naming rate needs a trace of a row that a rule decided, got "
+            "a naming rate needs at least one trace of a row that a rule decided; got "
             f"{counted(len(traces), 'trace')}"
         )
     flags = np.zeros((len(decided), 4))

@@ -37,7 +37,7 @@ def check_share(name: str, share: float) -> None:
         EvaluationError: If it does not lie between 0 and 1.
     """
     if not 0 <= share <= 1:
-        raise EvaluationError(f"{name} lies between 0 and 1, got {share!r}")
+        raise EvaluationError(f"{name} must be between 0 and 1; got {share!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +61,15 @@ class PlantedRule:
         for name in (self.attribute, self.flipped):
             if name is not None and name not in ATTRIBUTES:
                 raise EvaluationError(
-                    f"{name!r} is no attribute of an offer", hint=f"one of {list(ATTRIBUTES)}"
+                    f"{name!r} is not an attribute of an offer", hint=f"one of {list(ATTRIBUTES)}"
                 )
         if self.circumstance is not None and self.circumstance not in CIRCUMSTANCES:
             raise EvaluationError(
-                f"{self.circumstance!r} is no circumstance", hint=f"one of {list(CIRCUMSTANCES)}"
+                f"{self.circumstance!r} is not a circumstance", hint=f"one of {list(CIRCUMSTANCES)}"
             )
         if (self.circumstance is None) != (self.flipped is None):
             raise EvaluationError(
-                "a rule that flips names circumstance and attribute, got "
+                "a rule that flips needs a circumstance and an attribute; got "
                 f"{self.circumstance!r} and {self.flipped!r}"
             )
         check_share("noise", self.noise)
@@ -135,8 +135,8 @@ class PlantedFacts:
             if user.user_id == user_id:
                 return user.rule
         raise EvaluationError(
-            f"{user_id!r} is no planted user, so nothing is known of their reasons",
-            hint="give the facts that were written with this corpus",
+            f"{user_id!r} is not a planted user, so their reasons are unknown",
+            hint="use the ground-truth file that was written with this corpus",
         )
 
     def situation(self, row: Interaction | Mapping[str, Any]) -> PlantedSituation:
@@ -150,8 +150,8 @@ class PlantedFacts:
         number = metadata.get(ROW_NUMBER)
         if not isinstance(number, int) or not 0 <= number < len(own):
             raise EvaluationError(
-                f"row {number!r} of {user_id!r} is not among the planted ones",
-                hint="give the facts that were written with this corpus",
+                f"row {number!r} of {user_id!r} is not a planted row",
+                hint="use the ground-truth file that was written with this corpus",
             )
         return own[number]
 
@@ -198,7 +198,8 @@ class PlantedFacts:
             }
         except (KeyError, TypeError) as error:
             raise EvaluationError(
-                f"these are no facts of planted users: {type(error).__name__}: {error}",
+                f"this is not a ground-truth file of planted users: {type(error).__name__}: "
+                f"{error}",
                 hint="read the .facts.json that `usersim study planted` wrote beside the corpus",
             ) from error
         return cls(tuple(users), situations)

@@ -93,7 +93,7 @@ def planted_users(
     """
     for name, count in (("users", users), ("interactions", interactions)):
         if count < 1:
-            raise EvaluationError(f"{name} is at least 1, got {count!r}")
+            raise EvaluationError(f"{name} must be at least 1; got {count!r}")
     for name, share in (("noise", noise), ("flipping", flipping), ("texts", texts)):
         check_share(name, share)
     people = [_person(n, seed, noise, flipping) for n in range(users)]

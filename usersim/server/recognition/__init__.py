@@ -8,7 +8,7 @@ spaces; knows no request, no person and no engine.
 Example:
     >>> found = recognize("Tea or coffee?\nA) tea\nB) coffee\nAnswer with the letter only.")
     >>> found.form, found.question, found.space.options, found.write("coffee")
-    ('labelled options', 'Tea or coffee?', ('tea', 'coffee'), 'B')
+    ('labeled options', 'Tea or coffee?', ('tea', 'coffee'), 'B')
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from usersim.server.recognition.parts import (
     PromptForm,
     by_label,
     by_text,
-    labelled,
+    labeled,
     selection,
     words,
 )
@@ -77,7 +77,7 @@ def _edsl_coded(text: str) -> Found | None:
         "Respond only with the letter corresponding to one of the options (e.g., A, B, C, D).",
     }:
         return None
-    found = labelled(parts[0].splitlines(), _EDSL_CODED)
+    found = labeled(parts[0].splitlines(), _EDSL_CODED)
     return None if found is None else by_label(found[0].strip(), found[1])
 
 
@@ -137,7 +137,7 @@ def _edsl_checkbox_coded(text: str) -> Found | None:
     ):
         return None
     head, least, most = _edsl_limits(parts[0])
-    found = labelled(head.splitlines(), _EDSL_CODED)
+    found = labeled(head.splitlines(), _EDSL_CODED)
     if found is None:
         return None
     question, options = found

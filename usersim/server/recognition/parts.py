@@ -17,7 +17,7 @@ __all__ = [
     "PromptForm",
     "by_label",
     "by_text",
-    "labelled",
+    "labeled",
     "selection",
     "words",
 ]
@@ -62,7 +62,7 @@ def _labels(count: int, first: str) -> list[str]:
     return [chr(ord(first) + step) for step in range(count)]
 
 
-def labelled(lines: Sequence[str], pattern: re.Pattern[str]) -> tuple[str, dict[str, str]] | None:
+def labeled(lines: Sequence[str], pattern: re.Pattern[str]) -> tuple[str, dict[str, str]] | None:
     """Return what stands before a list of options that ends a text, and its options by label.
 
     Args:

@@ -1,4 +1,4 @@
-"""Forms of no single client: labelled options, lists, yes or no, numbers, JSON templates."""
+"""Forms of no single client: labeled options, lists, yes or no, numbers, JSON templates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from usersim.server.recognition.parts import (
     PromptForm,
     by_label,
     by_text,
-    labelled,
+    labeled,
     words,
 )
 from usersim.types import ActionValue, Number, Scale
@@ -55,11 +55,11 @@ _QUESTION = re.compile(r"(?:question|q): ?", re.IGNORECASE)
 
 
 def _listing(text: str) -> tuple[str, dict[str, str], str] | None:
-    """Return the question, the labelled options and the instruction after them."""
+    """Return the question, the labeled options and the instruction after them."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     places = [at for at, line in enumerate(lines) if _OPTION_LINE.fullmatch(line.strip())]
     end = places[-1] + 1 if places else 0
-    found = labelled(lines[:end], _OPTION_LINE)
+    found = labeled(lines[:end], _OPTION_LINE)
     if found is None:
         end = len(lines) - 1
         found = _inline(lines)
@@ -83,7 +83,7 @@ def _inline(lines: Sequence[str]) -> tuple[str, dict[str, str]] | None:
         return None
     pieces = [line[a:b].strip(" ,;") for a, b in zip(starts, [*starts[1:], len(line)], strict=True)]
     before = [*lines[:-2], *([line[: starts[0]].strip()] if line[: starts[0]].strip() else [])]
-    return labelled([*before, *pieces], _OPTION_LINE)
+    return labeled([*before, *pieces], _OPTION_LINE)
 
 
 def _fits(what: str, options: dict[str, str]) -> bool:
@@ -138,12 +138,12 @@ def _templated(text: str) -> tuple[Found, dict[str, object]] | None:
     # A place without quotes is for a number.
     template, bare = _BARE.subn(r'"\g<0>"', match["template"])
     place = _PLACE.findall(template)[0]
-    labelled = _LABEL_WORD.search(place)
-    fits = not bare if labelled is None else _fits(labelled[0], options)
+    labeled = _LABEL_WORD.search(place)
+    fits = not bare if labeled is None else _fits(labeled[0], options)
     shape = _object(template)
     if shape is None or not fits or (bare and not next(iter(options)).isdigit()):
         return None
-    chosen = by_label(question, options) if labelled else by_text(question, [*options.values()])
+    chosen = by_label(question, options) if labeled else by_text(question, [*options.values()])
 
     def write(action: ActionValue) -> str:
         value = chosen.write(action)
@@ -223,12 +223,12 @@ def _range(text: str) -> Found | None:
 
 PLAIN_FORMS: tuple[PromptForm, ...] = (
     PromptForm(
-        name="labelled options",
+        name="labeled options",
         read=_plain,
         example="Which drink?\nA) tea\nB) coffee\nAnswer with the letter only.",
     ),
     PromptForm(
-        name="labelled options, answered in JSON",
+        name="labeled options, answered in JSON",
         read=_json,
         example="Which drink?\n1. tea\n2. coffee\n"
         'Respond only with a JSON object: {"answer": <number>}',

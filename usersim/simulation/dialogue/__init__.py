@@ -1,6 +1,7 @@
 """A simulated person talks with an assistant toward a goal; pure but for the assistant's calls."""
 
 from usersim.simulation.dialogue.assistants import Assistant, Assistants, Messages, name_of
+from usersim.simulation.dialogue.faults import FAULTS, Fault, Faults, count_faults, fault_rate
 from usersim.simulation.dialogue.hold import hold
 from usersim.simulation.dialogue.patience import Patience, learn_patience
 from usersim.simulation.dialogue.record import (
@@ -17,10 +18,13 @@ from usersim.simulation.dialogue.talk import Talk
 
 __all__ = [
     "ENDINGS",
+    "FAULTS",
     "Assistant",
     "Assistants",
     "Dialogue",
     "Ending",
+    "Fault",
+    "Faults",
     "Messages",
     "Patience",
     "Reached",
@@ -29,6 +33,8 @@ __all__ = [
     "Stop",
     "Talk",
     "Turn",
+    "count_faults",
+    "fault_rate",
     "hold",
     "learn_patience",
     "name_of",

@@ -69,8 +69,8 @@ class Assistants:
             self._stack.callback(self._transport.close)
         elif not callable(self._assistant):
             raise AssistantError(
-                f"{self._assistant!r} is no assistant",
-                hint="give a callable that takes messages and returns a text, or an "
+                f"{self._assistant!r} is not an assistant",
+                hint="pass a callable that takes messages and returns a text, or an "
                 "AssistantEndpoint",
             )
         return self
@@ -100,7 +100,7 @@ class Assistants:
     def _called(
         self, assistant: Callable[[Messages], str | Awaitable[str]], messages: Messages
     ) -> Reply | Awaitable[str]:
-        """Call; what is no text and cannot be awaited is an error."""
+        """Call; what is not a text and cannot be awaited is an error."""
         try:
             with boundary(AssistantError, f"calling the assistant {name_of(assistant)!r}"):  # pyright: ignore[reportArgumentType]
                 said = assistant([dict(message) for message in messages])
@@ -208,15 +208,15 @@ def _text(content: object) -> str:
 
 def _no_text(said: object) -> AssistantError:
     return AssistantError(
-        f"the assistant returned {said!r}, which is no text",
-        hint="an assistant takes a list of messages and returns its reply as a text",
+        f"the assistant returned {said!r}, which is not a text",
+        hint="an assistant must take a list of messages and return its reply as a text",
     )
 
 
 def _late(seconds: float) -> AssistantError:
     return AssistantError(
-        f"the assistant did not reply within {seconds:g} s",
-        hint="raise DialogueConfig.assistant_seconds, or look at the assistant",
+        f"the assistant timed out after {seconds:g} s",
+        hint="increase DialogueConfig.assistant_seconds, or check the assistant",
     )
 
 

@@ -53,7 +53,7 @@ def hold(
     """Hold every dialogue to its end.
 
     Args:
-        talks: Dialogues, not begun or under way.
+        talks: Dialogues, not started or in progress.
         answer: Speaks for persons.
         reply: Speaks for the assistant.
         at_once: Dialogues under way at once; the next begins when one ends.

@@ -93,7 +93,7 @@ class Patience:
     def __str__(self) -> str:
         """Say where it comes from and what it rests on."""
         if not self.conversations:
-            return "no patience or persistence is known; the defaults stand"
+            return "no patience or persistence is known; defaults are used"
         whose = "their own" if self.source == "person" else "everybody's"
         return (
             f"from {counted(self.conversations, 'conversation')} of {whose} with "

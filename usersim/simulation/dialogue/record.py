@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from usersim.simulation.answer import Answer
+from usersim.simulation.dialogue.faults import Faults, count_faults
 from usersim.simulation.dialogue.patience import Patience
 from usersim.types.counting import counted
 from usersim.views import Cell, in_words, printed, shortened
@@ -27,9 +28,9 @@ ENDINGS: Mapping[Ending, str] = {
     "done": "the person said that they are done",
     "gave_up": "the person said that they give up",
     "reached": "the goal is reached, by the caller's own test",
-    "repetition": "the person said the same once more than they may",
-    "patience": "the person left, as often as their past conversations show",
-    "limit": "the person had all the turns that the configuration allows",
+    "repetition": "the person repeated themselves too often",
+    "patience": "the person left, with the probability seen in their past conversations",
+    "limit": "the maximum number of turns was reached",
 }
 """Every way in which a dialogue ends, and what it means."""
 
@@ -131,6 +132,11 @@ class Dialogue:
         """How often the person spoke."""
         return sum(bool(turn.speaker == "user" and turn.text) for turn in self.turns)
 
+    @property
+    def faults(self) -> Faults:
+        """Turns that the simulator itself spoiled; see `usersim.simulation.dialogue.FAULTS`."""
+        return count_faults(self.turns, repeats=max(1, self.patience.repeats))
+
     def messages(self, *, traces: bool = False) -> list[dict[str, str]]:
         """Return the turns as chat messages: the person is `user`, as in any chat.
 
@@ -145,6 +151,7 @@ class Dialogue:
             "user": self.user_id,
             "goal": shortened(self.scenario.goal, 40),
             "turns": len(self.turns),
+            "faults": len(self.faults.found),
             "ended": shortened(str(self.stop), 60),
         }
 

@@ -105,12 +105,12 @@ class Talk:
         """Take the assistant's next turn; what it means for the dialogue stands in `stop`.
 
         Raises:
-            AssistantError: If it is no text, or empty.
+            AssistantError: If it is not a text, or empty.
         """
         if not isinstance(text, str) or not text.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise AssistantError(
-                f"the assistant said {text!r} to user {self.user_id!r}, which is no message",
-                hint="an assistant takes a list of messages and returns its reply as a text",
+                f"the assistant said {text!r} to user {self.user_id!r}, which is not a message",
+                hint="an assistant must take a list of messages and return its reply as a text",
             )
         turn = self._add(Turn(speaker="assistant", text=text))
         spoken = len(said_before(self.turns, "user"))
@@ -135,7 +135,7 @@ class Talk:
                 ConfigError,
                 f"testing whether the goal {self.scenario.goal!r} of user {self.user_id!r} is "
                 f"reached",
-                hint="`reached` takes the turns so far and returns whether it is",
+                hint="`reached` must take the turns so far and return a bool",
             ):
                 if self._reached(tuple(self.turns)):
                     self.stop = Stop(reason="reached", detail=f"after turn {len(self.turns)}")
@@ -149,7 +149,7 @@ class Talk:
             assistant: The assistant's name.
             engine: Identity of the engine behind the person.
         """
-        assert self.stop is not None, "only a dialogue that ended is recorded"
+        assert self.stop is not None, "only a finished dialogue can be recorded"
         return Dialogue(
             key=key,
             user_id=self.user_id,

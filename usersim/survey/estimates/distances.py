@@ -43,7 +43,7 @@ def _pair(first: Sequence[float] | FloatArray, second: Sequence[float] | FloatAr
     both = np.stack([p, q])
     totals = both.sum(axis=1, keepdims=True)
     if not np.isfinite(both).all() or (both < 0).any() or (totals <= 0).any():
-        raise EvaluationError(f"counts or probabilities are not negative, got {p!r} and {q!r}")
+        raise EvaluationError(f"counts or probabilities must not be negative; got {p!r} and {q!r}")
     return both / totals
 
 
@@ -170,7 +170,7 @@ def split_half_floor(counts: Sequence[int], *, draws: int = 200, seed: int = 0) 
     """
     people = np.asarray(counts, dtype=np.int64)
     if (people < 0).any():
-        raise EvaluationError(f"counts are not negative, got {list(counts)!r}")
+        raise EvaluationError(f"counts must not be negative; got {list(counts)!r}")
     n = int(people.sum())
     if n < 2:  # noqa: PLR2004 - one person has no halves
         return float("nan")

@@ -63,7 +63,7 @@ class GroupGap:
     """How the simulation fits one group of people, over all items.
 
     Attributes:
-        attribute: What the groups are told by.
+        attribute: What defines the groups.
         category: The group.
         n_human: People in it.
         total_variation: Mean over items.
@@ -152,8 +152,9 @@ def survey_fit(
     shared = _shared(human, simulated)
     if not shared:
         raise EvaluationError(
-            f"no item has options and answers of {LEAST_PEOPLE} people on both sides",
-            hint="items are matched by key: are human and simulated answers to the same survey?",
+            f"no item with options was answered by {LEAST_PEOPLE} people on both sides",
+            hint="items are matched by key: check that human and simulated answers are to the same "
+            "survey",
         )
     fits = [_item_fit(human, simulated, item, by) for item in shared]
     resampled = _resampled(human, simulated, shared, by, seed)
@@ -186,8 +187,8 @@ def _shared(human: AnswerTable, simulated: AnswerTable) -> list[Item]:
             continue
         if other.options != item.options:
             raise EvaluationError(
-                f"item {item.key!r} has other options in the simulation: {other.options!r} "
-                f"and not {item.options!r}"
+                f"item {item.key!r} has different options in the simulation: {other.options!r} "
+                f"instead of {item.options!r}"
             )
         if min(t.answered(item.key).sum() for t in (human, simulated)) >= LEAST_PEOPLE:
             found.append(item)

@@ -1,9 +1,9 @@
 """Estimates for a population, each with an interval that says what it covers.
 
-Three sources of doubt, told apart by `covers`:
+Three sources of doubt, distinguished by `covers`:
 
 - `draws`: these very people, asked again. Each varies as their own draws do.
-- `people`: other people like these, asked anew. Resamples whole respondents with all their
+- `people`: other people like these, asked again. Resamples whole respondents with all their
   draws, so that it holds the doubt of `draws` too.
 - `misfit`: as `people`, and the simulation is as far off as it was on items with human answers.
 
@@ -276,8 +276,8 @@ def _redrawn(rows: FloatArray, weights: FloatArray, rng: np.random.Generator) ->
     draws, _, size = rows.shape
     if draws < 2:  # noqa: PLR2004 - one draw does not vary
         raise EvaluationError(
-            "one draw of each respondent does not say how much draws differ",
-            hint="simulate the survey under several seeds and give all the results",
+            "the variation between draws cannot be estimated from one draw per respondent",
+            hint="simulate the survey with several seeds and pass all the results",
         )
     own = weights / weights.sum()
     spread = np.sqrt((own**2) @ rows.var(axis=0, ddof=1) / draws)
@@ -295,13 +295,13 @@ def _spread(item: Item, covers: Covers, gaps: Misfit | None) -> FloatArray:
         return np.zeros(size + 1)
     if gaps is None:
         raise EvaluationError(
-            "an interval that covers misfit needs to know it",
-            hint="give gaps=misfit(human, simulated), measured on items with human answers",
-            cli_hint="give --human FILE, from which it is measured, or another --covers",
+            "an interval that covers misfit needs measured misfits",
+            hint="pass gaps=misfit(human, simulated), measured on items with human answers",
+            cli_hint="pass --human FILE, from which they are measured, or another --covers",
         )
     if not item.options or (item.ordered and gaps.n_scales < LEAST_ITEMS):
         raise EvaluationError(
-            f"the misfit of item {item.key!r} is not known: it was measured on {gaps.n_items} "
+            f"the misfit of item {item.key!r} is unknown: it was measured on {gaps.n_items} "
             f"items with options, {gaps.n_scales} of them with a mean",
             hint=f"measure it on {LEAST_ITEMS} items of the same kind",
         )

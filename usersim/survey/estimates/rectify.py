@@ -152,17 +152,17 @@ def _sides(
     if human.shape != paired.shape or human.shape[1:] != simulated.shape[1:]:
         raise EvaluationError(
             f"human {human.shape!r}, paired {paired.shape!r} and simulated {simulated.shape!r} "
-            "answers are not of the same people and options"
+            "answers have different people or options"
         )
     n, others = len(human), len(simulated)
     if n < LEAST_HUMANS or others < LEAST_HUMANS:
         raise EvaluationError(
             f"{n} human answers with a simulation of the same people and {others} simulated "
             f"answers of others; rectifying needs {LEAST_HUMANS} of each",
-            hint="ask more people who are in the population too",
+            hint="ask more people who are also in the population",
         )
     if not all(np.isfinite(rows).all() for rows in (human, paired, simulated)):
-        raise EvaluationError("answers to rectify are finite numbers; leave missing ones out")
+        raise EvaluationError("answers to rectify must be finite numbers; leave out missing ones")
     of_humans = _normalized(human_weights, n)
     of_others = _normalized(simulated_weights, others)
     return _Side(human, of_humans), _Side(paired, of_humans), _Side(simulated, of_others)

@@ -97,7 +97,7 @@ class AnswerTable:
     def __post_init__(self) -> None:
         people, items = len(self.respondents), len(self.items)
         if len(set(self.respondents)) != people:
-            raise EvaluationError("a respondent stands in the table twice; merge their answers")
+            raise EvaluationError("the table has a respondent twice; merge their answers")
         if self.values.ndim != 3 or self.values.shape[1:] != (people, items):  # noqa: PLR2004 - draws, respondents, items
             raise EvaluationError(
                 f"values of shape {self.values.shape!r} for {people} respondents and {items} items"
@@ -261,7 +261,7 @@ def _code(item: Item, value: str | float | None, person: str) -> float:
             ) from None
     if value not in item.options:
         raise EvaluationError(
-            f"{value!r} of {person!r} is none of the options of item {item.key!r}",
+            f"{value!r} of {person!r} is not an option of item {item.key!r}",
             hint=f"options: {list(item.options)!r}",
         )
     return float(item.options.index(str(value)))

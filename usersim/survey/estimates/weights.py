@@ -149,8 +149,9 @@ def rake(
     name = max(worst, key=lambda key: worst[key])
     raise ImpossibleMarginsError(
         f"after {rounds} rounds margin {name!r} is still off by {worst[name]:.2g}: the margins "
-        "contradict each other among these respondents",
-        hint="combinations that nobody is in make it so: merge categories or drop a margin",
+        "contradict each other for these respondents",
+        hint="this happens if some combinations have no respondents: merge categories or drop a "
+        "margin",
     )
 
 
@@ -174,7 +175,7 @@ def _start(
         WeightingError: As `rake` says.
     """
     if not margins:
-        raise WeightingError("raking needs a margin, got none")
+        raise WeightingError("raking needs at least one margin")
     if missing := sorted(set(margins) - set(categories)):
         raise WeightingError(
             f"respondents have no attribute {missing!r}", hint=f"they have: {sorted(categories)!r}"
@@ -183,7 +184,7 @@ def _start(
     if start is not None:
         sizes.add(len(start))
     if len(sizes) != 1 or sizes == {0}:
-        raise WeightingError(f"raking needs one category a respondent, got {sorted(sizes)!r}")
+        raise WeightingError(f"raking needs one category per respondent; got {sorted(sizes)!r}")
     if most is not None and not most > 1:
         raise WeightingError(
             "the largest weight is a multiple of the mean weight and must be greater than 1, "
@@ -191,7 +192,9 @@ def _start(
         )
     first = np.ones(sizes.pop()) if start is None else np.asarray(start, dtype=np.float64)
     if not np.isfinite(first).all() or (first <= 0).any():
-        raise WeightingError("starting weights are finite and above 0; leave out whom none has")
+        raise WeightingError(
+            "starting weights must be finite and greater than 0; leave out respondents without one"
+        )
     return first
 
 
@@ -209,20 +212,20 @@ def _coded(
         raise ImpossibleMarginsError(f"margin {name!r} has a share below 0: {dict(shares)!r}")
     if abs(float(targets.sum()) - 1) > _SUM_TOLERANCE:
         raise ImpossibleMarginsError(
-            f"the shares of margin {name!r} sum to {targets.sum():g} and not to 1",
+            f"the shares of margin {name!r} sum to {targets.sum():g} instead of 1",
             hint="divide percentages by 100, and counts by their sum",
         )
     found = {category: categories.count(category) for category in dict.fromkeys(categories)}
     wanted = {category for category, share in shares.items() if share > 0}
     if empty := sorted(wanted - set(found)):
         raise EmptyCellError(
-            f"margin {name!r} has shares for {empty!r} and no respondent is there",
+            f"margin {name!r} has shares for {empty!r}, where there are no respondents",
             hint="add such respondents, or merge the category with another in margin and data",
         )
     if strange := sorted(str(category) for category in set(found) - wanted):
         raise EmptyCellError(
-            f"respondents are in {strange!r} and margin {name!r} gives that no share",
-            hint="leave them out with a filter, or give the category a share",
+            f"margin {name!r} has no share for {strange!r}, where there are respondents",
+            hint="remove these respondents with a filter, or add a share for the category",
         )
     order = {category: place for place, category in enumerate(shares)}
     codes = np.array([order[category] for category in categories], dtype=np.intp)

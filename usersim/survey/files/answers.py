@@ -31,7 +31,7 @@ def read_answers(path: str | Path, survey: Survey) -> SurveyResults:
         `provenance` names the file instead.
 
     Raises:
-        SurveyFileError: If it cannot be read, or a row is no answer to this instrument.
+        SurveyFileError: If it cannot be read, or a row is not a valid answer to this instrument.
     """
     responses: list[SurveyResponse] = []
     items = {question.id: question.items for question in survey.all_questions}
@@ -40,9 +40,9 @@ def read_answers(path: str | Path, survey: Survey) -> SurveyResults:
         one = _response(row, f"row {number} of {str(path)!r}")
         if one.item not in items.get(one.question, ()):
             raise SurveyFileError(
-                f"row {number} of {str(path)!r} answers {one.question!r} {one.item!r}, which "
-                f"survey {survey.title!r} does not ask",
-                hint="give the instrument that these answers were simulated with",
+                f"row {number} of {str(path)!r} answers {one.question!r} {one.item!r}, which is "
+                f"not in survey {survey.title!r}",
+                hint="use the survey file that these answers were simulated with",
             )
         if (spot := (one.respondent, one.question, one.item)) in seen:
             raise SurveyFileError(f"row {number} of {str(path)!r} answers {spot!r} again")
@@ -96,4 +96,6 @@ def _response(row: object, where: str) -> SurveyResponse:
     except ValidationError as error:
         first = error.errors()[0]
         spot = ".".join(str(part) for part in first["loc"])
-        raise SurveyFileError(f"{where} is no simulated answer: {spot}: {first['msg']}") from error
+        raise SurveyFileError(
+            f"{where} is not a simulated answer: {spot}: {first['msg']}"
+        ) from error

@@ -16,7 +16,7 @@ _SHOWN = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """One thing that was not taken over as it is in the source.
+    """One thing that was not imported as it is in the source.
 
     Attributes:
         where: Question, block or element, by its id in the source.

@@ -2,11 +2,11 @@
 
 The rules, all of which can be set:
 
-- *Blank* is no answer.
-- *Missing codes* (`-99` unless told otherwise) are no answer: seen, and left unanswered.
+- *Blank* is not a valid answer.
+- *Missing codes* (`-99` by default) are no answer: seen, and left unanswered.
 - *Several options in columns of their own*: a cell that names its option, by label, variable name
   or recode value, or is 1, is `yes`. Beside a ticked option a blank, 0 or missing code is `no`.
-  Where none is ticked there is no answer (`unticked="no"`: all are `no`).
+  Where none is ticked there is not a valid answer (`unticked="no"`: all are `no`).
 - *Labels* are matched up to white space, invisible characters and entities; a recode value counts
   where the file holds codes.
 - *Numbers* outside their range, NaN and infinity are no answers.
@@ -95,7 +95,7 @@ class CellReader:
         return found
 
     def _value(self, question: SurveyQuestion, column: Column, cell: str) -> object:
-        """Return a cell as a label, a number or a text; None if it is no answer."""
+        """Return a cell as a label, a number or a text; None if it is not a valid answer."""
         if not cell.strip():
             return None
         name = column_of(question, column.item)

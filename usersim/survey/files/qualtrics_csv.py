@@ -2,8 +2,8 @@
 
 A full export has three header rows: names, texts, and import ids, by which columns find their
 questions whatever they are called. Without the ids columns are matched by their names. Columns that
-tell the person (address, name, e-mail, place) are dropped, and so is whatever is no answer to the
-instrument; both are said in the report. What comes out are plain wide records and a codebook: the
+identify the person (address, name, e-mail, place) are dropped, as is whatever is not an answer to
+the survey; the report lists both. What comes out are plain wide records and a codebook: the
 form that corpora, human samples and other tools here read.
 """
 
@@ -36,7 +36,7 @@ PERSONAL = (
     "IPAddress", "RecipientLastName", "RecipientFirstName", "RecipientEmail", "ExternalReference",
     "LocationLatitude", "LocationLongitude",
 )  # fmt: skip
-"""Columns that tell the person, under Qualtrics' own names."""
+"""Columns that identify the person, under Qualtrics' own names."""
 MOST_BYTES = 500_000_000
 """Largest file that is read."""
 _HEAD = 200_000
@@ -63,9 +63,9 @@ class QualtricsAnswers:
         records: One per respondent: `respondent`, `timestamp`, one entry per column of the
             survey's wide form that was answered, and what was asked to be kept.
         codebook: What the columns mean, for `UserSimulator.from_corpus(codebook=…)`.
-        dropped: Columns of the file that were not taken over.
+        dropped: Columns of the file that were not imported.
         numeric: Whether the file holds codes instead of labels.
-        notes: What else was not taken over: rows, answers that are none of the options.
+        notes: What else was not imported: rows, answers that are none of the options.
     """
 
     records: tuple[Mapping[str, object], ...]
@@ -130,7 +130,7 @@ def read_qualtrics_csv(  # noqa: PLR0913 - each rule of reading can be set
         raw = list(_sound(body, len(head.names), notes))
     private = _private(raw, head, keep)
     for place in private:
-        notes.add(head.names[place], "most cells are e-mail addresses", "column dropped")
+        notes.add(head.names[place], "most of its cells are e-mail addresses", "column dropped")
     places = {place: told for place, told in head.places.items() if place not in private}
     if not places:
         raise SurveyFileError(
@@ -150,10 +150,10 @@ def read_qualtrics_csv(  # noqa: PLR0913 - each rule of reading can be set
     if reader.ambiguous:
         column, cell = next(iter(reader.ambiguous))
         raise SurveyFileError(
-            f"{cell!r} in column {column!r} of {str(path)!r} is one option's label and another "
-            "one's recode value, and nothing in the file says which of them it holds",
-            hint="say which: values='labels' or values='codes'",
-            cli_hint="say which: --values labels or --values codes",
+            f"{cell!r} in column {column!r} of {str(path)!r} is the label of one option and the "
+            "recode value of another, and the file does not say which one is meant",
+            hint="pass values='labels' or values='codes'",
+            cli_hint="pass --values labels or --values codes",
         )
     read = {*places, *kept, *head.known}
     return QualtricsAnswers(
@@ -412,18 +412,26 @@ def _records(
     shown = reader.strange.most_common()
     for (column, value), count in shown[:_EXAMPLES]:
         notes.add(
-            column, f"{value!r} in {counted(count, 'record')} is no answer", "taken as no answer"
+            column,
+            f"{value!r} in {counted(count, 'record')} is not a valid answer",
+            "treated as missing",
         )
     if rest := shown[_EXAMPLES:]:
         total = sum(count for _, count in rest)
-        further = counted(total, "further cell is no answer", "further cells are no answers")
-        notes.add("file", further, "taken as no answer")
+        further = counted(
+            total, "other cell is not a valid answer", "other cells are not valid answers"
+        )
+        notes.add("file", further, "treated as missing")
     if reader.told and reader.strange.total() > reader.told / 2:
-        what = f"{reader.strange.total()} of {reader.told} cells are no answers to this instrument"
-        notes.add("file", what, "taken as no answers; is it an export of this very survey?")
+        what = (
+            f"{reader.strange.total()} of {reader.told} cells are not valid answers to this survey"
+        )
+        notes.add(
+            "file", what, "treated as missing; check that the file is an export of this survey"
+        )
     for column, count in reader.in_range.items():
-        what = f"a missing code in {counted(count, 'record')}, which could be an answer too"
-        notes.add(column, what, "taken as no answer")
+        what = f"a missing code in {counted(count, 'record')}, which could also be an answer"
+        notes.add(column, what, "treated as missing")
 
 
 def _answered(

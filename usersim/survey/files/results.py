@@ -29,5 +29,5 @@ def write_answers(results: SurveyResults, path: str | Path) -> int:
         results.long(),
         what="the answers",
         error=SurveyError,
-        hint="they stay in the store: the same call finds them without asking again",
+        hint="they are stored: repeat the call to write them without asking again",
     )

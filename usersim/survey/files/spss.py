@@ -79,7 +79,7 @@ def to_spss(
     if problems := spss_problems(results.survey):
         raise SurveyFileError(
             f"survey {results.survey.title!r} cannot be an SPSS file: {'; '.join(problems)}",
-            hint="change the ids in the instrument, or write .csv or .parquet",
+            hint="change the ids in the survey file, or write .csv or .parquet",
         )
     if target.suffix.lower() != ".sav":
         raise SurveyFileError(f"an SPSS file ends with .sav, got {str(path)!r}")
@@ -138,7 +138,7 @@ def spss_problems(survey: Survey) -> list[str]:
     Example:
         >>> from usersim.survey import YesNo
         >>> spss_problems(Survey(title="T", questions=(YesNo(id="with", text="With milk?"),)))
-        ["'with' is a word of the language of SPSS"]
+        ["'with' is a reserved word in SPSS"]
     """
     columns = [
         column_of(question, item) for question in survey.all_questions for item in question.items
@@ -148,7 +148,7 @@ def spss_problems(survey: Survey) -> list[str]:
     return [
         *(f"{one!r} is longer than the {_LONGEST_NAME} characters of SPSS" for one in long[:5]),
         *([f"and {len(long) - 5} further names like it"] if len(long) > 5 else []),  # noqa: PLR2004 - those above
-        *(f"{one!r} is a word of the language of SPSS" for one in words),
+        *(f"{one!r} is a reserved word in SPSS" for one in words),
     ]
 
 

@@ -33,8 +33,8 @@ def check_ending(path: str | Path, endings: tuple[str, ...] = TABLES) -> str:
     ending = Path(path).suffix.lower()
     if ending not in endings:
         raise SurveyFileError(
-            f"{str(path)!r} ends with none of {', '.join(endings)}",
-            hint="the ending says what is written",
+            f"{str(path)!r} must end with one of {', '.join(endings)}",
+            hint="the ending selects the format",
         )
     package, extra = _NEEDS.get(ending, ("csv", ""))
     if find_spec(package) is None:

@@ -124,7 +124,7 @@ class Asked:
         """Return an id for a question of so many items; one that is taken is changed and noted."""
         name = self.names.take(wanted, items)
         if name != identifier(wanted, ()):
-            self.note(f"the name {wanted!r} is that of another column", f"called {name!r}")
+            self.note(f"the name {wanted!r} is already used by another column", f"called {name!r}")
         return name
 
     @property
@@ -204,7 +204,7 @@ def _labels(asked: Asked, name: str, order: str, *, fields: bool = False) -> Cho
             continue
         label = _label(asked, entries[key], field=fields) or f"[{key}]"
         if label == f"[{key}]" and len(wanted) > 1:
-            asked.note(f"choice {key} has no words", f"called {label}")
+            asked.note(f"choice {key} has no text", f"called {label}")
         said = _choice_condition(asked, entries[key], label)
         if said is False:
             asked.note(f"the choice {label!r} is never shown", "left out")
@@ -214,13 +214,13 @@ def _labels(asked: Asked, name: str, order: str, *, fields: bool = False) -> Cho
         exclusive += [label] if is_set(entries[key].get("ExclusiveAnswer")) else []
     for key in entries.keys() - set(wanted):
         label = plain_label(entries[key].get("Display"))
-        asked.note(f"the choice {key} {label!r} stands in no {order}", "left out: never shown")
+        asked.note(f"the choice {key} {label!r} is not in the {order}", "left out: never shown")
     return Choices(labels=labels, conditions=conditions, exclusive=tuple(exclusive))
 
 
 def _missing(asked: Asked, key: str, order: str) -> None:
     if not asked.payload.get("DynamicChoices"):
-        asked.note(f"{order} names {key!r}", "passed over: no such choice")
+        asked.note(f"{order} names {key!r}", "skipped: there is no such choice")
 
 
 def _entries(asked: Asked, name: str) -> dict[str, Mapping[str, object]]:
@@ -236,16 +236,16 @@ def _label(asked: Asked, entry: Mapping[str, object], *, field: bool) -> str:
     image = as_map(entry.get("Image"))
     if image:
         source = source or str(image.get("Display") or "")
-        asked.note(f"picture of the choice {plain_label(source)!r}", "its words are taken alone")
+        asked.note(f"picture of the choice {plain_label(source)!r}", "only its text is imported")
         settle_at(entry, "Image")
     label = asked.pipe(plain_label(source), f"the choice {plain_label(source)!r}")
     if "{{" in label:
         asked.note(f"piped text in the choice {label!r}", "replaced by [...]")
         label = re.sub(r"\{\{[^}]*\}\}", "[...]", label)
     if is_set(entry.get("TextEntry")) and not field:
-        asked.note(f"text entry of the choice {label!r}", "choice kept alone")
+        asked.note(f"text entry of the choice {label!r}", "only the choice is imported")
     if is_set(entry.get("TextEntryValidation")) and not field:
-        asked.note(f"validation of the text entry of {label!r}", "not taken over")
+        asked.note(f"validation of the text entry of {label!r}", "not imported")
     return label
 
 
@@ -440,11 +440,11 @@ def note_unread(asked: Asked, *, text: bool = False) -> None:
     stale = [one for one in RULES if one.rpartition(".")[2] not in read]
     if is_set(settings.get("Type")) and "Type" not in read:
         stale.remove("Validation.Settings.Type")
-        asked.note(f"validation {settings.get('Type')!r}", "not taken over")
+        asked.note(f"validation {settings.get('Type')!r}", "not imported")
     cosmetic += tuple(stale)
     for path, value in asked.payload.unread(cosmetic):
         if is_set(value) or not is_listed(path, UNSET):
-            asked.note(f"{path} = {short(value)}", "not taken over")
+            asked.note(f"{path} = {short(value)}", "not imported")
 
 
 def short(value: object) -> str:

@@ -1,7 +1,7 @@
 """The instrument in the making, and its last check: what cannot be known where it is needed.
 
 A condition on a question that may come later (in a shuffled block, say) cannot be asked for. It is
-taken away alone, with a note, and everything else stays.
+removed alone, with a note, and everything else stays.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def finished(
         drafts: Its sections, in order.
         title: Its title.
         shuffled: Ids of the sections that exchange their places.
-        notes: Where to note what was taken away.
+        notes: Where to note what was removed.
 
     Raises:
         SurveyFileError: If what is left is still no instrument.
@@ -94,7 +94,7 @@ def finished(
             sections=tuple(last.section(one, by_id[one.id]) for one in drafts),
         )
     except (SurveyError, ValidationError) as error:
-        raise SurveyFileError(f"the imported instrument is not a survey: {error}") from error
+        raise SurveyFileError(f"the imported questions are not a valid survey: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class _Last:
             if isinstance(part, str) and self._known(part, section, question, where):
                 whole = all_of([*kept, part])
                 if len(str(whole)) > MOST_CHARS:
-                    self.notes.add(where, f"condition {part!r}: too long", "taken away")
+                    self.notes.add(where, f"condition {part!r}: too long", "removed")
                 else:
                     kept.append(part)
         whole = all_of(kept)
@@ -166,12 +166,12 @@ class _Last:
         try:
             names = sorted(parse(text).questions)
         except ExpressionError as error:
-            self.notes.add(where, f"condition {text!r}: {error}", "taken away")
+            self.notes.add(where, f"condition {text!r}: {error}", "removed")
             return False
         late = [name for name in names if not self._before(name, section, question)]
         if late:
-            what = f"condition {text!r}: {', '.join(late)} need not have been asked by then"
-            self.notes.add(where, what, "taken away: asked of everybody")
+            what = f"condition {text!r}: {', '.join(late)} may not have been asked by then"
+            self.notes.add(where, what, "removed: asked of everybody")
         return not late
 
     def _before(self, name: str, section: Section, question: SurveyQuestion | None) -> bool:
@@ -183,7 +183,7 @@ class _Last:
         """Return a text without the placeholders that need not have an answer by then."""
         for name in sorted(mentioned(text)):
             if not self._before(name, section, question):
-                what = f"piped text {{{{ {name} }}}}, which need not have been asked by then"
+                what = f"piped text {{{{ {name} }}}}, which may not have been asked by then"
                 self.notes.add(where, what, "replaced by [...]")
                 text = re.sub(rf"\{{\{{\s*{name}\s*\}}\}}", "[...]", text)
         return text

@@ -146,7 +146,7 @@ class Walk:
     def _steps(self, steps: Sequence[object], path: list[Condition], deep: int) -> None:
         """Take steps over, all under the conditions of `path`."""
         if deep > _DEEPEST:
-            self.notes.add("flow", f"more than {_DEEPEST} branches in each other", "left out")
+            self.notes.add("flow", f"branches nested deeper than {_DEEPEST}", "left out")
             return
         for step in map(as_map, steps):
             where = f"flow {step.get('FlowID', '?')}"
@@ -156,7 +156,7 @@ class Walk:
             self._step(step, where, path, deep)
             if isinstance(step, Traced):
                 for key, value in step.unread(COSMETIC["flow"]):
-                    self.notes.add(where, f"{key} = {short(value)}", "not taken over")
+                    self.notes.add(where, f"{key} = {short(value)}", "not imported")
 
     def _step(
         self, step: Mapping[str, object], where: str, path: list[Condition], deep: int
@@ -208,9 +208,9 @@ class Walk:
             self._unsure -= 1
             return
         if own is False:
-            self.notes.add(where, "a branch that is never taken", "left out")
+            self.notes.add(where, "a branch that can never be taken", "left out")
             for one in map(as_map, inner):
-                self._skip(one, where, "in a branch that is never taken")
+                self._skip(one, where, "in a branch that can never be taken")
             return
         self._steps(inner, [*path, own], deep + 1)
 
@@ -218,7 +218,7 @@ class Walk:
         if self._unsure:
             return
         if self._some:
-            self.notes.add(where, "an end of the survey for some at random", "nobody is sent there")
+            self.notes.add(where, "an end of the survey for some at random", "nobody ends there")
             return
         here = all_of(path)
         if here is True:
@@ -263,7 +263,7 @@ class Walk:
     def _block(self, name: str, path: list[Condition]) -> None:
         block = self.source.blocks.get(name)
         if block is None or block.get("Type") == "Trash":
-            self.notes.add(f"block {name}", "no such block, or in the trash", "left out")
+            self.notes.add(f"block {name}", "the block is missing or was deleted", "left out")
             return
         if name in self._seen:
             self._again(name, path)
@@ -291,7 +291,7 @@ class Walk:
     def _account(self, part: Traced, where: str, kind: str) -> None:
         for key, value in part.unread(COSMETIC[kind]):
             if is_set(value) or not is_listed(key, UNSET):
-                self.notes.add(where, f"{key} = {short(value)}", "not taken over")
+                self.notes.add(where, f"{key} = {short(value)}", "not imported")
 
     def _loops(self, block: Traced, name: str) -> list[_Loop | None]:
         """Return the rounds of a block; a single None if it is not repeated."""
@@ -379,7 +379,7 @@ class Walk:
     def _keep(self, draft: DraftSection) -> None:
         """Add a section; texts after its last question wait for the next one."""
         if not draft.questions and not draft.passages:
-            self.notes.add(draft.where, "has no question that was taken over", "left out")
+            self.notes.add(draft.where, "has no question that was imported", "left out")
             return
         shuffled = draft.random_order and bool(draft.questions)
         trailing = [one for one in draft.passages if not one.before and not shuffled]
@@ -507,15 +507,15 @@ class Walk:
         payload = asked.payload
         media = media_in(payload.get("QuestionText"))
         if is_set(payload.get("Graphics")) or media:
-            asked.note(f"shows a {(media or ['picture'])[0]}", "the words are taken over alone")
+            asked.note(f"shows a {(media or ['picture'])[0]}", "only the text is imported")
         script = _EMPTY_HANDLERS.sub("", _COMMENTS.sub("", str(payload.get("QuestionJS") or "")))
         if script.strip():
             asked.note("JavaScript", "not run")
         if is_set(payload.get("DefaultChoices")):
-            asked.note("an answer that is given beforehand", "not taken over")
+            asked.note("an answer that is given beforehand", "not imported")
             settle_at(payload, "DefaultChoices")
         if is_set(payload.get("GradingData")):
-            asked.note("scores of its answers", "not taken over")
+            asked.note("scores of its answers", "not imported")
             settle_at(payload, "GradingData")
         languages = map_in(payload, "Language")
         if languages:

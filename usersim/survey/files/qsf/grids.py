@@ -70,7 +70,7 @@ def _likert(asked: Asked) -> Imported:
     numbers = recoded(codes, options)
     ordered = [numbers[one] for one in options if one in numbers]
     if ordered not in (sorted(ordered), sorted(ordered, reverse=True)):
-        asked.note(f"recode values {dict(numbers)!r} neither rise nor fall", "not taken over")
+        asked.note(f"recode values {dict(numbers)!r} neither rise nor fall", "not imported")
         numbers = {}
     name = asked.take(asked.tag, len(rows.labels))
     question = Matrix(
@@ -197,7 +197,7 @@ def _form(asked: Asked) -> Imported:
         if rules[row] == "ValidNumber":
             return NumberQuestion(id=name, text=_row_text(asked, row))
         if is_set(rules[row]):
-            asked.note(f"content of {row!r} must be {rules[row]}", "taken over as free text")
+            asked.note(f"content of {row!r} must be {rules[row]}", "imported as free text")
         return OpenText(id=name, text=_row_text(asked, row))
 
     return _per_row(
@@ -300,7 +300,7 @@ def _side_by_side(asked: Asked) -> Imported:
     """Several grids with the same rows: each for itself.
 
     Raises:
-        UnusableError: If none of them could be taken over.
+        UnusableError: If none of them could be imported.
     """
     parts = map_in(asked.payload, "AdditionalQuestions")
     shared = ("Choices", "ChoiceOrder", "DynamicChoices", "Randomization")
@@ -313,7 +313,7 @@ def _side_by_side(asked: Asked) -> Imported:
             columns[f"#{number}"] = column
     settle_at(asked.payload, *shared, *_OF_LABELS)  # its columns hold these for themselves
     if not columns:
-        raise UnusableError("no column of it could be taken over")
+        raise UnusableError("no column of it could be imported")
     return Imported(
         questions=tuple(one for column in columns.values() for one in column.questions),
         labels=next(iter(columns.values())).labels,

@@ -79,7 +79,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """A question of the source that was taken over, as one or several of ours.
+    """A question of the source that was imported, as one or several of ours.
 
     Attributes:
         questions: In our form.
@@ -153,7 +153,7 @@ def condition(logic: Mapping[str, object], known: Known, fields: Fields) -> Cond
         fields: Embedded data set before.
 
     Returns:
-        The expression; True if there is no condition.
+        The expression; True if there is not a condition.
 
     Raises:
         UnmappedError: If a part of it cannot be said.
@@ -200,12 +200,12 @@ def _numbered(logic: Mapping[str, object]) -> list[Mapping[str, object]]:
     """Return the entries under the keys "0", "1", and so on, in order.
 
     Raises:
-        UnmappedError: If one of them is no object.
+        UnmappedError: If one of them is not an object.
     """
     keys = sorted((key for key in logic if key.isdecimal()), key=int)
     values = [logic[key] for key in keys]
     if not all(isinstance(value, Mapping) for value in values):
-        raise UnmappedError("an entry that is no object")
+        raise UnmappedError("an entry that is not an object")
     return cast("list[Mapping[str, object]]", values)
 
 
@@ -246,7 +246,7 @@ def _located(locator: str, operator: str, right: str, known: Known) -> Condition
     """
     found = _LOCATOR.fullmatch(unquote(locator))
     if found is None or found[1] not in known:
-        raise UnmappedError(f"operand {locator!r}: not an earlier question that was taken over")
+        raise UnmappedError(f"operand {locator!r}: not an earlier question that was imported")
     about, what, number = known[found[1]], found[2], found[3] or ""
     if operator in {"Displayed", "NotDisplayed"}:
         if what not in {"QuestionDisplayed", "DisplayableQuestion"}:

@@ -62,7 +62,7 @@ def read_question(asked: Asked, scales: frozenset[str]) -> Imported | None:
     make = _maker(kind, asked, scales)
     if make is None:
         what = f"type {kind} with selector {asked.selector}"
-        asked.note(what, "left out: no question type of ours says the same")
+        asked.note(what, "left out: there is no equivalent question type")
         return None
     try:
         return make(asked)
@@ -188,7 +188,7 @@ def _limits(asked: Asked, size: int) -> tuple[int, int | None]:
     known = {"MinChoices": (low, None), "MaxChoices": (None, high), "ChoiceRange": (low, high),
              "MinMaxChoices": (low, high)}  # fmt: skip
     if str(rule) not in known:
-        asked.note(f"validation {rule!r}", "not taken over")
+        asked.note(f"validation {rule!r}", "not imported")
         return 0, None
     least, most = known[str(rule)]
     return min(int(least or 0), size), None if most is None else max(1, min(int(most), size))
@@ -235,11 +235,11 @@ def _text_or_number(asked: Asked, name: str, text: str) -> OpenText | NumberQues
     limits_ = {one: settings.get(one) for one in ("MinChars", "TotalChars", "CustomValidation")}
     dict(map_in(settings, "ValidNumber"))  # off: whatever was set once does not count
     if rule == "ContentType":
-        asked.note(f"content must be {content}", "taken over as free text, unchecked")
+        asked.note(f"content must be {content}", "imported as free text, unchecked")
     elif is_set(rule):
         told = {one: value for one, value in limits_.items() if is_set(value)}
         what = f"validation {rule!r} {told or ''}".strip()
-        asked.note(what, "taken over as free text, unchecked")
+        asked.note(what, "imported as free text, unchecked")
     return OpenText(id=name, text=text)
 
 
@@ -259,7 +259,7 @@ def _budget(asked: Asked) -> Imported:
     order = order_of(asked, choices.labels)
     total = number_of(asked.setting("ChoiceTotal"))
     if total is None or total <= 0:
-        asked.note(f"no total, got {asked.setting('ChoiceTotal')!r}", "100 taken")
+        asked.note(f"no total, got {asked.setting('ChoiceTotal')!r}", "100 assumed")
         total = 100.0
     name = asked.take(asked.tag, len(choices.labels))
     question = Budget(

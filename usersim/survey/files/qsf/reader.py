@@ -42,7 +42,7 @@ def read_qsf(
         The instrument with notes of what could not be taken over.
 
     Raises:
-        SurveyFileError: If the file is none of Qualtrics, or no question could be taken over.
+        SurveyFileError: If the file is none of Qualtrics, or no question could be imported.
     """
     name = "the given bytes" if isinstance(source, bytes) else repr(str(source))
     parts = read_source(source, name)
@@ -57,7 +57,7 @@ def read_qsf(
     if not walk.sections:
         said = "; ".join(listed(notes.rows)[:5])
         raise SurveyFileError(
-            f"no question of {name} could be taken over: {said or 'it has none'}",
+            f"no question of {name} could be imported: {said or 'it has none'}",
             hint="export the survey from Qualtrics with Tools > Import/Export > Export survey",
         )
     survey = finished(walk.sections, parts.title, walk.shuffled, notes)
@@ -82,7 +82,7 @@ def _account(source: Source, walk: Walk, notes: Notes) -> None:
         where = str(element.get("PrimaryAttribute") or kind)
         _unread(element, where, (*COSMETIC["element"], "Payload"), notes)
         if kind not in ELEMENTS:
-            notes.add(where, f"element {kind}", "not taken over")
+            notes.add(where, f"element {kind}", "not imported")
         elif kind == "QO":
             _quota(map_in(element, "Payload"), where, walk, notes)
         elif kind not in {"BL", "FL", "SQ"}:
@@ -108,7 +108,7 @@ def _other(payload: Traced, kind: str, notes: Notes) -> None:
                 notes.add(where, f"{name.lower()} {text[:80]!r} on every page", "left out")
         languages = sorted(map_in(payload, "AvailableLanguages"))
         if len(languages) > 1:
-            notes.add(where, f"languages {', '.join(languages)}", "the first one is taken over")
+            notes.add(where, f"languages {', '.join(languages)}", "the first one is imported")
         if isinstance(told := payload.get("AvailableLanguages"), Traced):
             told.settle()
     if kind == "SCO" and is_set(payload.get("ScoringCategories")):
@@ -119,4 +119,4 @@ def _other(payload: Traced, kind: str, notes: Notes) -> None:
 
 def _unread(part: Traced, where: str, cosmetic: Cosmetic, notes: Notes) -> None:
     for path, value in part.unread(cosmetic):
-        notes.add(where, f"{path} = {short(value)}", "not taken over")
+        notes.add(where, f"{path} = {short(value)}", "not imported")

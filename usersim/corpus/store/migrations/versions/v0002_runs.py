@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     """Bring the schema to this version.
 
-    Columns are added and no table is made anew: SQLite would cascade what hangs on the old one.
+    Columns are added and no table is rebuilt: SQLite would cascade what hangs on the old one.
     """
     op.add_column("runs", sa.Column("name", sa.Text(), nullable=True))
     op.add_column("runs", sa.Column("total", sa.Integer(), nullable=True))

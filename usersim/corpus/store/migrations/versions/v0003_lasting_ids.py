@@ -1,7 +1,7 @@
 """Row ids that are never given twice, trainings under way, adapter paths that move with the store.
 
 SQLite gives the id of a deleted last row to the next one, unless the table says AUTOINCREMENT, and
-that cannot be added to a table: it is made anew, filled and renamed, with foreign keys off, as
+that cannot be added to a table: it is rebuilt, filled and renamed, with foreign keys off, as
 https://www.sqlite.org/lang_altertable.html tells to (section 7). PostgreSQL's sequences never
 give a number twice.
 """
