@@ -1,7 +1,8 @@
 """What documentation and examples are executed with when they name no model of their own.
 
 Answers and scores come from the scripted engine, weights from the tiny model: every stage runs,
-training included, in seconds. Tests marked `model` execute the same code as a reader would.
+training included, in seconds. Tests marked `model` execute the same code on the model that a
+reader has, with as little of each stage's work as shows that it works.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures import brief
+from usersim.config import PipelineConfig
 from usersim.engines.scripted import ScriptedEngine
 
 
@@ -26,6 +29,12 @@ def without_model(monkeypatch: pytest.MonkeyPatch, roomy_model: Path) -> Callabl
             monkeypatch.setattr(f"{module}.load_engine", load)
 
     return switch
+
+
+@pytest.fixture
+def brief_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every preset ask for few and short texts."""
+    monkeypatch.setattr(PipelineConfig, "preset", brief.preset)
 
 
 @pytest.fixture

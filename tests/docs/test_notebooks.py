@@ -17,6 +17,12 @@ assert _SPEC is not None
 assert _SPEC.loader is not None
 execute = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(execute)
+BRIEFLY = f"""
+import sys
+sys.path.insert(0, {str(FOLDER.parents[1])!r})
+from tests.fixtures.brief import install
+install()
+"""
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -51,6 +57,7 @@ def test_a_notebook_runs_and_its_last_cell_says_something(path: Path, tmp_path: 
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(BRIEFLY))
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -138,11 +138,11 @@ def count_faults(turns: Sequence[Turn], *, repeats: int = 1) -> Faults:
         for place, turn in enumerate(turns)
         if turn.speaker == "user" and not (traced and turn.answer is None)
     ]
-    found = [
-        (place, fault)
-        for place in places
-        if (fault := fault_of(turns, place, repeats=repeats)) is not None
-    ]
+    found: list[tuple[int, Fault]] = []
+    for place in places:
+        fault = fault_of(turns, place, repeats=repeats)
+        if fault is not None:
+            found.append((place, fault))
     return Faults(turns=len(places), found=tuple(found))
 
 
