@@ -186,7 +186,7 @@ def test_forget_names_the_source_beside_the_store(tmp_path: Path) -> None:
     run("load", source)
     printed = run("forget", "ada", "-c", tmp_path / "people.usersim.db", "--yes")
     assert "people.jsonl" in printed.replace("\n", "")
-    assert "brings the person back" in printed.replace("\n", " ")
+    assert "restores the person" in printed.replace("\n", " ")
 
 
 # ---------------------------------------------------------------------- answering
@@ -303,13 +303,13 @@ def test_refused_requests_are_not_printed_without_end(store: str, tmp_path: Path
         (("show", "adda", "-c", "STORE"), "no user 'adda'", "ada"),
         (("forget", "adda", "-c", "STORE"), "no user 'adda'", "ada"),
         (("respond", "Tea?", "-c", "STORE"), "holds 2 people", "--user ada"),
-        (("respond", " ", "-c", "STORE", "-u", "ada"), "the context is empty", ""),
+        (("respond", " ", "-c", "STORE", "-u", "ada"), "the context must not be empty", ""),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "-o", "a"), "at least two options", ""),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--kind", "chioce"), "free_text", ""),
         (("users", "-c", "SOURCE"), "is not a database", "`usersim load`"),
         (("respond", "Tea?", "-c", "STORE", "-u", "ada", "--adapter", "no"), "'no'", ""),
         (("simulate", "-c", "STORE", "--name", "x"), "no run 'x' to resume", "usersim runs"),
-        (("simulate", "-c", "STORE", "--dry-run"), "no requests to count", "usersim simulate"),
+        (("simulate", "-c", "STORE", "--dry-run"), "--dry-run needs a file", "usersim simulate"),
         (("runs", "-c", "nowhere.db"), "there is no corpus at 'nowhere.db'", "usersim load"),
         (("trace", "ffffffffffff", "-c", "STORE"), "ffffffffffff", "usersim show"),
     ],

@@ -15,7 +15,7 @@ from usersim.prediction.pool import (
     fit_pool,
     group_of,
 )
-from usersim.types import Choice, PoolGroup, Predictor, Scale
+from usersim.types import Choice, MultiChoice, Number, PoolGroup, Predictor, Scale
 
 OPTIONS = ("a", "b", "c", "d")
 
@@ -216,12 +216,14 @@ def test_bad_predictors_are_named() -> None:
 
 
 def test_groups_tell_kind_and_how_many_answered() -> None:
-    """A scale and a choice that many, few or none of the others answered are six groups."""
+    """Every kind has groups for many and few others; those with options one for nobody as well."""
     options = ("x", "y")
+    closed, counted = (Scale(options), Choice(options)), (Number(), MultiChoice(options))
     found = {
         group_of(space, respondents=people)
-        for space in (Scale(options), Choice(options))
-        for people in (FEW, FEW - 1, 0)
+        for spaces, sizes in ((closed, (FEW, FEW - 1, 0)), (counted, (FEW, FEW - 1)))
+        for space in spaces
+        for people in sizes
     }
     assert found == set(PRIOR)
     assert set().union(*PRIOR.values()) <= set(PREDICTORS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_a_closed_answer_is_pooled_and_says_where_it_comes_from(sim: UserSimulat
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert not trace.calibrated
     assert "not calibrated" in trace.origin
-    assert "the reasoning had no part" in trace.origin
+    assert "the reasoning was not used" in trace.origin
 
 
 def test_calibration_is_kept_used_and_measured_on_other_people(sim: UserSimulator) -> None:
@@ -119,7 +120,7 @@ def test_one_person_with_open_answers_alone_cannot_be_calibrated() -> None:
     rows = [{"user_id": "ada", "context": f"Why {n}?", "action": "So."} for n in range(4)]
     with (
         UserSimulator.from_corpus(rows, engine=engine(), config=NO_MODEL, progress=False) as sim,
-        pytest.raises(EvaluationError, match="no closed answer to calibrate on"),
+        pytest.raises(EvaluationError, match="no closed answers to calibrate on"),
     ):
         sim.calibrate(progress=False)
 
@@ -136,6 +137,10 @@ def test_the_command_prints_weights_and_reliability(tmp_path: Path) -> None:
     parts = ("Chance", "panel", "the pool", "Reliability", "use these weights from now on")
     for part in (*parts, "the reasoning added"):
         assert part in printed.output
+    said = " ".join(printed.output.split())
+    assert re.search(r"weights of scale questions that many others answered \(\d+ answers\):", said)
+    assert "weights of scale questions that nobody else answered" in said
+    assert "_" not in said.replace(str(store), "")
 
 
 def test_what_predictors_add_is_measured_against_a_pool_without_them(sim: UserSimulator) -> None:

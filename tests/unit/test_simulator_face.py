@@ -17,6 +17,7 @@ from usersim.engines import GenerateRequest
 from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import (
     ActionError,
+    ArgumentError,
     ArtifactError,
     ConfigError,
     EmptySplitError,
@@ -649,7 +650,7 @@ def test_an_unknown_source_of_traces_is_refused_at_once() -> None:
 def test_an_unknown_arm_is_refused_at_once() -> None:
     """A misspelled arm is an error before any work is done, and the arms are listed."""
     model = engine()
-    with simulator(model=model) as made, pytest.raises(EvaluationError, match="'recon'"):
+    with simulator(model=model) as made, pytest.raises(ArgumentError, match="'recon'"):
         made.evaluate(arms=["recon"])
     assert model.calls == 0
 

@@ -166,7 +166,7 @@ def test_wrong_vectors_are_an_error_and_never_an_answer(given: dict[str, object]
     [
         (lambda one: one.user_id == "bob", "'bob'"),
         (lambda one: one.split != "train", "held out"),
-        (lambda one: one.user_id == "ada" and one.split == "train", "limit is 1"),
+        (lambda one: one.user_id == "ada" and one.split == "train", "the limit of 1"),
     ],
     ids=["another person", "held out", "too many"],
 )

@@ -18,18 +18,23 @@ from usersim.prediction.evidence import (
 from usersim.prediction.panel import PanelAnswer, PanelFit, PanelModel
 from usersim.prediction.pool import (
     GROUPS,
+    NO,
     PREDICTORS,
+    YES,
     Observation,
     Pool,
     PoolGroup,
     PoolWeights,
     fit_pool,
     group_of,
+    yes_or_no,
 )
 
 __all__ = [
     "GROUPS",
+    "NO",
     "PREDICTORS",
+    "YES",
     "Embed",
     "EmbeddingSimilarity",
     "Expectation",
@@ -46,4 +51,5 @@ __all__ = [
     "lexical_similarity",
     "own_scale",
     "rank_evidence",
+    "yes_or_no",
 ]

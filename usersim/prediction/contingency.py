@@ -45,7 +45,8 @@ class Item:
         ordered: Whether they have an order.
         option: Of a multiple choice, the option that is chosen or not; else None.
         edges: Of a number, the upper edges of all bins but the last.
-        values: Of a number, the typical value of each bin.
+        values: Of a number, the typical value of each bin: the median of its answers, and one of
+            them.
     """
 
     question: int
@@ -162,7 +163,10 @@ def _binned(index: int, values: Floats) -> list[Item]:
     if not len(edges):
         return []
     place = np.searchsorted(edges, values, side="left")
-    typical = [float(np.median(values[place == b])) for b in range(len(edges) + 1)]
+    typical = [
+        float(np.quantile(values[place == b], 0.5, method="inverted_cdf"))
+        for b in range(len(edges) + 1)
+    ]
     return [
         Item(
             index,

@@ -15,7 +15,7 @@ that never saw them.
 
 Shrinkage and temperature are chosen by the log score of left-out people, and the temperature is
 lowered to where a gain over the marginal is certain: a panel that is too small to tell predicts
-the marginal.
+the marginal. Of every number and multiple choice it is lowered once more, by itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import numpy as np
 from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.prediction.contingency import Basis, Item, Items, count_pairs, make_items
 from usersim.prediction.discriminant import Discriminant, Moments
-from usersim.prediction.tuning import LEAK, PanelFit, left_out, tune
+from usersim.prediction.tuning import LEAK, PanelFit, left_out, lower, tune
 from usersim.types import (
     ActionValue,
     Choice,
@@ -92,7 +92,7 @@ class PanelModel:
     pairs: Floats
     fitted: PanelFit
 
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
     """Changes when the bytes are laid out otherwise, or the same panel fits otherwise."""
 
     @classmethod
@@ -128,6 +128,20 @@ class PanelModel:
         codes = items.encode(panel.answers)
         weights = panel.weights / panel.weights.mean()
         pairs = count_pairs(items, codes, weights)
+        counted = [
+            index
+            for index in items.of_question
+            if isinstance(panel.questions[index].space, Number | MultiChoice)
+        ]
+        fitted = lower(
+            tune(items, codes, weights, pairs, seed=seed),
+            counted,
+            items=items,
+            codes=codes,
+            weights=weights,
+            pairs=pairs,
+            seed=seed,
+        )
         return cls(
             people=panel.people,
             questions=panel.questions,
@@ -135,7 +149,7 @@ class PanelModel:
             codes=codes,
             weights=weights,
             pairs=pairs,
-            fitted=tune(items, codes, weights, pairs, seed=seed),
+            fitted=fitted,
         )
 
     def to_bytes(self) -> bytes:
@@ -189,13 +203,25 @@ class PanelModel:
                 codes=codes,
                 weights=weights,
                 pairs=pairs,
-                fitted=PanelFit(**header["fitted"]),
+                fitted=PanelFit(
+                    **header["fitted"]
+                    | {"lowered": tuple((i, part) for i, part in header["fitted"]["lowered"])}
+                ),
             )
 
     def knows(self, key: str) -> bool:
         """Return whether the panel can predict the question of this key."""
         index = self._index.get(key)
         return index is not None and index in self.items.of_question
+
+    def edges(self, key: str) -> tuple[float, ...]:
+        """Return the upper ends of all ranges but the last into which a number is cut.
+
+        A value that is an end belongs to the range below it. Empty for any other question.
+        """
+        if not self.knows(key):
+            return ()
+        return self.items.items[self.items.of_question[self._index[key]][0]].edges
 
     def predict(
         self,
@@ -345,6 +371,8 @@ class PanelModel:
             discriminant = Discriminant(self.items, places, codes, own, moments)
             scores = discriminant.scores(fit.shrinkage, fit.support)
             log_odds[self.items.columns(places)] = t * scores
+            for index, part in fit.lowered:
+                log_odds[self.items.columns(self.items.of_question[index])] *= part
         found: dict[str, PanelAnswer] = {}
         for key in keys:
             index = self._index[key]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -24,7 +24,17 @@ import numpy as np
 
 from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.prediction.solving import minimize
-from usersim.types import Choice, Distribution, Pooled, PoolGroup, Predictor, Scale, Share
+from usersim.types import (
+    Choice,
+    Distribution,
+    MultiChoice,
+    Number,
+    Pooled,
+    PoolGroup,
+    Predictor,
+    Scale,
+    Share,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,14 +43,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUPS",
+    "NO",
     "PREDICTORS",
     "PRIOR",
+    "YES",
     "Observation",
     "Pool",
     "PoolGroup",
     "PoolWeights",
     "fit_pool",
     "group_of",
+    "yes_or_no",
 ]
 
 PREDICTORS: Mapping[Predictor, str] = MappingProxyType(
@@ -63,13 +76,18 @@ _SIMULATOR: Mapping[Predictor, float] = {"reasoning": 0.04, "no_reasoning": 0.04
 _KNOWN: Mapping[Predictor, float] = {"panel": 0.9, "own_scale": 0.25, **_SIMULATOR}
 _FEW: Mapping[Predictor, float] = {"panel": 0.6, "own_scale": 0.5, **_SIMULATOR}
 _NEW: Mapping[Predictor, float] = {"own_scale": 0.8, "reasoning": 0.08, "no_reasoning": 0.08}
+_COUNTED: Mapping[Predictor, float] = {"panel": 1.0, **_SIMULATOR}
 
 PRIOR: Mapping[PoolGroup, Mapping[Predictor, float]] = MappingProxyType(
     {
         "scale, known": _KNOWN,
         "choice, known": _KNOWN,
+        "number, known": _COUNTED,
+        "multi_choice, known": _COUNTED,
         "scale, few": _FEW,
         "choice, few": _FEW,
+        "number, few": _COUNTED,
+        "multi_choice, few": _COUNTED,
         "scale, new": _NEW,
         "choice, new": _NEW,
     }
@@ -77,22 +95,26 @@ PRIOR: Mapping[PoolGroup, Mapping[Predictor, float]] = MappingProxyType(
 """Weights before anything was fitted. Those of the panel and of the own scale are rounded from what
 fits choose on bfi, SPI and nonvoters with panels of 5 to 2,000 people, and cautious with few; the
 untrained embedded model takes 0.13 to 0.34 when tempered alone, beside the panel about 0.1, both of
-its distributions together (docs/results/predictions.md)."""
+its distributions together (docs/results/predictions.md). Of numbers and multiple choices the panel
+is taken at its word: with few people it is the marginal, and that is smoothed."""
 PRIOR_ANSWERS = 20.0
 """Answers whose weight the prior has against the common weights, and those against a group's."""
 FLOOR = 1e-6
 """Smallest probability that a predictor may claim."""
+NO, YES = "no", "yes"
+"""Options of the question whether one option of a multiple choice is chosen."""
 BOOTSTRAPS = 100
 SCHEMA = 1
 """Changes when a pool is written otherwise, or its weights mean something else."""
 
 
-def group_of(space: Choice | Scale, *, respondents: int) -> PoolGroup:
+def group_of(space: Choice | Scale | Number | MultiChoice, *, respondents: int) -> PoolGroup:
     """Return the group of a question.
 
     Args:
-        space: Its options.
-        respondents: Other people of the panel who answered it.
+        space: What an answer may be.
+        respondents: Other people of the panel who answered it; above 0 for a number or a multiple
+            choice, which are not pooled otherwise.
 
     Example:
         >>> group_of(Scale(("no", "yes")), respondents=300)
@@ -233,6 +255,54 @@ class Pool:
             calibrated=self.fitted,
         )
 
+    def combine_each(
+        self, group: PoolGroup, predictors: Mapping[Predictor, Distribution]
+    ) -> Pooled:
+        """Return the pooled probability of each option of a multiple choice to be chosen.
+
+        Every option is pooled by itself, as a question of yes or no.
+
+        Args:
+            group: Kind of question.
+            predictors: How probable each option is to be chosen; at least one.
+
+        Returns:
+            The same of the pool; a predictor's share is the mean over the options.
+
+        Raises:
+            ConfigError: If there is no predictor, or they do not share their options.
+
+        Example:
+            >>> likes = {"tea": 0.9, "milk": 0.2}
+            >>> Pool().combine_each("multi_choice, known", {"panel": likes}).probabilities
+            {'tea': 0.9, 'milk': 0.2}
+        """
+        found = {
+            option: self.combine(group, yes_or_no(predictors, option))
+            for option in _options(predictors)
+        }
+        parts = [{s.predictor: s for s in one.shares} for one in found.values()]
+        shares = [
+            Share(
+                predictor=name,
+                probabilities=distribution,
+                weight=parts[0][name].weight,
+                share=float(np.mean([own[name].share for own in parts])),
+            )
+            for name, distribution in predictors.items()
+        ]
+        whole = sum(one.share for one in shares) or 1.0
+        return Pooled(
+            probabilities={option: one.probabilities[YES] for option, one in found.items()},
+            shares=tuple(
+                sorted(
+                    (replace(one, share=one.share / whole) for one in shares),
+                    key=lambda one: -one.share,
+                )
+            ),
+            calibrated=self.fitted,
+        )
+
     def _weights(self, group: PoolGroup, names: Sequence[Predictor]) -> dict[Predictor, float]:
         own = self.groups[group].weights if group in self.groups else PRIOR[group]
         found: dict[Predictor, float] = {name: own.get(name, 0.0) for name in names}
@@ -241,6 +311,13 @@ class Pool:
         if not any(found.values()):
             found = {name: 1.0 / len(names) for name in names}
         return found
+
+
+def yes_or_no(
+    predictors: Mapping[Predictor, Distribution], option: str
+) -> dict[Predictor, Distribution]:
+    """Return what each predictor says of whether one option of a multiple choice is chosen."""
+    return {name: {NO: 1 - p[option], YES: p[option]} for name, p in predictors.items()}
 
 
 def _options(predictors: Mapping[Predictor, Distribution]) -> tuple[str, ...]:

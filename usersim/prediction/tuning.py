@@ -19,7 +19,7 @@ from usersim.prediction.discriminant import Discriminant, Moments
 if TYPE_CHECKING:
     from usersim.prediction.contingency import Codes, Floats
 
-__all__ = ["LEAK", "PanelFit", "left_out", "tune"]
+__all__ = ["LEAK", "PanelFit", "left_out", "lower", "tune"]
 
 SMOOTHING = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Candidates of α, the answers that are added to each marginal, spread evenly over the options."""
@@ -46,6 +46,10 @@ more than 0.003."""
 TUNING_PEOPLE = 160
 TUNING_QUESTIONS = 4
 """Answers of each left-out person that are predicted."""
+LOWERED_PEOPLE = (20, 80)
+"""Fewest and most left-out people on whom the temperature of one question is lowered."""
+LOWERED_CASES = 3_000
+"""Left-out answers of all such questions together, where that leaves each enough people."""
 FEWEST = 5
 """People below which nothing is tuned and the marginal stands."""
 LEAK = 0.005
@@ -67,6 +71,8 @@ class PanelFit:
         gain: Mean log score over the marginal of left-out people, nats per answer.
         error: Standard error of `gain` over people.
         people: People it was measured on.
+        lowered: Questions whose temperature is a part of the others', and which part: pairs of an
+            index and a factor from 0 to 1.
     """
 
     smoothing: float
@@ -77,6 +83,7 @@ class PanelFit:
     gain: float = 0.0
     error: float = 0.0
     people: int = 0
+    lowered: tuple[tuple[int, float], ...] = ()
 
     def temperature(self, known: int) -> float:
         """Return t for so many known answers."""
@@ -128,6 +135,88 @@ def tune(items: Items, codes: Codes, weights: Floats, pairs: Floats, *, seed: in
     if not highest:
         return replace(base, people=people)
     return _certain(best, _Gains(cases, (best.shrinkage, best.support)))
+
+
+def lower(
+    fit: PanelFit,
+    questions: Sequence[int],
+    *,
+    items: Items,
+    codes: Codes,
+    weights: Floats,
+    pairs: Floats,
+    seed: int,
+) -> PanelFit:
+    """Lower the temperature of single questions to where a gain over the marginal is certain.
+
+    The temperature is tuned on all questions together. One that has nothing to do with the others
+    would pay for it: with 30 people 0.1 nats and more.
+
+    Args:
+        fit: What was tuned.
+        questions: Indices of the questions.
+        items: The items.
+        codes: Categories of everybody, -1 where missing. Shape `(n, n_items)`.
+        weights: Of the people. Shape `(n,)`.
+        pairs: Counts of everybody.
+        seed: Of the people that are left out and of what is known of them.
+    """
+    if not fit.strength or not questions:
+        return fit
+    fewest, most = LOWERED_PEOPLE
+    people = min(max(LOWERED_CASES // len(questions), fewest), most)
+    random = np.random.default_rng(seed)
+    setting = (fit.shrinkage, fit.support)
+    found: list[tuple[int, float]] = []
+    for question in questions:
+        own = items.of_question[question]
+        rows = random.permutation(np.flatnonzero((codes[:, list(own)] >= 0).all(axis=1)))[:people]
+        cases = [
+            case
+            for row in map(int, rows)
+            for case in _of_question(
+                items, own, codes[row], row, float(weights[row]), pairs, fit, random
+            )
+        ]
+        if len({case.person for case in cases}) < FEWEST:
+            found.append((question, 0.0))
+            continue
+        certain = _certain(fit, _Gains(cases, setting))
+        if certain.strength < fit.strength:
+            found.append((question, certain.strength / fit.strength))
+    return replace(fit, lowered=tuple(found))
+
+
+def _of_question(
+    items: Items,
+    places: Sequence[int],
+    codes: Codes,
+    row: int,
+    weight: float,
+    pairs: Floats,
+    fit: PanelFit,
+    random: np.random.Generator,
+) -> list[_Case]:
+    """Return one person's answer to each item of a question, predicted from some of the others."""
+    question = items.items[places[0]].question
+    rest = [i for i in map(int, np.flatnonzero(codes >= 0)) if items.items[i].question != question]
+    if not rest:
+        return []
+    size = round(math.exp(random.uniform(0, math.log(len(rest)))))
+    known = sorted(map(int, random.permutation(rest)[:size]))
+    moments = Moments.of(items, left_out(items, codes, weight, pairs), smoothing=fit.smoothing)
+    scores = Discriminant(items, places, codes, known, moments).scores(fit.shrinkage, fit.support)
+    cases: list[_Case] = []
+    start = 0
+    for place in places:
+        span = slice(items.start[place], items.start[place + 1])
+        marginal = moments.smoothed[span]
+        own = scores[start : start + len(marginal)]
+        start += len(marginal)
+        cases.append(
+            _Case(row, int(codes[place]), size, marginal, {(fit.shrinkage, fit.support): own})
+        )
+    return cases
 
 
 def _certain(chosen: PanelFit, gains: _Gains) -> PanelFit:

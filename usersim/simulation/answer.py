@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from html import escape
 from types import MappingProxyType
@@ -119,7 +119,9 @@ class AnswerTrace:
         prompt_id: Identity of the template.
         drawn: The traces drawn, the one shown first.
         probabilities: Option probabilities, averaged over the traces and mixed by the
-            reasoning weight; empty for open answers.
+            reasoning weight; empty for open answers. Of a multiple choice each option's own
+            probability to be chosen; of a number that of each range of values, under its typical
+            one.
         reasoning_weight: Share of the answer's probability that comes from reasoning.
         redraws: Malformed texts that were drawn again.
         reasoning_failed: True if traces were drawn, none could be read, and a closed question was
@@ -248,7 +250,7 @@ class Answer:
         from pydantic import ValidationError
 
         try:
-            return _adapter().validate_python(data)
+            answer = _adapter().validate_python(data)
         except ValidationError as error:
             problem = error.errors(include_input=False)[0]
             where = ".".join(map(str, problem["loc"]))
@@ -256,6 +258,9 @@ class Answer:
                 f"a stored answer cannot be read: {where!r}: {problem['msg']}",
                 hint="the store is damaged, or another version of usersim wrote the answer",
             ) from None
+        return (
+            replace(answer, trace=_ascending(answer.trace)) if answer.kind == "number" else answer
+        )
 
     def to_json(self) -> str:
         """Return the answer as JSON."""
@@ -275,6 +280,19 @@ def _adapter() -> TypeAdapter[Answer]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Answer)
+
+
+def _ascending(trace: AnswerTrace) -> AnswerTrace:
+    """Return a number's trace with the ranges in order; a store sorts them by name."""
+
+    def of(told: Mapping[str, float]) -> dict[str, float]:
+        return {name: told[name] for name in sorted(told, key=float)}
+
+    return replace(
+        trace,
+        probabilities=of(trace.probabilities),
+        predictors=tuple(replace(s, probabilities=of(s.probabilities)) for s in trace.predictors),
+    )
 
 
 def _facts(answer: Answer) -> list[tuple[str, str]]:

@@ -89,7 +89,7 @@ def sentence_influences(
     parts = sentences(answer.reasoning)
     rest = ["".join(parts[:i] + parts[i + 1 :]).strip() for i in range(len(parts))]
     texts = list(dict.fromkeys([answer.reasoning, "", *rest]))
-    closed = bool(answer.probabilities)
+    closed = answer.kind in {"choice", "scale"}
     measured = _probabilities if closed else _likelihoods
     values = dict(zip(texts, measured(engine, answer, texts, adapter), strict=True))
     own = values[answer.reasoning]

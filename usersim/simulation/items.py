@@ -41,10 +41,11 @@ class RespondItem:
         gains: Reconstruction gain of those traces, for the record.
         profile: What is known of the person, shown first.
         predictors: Distributions over the options that need no model.
-        group: Kind of question that it is for the pool; None for an open one.
+        group: Kind of question that it is for the pool; None where nothing is pooled.
         combine: Pools them with the simulator's own; None leaves the simulator alone.
         asked: Which of the simulator's own distributions are pooled.
         evidence: What of the history bears on the question, and how much.
+        edges: Of a number that is pooled, the upper ends of all ranges but the last.
         drafted: Whether reasoning is drawn as a synthesizer draws it, from worked examples: a
             model that was not trained to reason as somebody has to be shown how.
     """
@@ -65,6 +66,7 @@ class RespondItem:
     combine: Combine | None = None
     asked: frozenset[Predictor] = frozenset({"reasoning", "no_reasoning"})
     evidence: tuple[Evidence, ...] = ()
+    edges: tuple[float, ...] = ()
     drafted: bool = False
 
     def reasoning_prompt(self, config: HistoryConfig) -> ChatPrompt:

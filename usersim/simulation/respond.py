@@ -18,6 +18,7 @@ from usersim.engines.batching import each
 from usersim.prompts import load_template
 from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
 from usersim.simulation.closed import distributions, pooled
+from usersim.simulation.counted import pooled_draws
 from usersim.simulation.explain import influences
 from usersim.simulation.items import RespondItem, traces_for
 from usersim.simulation.opened import ActionRequest, ActionResult, combine, draw_actions
@@ -27,7 +28,14 @@ from usersim.simulation.reasoning import (
     derive_seed,
     draw_reasoning,
 )
-from usersim.types import ActionValue, Batch, Failure, Pooled, is_closed
+from usersim.types import (
+    ActionValue,
+    Batch,
+    Failure,
+    Pooled,
+    Predictor,
+    is_closed,
+)
 
 __all__ = ["answer_of", "respond"]
 
@@ -149,9 +157,10 @@ def _reason(
 
 
 def _without_reasoning(work: _Work, malformed: Sequence[str], config: SimulationConfig) -> None:
-    """Let a closed question be answered without reasoning where that is allowed, or fail."""
+    """Let a pooled question be answered without reasoning where that is allowed, or fail."""
     item = work.item
-    if is_closed(item.question.space) and not config.require_reasoning:
+    spared = is_closed(item.question.space) or item.combine is not None
+    if spared and not config.require_reasoning:
         work.traces = [DrawnTrace(reasoning="", seed=item.seed)]
         work.unreadable = tuple(malformed)
         return
@@ -209,7 +218,8 @@ def _option(work: _Work, config: SimulationConfig) -> str:
 def _act(
     engine: Engine, work: Sequence[_Work], config: SimulationConfig, history: HistoryConfig
 ) -> None:
-    """Draw the actions of open questions, one per trace."""
+    """Draw the actions of open questions, one per trace, and pool what can be pooled."""
+    asked = [w for w in work if _speaks(w)]
     requests = [
         ActionRequest(
             prompt=w.item.prompt(history),
@@ -218,23 +228,38 @@ def _act(
             seed=derive_seed(w.item.seed, place),
             adapter=w.item.adapter,
         )
-        for w in work
+        for w in asked
         for place, trace in enumerate(w.traces)
     ]
-    results = iter(draw_actions(engine, requests, config))
+    results = iter(draw_actions(engine, requests, config) if requests else [])
     for w in work:
-        own = [next(results) for _ in w.traces]
+        own = [next(results) for _ in w.traces] if _speaks(w) else []
         w.redraws += sum(len(result.malformed) for result in own)
-        _settle(w, own)
+        _settle(w, own, config)
 
 
-def _settle(work: _Work, results: Sequence[ActionResult]) -> None:
+def _speaks(work: _Work) -> bool:
+    """Return whether an action is drawn: always, unless the pool has no use for it."""
+    return work.item.combine is None or _name(work) in work.item.asked
+
+
+def _name(work: _Work) -> Predictor:
+    """Return which predictor the drawn actions are."""
+    return "reasoning" if work.traces[0].reasoning else "no_reasoning"
+
+
+def _settle(work: _Work, results: Sequence[ActionResult], config: SimulationConfig) -> None:
     space = work.item.question.space
     read = [
         (replace(trace, action=space.render(result.action)), result.action)
-        for trace, result in zip(work.traces, results, strict=True)
+        for trace, result in zip(work.traces, results, strict=False)  # one each, or none at all
         if result.action is not None
     ]
+    if work.item.combine is not None:
+        drawn = [action for _, action in read]
+        work.pooled, work.action = pooled_draws(work.item, _name(work), drawn, config)
+        work.traces = [trace for trace, _ in read] or work.traces
+        return
     if not read:
         texts = [text for result in results for text in result.malformed]
         work.fail(

@@ -10,14 +10,15 @@ from typing import Literal
 from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import Draw, Engine, GenerateRequest
-from usersim.errors import TranscriptError
+from usersim.errors import ActionError, TranscriptError
 from usersim.simulation.answer import Answer, DrawnTrace
 from usersim.simulation.closed import distributions, pooled
+from usersim.simulation.counted import pooled_draws
 from usersim.simulation.items import RespondItem
 from usersim.simulation.opened import read_action
 from usersim.simulation.reasoning import derive_seed, read_reasoning
 from usersim.simulation.respond import answer_of
-from usersim.types import is_closed
+from usersim.types import ActionSpace, ActionValue, Predictor, is_closed
 from usersim.types.patterns import pattern_of
 
 __all__ = ["Piece", "stream_answer"]
@@ -49,7 +50,8 @@ def stream_answer(
     """Yield one answer piece by piece, from a single trace and without redraws; return it.
 
     A closed question's action comes in one piece: the likeliest option given the trace, or given
-    none if what was written cannot be read as reasoning and `config` does not require it.
+    none if what was written cannot be read as reasoning and `config` does not require it. So does
+    a number or a multiple choice that is pooled.
 
     Args:
         engine: Streams; needs `logprobs` for closed questions.
@@ -92,6 +94,7 @@ def stream_answer(
             unreadable=unreadable,
             seconds=time.perf_counter() - started,
         )
+    name: Predictor = "reasoning" if trace.reasoning else "no_reasoning"
     request = GenerateRequest(
         prompt=prompt,
         prefix=transcript.prefix(trace.reasoning),
@@ -102,16 +105,38 @@ def stream_answer(
         seed=derive_seed(derive_seed(item.seed, 0), "action", 0),
         adapter=item.adapter,
     )
-    draw = yield from _pieces("action", engine.stream(request))
-    action = read_action(draw, space)
+    if item.combine is None:
+        draw = yield from _pieces("action", engine.stream(request))
+        action, found = read_action(draw, space), None
+        trace = replace(trace, action=space.render(action))
+    else:
+        drawn: list[ActionValue] = []
+        if name in item.asked:
+            trace, drawn = _drawn(engine, request, trace, space)
+        found, action = pooled_draws(item, name, drawn, config)
+        yield Piece("action", space.render(action), reasoning_failed=bool(unreadable))
     return answer_of(
         item,
         action,
-        [replace(trace, action=space.render(action))],
+        [trace],
         engine=engine,
         history=history,
+        pooled=found,
+        unreadable=unreadable,
         seconds=time.perf_counter() - started,
     )
+
+
+def _drawn(
+    engine: Engine, request: GenerateRequest, trace: DrawnTrace, space: ActionSpace
+) -> tuple[DrawnTrace, list[ActionValue]]:
+    """Draw an action that is pooled before it is shown; none if it cannot be read."""
+    ((draw,),) = engine.generate([request])
+    try:
+        action = read_action(draw, space)
+    except (TranscriptError, ActionError):
+        return trace, []
+    return replace(trace, action=space.render(action)), [action]
 
 
 def _reasoning(
@@ -138,7 +163,8 @@ def _reasoning(
             draw, close=config.long_reasoning == "close", paragraph=item.drafted
         )
     except TranscriptError as error:
-        if not is_closed(item.question.space) or config.require_reasoning:
+        spared = is_closed(item.question.space) or item.combine is not None
+        if not spared or config.require_reasoning:
             raise
         return DrawnTrace(reasoning="", seed=item.seed), (error.text,)
     return DrawnTrace(reasoning=text, seed=request.seed, closed=cut), ()

@@ -89,7 +89,7 @@ def as_question(
     if options is None and kind is None:
         return question
     if not isinstance(question.space, FreeText):
-        raise ActionError(f"the question already says what an answer may be: {question.space!r}")
+        raise ActionError(f"the question already has an action space: {question.space!r}")
     return Question(question.context, options=options, kind=kind)
 
 
@@ -289,6 +289,7 @@ class Asker:
             combine=known.combine,
             asked=known.asked,
             evidence=known.evidence,
+            edges=known.edges,
             # By worked examples a model is shown how a person reasons; an adapter that learned
             # traces knows, and one that learned none never closes one.
             drafted=not shown and (adapter is None or not adapter.manifest.counts.with_reasoning),

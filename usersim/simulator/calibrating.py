@@ -7,9 +7,11 @@ serve, except those that the adapter learned from.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import cast
@@ -22,8 +24,9 @@ from usersim.engines.batching import each
 from usersim.errors import CorpusError, EvaluationError
 from usersim.evaluation import Arm, Evaluation, evaluate, uniform_arm, write_report
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
-from usersim.prediction import GROUPS, Observation, Pool, fit_pool
-from usersim.simulation import RespondItem, likelihoods
+from usersim.prediction import GROUPS, NO, YES, Observation, Pool, fit_pool, yes_or_no
+from usersim.prediction.pool import FEW
+from usersim.simulation import RespondItem, likelihoods, respond
 from usersim.simulation.closed import mixed
 from usersim.simulator.asking import Asker
 from usersim.simulator.people import People
@@ -34,6 +37,8 @@ from usersim.types import (
     Distribution,
     Failure,
     Interaction,
+    MultiChoice,
+    Number,
     PoolGroup,
     Prediction,
     Predictor,
@@ -69,6 +74,8 @@ ABLATIONS: dict[str, tuple[str, frozenset[Predictor]]] = {
 }
 """Pools that leave predictors out, by name: what is left out, in words, and its predictors. Each is
 fitted like the pool itself, so that the difference is what they add."""
+_OTHERS = {"known": "many others", "few": f"fewer than {FEW} others", "new": "nobody else"}
+"""The groups of questions by who else answered, in words."""
 STAGE = "calibrate"
 NOTHING = "–"
 
@@ -184,8 +191,17 @@ class Calibration:
         for group in GROUPS:
             own = self.pool.groups[group]
             if own.answers:
-                parts = [f"{name} {w:.2f}" for name, w in own.weights.items() if w >= 0.005]  # noqa: PLR2004 - 0.00
-                yield f"{group} ({own.answers} answers): {', '.join(parts) or 'no predictor helps'}"
+                parts = [
+                    f"{name.replace('_', ' ')} {w:.2f}"
+                    for name, w in own.weights.items()
+                    if round(w, 2)
+                ]
+                kind, _, others = group.partition(", ")
+                told = ", ".join(parts) or "no predictor helps"
+                yield (
+                    f"weights of {kind} questions that {_OTHERS[others]} answered "
+                    f"({counted(own.answers, 'answer')}): {told}"
+                )
 
 
 def _bin(told: Sequence[tuple[float, float]] | None) -> tuple[str, str, str]:
@@ -219,8 +235,12 @@ def calibrate_people(
         EvaluationError: If there is no answer to fit on.
         CorpusError: If rows came or went meanwhile.
     """
+    panel = asker.predictions.panel()
     picked = pick_answers(
-        people, asker.held_answers, answers or asker.config.prediction.calibration
+        people,
+        asker.held_answers,
+        answers or asker.config.prediction.calibration,
+        counted=panel.knows if panel else lambda _: False,
     )
     return calibrate_on(
         asker, engine, picked, people.users, as_new=_met_as_new, out=out, progress=progress
@@ -290,9 +310,13 @@ def _met_as_new(one: Interaction) -> bool:
 
 
 def pick_answers(
-    people: People, learned_from: Callable[[str], frozenset[str] | None], n: int
+    people: People,
+    learned_from: Callable[[str], frozenset[str] | None],
+    n: int,
+    *,
+    counted: Callable[[str], bool] = lambda _: False,
 ) -> list[Interaction]:
-    """Return closed answers of the train split that nothing was learned from.
+    """Return answers of the train split that the pool gives and nothing was learned from.
 
     The newest of each person, as many of each as it takes.
 
@@ -301,6 +325,7 @@ def pick_answers(
         learned_from: Returns the keys of a person's answers that an adapter did not learn from;
             None if it learned from none of them.
         n: How many at the most.
+        counted: Whether numbers and multiple choices of a question key are pooled.
     """
     rows: list[list[Interaction]] = []
     for person in people.users:
@@ -308,7 +333,11 @@ def pick_answers(
         own = [
             one
             for one in people.corpus.history(person)
-            if is_closed(one.space) and (free is None or one.key in free)
+            if (free is None or one.key in free)
+            and (
+                is_closed(one.space)
+                or (isinstance(one.space, Number | MultiChoice) and counted(one.question.key))
+            )
         ]
         # The first answer has nothing before it to be predicted from.
         rows.append([one for one in reversed(own) if one.position > 0])
@@ -348,7 +377,8 @@ def observe(
         progress: Called with (stage, done, total).
 
     Returns:
-        One entry per answer that could be predicted, and the failures.
+        One entry per answer that could be predicted, of a multiple choice one per option, and the
+        failures.
     """
     found: list[Observed] = []
     failures: list[Failure] = []
@@ -356,7 +386,7 @@ def observe(
     for start in range(0, len(interactions), CHUNK):
         chunk = interactions[start : start + CHUNK]
         batch = each(chunk, run, lambda one: one.key)
-        found += batch
+        found += chain.from_iterable(batch)
         failures += [replace(one, index=one.index + start) for one in batch.failures]
         if progress:
             progress(STAGE, start + len(chunk), len(interactions))
@@ -369,23 +399,80 @@ def _observed(
     config: PipelineConfig,
     as_new: Callable[[Interaction], bool],
     chunk: Sequence[Interaction],
-) -> Batch[Observed]:
-    items = [asker.item(one.user_id, one, as_new=as_new(one)) for one in chunk]
-    own = _own_distributions(engine, items, chunk, config)
-    return Batch(
-        tuple(
-            Observed(
-                one,
-                Observation(
-                    person=one.user_id,
-                    group=cast("PoolGroup", item.group),
-                    predictors={**said, **item.predictors},
-                    truth=str(one.action),
-                ),
-            )
-            for one, item, said in zip(chunk, items, own, strict=True)
+) -> Batch[tuple[Observed, ...]]:
+    items = [
+        asker.item(one.user_id, one, as_new=is_closed(one.space) and as_new(one)) for one in chunk
+    ]
+    found: dict[int, tuple[Observed, ...]] = {}
+    closed = [i for i, one in enumerate(chunk) if is_closed(one.space)]
+    own = _own_distributions(engine, [items[i] for i in closed], [chunk[i] for i in closed], config)
+    for i, said in zip(closed, own, strict=True):
+        found[i] = (
+            _observation(chunk[i], items[i], {**said, **items[i].predictors}, str(chunk[i].action)),
         )
+    counted = [i for i in range(len(chunk)) if i not in found]
+    drawn = _drawn_distributions(engine, [items[i] for i in counted], config)
+    for i, predictors in zip(counted, drawn, strict=True):
+        found[i] = tuple(_as_closed(chunk[i], items[i], predictors))
+    return Batch(tuple(found[i] for i in range(len(chunk))))
+
+
+def _observation(
+    one: Interaction,
+    item: RespondItem,
+    predictors: Mapping[Predictor, Distribution],
+    truth: str,
+) -> Observed:
+    observation = Observation(
+        person=one.user_id,
+        group=cast("PoolGroup", item.group),
+        predictors=predictors,
+        truth=truth,
     )
+    return Observed(one, observation)
+
+
+def _as_closed(
+    one: Interaction, item: RespondItem, predictors: Mapping[Predictor, Distribution]
+) -> Iterator[Observed]:
+    """Yield a number as a scale of its ranges, and each option of a multiple choice as yes or no.
+
+    Nothing if the question is not pooled.
+    """
+    if not predictors:
+        return
+    options = tuple(next(iter(predictors.values())))
+    if isinstance(one.space, Number):
+        truth = options[bisect_left(item.edges, float(str(one.action)))]
+        yield _observation(
+            replace(one, space=Scale(options), action=truth), item, predictors, truth
+        )
+        return
+    chosen = {one.action} if isinstance(one.action, str) else set(cast("tuple[str]", one.action))
+    for option in options:
+        truth = YES if option in chosen else NO
+        asked = replace(
+            one, key=content_key(one.key, option), space=Choice((NO, YES)), action=truth
+        )
+        yield _observation(asked, item, yes_or_no(predictors, option), truth)
+
+
+def _drawn_distributions(
+    engine: Engine | None, items: Sequence[RespondItem], config: PipelineConfig
+) -> list[Mapping[Predictor, Distribution]]:
+    """Return what every predictor says of numbers and multiple choices, where they are pooled."""
+    pooled = [item for item in items if item.combine is not None]
+    told: list[Mapping[Predictor, Distribution]] = [item.predictors for item in pooled]
+    if engine is not None and pooled and pooled[0].asked:
+        answers = respond(engine, pooled, config=config.simulation, history=config.history)
+        told = [
+            {one.predictor: one.probabilities for one in answer.trace.predictors}
+            if answer is not None
+            else own
+            for answer, own in zip(answers.items, told, strict=True)
+        ]
+    found = iter(told)
+    return [next(found) if item.combine is not None else {} for item in items]
 
 
 def _own_distributions(
@@ -395,9 +482,9 @@ def _own_distributions(
     config: PipelineConfig,
 ) -> list[dict[Predictor, Distribution]]:
     """Return the simulator's own distributions, with and without reasoning, where asked for."""
-    asked = items[0].asked
-    if engine is None or not asked:
+    if engine is None or not items or not items[0].asked:
         return [{} for _ in items]
+    asked = items[0].asked
     traces = config.simulation.traces if "reasoning" in asked else 0
     found = likelihoods(
         engine,

@@ -29,7 +29,9 @@ from usersim.types import (
     Combine,
     Distribution,
     Evidence,
+    FreeText,
     Interaction,
+    MultiChoice,
     Predictor,
     Question,
     Scale,
@@ -77,10 +79,12 @@ class Foreseen:
 
     Attributes:
         history: Past interactions, in the order of the prompt.
-        group: Kind of question; None for an open one.
+        group: Kind of question; None where nothing is pooled.
         predictors: Distributions over the options that need no model.
         asked: Which of the simulator's own distributions are pooled.
-        combine: Pools them with the simulator's own; None for an open question.
+        combine: Pools them with the simulator's own; None for an open question, and for a number
+            or a multiple choice that nobody else answered.
+        edges: Of a number that is pooled, the upper ends of all ranges but the last.
         evidence: What stands in the prompt, and how much it bears on the question.
     """
 
@@ -89,6 +93,7 @@ class Foreseen:
     asked: frozenset[Predictor] = frozenset()
     predictors: dict[Predictor, Distribution] = field(default_factory=dict[Predictor, Distribution])
     combine: Combine | None = None
+    edges: tuple[float, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -213,25 +218,33 @@ class Predictions:
         wanted = self._config.prediction.predictors if predictors is None else tuple(predictors)
         shown = self.histories.shown(user_id, question, before=before, as_new=as_new)
         space = question.space
-        if not isinstance(space, Choice | Scale):
-            return Foreseen(history=shown.interactions, evidence=_evidence(shown, {}))
+        alone = Foreseen(history=shown.interactions, evidence=_evidence(shown, {}))
+        if isinstance(space, FreeText):
+            return alone
         panel = None if as_new else self.panel()
         # Of two answers to one question the later one counts.
         known = {one.question.key: one.action for one in shown.past}
         found = panel.predict(known, [question.key], person=user_id)[0] if panel else None
-        own: dict[Predictor, Distribution] = {
-            "own_scale": own_scale(space, shown.past, shown.past_weights)
-        }
+        own: dict[Predictor, Distribution] = {}
+        if isinstance(space, Choice | Scale):
+            own["own_scale"] = own_scale(space, shown.past, shown.past_weights)
         if found is not None:
             own |= {"panel": found.probabilities, "others": found.others}
-        group = group_of(space, respondents=found.respondents if found else 0)
+        own = {name: p for name, p in own.items() if name in wanted}
+        respondents = found.respondents if found else 0
+        if not isinstance(space, Choice | Scale) and not (own and respondents):
+            return alone
+        group = group_of(space, respondents=respondents)
+        pool = self.pool(simulator, wanted)
+        combine = pool.combine_each if isinstance(space, MultiChoice) else pool.combine
         moved = panel.parts(known, question.key, person=user_id) if panel else {}
         return Foreseen(
             history=shown.interactions,
             group=group,
-            predictors={name: p for name, p in own.items() if name in wanted},
+            predictors=own,
             asked=frozenset(wanted) & SIMULATOR,
-            combine=partial(self.pool(simulator, wanted).combine, group),
+            combine=partial(combine, group),
+            edges=panel.edges(question.key) if panel else (),
             evidence=_evidence(shown, moved),
         )
 

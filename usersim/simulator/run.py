@@ -16,7 +16,7 @@ from usersim.corpus import FailureRow, RefusedRows, Runs
 from usersim.errors import CorpusError
 from usersim.files import form_of, write_rows
 from usersim.simulation import Answer
-from usersim.types import RunItem, RunStatus
+from usersim.types import Number, RunItem, RunStatus
 from usersim.types.counting import counted
 from usersim.views import Sheet, in_words, printed, shortened
 
@@ -222,7 +222,12 @@ def _answer_row(item: RunItem, answer: Answer) -> dict[str, object]:
 
 def _probabilities(item: RunItem, answer: Answer) -> dict[str, float] | None:
     """Return the probabilities in the order of the options; the store sorts them by name."""
-    options: tuple[str, ...] = getattr(item.request.question.space, "options", ())
+    space = item.request.question.space
+    options = (
+        sorted(answer.probabilities, key=float)
+        if isinstance(space, Number)
+        else getattr(space, "options", ())
+    )
     return {
         one: answer.probabilities[one] for one in options if one in answer.probabilities
     } or None

@@ -9,7 +9,9 @@ from typing import Literal
 __all__ = ["Combine", "Distribution", "Evidence", "PoolGroup", "Pooled", "Predictor", "Share"]
 
 Distribution = Mapping[str, float]
-"""Probability of each option, in the question's order."""
+"""Probability of each option, in the question's order. Of a multiple choice: how probable it is
+that the option is chosen, so that they need not sum to 1. Of a number: of each range of values
+that the other people's quantiles cut, under its typical value."""
 
 Predictor = Literal["reasoning", "no_reasoning", "panel", "others", "own_scale"]
 """One source of a distribution over a question's options: the simulator after its reasoning, the
@@ -17,10 +19,19 @@ simulator without it, the person's other answers judged by how the panel answere
 answered whoever is asked, and how the person used the same options elsewhere."""
 
 PoolGroup = Literal[
-    "scale, known", "choice, known", "scale, few", "choice, few", "scale, new", "choice, new"
+    "scale, known",
+    "choice, known",
+    "number, known",
+    "multi_choice, known",
+    "scale, few",
+    "choice, few",
+    "number, few",
+    "multi_choice, few",
+    "scale, new",
+    "choice, new",
 ]
 """Kind of question, and how many other people answered it: twenty or more, fewer, or nobody. Each
-has weights of its own in the pool."""
+has weights of its own in the pool; a number or a multiple choice that nobody answered has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
