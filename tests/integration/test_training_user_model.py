@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -150,6 +151,27 @@ def test_the_loss_falls_and_the_actions_become_likelier(trained: TrainedAdapter)
     assert manifest.after is not None
     assert manifest.after.action_logprob > manifest.before.action_logprob + 1.0
     assert manifest.after.action_logprob_alone > manifest.before.action_logprob_alone + 1.0
+
+
+@pytest.mark.parametrize("useful", [True, False])
+def test_a_training_that_made_answers_less_likely_is_warned_of(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, useful: bool
+):
+    """Somebody who changes their mind in the held-out part: the warning names both figures."""
+    own = rows("ada")
+    opposite = [replace(one, action="no") if one.space == LIKING else one for one in own[9:]]
+    made = lesson(own if useful else [*own[:9], *opposite], held=[one.key for one in own[9:]])
+    config = FAST.model_copy(update={"epochs": 4.0, "evaluations": 1})
+    adapter = train_user_model(
+        [made], base_model=str(tiny_model), out_dir=tmp_path, name="ada", config=config
+    )
+    before, after = adapter.manifest.before, adapter.manifest.after
+    assert before is not None
+    assert after is not None
+    assert (after.watched > before.watched) is useful
+    warned = [r.getMessage() for r in caplog.records if "no better than the model" in r.message]
+    assert len(warned) == (not useful)
+    assert all(f"held-out answers {after.watched:.3f} after" in text for text in warned)
 
 
 def test_the_manifest_says_where_the_adapter_comes_from(trained: TrainedAdapter, tiny_model: Path):

@@ -329,6 +329,20 @@ def test_neighboring_pairs_share_the_beginning_of_their_history() -> None:
     assert len(set(firsts)) <= len(firsts) // 4 + 1
 
 
+def test_a_held_out_answer_is_asked_after_the_newest_train_rows_however_late_it_is() -> None:
+    """The recent rows stay in the prompt: the train split ends before the held-out position."""
+    with Corpus.open(":memory:") as corpus:
+        corpus.add(person("ada", 60))
+        histories = Histories(corpus, HistoryConfig(recent=4, evidence=2))
+        newest = corpus.history("ada")[-1]
+        held_out = list(corpus.interactions(["ada"], split="held_out"))
+        assert held_out[-1].position > newest.position + 4
+        for row in held_out:
+            shown = histories.shown("ada", row.question, before=row.position)
+            assert len(shown.recent) >= 2
+            assert shown.recent[-1] == newest
+
+
 def test_a_profile_holds_what_stays_the_same() -> None:
     """Short, constant metadata are facts; what changes, long texts and flags are not."""
     rows = [

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import pytest
 
 from tests.fixtures.lessons import closed
-from usersim.config import TrainingConfig
-from usersim.simulator.lessons import held_out_people, person_lessons
+from tests.fixtures.people import person
+from usersim import Corpus
+from usersim.config import HistoryConfig, TrainingConfig
+from usersim.simulator.history import Histories
+from usersim.simulator.lessons import held_out_people, person_lessons, shown_when_asked
 
 CONFIG = TrainingConfig(validation_share=0.2, validation_people=0.1)
 
@@ -62,3 +67,27 @@ def test_what_the_shared_adapter_held_out_of_a_person_stays_held_out():
     assert found[0].held == {"p0-3", "p0-4"}
     assert found[1].held == {"p1-8", "p1-9"}
     assert found[2].held == {"p2-8", "p2-9"}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.0])
+def test_what_is_held_out_is_measured_as_respond_would_ask_it(share: float):
+    """As if the corpus ended where the learning does: recent rows, evidence, nothing held out.
+
+    Of a person who is held out as a whole (share 0) the first half is what is known.
+    """
+    with Corpus.open(":memory:") as corpus:
+        corpus.add(person("ada", 50))
+        rows = list(corpus.interactions(["ada"], split="train"))
+        histories = Histories(corpus, HistoryConfig(recent=4, evidence=2))
+        (made,) = person_lessons(rows, {}, TrainingConfig(validation_share=share), ordered={"ada"})
+        if not share:
+            made = replace(made, held=frozenset(one.key for one in rows))
+        asked = [one for one in rows if one.key in made.held][-5:]
+        known = rows[: len(rows) - len(made.held)] or rows[: len(rows) // 2]
+        end = known[-1].position + 1
+        for one in asked:
+            shown = shown_when_asked(histories, made, one)
+            assert shown == histories.of("ada", one.question, before=end)
+            assert {past.key for past in shown} <= {past.key for past in known}
+            assert known[-1] in shown
+            assert len(shown) >= 4

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.fixtures.lessons import (
@@ -23,7 +24,15 @@ from usersim.config import HistoryConfig
 from usersim.prompts import respond_prompt
 from usersim.training.dataset import EncodedExample, Encoder, EngineEncoder, encode_example
 from usersim.training.windows import Step, Window, Windows, lessons_digest
-from usersim.types import Choice, MultiChoice, Number, PersonLesson, Scale, TrainingExample
+from usersim.types import (
+    Choice,
+    Interaction,
+    MultiChoice,
+    Number,
+    PersonLesson,
+    Scale,
+    TrainingExample,
+)
 
 TURNS = HistoryConfig()
 STRICT = (
@@ -364,6 +373,55 @@ def test_what_is_measured_stands_apart_after_what_came_before():
     assert all(w.apart for step in steps for w in step.windows)
     for step in steps:
         check_step([made], cut, step, Letters(), TURNS)
+
+
+@pytest.mark.parametrize("form", ["turns", "page"])
+def test_what_is_measured_has_the_prompt_of_the_run_time(form):
+    """Token for token `respond_prompt` over what is shown then, wherever that was taken from."""
+    encoder, view = EngineEncoder(make_tokenizer()), HistoryConfig(form=form)
+    rows, far = closed("ada", 20), closed("ada", 3, habit=1)
+    made = lesson(rows, held=[f"ada-{i}" for i in (17, 18, 19)])
+
+    def shown(_: PersonLesson, one: Interaction) -> list[Interaction]:
+        return [*rows[:3], far[one.position % 3], rows[one.position - 12]]
+
+    cut = Windows([made], encoder, view, window_tokens=600, max_tokens=2048, as_asked=shown)
+    steps = cut.validation(most=3)
+    assert sorted(learned(steps)) == [(0, 17), (0, 18), (0, 19)]
+    found = {
+        path.tobytes(): True
+        for step in steps
+        for row in [cut.batch(step).row]
+        for path in [row.tokens[nodes] for nodes in row.paths]
+    }
+    for one in rows[17:]:
+        prompt = encoder.prompt(
+            respond_prompt("ada", one.question, shown(made, one), config=view), ""
+        )
+        for option in LIKING.options:
+            tokens = [*prompt, *encoder.continuation(option, end=False)][:-1]
+            assert np.array(tokens, dtype=np.int64).tobytes() in found
+    assert sum(step.answers for step in steps) == 3
+    plain = windows([made], encoder=encoder, history=view, tokens=600)
+    assert cut.plan(epochs=2, seed=0) == plain.plan(epochs=2, seed=0)
+
+
+def test_a_prompt_of_the_run_time_that_is_too_long_is_measured_after_the_past():
+    """The measurement loses no answer to a long history; the others keep their prompts."""
+    rows = closed("ada", 12)
+    made = lesson(rows, held=["ada-10", "ada-11"])
+    long = answered("ada-x", "q" * 390, "yes")
+
+    def shown(_: PersonLesson, one: Interaction) -> list[Interaction]:
+        return [long, long] if one.key == "ada-11" else [rows[0]]
+
+    cut = Windows([made], Letters(), TURNS, window_tokens=400, max_tokens=500, as_asked=shown)
+    found = [w for step in cut.validation(most=2) for w in step.windows]
+    assert [(w.members[w.first :], w.shown) for w in found] == [
+        ((10,), (rows[0],)),
+        ((11,), None),
+    ]
+    assert all(path.size <= 500 for s in cut.validation(most=2) for path in cut.batch(s).row.paths)
 
 
 def test_a_person_with_one_answer_can_be_learned_or_measured():

@@ -162,7 +162,9 @@ class Histories:
         if before is None or len(newest) < self._config.recent:
             return list(newest)
         step = max(self._config.recent // 2, 1)
-        start = -(-(before - self._config.recent) // step) * step
+        # A held-out question lies past the train split: what counts is where that ends.
+        end = min(before, newest[-1].position + 1)
+        start = -(-(end - self._config.recent) // step) * step
         return [past for past in newest if past.position >= start]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from usersim.config import TrainingConfig
+from usersim.simulator.history import Histories
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, PersonLesson, content_key
 
-__all__ = ["held_out_people", "person_lessons"]
+__all__ = ["held_out_people", "person_lessons", "shown_when_asked"]
 
 MIN_PEOPLE = 10
 """People below which none is held out as a whole."""
@@ -72,6 +73,29 @@ def held_out_people(users: Sequence[str], share: float) -> frozenset[str]:
         return frozenset()
     ranked = sorted(users, key=lambda user: content_key("held-out person", user))
     return frozenset(ranked[: int(len(users) * share + 0.5)])
+
+
+def shown_when_asked(
+    histories: Histories, lesson: PersonLesson, one: Interaction
+) -> tuple[Interaction, ...]:
+    """Return what the prompt shows with an interaction that a training holds out.
+
+    The held-out part of the corpus is unknown to `respond`, and so are here the other
+    interactions of this person that are held out. Of a person who is held out as a whole the
+    first half is known.
+
+    Args:
+        histories: Finds what `respond` shows.
+        lesson: The person.
+        one: The interaction.
+    """
+    rows = lesson.interactions
+    known = [r for r in rows if r.key not in lesson.held] or list(rows[: len(rows) // 2])
+    earlier = [r.position for r in known if r.position < one.position]
+    before = max(earlier) + 1 if earlier else 0
+    hidden = lesson.held - {r.key for r in known}
+    shown = histories.of(lesson.user_id, one.question, before=before)
+    return tuple(past for past in shown if past.key not in hidden)
 
 
 def _newest(rows: Sequence[Interaction], share: float) -> list[str]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from usersim.prompts import templates_key
 from usersim.simulation import RespondItem, derive_seed, likelihoods
 from usersim.simulator.adapters import Purpose
 from usersim.simulator.history import Histories
-from usersim.simulator.lessons import person_lessons
+from usersim.simulator.lessons import person_lessons, shown_when_asked
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.sources import WITHOUT_REASONING, TraceSource, reasonings
 from usersim.training import (
@@ -153,6 +154,7 @@ class Trainer:
             history=self.config.history,
             name=name,
             start=start,
+            as_asked=partial(shown_when_asked, self.histories),
             provenance=self._provenance(found, source),
             progress=report,
             max_minutes=max_minutes,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from usersim.engines.packing import PackedRow, common_length, pack
 from usersim.training.dataset import EncodedExample, Term, TermKind
 
-__all__ = ["KINDS", "MicroBatch", "Step", "make_batch", "plan_steps"]
+__all__ = ["KINDS", "MicroBatch", "Step", "make_batch", "own_tokens", "plan_steps"]
 
 KINDS: tuple[TermKind, ...] = ("action", "reasoning", "option")
 
@@ -122,7 +122,7 @@ def _decisions(
     return options, np.array(truth, dtype=np.int64), np.array(reasoned, dtype=np.bool_)
 
 
-def _own_tokens(example: EncodedExample) -> int:
+def own_tokens(example: EncodedExample) -> int:
     """Return how many nodes the example takes by itself."""
     first, *others = (term.tokens for term in example.terms)
     return len(first) + sum(len(tokens) - common_length(first, tokens) for tokens in others)
@@ -159,7 +159,7 @@ def _cut(examples: Sequence[EncodedExample], order: Sequence[int], batch_tokens:
     used = longest = 0
     for index in order:
         example = examples[index]
-        own = _own_tokens(example)
+        own = own_tokens(example)
         tokens = example.terms[0].tokens
         new = own - (common_length(examples[row[-1]].terms[0].tokens, tokens) if row else 0)
         roomy = 2 * max(longest, own) if new <= own / 2 else 0

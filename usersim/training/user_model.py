@@ -35,14 +35,15 @@ from usersim.training.progress import UserModelProgress, step_progress
 from usersim.training.run import Hooks, Run, go_on, keep_result
 from usersim.training.schedule import Evaluation, best_evaluation
 from usersim.training.trainer import train
-from usersim.training.windows import Step, Windows, lessons_digest
+from usersim.training.windows import AsAsked, Step, Windows, lessons_digest
 from usersim.types import Failure, PersonLesson, content_key
+from usersim.types.counting import counted
 
 __all__ = ["train_user_model"]
 
 logger = logging.getLogger(__name__)
 
-RECIPE = 3
+RECIPE = 4
 """Changes when the same settings and examples would no longer give the same adapter."""
 
 
@@ -58,6 +59,7 @@ class _Task:
     history: HistoryConfig
     lessons: Sequence[PersonLesson]
     start: TrainedAdapter | None
+    as_asked: AsAsked | None
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ class _Task:
             self.digest,
             self.config.key,
             (self.history.form, self.history.max_item_chars, self.history.max_context_chars),
+            (self.history.recent, self.history.evidence) if self.as_asked else None,
             templates_key(),
             lessons_digest(self.lessons),
             self.start.ref.digest if self.start is not None else None,
@@ -111,6 +114,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     history: HistoryConfig = HistoryConfig(),
     name: str = "user",
     start: TrainedAdapter | None = None,
+    as_asked: AsAsked | None = None,
     provenance: Mapping[str, object] | None = None,
     progress: UserModelProgress | None = None,
     stop_when: Callable[[], bool] | None = None,
@@ -140,6 +144,9 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         start: Adapter of the same base model whose weights are the first ones, as one that many
             people share is for one person; None begins with fresh ones. Rank and alpha have to
             be those of `config`.
+        as_asked: Returns the past interactions that the prompt shows with a held-out question at
+            run time. Training then stops by the score of the prompts that `respond` makes; None
+            measures each held-out answer after what the person did before.
         provenance: Facts for the manifest: corpus digest, prompt digests, other settings.
         progress: Called after each step.
         stop_when: Asked after each step; True ends the run with the best so far.
@@ -165,7 +172,13 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     """
     facts = checked_provenance(provenance or {})
     task = _task(
-        lessons, name=name, base_model=base_model, config=config, history=history, start=start
+        lessons,
+        name=name,
+        base_model=base_model,
+        config=config,
+        history=history,
+        start=start,
+        as_asked=as_asked,
     )
     out = Path(out_dir).expanduser()
     fingerprint = task.fingerprint
@@ -183,7 +196,24 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         manifest = _manifest(task, data, run, fingerprint).model_copy(
             update={"before": before, "provenance": facts, "arithmetic": arithmetic}
         )
+        _compare(manifest)
         return keep_result(run, out, manifest)
+
+
+def _compare(manifest: Manifest) -> None:
+    """Warn where the training was of no use: its user would otherwise learn it from answers."""
+    before, after = manifest.before, manifest.after
+    if before is None or after is None or after.watched > before.watched:
+        return
+    logger.warning(
+        "the adapter %r is no better than the model before training: mean log-probability of %s"
+        " %.3f after and %.3f before; lower TrainingConfig.learning_rate, train on more people, or"
+        " do not use it",
+        manifest.name,
+        counted(after.n, "held-out answer"),
+        after.watched,
+        before.watched,
+    )
 
 
 def _base(task: _Task, model: object | None, checkpoints: Checkpoints) -> tuple[object, Arithmetic]:
@@ -208,6 +238,7 @@ def _task(
     config: TrainingConfig,
     history: HistoryConfig,
     start: TrainedAdapter | None,
+    as_asked: AsAsked | None,
 ) -> _Task:
     learned = sum(one.key not in lesson.held for lesson in lessons for one in lesson.interactions)
     if not learned:
@@ -228,6 +259,7 @@ def _task(
         history=history,
         lessons=lessons,
         start=start,
+        as_asked=as_asked,
     )
 
 
@@ -264,6 +296,7 @@ def _encode(task: _Task, model: object) -> _Data:
         task.history,
         window_tokens=config.batch_tokens,
         max_tokens=max_tokens(model),
+        as_asked=task.as_asked,
     )
     found = windows.check()
     for failure in found.refused:

@@ -8,7 +8,7 @@ loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from math import ceil
 from typing import NamedTuple
@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from usersim.config import HistoryConfig
+from usersim.engines.packing import common_length
 from usersim.prompts import PersonChat, respond_prompt
-from usersim.training.batches import MicroBatch, make_batch
+from usersim.training.batches import MicroBatch, make_batch, own_tokens
 from usersim.training.dataset import EncodedExample, Encoder, encode_example, encode_examples
 from usersim.training.sizes import Sizes
 from usersim.types import (
@@ -31,7 +32,11 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["Checked", "Step", "Window", "Windows", "lessons_digest"]
+__all__ = ["AsAsked", "Checked", "Step", "Window", "Windows", "lessons_digest"]
+
+AsAsked = Callable[[PersonLesson, Interaction], Sequence[Interaction]]
+"""Returns the past interactions that the prompt shows with a question at run time, in the order
+of the prompt."""
 
 SLACK = 16
 """Tokens by which an estimated length may be wrong: a template may join texts as it likes."""
@@ -52,12 +57,15 @@ class Window(NamedTuple):
             only shown.
         apart: Whether each prediction sees what stands before `first` alone, and no other
             predicted one.
+        shown: What the predicted ones are asked after in place of that: the interactions of a
+            run-time prompt, which need not be in the lesson. None for the members themselves.
     """
 
     lesson: int
     members: tuple[int, ...]
     first: int = 0
     apart: bool = False
+    shown: tuple[Interaction, ...] | None = None
 
 
 class Step(NamedTuple):
@@ -115,6 +123,8 @@ class Windows:
         history: Form and limits of the prompt.
         window_tokens: Tokens of a window; an interaction that is longer is one by itself.
         max_tokens: Tokens that the model takes; None if it has no limit.
+        as_asked: What the prompts of the run time show; what is held out is measured with them.
+            None measures it after what the person did before.
     """
 
     def __init__(
@@ -125,8 +135,10 @@ class Windows:
         *,
         window_tokens: int,
         max_tokens: int | None,
+        as_asked: AsAsked | None = None,
     ) -> None:
         self._lessons = lessons
+        self._as_asked = as_asked
         self._encoder = encoder
         self._history = history
         self._max_tokens = max_tokens
@@ -175,8 +187,9 @@ class Windows:
         """Return steps that predict what was held out, about `most` answers.
 
         Half of them are later answers of people who are learned from, half are answers of people
-        who are not, where there are both. Each is asked after as much of what the person did
-        before as half a window holds.
+        who are not, where there are both. Each is asked with the prompt of the run time where
+        `as_asked` tells it, otherwise after as much of what the person did before as half a
+        window holds.
 
         Args:
             most: Answers at the most, of as many people as give `ANSWERS_EACH` of them.
@@ -203,6 +216,8 @@ class Windows:
     def _encoded(self, window: Window) -> Iterator[EncodedExample]:
         lesson = self._lessons[window.lesson]
         chat = self._chat(lesson)
+        for past in window.shown or ():
+            chat.add(past)
         for place, member in enumerate(window.members):
             one = lesson.interactions[member]
             predicted = place >= window.first
@@ -236,21 +251,44 @@ class Windows:
         yield _Sized(Window(index, tuple(row.members)), row.tokens)
 
     def _measuring(self, index: int, most: int) -> Iterator[_Sized]:
-        """Ask what was held out of one person, the newest, after what came before.
+        """Ask what was held out of one person, the newest.
+
+        Yields:
+            Windows of single answers with their prompts, or with one context for all.
+        """
+        held = self._held(index)
+        least = 0 if self._learned(index) else len(held) // 2
+        wanted = held[max(len(held) - most, least) :]
+        past = [place for place in self._places[index] if place not in set(wanted)]
+        if self._as_asked is not None:
+            fitting = self._fitting(index, wanted, self._as_asked)
+            yield from fitting
+            apart = {window.members[0] for window, _ in fitting}
+            wanted = [place for place in wanted if place not in apart]
+        if wanted:
+            yield from self._after_the_past(index, wanted, past)
+
+    def _after_the_past(
+        self, index: int, wanted: Sequence[int], past: Sequence[int]
+    ) -> Iterator[_Sized]:
+        """Ask held-out answers of one person after what came before.
+
+        Args:
+            index: The person.
+            wanted: Places of the answers.
+            past: Places of what may be shown, oldest first.
 
         Yields:
             Windows with one context.
         """
-        sizes, held = self._sizes[index], self._held(index)
-        least = 0 if self._learned(index) else len(held) // 2
-        wanted = held[max(len(held) - most, least) :]
+        sizes = self._sizes[index]
         room = self._limit // 2
         if self._max_tokens is not None:
             longest = max(sizes.alone[place] for place in wanted)
             room = min(room, self._max_tokens - longest - SLACK)
         context: list[int] = []
         used = sizes.base
-        for place in reversed([p for p in self._places[index] if p not in set(wanted)]):
+        for place in reversed(past):
             used += int(sizes.whole[place])
             if used > room:
                 break
@@ -269,6 +307,25 @@ class Windows:
             asked.append(place)
             used += cost
         yield _Sized(Window(index, (*context, *asked), len(context), apart=True), used)
+
+    def _fitting(self, index: int, places: Sequence[int], as_asked: AsAsked) -> list[_Sized]:
+        """Return held-out answers with their prompts of the run time, but for those too long.
+
+        Tokens of one that begins as the one before it count once: they share a step's tree.
+        """
+        lesson = self._lessons[index]
+        found: list[_Sized] = []
+        before: tuple[int, ...] = ()
+        for place in places:
+            shown = tuple(as_asked(lesson, lesson.interactions[place]))
+            window = Window(index, (place,), apart=True, shown=shown)
+            (example,) = self._encoded(window)
+            terms = [term.tokens for term in example.terms]
+            if self._max_tokens is not None and max(map(len, terms)) > self._max_tokens:
+                continue
+            found.append(_Sized(window, own_tokens(example) - common_length(before, terms[0])))
+            before = terms[0]
+        return found
 
     def _joined(self, windows: Sequence[_Sized]) -> list[Step]:
         """Join windows into steps of about the tokens of one window."""
