@@ -380,7 +380,7 @@ def test_a_draws_mean_is_its_score(scoring: Engine) -> None:
 
 def test_nothing_to_score_is_an_error(scoring: Engine) -> None:
     """A continuation without a token is refused, not scored as zero."""
-    with pytest.raises(Exception, match="nothing to score: continuation ''"):
+    with pytest.raises(Exception, match="continuation ''"):
         scoring.score([ScoreRequest(prompt=SHORT, continuation="", end=False)])
     assert len(scoring.score([ScoreRequest(prompt=SHORT, continuation="")])[0].logprobs) == 1
 
@@ -477,7 +477,7 @@ def test_a_missing_adapter_is_an_error(weighted: Subject, tmp_path: Path) -> Non
 
 def test_an_adapter_of_another_model_is_an_error(weighted: Subject) -> None:
     """An adapter of another base model is refused before it is applied."""
-    with pytest.raises(AdapterLoadError, match="made for another base model"):
+    with pytest.raises(AdapterLoadError, match="different base model"):
         weighted.engine.generate([_ask(adapter=weighted.foreign)])
     assert weighted.engine.generate([_ask()])
 

@@ -129,7 +129,7 @@ def test_a_taken_port_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        with pytest.raises(ConfigError, match=f"port {port}: another program"):
+        with pytest.raises(ConfigError, match=f"port {port}: the port is already in use"):
             CliRunner().invoke(
                 app,
                 ["serve", "-c", str(store), "--engine", "scripted", "--port", port],

@@ -239,7 +239,7 @@ def test_an_adapter_travels_with_its_simulator_and_dies_with_its_person(
         manifest = folder / "simulator.json"
         saved = json.loads(manifest.read_text(encoding="utf-8"))
         manifest.write_text(json.dumps({**saved, "adapter_digest": "0" * 64}), encoding="utf-8")
-        with pytest.raises(ArtifactError, match="saved with another adapter"):
+        with pytest.raises(ArtifactError, match="is not the one that the simulator was saved with"):
             UserSimulator.load(folder)
         manifest.write_text(json.dumps(saved), encoding="utf-8")
         removal = back.corpus.forget("ada")

@@ -465,7 +465,7 @@ def test_another_speaker_of_the_persons_id_is_not_the_person(corpus, tmp_path):
 def test_an_archive_that_leads_out_of_itself_is_refused(corpus, tmp_path, name):
     """A path outside the archive is named and nothing is read."""
     path = exports.zipped(tmp_path / "x.zip", {name: "x"})
-    with pytest.raises(CorpusFormatError, match="outside itself"):
+    with pytest.raises(CorpusFormatError, match="unsafe path"):
         corpus.add(path)
 
 
@@ -511,7 +511,7 @@ def test_encrypted_damaged_and_foreign_archives_are_told_apart(corpus, tmp_path)
         corpus.add(path)
     with pytest.raises(CorpusFormatError, match="Excel workbook"):
         corpus.add(exports.zipped(tmp_path / "t.xlsx", {"[Content_Types].xml": "<x/>"}))
-    with pytest.raises(CorpusFormatError, match="no export that is known"):
+    with pytest.raises(CorpusFormatError, match="no supported export"):
         corpus.add(exports.zipped(tmp_path / "y.zip", {"readme.md": "hello"}))
     both = {"a.txt": exports.ANDROID, "b.mbox": exports.MBOX}
     mixed = exports.zipped(tmp_path / "z.zip", both)

@@ -56,7 +56,7 @@ def test_a_denominator_around_zero_is_undefined() -> None:
     assert not found.defined
     assert math.isnan(found.index.low)
     assert math.isnan(found.index.high)
-    assert str(found).startswith("undefined: what the own trace gives")
+    assert str(found).startswith("undefined: the gain of the own trace")
     assert not index([-1.0] * 40, [-2.0] * 40, [-1.0] * 40).defined
 
 

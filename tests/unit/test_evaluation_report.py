@@ -353,4 +353,4 @@ def test_report_of_one_arm(tmp_path) -> None:
     alone = evaluate([uniform_arm()], items(6), bootstrap=20)
     page = write_report(alone, tmp_path, title="t", provenance={}).read_text("utf-8")
     assert "Nothing was compared." in page
-    assert "4 people the intervals say little about others" in page
+    assert "4 people the intervals are too narrow to generalize" in page

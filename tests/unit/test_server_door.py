@@ -33,7 +33,7 @@ def test_what_cannot_be_listened_on_says_why() -> None:
     """A taken port and a foreign address are told apart, each with its next step."""
     with listening("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"port {port}: another program") as caught:
+        with pytest.raises(ConfigError, match=f"port {port}: the port is already in use") as caught:
             listening("127.0.0.1", port)
         assert "another --port" in caught.value.hint
     with pytest.raises(ConfigError, match=r"cannot listen on '192\.0\.2\.1'") as caught:

@@ -244,7 +244,7 @@ def test_an_adapter_is_chosen_by_name_beginning_folder_or_itself(
     [
         ("nobody", ConfigError, "there is no adapter 'nobody'"),
         ("ada", ConfigError, "several adapters begin with 'ada'"),
-        ("bob", ConfigError, "learned from 'bob' alone"),
+        ("bob", ConfigError, "trained on 'bob' alone"),
         ("writer", ArtifactError, "writes reasoning traces"),
         ("large", AdapterLoadError, "was trained on 'large'"),
         (7, ArgumentError, "adapter is 7"),

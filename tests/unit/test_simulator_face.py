@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -379,7 +380,7 @@ def test_kept_traces_become_demonstrations() -> None:
     assert set(after.trace.kept_gains) <= set(after.trace.history)
     assert after.trace.kept_gains
     assert str(after.trace.prompt).count("It says fine") == len(after.trace.kept_gains)
-    assert all(gain > 0 for gain in after.trace.kept_gains.values())
+    assert all(map(math.isfinite, after.trace.kept_gains.values())), "gains of either sign"
 
 
 def test_reconstruction_covers_the_newest_rows_of_the_train_split(sim: UserSimulator) -> None:

@@ -145,8 +145,8 @@ def test_a_constant_simulation_is_not_used(constant: float) -> None:
     [
         ((9, 2), (9, 2), (50, 2), "9 human answers"),
         ((50, 2), (50, 2), (3, 2), "3 simulated"),
-        ((50, 2), (40, 2), (50, 2), "not of the same people"),
-        ((50, 2), (50, 2), (50, 3), "not of the same people"),
+        ((50, 2), (40, 2), (50, 2), "different people"),
+        ((50, 2), (50, 2), (50, 3), "different people"),
     ],
 )
 def test_too_few_or_unlike_answers_raise(

@@ -311,7 +311,7 @@ def test_a_person_forgotten_between_waves_has_failures(store: Path) -> None:
         results = EVERY.run(sim.respondents(), memory=True, progress=progress)
     gone = [one for one in results.responses if one.respondent == "cy"]
     assert all(one.value is None for one in gone)
-    assert "is not in the" in str(next(one.failed for one in gone if one.failed))
+    assert "is no longer in the store" in str(next(one.failed for one in gone if one.failed))
     assert all(one.answered for one in results.of("why") if one.respondent != "cy")
 
 

@@ -93,7 +93,7 @@ def test_a_training_that_is_one_of_several_processes_is_refused_before_it_begins
     """Under `accelerate launch` each process would wait for the others on one store's locks."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     with (
-        pytest.raises(TrainingError, match=r"one process, and this is one of 2"),
+        pytest.raises(TrainingError, match=r"there are 2"),
         run_folder(tmp_path, "f" * 20),
     ):
         pass

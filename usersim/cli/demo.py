@@ -26,7 +26,8 @@ from usersim.config import PipelineConfig
 from usersim.evaluation import LeakageTable, sentence
 from usersim.prediction import PREDICTORS
 from usersim.simulator import ArmName, UserSimulator
-from usersim.simulator.calibrating import POOL, Calibration, calibrate_on
+from usersim.simulator.calibrating import calibrate_on
+from usersim.simulator.calibration import POOL, Calibration
 from usersim.simulator.measure import pick_held_out
 from usersim.types import Interaction, is_closed
 from usersim.types.counting import counted

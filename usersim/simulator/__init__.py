@@ -3,7 +3,7 @@
 from usersim.simulator.adapter_list import StoredAdapter, StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Base
 from usersim.simulator.arm_names import ARMS, DEFAULT_ARMS, ArmName, check_arms
-from usersim.simulator.calibrating import Calibration
+from usersim.simulator.calibration import Calibration
 from usersim.simulator.dialogue import Voices
 from usersim.simulator.dialogue_files import read_dialogues, write_chats
 from usersim.simulator.elicitation import (

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from math import ceil
 from pathlib import Path
 from typing import cast
 
@@ -22,13 +21,12 @@ from usersim.config import PipelineConfig
 from usersim.engines import Engine
 from usersim.engines.batching import each
 from usersim.errors import CorpusError, EvaluationError
-from usersim.evaluation import Arm, Evaluation, evaluate, uniform_arm, write_report
-from usersim.evaluation.metrics.closed import ECE_BINS, top_option
-from usersim.prediction import GROUPS, NO, YES, Observation, Pool, fit_pool, yes_or_no
-from usersim.prediction.pool import FEW
+from usersim.evaluation import Arm, evaluate, uniform_arm, write_report
+from usersim.prediction import NO, YES, Observation, Pool, fit_pool, yes_or_no
 from usersim.simulation import RespondItem, likelihoods, respond
 from usersim.simulation.closed import mixed
 from usersim.simulator.asking import Asker
+from usersim.simulator.calibration import ABLATIONS, BEFORE, POOL, Calibration
 from usersim.simulator.people import People
 from usersim.simulator.predicting import SIMULATOR
 from usersim.types import (
@@ -46,12 +44,9 @@ from usersim.types import (
     content_key,
     is_closed,
 )
-from usersim.types.counting import counted
-from usersim.views import Sheet, StageProgress, printed
+from usersim.views import StageProgress
 
 __all__ = [
-    "POOL",
-    "Calibration",
     "Observed",
     "calibrate",
     "calibrate_on",
@@ -66,18 +61,7 @@ FOLDS = 5
 AS_NEW = 0.25
 """Share of the answers that are predicted as if nobody else had been asked the question, where
 others were: new questions are met at run time, and have weights of their own."""
-POOL = "the pool"
-BEFORE = "the pool, not calibrated"
-ABLATIONS: dict[str, tuple[str, frozenset[Predictor]]] = {
-    "the pool without reasoning": ("the reasoning", frozenset({"reasoning"})),
-    "the pool without the model": ("the model, with and without reasoning", SIMULATOR),
-}
-"""Pools that leave predictors out, by name: what is left out, in words, and its predictors. Each is
-fitted like the pool itself, so that the difference is what they add."""
-_OTHERS = {"known": "many others", "few": f"fewer than {FEW} others", "new": "nobody else"}
-"""The groups of questions by who else answered, in words."""
 STAGE = "calibrate"
-NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,130 +70,6 @@ class Observed:
 
     interaction: Interaction
     observation: Observation
-
-
-@printed(lambda one: one.sheet())
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """What was fitted, and how good it is on people it was not fitted on.
-
-    Attributes:
-        pool: Weights of the predictors, fitted on all answers.
-        evaluation: Every predictor, the pool with prior weights, and the pool as `POOL`, whose
-            weights come from the other people.
-        failures: Answers that could not be predicted.
-        simulator: Digest of the adapter, or name of the base model, that the weights are for.
-        report: The page with the reliability diagram, where one was written.
-    """
-
-    pool: Pool
-    evaluation: Evaluation
-    failures: tuple[Failure, ...]
-    simulator: str
-    report: Path | None = None
-
-    def sheet(self) -> Sheet:
-        """Return every predictor and the pool as a table, with the weights below it."""
-        rows = [self._row(name) for name in self.evaluation.arms]
-        found = self.evaluation
-        return Sheet(
-            title=f"{counted(len(found.interactions), 'answer')} of "
-            f"{counted(found.n_users, 'person', 'people')}",
-            columns=("predictor", "log score", "accuracy", "ECE"),
-            rows=tuple(rows),
-            notes=(*self._weights(), *self._left_out()),
-        )
-
-    def reliability(self) -> Sheet:
-        """Return a reliability diagram as a table: how sure the pool was, and how often right.
-
-        One row for each tenth of the confidence (the largest option's probability) with answers
-        in it, before the weights were fitted and after.
-        """
-        rows: list[tuple[str, ...]] = []
-        told = {name: self._by_confidence(name) for name in (BEFORE, POOL)}
-        for place in range(ECE_BINS):
-            cells = [cell for name in told for cell in _bin(told[name].get(place))]
-            if any(cell != NOTHING for cell in cells):
-                rows.append((f"{place / ECE_BINS:.1f}–{(place + 1) / ECE_BINS:.1f}", *cells))
-        return Sheet(
-            title="Reliability: how sure, and how often right",
-            columns=("confidence", "sure before", "right", "n", "sure after", "right", "n"),
-            rows=tuple(rows),
-        )
-
-    def added(self) -> tuple[str, ...]:
-        """Say what the model, and its reasoning, added to the pool, in a sentence each.
-
-        The paired difference in log score to a pool that was fitted without them.
-        """
-        return tuple(
-            sentence
-            for name, (words, _) in ABLATIONS.items()
-            if name in self.evaluation.arms
-            for sentence in self._added(name, words)
-        )
-
-    def _added(self, without: str, words: str) -> Iterator[str]:
-        found = self.evaluation
-        compared = found.against(without)
-        one = next((c for c in compared if (c.arm, c.metric) == (POOL, "log_score")), None)
-        if one is None:
-            return
-        gap = one.difference
-        verdict = "not distinguishable from no effect"
-        if gap.excludes(0.0):
-            verdict = "a gain" if gap.value > 0 else "a loss"
-        yield (
-            f"To the pool's log score {words} added {gap.value:+.3f} nats "
-            f"[{gap.low:+.3f}, {gap.high:+.3f}] on {counted(one.n_items, 'answer')} of "
-            f"{counted(found.n_users, 'person', 'people')}: {verdict}."
-        )
-
-    def _by_confidence(self, name: str) -> dict[int, list[tuple[float, float]]]:
-        """Return confidence and hit of each answer, by the tenth that the confidence is in."""
-        found: dict[int, list[tuple[float, float]]] = {}
-        pairs = zip(self.evaluation.interactions, self.evaluation.predictions[name], strict=True)
-        for interaction, prediction in pairs:
-            sure, right = top_option(interaction, prediction)
-            place = max(ceil(sure * ECE_BINS) - 1, 0)
-            found.setdefault(place, []).append((sure, right))
-        return found
-
-    def _row(self, name: str) -> tuple[str, ...]:
-        cells = [name]
-        for metric in ("log_score", "accuracy", "ece"):
-            found = self.evaluation.estimate(name, metric)
-            cells.append(NOTHING if found is None else str(found.interval))
-        return tuple(cells)
-
-    def _left_out(self) -> Iterator[str]:
-        if self.failures:
-            yield f"not predicted: {len(self.failures)}, first: {self.failures[0].message}"
-
-    def _weights(self) -> Iterator[str]:
-        for group in GROUPS:
-            own = self.pool.groups[group]
-            if own.answers:
-                parts = [
-                    f"{name.replace('_', ' ')} {w:.2f}"
-                    for name, w in own.weights.items()
-                    if round(w, 2)
-                ]
-                kind, _, others = group.partition(", ")
-                told = ", ".join(parts) or "no predictor helps"
-                yield (
-                    f"weights of {kind} questions that {_OTHERS[others]} answered "
-                    f"({counted(own.answers, 'answer')}): {told}"
-                )
-
-
-def _bin(told: Sequence[tuple[float, float]] | None) -> tuple[str, str, str]:
-    """Return mean confidence, share right and count of the answers of one tenth."""
-    if not told:
-        return NOTHING, NOTHING, NOTHING
-    sure, right = np.mean(told, axis=0)
-    return f"{sure:.2f}", f"{right:.2f}", str(len(told))
 
 
 def calibrate_people(

@@ -31,7 +31,8 @@ from usersim.simulator.asking import (
     only,
     response_of,
 )
-from usersim.simulator.calibrating import Calibration, calibrate_people
+from usersim.simulator.calibrating import calibrate_people
+from usersim.simulator.calibration import Calibration
 from usersim.simulator.calls import as_pipeline, check_config, in_call, public
 from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
 from usersim.simulator.learning import Learner, Page

@@ -12,7 +12,6 @@ __all__ = [
     "Candidate",
     "Direction",
     "Leakage",
-    "ReasoningTrace",
     "RewardedTrace",
     "ScoredCandidate",
     "Selection",
@@ -154,29 +153,6 @@ class Selection:
     reason: str
     utilities: Mapping[str, float] = field(default_factory=dict[str, float])
     verdicts: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReasoningTrace:
-    """Reasoning with its provenance and scores: one candidate, scored and judged.
-
-    Attributes:
-        scored: Candidate, scores and guards; None for the empty trace.
-        selection: The decision in which it stood.
-    """
-
-    scored: ScoredCandidate | None
-    selection: Selection
-
-    @property
-    def reasoning(self) -> str:
-        """The text; empty for the empty trace."""
-        return self.scored.candidate.reasoning if self.scored else ""
-
-    @property
-    def reconstruction_gain(self) -> float:
-        """Masked gain on the reporting half; 0 for the empty trace, by definition."""
-        return self.scored.scores.report_gain if self.scored else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
