@@ -218,8 +218,8 @@ def held_out(found: People, view: HistoryConfig, *, each: int) -> Asked:
     users: list[str] = []
     for user in (*found.learned, *found.unseen):
         rows: list[Interaction] = found.of([user], "held_out")
-        for which in sorted(random.permutation(len(rows))[:each].tolist()):
-            one: Interaction = rows[which]
+        for which in np.sort(random.permutation(len(rows))[:each]):
+            one = rows[int(which)]
             options = one.space.options if isinstance(one.space, Choice | Scale) else ()
             shown = found.histories.of(user, one.question, before=None)
             prompt = respond_prompt(user, one.question, shown, config=view)
