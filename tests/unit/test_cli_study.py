@@ -80,7 +80,7 @@ def test_planted_writes_over_nothing(
     out = tmp_path / "people.jsonl"
     message = refused(capsys, monkeypatch, "study", "planted", out, status=2)
     assert f"{taken}' already exists" in message
-    assert "next: give another name" in message
+    assert "next: choose another name" in message
     assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["mine"]
 
 

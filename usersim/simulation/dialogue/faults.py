@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from usersim import transcript
 from usersim.simulation.dialogue.patience import folded
+from usersim.simulation.dialogue.turns import Turn
 from usersim.types.counting import counted
 
-if TYPE_CHECKING:
-    from usersim.simulation.dialogue.record import Dialogue, Turn
-
-__all__ = ["FAULTS", "Fault", "Faults", "count_faults", "fault_of", "fault_rate"]
+__all__ = ["FAULTS", "Fault", "Faults", "count_faults", "fault_of"]
 
 Fault = Literal["empty", "flipped", "assistant_voice", "reasoning", "repeated"]
 FAULTS: Mapping[Fault, str] = {
@@ -144,19 +142,3 @@ def count_faults(turns: Sequence[Turn], *, repeats: int = 1) -> Faults:
         if fault is not None:
             found.append((place, fault))
     return Faults(turns=len(places), found=tuple(found))
-
-
-def fault_rate(dialogues: Iterable[Dialogue]) -> Faults:
-    """Return how many turns of many dialogues the simulator spoiled.
-
-    Args:
-        dialogues: Dialogues, for example a batch of `UserSimulator.dialogues`.
-
-    Returns:
-        The sums; places are those within each dialogue.
-    """
-    each = [dialogue.faults for dialogue in dialogues]
-    return Faults(
-        turns=sum(one.turns for one in each),
-        found=tuple(found for one in each for found in one.found),
-    )

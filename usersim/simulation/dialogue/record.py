@@ -5,23 +5,22 @@ Frozen values. Knows nothing of how turns are made, of the store or of files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from usersim.simulation.answer import Answer
 from usersim.simulation.dialogue.faults import Faults, count_faults
 from usersim.simulation.dialogue.patience import Patience
+from usersim.simulation.dialogue.turns import Speaker, Turn
 from usersim.types.counting import counted
 from usersim.views import Cell, in_words, printed, shortened
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["ENDINGS", "Dialogue", "Ending", "Scenario", "Speaker", "Stop", "Turn"]
+__all__ = ["ENDINGS", "Dialogue", "Ending", "Scenario", "Stop", "fault_rate"]
 
-Speaker = Literal["user", "assistant"]
 Ending = Literal["done", "gave_up", "reached", "repetition", "patience", "limit"]
 
 ENDINGS: Mapping[Ending, str] = {
@@ -54,24 +53,6 @@ class Scenario:
     opening: str = ""
     draw: int = 0
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """What one of the two said.
-
-    Attributes:
-        speaker: Who.
-        text: What the other one read; empty where a person left without a word.
-        answer: The simulated answer behind a turn of the person, with its trace; None for the
-            assistant, and for a fixed opening. The assistant never sees it.
-        leaving: The answer to whether the person goes on, where that was asked after this turn.
-    """
-
-    speaker: Speaker
-    text: str
-    answer: Answer | None = None
-    leaving: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,17 +173,28 @@ class Dialogue:
         }
 
 
+def fault_rate(dialogues: Iterable[Dialogue]) -> Faults:
+    """Return how many turns of many dialogues the simulator spoiled.
+
+    Args:
+        dialogues: Dialogues, for example a batch of `UserSimulator.dialogues`.
+
+    Returns:
+        The sums; places are those within each dialogue.
+    """
+    each = [dialogue.faults for dialogue in dialogues]
+    return Faults(
+        turns=sum(one.turns for one in each),
+        found=tuple(found for one in each for found in one.found),
+    )
+
+
 def message(turn: Turn, *, traces: bool) -> dict[str, str]:
     """Return a turn as a chat message; without its trace unless it is asked for."""
     found = {"role": turn.speaker, "content": turn.text}
     if traces and turn.answer is not None:
         found["reasoning"] = turn.answer.reasoning
     return found
-
-
-def said_before(turns: Sequence[Turn], speaker: Speaker) -> list[str]:
-    """Return what one of the two said so far, oldest first, words alone."""
-    return [turn.text for turn in turns if turn.speaker == speaker and turn.text]
 
 
 @lru_cache(maxsize=1)

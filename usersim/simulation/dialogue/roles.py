@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from usersim.prompts.view import CUT, cut_start
-from usersim.simulation.dialogue.record import Scenario, Turn
+from usersim.simulation.dialogue.record import Scenario
+from usersim.simulation.dialogue.turns import Turn
 from usersim.types import Choice, Message, Question
 
 __all__ = ["GOES_ON", "STAYS", "Marks", "for_assistant", "for_user", "goes_on_question"]

@@ -9,8 +9,9 @@ from itertools import takewhile
 
 from usersim.simulation.answer import Answer
 from usersim.simulation.dialogue.patience import Patience, folded
-from usersim.simulation.dialogue.record import Stop, Turn, said_before
+from usersim.simulation.dialogue.record import Stop
 from usersim.simulation.dialogue.roles import DONE, GIVES_UP, Marks
+from usersim.simulation.dialogue.turns import Turn, said_before
 from usersim.simulation.reasoning import derive_seed
 from usersim.types.counting import counted
 

@@ -12,8 +12,9 @@ from usersim.errors import AssistantError, ConfigError, boundary
 from usersim.simulation.answer import Answer
 from usersim.simulation.dialogue import rules
 from usersim.simulation.dialogue.patience import Patience
-from usersim.simulation.dialogue.record import Dialogue, Scenario, Speaker, Stop, Turn, said_before
+from usersim.simulation.dialogue.record import Dialogue, Scenario, Stop
 from usersim.simulation.dialogue.roles import Marks, for_assistant, for_user, goes_on_question
+from usersim.simulation.dialogue.turns import Speaker, Turn, said_before
 from usersim.simulation.reasoning import derive_seed
 from usersim.types import Question
 
