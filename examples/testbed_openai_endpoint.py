@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from openai import OpenAI  # noqa: TID253 - an example loads what it shows
+from openai import APIError, OpenAI  # noqa: TID253 - an example loads what it shows
 from openai.types.chat import ChatCompletionMessageParam  # noqa: TID253
 
 from usersim import UserSimulator
@@ -73,7 +73,11 @@ def closed_question(client: OpenAI, options: Sequence[str]) -> None:
 
 
 def streamed(client: OpenAI) -> None:
-    """Read an answer as it is written."""
+    """Read an answer as it is written.
+
+    What was sent cannot be drawn again, so a text that does not end makes the stream end with an
+    error. An answer that is not streamed is drawn again instead.
+    """
     print("streamed: ", end="")
     with client.chat.completions.create(
         model=f"user:{PERSON}",
@@ -81,10 +85,13 @@ def streamed(client: OpenAI) -> None:
         seed=4,
         stream=True,
     ) as chunks:
-        for chunk in chunks:
-            if chunk.choices and chunk.choices[0].delta.content:
-                print(chunk.choices[0].delta.content, end="")
-    print()
+        try:
+            for chunk in chunks:
+                if chunk.choices and chunk.choices[0].delta.content:
+                    print(chunk.choices[0].delta.content, end="")
+            print()
+        except APIError as error:
+            print(f"\n(not an answer: {error})")
 
 
 def main(model: str = "embedded") -> None:

@@ -12,7 +12,13 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 SAID = {
     "quickstart": ("rows read", "Brought back from disk", "lake"),
     "survey_respondents": ("noor", "Mountains or sea?", "3 respondents", "same answers: True"),
-    "testbed_openai_endpoint": ("user:ines", "assistant: Hello", "(thinks:", "simulated: True"),
+    "testbed_openai_endpoint": (
+        "user:ines",
+        "assistant: Hello",
+        "(thinks:",
+        "simulated: True",
+        "streamed:",
+    ),
     "train_and_evaluate": ("Recon-Select", "B4e random of eligible", "Log score"),
     "collaboration_dialogue": ("ines:", "same dialogues from the file: True", "simulated"),
     "testbed_deepeval": ("user:", "assistant: Your parcel comes tomorrow"),
@@ -20,6 +26,8 @@ SAID = {
     "chat_log": ("messages", "held_out: after 'We have a new pickup", "[reasoning]", "[action]"),
 }
 
+WITHOUT_END = {"[action]": "(not an answer:"}
+"""What an example prints instead where the real model's text does not come to an end."""
 
 NEEDED = {"testbed_deepeval": "deepeval", "testbed_scenario": "scenario"}
 """Testbeds that are too large for this project's environment: ADR 19 says how they are run."""
@@ -74,4 +82,4 @@ def test_example_on_the_embedded_model(
     run(example, "--rows", "4", "--held-out", "1")
     printed = capsys.readouterr().out
     for expected in SAID[example.stem]:
-        assert expected in printed
+        assert expected in printed or WITHOUT_END.get(expected, expected) in printed

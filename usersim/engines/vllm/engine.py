@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -303,6 +304,9 @@ class VllmEngine:
             stop_engine,
             Adapters(self._folder, adapter_room(self._config)),
         )
+        # At the end of the process too: a thread that the interpreter ends within a step of vLLM
+        # takes the process down with it.
+        weakref.finalize(self, loop.close)
         logger.info("vLLM is ready after %.0f s", time.perf_counter() - begun)
         return loop
 
