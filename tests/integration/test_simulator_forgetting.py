@@ -175,3 +175,15 @@ def test_a_training_that_no_store_knows_stops_with_its_checkpoints(sim, tmp_path
             progress=lambda *_: forget(sim),
         )
     check_nothing_left(sim, tmp_path)
+
+
+def test_forgetting_drops_the_prompts_that_the_engine_keeps(tmp_path: Path, model: Path) -> None:
+    """After the person is forgotten, the process holds no tokens of what was said about them."""
+    with UserSimulator.from_corpus(
+        person("ada", 8), store=tmp_path / "ada.usersim.db", model=model, config=CONFIG
+    ) as sim:
+        sim.respond("Is the garden fine?", options=["yes", "no"])
+        kept = sim.engine._beginnings.kept  # pyright: ignore[reportAttributeAccessIssue]
+        assert kept
+        sim.corpus.forget("ada")
+        assert not kept

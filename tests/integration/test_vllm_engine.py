@@ -290,6 +290,15 @@ def test_two_engines_live_side_by_side(tiny_model: Path, tmp_path: Path) -> None
         one.generate([ask("rain")])
 
 
+def test_the_prompts_of_a_forgotten_person_are_dropped(engine: VllmEngine) -> None:
+    """The prefix cache is emptied once nothing runs, and what is asked afterwards is answered."""
+    before = texts(engine.generate([ask("rain", temperature=0)]))
+    engine.forget_prompts()
+    assert texts(engine.generate([ask("rain", temperature=0)])) == before
+    assert engine._loop is not None
+    assert not engine._loop._forgetting
+
+
 SCRIPT = """
 import sys, time
 from usersim.config import VllmConfig

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 
 from tests.fixtures.tiny import MakeAdapter
 from usersim.config import Dtype, EngineConfig
 from usersim.engines import AdapterRef, GenerateRequest, ScoreRequest
 from usersim.engines.select import EngineName, load_engine
+from usersim.engines.transformers.attention import KEPT
 from usersim.engines.transformers.decoding import DrawState
 from usersim.engines.transformers.engine import ADAPTERS_IN_MEMORY, TransformersEngine
 from usersim.engines.transformers.grouping import decode_batches
@@ -132,6 +134,57 @@ def test_results_do_not_depend_on_batch_sizes(tiny_model: Path, engine: Transfor
     for one, other in zip(small.score(scores), engine.score(scores), strict=True):
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
     small.close()
+
+
+def _history(question: str, begun: str = "You are ada.") -> tuple[tuple[str, str], ...]:
+    """One prompt of a person: a long beginning that all of theirs share, and a question."""
+    return (
+        ("system", begun),
+        *[("user", f"It is day {i}?") for i in range(12)],
+        ("user", question),
+    )
+
+
+def _scores(engine: TransformersEngine, question: str) -> list[float]:
+    """Log-probabilities of two answers to a question."""
+    asked = [
+        ScoreRequest(prompt=_history(question), continuation=answer) for answer in ("rain", "tea")
+    ]
+    return [value for score in engine.score(asked) for value in score.logprobs]
+
+
+def test_a_second_question_costs_its_own_tokens_only(tiny_model: Path) -> None:
+    """What a prompt shares with an earlier one is not computed again, and changes no score."""
+    computed: list[int] = []
+
+    def count(_: object, __: tuple[object, ...], given: dict[str, torch.Tensor]) -> None:
+        computed.append(given["input_ids"].shape[1])
+
+    with closing(TransformersEngine(tiny_model)) as engine:
+        engine._model.register_forward_pre_hook(count, with_kwargs=True)
+        _scores(engine, "Is it raining over there?")
+        first = sum(computed)
+        computed.clear()
+        second = _scores(engine, "What would you like to drink now?")
+        assert sum(computed) < first / 3
+        computed.clear()
+        # Shorter than what is kept: a part of it serves.
+        _scores(engine, "Tea?")
+        assert sum(computed) < first / 3
+        with closing(TransformersEngine(tiny_model)) as fresh:
+            alone = _scores(fresh, "What would you like to drink now?")
+    assert second == pytest.approx(alone, abs=1e-4)
+
+
+def test_kept_prompts_are_few_and_can_be_dropped(tiny_model: Path) -> None:
+    """However many people are asked, a bounded number of prompts is kept; dropping leaves none."""
+    with closing(TransformersEngine(tiny_model)) as engine:
+        for person in range(2 * KEPT):
+            prompt = _history("Tea?", begun=f"{person} is who you are.")
+            engine.score([ScoreRequest(prompt=prompt, continuation="rain")])
+        assert len(engine._beginnings.kept) == KEPT
+        engine.forget_prompts()
+        assert not engine._beginnings.kept
 
 
 def test_a_closed_engine_refuses_everything(tiny_model: Path) -> None:

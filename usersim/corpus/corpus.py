@@ -6,7 +6,7 @@ everything else to the modules beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -64,6 +64,7 @@ class Corpus:
         self._adapter_folders = adapter_folders
         self._reader = InteractionReader(database)
         self._settled = False
+        self._after_forgetting: list[Callable[[], None]] = []
         self.ledger = Ledger(database, adapter_folders)
         self.runs = Runs(database)
         self.fits = Fits(database)
@@ -382,7 +383,30 @@ class Corpus:
             CorpusError: If a folder cannot be deleted, or the store cannot be written; the same
                 repeated call resumes.
         """
-        return forget(self._database, user_id, self._adapter_folders, redact=mentions)
+        try:
+            return forget(self._database, user_id, self._adapter_folders, redact=mentions)
+        finally:
+            for act in self._after_forgetting:
+                act()
+
+    def after_forgetting(self, act: Callable[[], None]) -> None:
+        """Call `act` whenever this corpus has forgotten somebody, or tried to.
+
+        For what was computed from their rows and lives outside the store, such as the prompts
+        that an engine keeps in memory. Another process that has the store open is not told.
+
+        Args:
+            act: Takes nothing; may be called often.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add(rows)
+            ...     corpus.after_forgetting(lambda: print("forgotten"))
+            ...     removal = corpus.forget("ada")
+            forgotten
+        """
+        self._after_forgetting.append(act)
 
     def finish_forgetting(self, user_id: str | None = None) -> Remains:
         """Finish what `forget` reported as remaining.

@@ -175,7 +175,8 @@ class Engine(Protocol):
 
     Results come in the order of the requests. Both calls are safe to repeat; an engine holds
     no state that changes an answer. All engines pass one contract suite. One that has the model's
-    files also has `model_digest`, which adapters are compared with.
+    files also has `model_digest`, which adapters are compared with; one that keeps what it
+    computed of earlier prompts has `forget_prompts()`, which drops it.
     """
 
     @property

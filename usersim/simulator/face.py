@@ -140,6 +140,7 @@ class UserSimulator:
         self._predictions = Predictions(corpus, self.config, self.plugs)
         self._kept: dict[str, ScoredCandidate] = {}
         self._traces: str | None = None
+        corpus.after_forgetting(self._forget_prompts)
         self.use_adapter(adapter)
 
     # ------------------------------------------------------------------ opening and closing
@@ -406,6 +407,13 @@ class UserSimulator:
         if isinstance(self._engine_choice, str):
             return load_engine(self._model, engine=self._engine_choice)
         return self._engine_choice
+
+    def _forget_prompts(self) -> None:
+        """Have the engine drop what it keeps of earlier prompts, if it was loaded and keeps any."""
+        engine = self.__dict__.get("engine")
+        forget_prompts = getattr(engine, "forget_prompts", None)
+        if forget_prompts is not None:
+            forget_prompts()
 
     def _ready(self, report: StageProgress | None) -> Engine:
         """Return the engine, and report that it is being loaded."""

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from usersim.engines.packing import common_length
+
 if TYPE_CHECKING:
     import torch
 
@@ -30,8 +32,9 @@ MIN_SHARED = 32
 """Beginnings shorter than this many tokens are not worth a pass of their own."""
 STEP = 16
 """Lengths of kept beginnings are multiples of this, so that near-equal ones are found again."""
-KEPT = 4
-"""Beginnings kept at a time; each costs its tokens' keys and values."""
+KEPT = 8
+"""Beginnings kept at a time; each costs its tokens' keys and values. A question has two: of the
+prompt after which reasoning is drawn, and of the one after which options are scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,24 @@ class Shared:
 
     length: int
     layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+
+    def first(self, length: int) -> Shared:
+        """Return the first `length` tokens of it; nothing is copied."""
+        if length == self.length:
+            return self
+        return Shared(length, tuple((k[:, :, :length], v[:, :, :length]) for k, v in self.layers))
+
+    def behind(self, before: Shared | None) -> Shared:
+        """Return `before` and this as one beginning."""
+        import torch
+
+        if before is None:
+            return self
+        pairs = zip(before.layers, self.layers, strict=True)
+        layers = (
+            tuple(torch.cat(both, dim=2) for both in zip(*pair, strict=True)) for pair in pairs
+        )
+        return Shared(before.length + self.length, tuple(layers))
 
 
 def _attend(
@@ -169,7 +190,11 @@ def share_beginnings(model: Any) -> bool:
 
 @dataclass(slots=True)
 class Beginnings:
-    """Keeps the last few shared beginnings, by weights and tokens."""
+    """Keeps the last few shared beginnings, by weights and tokens.
+
+    A beginning that goes on from a kept one costs its new tokens only: another question to the
+    same person begins with the same history.
+    """
 
     kept: OrderedDict[tuple[str, tuple[int, ...]], Shared] = field(default_factory=OrderedDict)
 
@@ -179,7 +204,7 @@ class Beginnings:
         Every sequence keeps at least one token of its own.
 
         Args:
-            model: Runs a beginning that is not kept yet.
+            model: Runs what is not kept yet.
             weights: Tells adapters apart.
             sequences: Token ids, in sorted order.
         """
@@ -187,37 +212,50 @@ class Beginnings:
         if length < MIN_SHARED:
             return None
         tokens = tuple(sequences[0][:length])
-        for (owner, begin), shared in reversed(self.kept.items()):
-            near = length - len(begin) < MIN_SHARED
-            if owner == weights and near and tokens[: len(begin)] == begin:
-                self.kept.move_to_end((owner, begin))
-                return shared
-        shared = _run(model, tokens[: length - length % STEP])
-        self.kept[weights, tokens[: shared.length]] = shared
+        known = self._longest(weights, tokens)
+        if known is not None and length - known.length < MIN_SHARED:
+            return known
+        target = length - length % STEP
+        shared = _run(model, tokens[known.length if known else 0 : target], known)
+        self.kept[weights, tokens[:target]] = shared
         while len(self.kept) > KEPT:
             self.kept.popitem(last=False)
         return shared
 
+    def _longest(self, weights: str, tokens: tuple[int, ...]) -> Shared | None:
+        """Return as much of the beginning of `tokens` as one of the kept holds."""
+        best, length = None, MIN_SHARED - 1
+        for key in reversed(self.kept):
+            owner, begin = key
+            if owner == weights and (common := common_length(tokens, begin)) > length:
+                best, length = key, common
+        if best is None:
+            return None
+        self.kept.move_to_end(best)
+        return self.kept[best].first(length)
+
 
 def _shared_length(sequences: Sequence[Sequence[int]]) -> int:
     """Return how much all of the sorted `sequences` share, at least one token left to each."""
-    first, last = sequences[0], sequences[-1]
     limit = min(len(sequence) for sequence in sequences) - 1
-    length = 0
-    while length < limit and first[length] == last[length]:
-        length += 1
-    return length
+    return min(common_length(sequences[0], sequences[-1]), limit)
 
 
-def _run(model: Any, tokens: Sequence[int]) -> Shared:
+def _run(model: Any, tokens: Sequence[int], after: Shared | None = None) -> Shared:
+    """Compute the keys and values of `tokens`, which go on from `after`."""
     import torch
 
+    start = after.length if after else 0
+    more = {"shared": after} if after else {}
     ids = torch.tensor([list(tokens)], device=model.device)
     last = torch.tensor([len(tokens) - 1], device=model.device)
+    positions = torch.arange(start, start + len(tokens), device=model.device)[None]
     with torch.inference_mode():
-        output = model(input_ids=ids, use_cache=True, logits_to_keep=last)
+        output = model(
+            input_ids=ids, position_ids=positions, use_cache=True, logits_to_keep=last, **more
+        )
     layers = tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
-    return Shared(len(tokens), layers)
+    return Shared(len(tokens), layers).behind(after)
 
 
 def _hands_down(model: Any) -> bool:

@@ -338,6 +338,11 @@ class TransformersEngine:
         if self._model is None:
             raise EngineError(f"the engine of {self._name!r} is closed")
 
+    def forget_prompts(self) -> None:
+        """Drop the tokens, keys and values of earlier prompts that are kept to go on from."""
+        with self._lock:
+            self._beginnings.kept.clear()
+
     def close(self) -> None:
         """Give the memory back."""
         self._model = self._peft = None

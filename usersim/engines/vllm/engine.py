@@ -314,6 +314,12 @@ class VllmEngine:
         if self._closed:
             raise EngineError(f"the engine of {self._name!r} is closed")
 
+    def forget_prompts(self) -> None:
+        """Empty the prefix cache, as soon as no request runs."""
+        with self._lock:
+            if self._loop is not None and self._loop.alive:
+                self._loop.forget_prompts()
+
     def close(self) -> None:
         """End vLLM and its processes."""
         with self._lock:

@@ -71,6 +71,7 @@ class EngineLoop:
         self._count = 0
         self._room = 0
         self._closing = False
+        self._forgetting = False
         # Held while something is put into the inbox and while it is closed: what is in it when the
         # thread empties it for the last time is all that there will be.
         self._gate = threading.Lock()
@@ -118,6 +119,10 @@ class EngineLoop:
                 with suppress(EngineUnavailableError):  # a loop that has ended has nothing running
                     self._post(lambda: self._cancel(left))
 
+    def forget_prompts(self) -> None:
+        """Have the prefix cache emptied once no request runs: vLLM cannot empty it before."""
+        self._post(self._forget_soon)
+
     def close(self) -> None:
         """End the engine; requests that are not done fail."""
         with self._gate:
@@ -147,6 +152,8 @@ class EngineLoop:
             self._ready.set()
             while not self._closing:
                 self._take()
+                if self._forgetting and not self._active:
+                    self._forgetting = not self._engine.reset_prefix_cache()
                 self._hand_over()
                 if self._active:
                     for output in self._engine.step():
@@ -162,6 +169,9 @@ class EngineLoop:
                 self._stop(self._engine)
                 self._engine = None
             self._ready.set()
+
+    def _forget_soon(self) -> None:
+        self._forgetting = True
 
     def _take(self) -> None:
         """Do what other threads asked for; wait for it where there is nothing else to do."""
