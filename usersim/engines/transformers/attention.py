@@ -61,11 +61,13 @@ class Shared:
 
         if before is None:
             return self
-        pairs = zip(before.layers, self.layers, strict=True)
-        layers = (
-            tuple(torch.cat(both, dim=2) for both in zip(*pair, strict=True)) for pair in pairs
+        layers = tuple(
+            (torch.cat([first_keys, keys], dim=2), torch.cat([first_values, values], dim=2))
+            for (first_keys, first_values), (keys, values) in zip(
+                before.layers, self.layers, strict=True
+            )
         )
-        return Shared(before.length + self.length, tuple(layers))
+        return Shared(before.length + self.length, layers)
 
 
 def _attend(
