@@ -30,7 +30,7 @@ from usersim.survey import (
 from usersim.survey.elicitation import GIVES_AN_ANSWER
 from usersim.survey.reduction import Decision
 from usersim.types import Choice, Failure, FreeText, Number, Scale
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 Answerer = Callable[[Ask], object]
 """What is answered to an elementary question: a value, or an exception's message as a Failure."""
@@ -52,7 +52,7 @@ class Panel:
         return [f"{survey}-{wave}" for wave in range(1, waves + 1)]
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
     ) -> list[Heard | Failure]:
         """Answer by the rule."""
         self.waves.append(list(asks))

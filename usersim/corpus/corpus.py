@@ -20,7 +20,7 @@ from usersim.corpus.ledger.adapter_folders import AdapterFolders
 from usersim.corpus.ledger.adapter_removal import RemovedAdapter, remove_adapter
 from usersim.corpus.ledger.ledger import Ledger
 from usersim.corpus.ledger.trainings import Trainings
-from usersim.corpus.loading import Load, LoadOptions, LoadProgress, scanned
+from usersim.corpus.loading import Load, LoadOptions, scanned
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
 from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
 from usersim.corpus.report import LoadReport
@@ -38,6 +38,7 @@ from usersim.corpus.store.writer import place_users
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Panel, Question, Split
+from usersim.views import Progress
 
 __all__ = ["Corpus", "UserSummary"]
 
@@ -146,7 +147,7 @@ class Corpus:
         encoding: str | None = None,
         date_order: DateOrder | None = None,
         strict: bool = False,
-        progress: LoadProgress | None = None,
+        progress: Progress | None = None,
     ) -> LoadReport:
         """Load a source; what the store holds already is not added again.
 

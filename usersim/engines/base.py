@@ -8,12 +8,13 @@ an engine never lets it become a control token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from usersim.errors import CapabilityError
+from usersim.views import Progress
 
 __all__ = [
     "AdapterRef",
@@ -22,7 +23,6 @@ __all__ = [
     "Draw",
     "Engine",
     "GenerateRequest",
-    "Progress",
     "Score",
     "ScoreRequest",
     "require",
@@ -32,9 +32,6 @@ __all__ = [
 
 ChatPrompt = tuple[tuple[str, str], ...]
 """(role, content) pairs, oldest first."""
-
-Progress = Callable[[int, int], None]
-"""Called with (requests done, requests in all)."""
 
 Seeds = Literal["exact", "rounding", "none"]
 

@@ -34,11 +34,11 @@ class Checked:
     note: Path
 
 
-def verify_cache(*, progress: Callable[[Path], None] | None = None) -> list[Checked]:
+def verify_cache(*, reading: Callable[[Path], None] | None = None) -> list[Checked]:
     """Read every prepared model, and every file whose digest is kept, and compare the digests.
 
     Args:
-        progress: Called with each path before it is read; half a gigabyte takes about a second.
+        reading: Called with each path before it is read; half a gigabyte takes about a second.
 
     Returns:
         Every part, in the order of their paths.
@@ -47,7 +47,7 @@ def verify_cache(*, progress: Callable[[Path], None] | None = None) -> list[Chec
         ModelLoadError: If the cache cannot be read.
     """
     try:
-        return [*_folders(progress), *_files(progress)]
+        return [*_folders(reading), *_files(reading)]
     except OSError as error:
         raise ModelLoadError(
             f"the cache {str(cache_dir())!r} cannot be read: {error.strerror or error}",
@@ -69,22 +69,22 @@ def remove_damaged(checked: Checked) -> None:
         ) from error
 
 
-def _folders(progress: Callable[[Path], None] | None) -> Iterator[Checked]:
+def _folders(reading: Callable[[Path], None] | None) -> Iterator[Checked]:
     for manifest in sorted((cache_dir() / "models").glob(f"*/{MANIFEST}")):
         folder = manifest.parent
-        if progress is not None:
-            progress(folder)
+        if reading is not None:
+            reading(folder)
         yield Checked(path=folder, problem=folder_damage(folder, verify=True), note=manifest)
 
 
-def _files(progress: Callable[[Path], None] | None) -> Iterator[Checked]:
+def _files(reading: Callable[[Path], None] | None) -> Iterator[Checked]:
     for note, kept in kept_digests():
         if kept is None:
             yield Checked(path=note, problem="the stored digest is damaged", note=note)
             continue
         path = Path(kept.path)
-        if progress is not None:
-            progress(path)
+        if reading is not None:
+            reading(path)
         try:
             stat = path.stat()
         except OSError:

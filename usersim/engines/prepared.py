@@ -18,9 +18,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from usersim.engines.base import Progress
 from usersim.errors import ModelLoadError
 from usersim.files import file_digest, sync, write_text
+from usersim.views import Progress
 
 __all__ = ["DISK_HINT", "MANIFEST", "Manifest", "folder_damage", "prepare_folder", "read_manifest"]
 
@@ -69,7 +69,7 @@ def prepare_folder(
         target: The folder.
         write: Fills an empty folder.
         source: What the folder is made from; another one in the manifest means a rebuild.
-        progress: Called with (steps done, steps in all).
+        progress: Called with (stage, steps done, steps in all).
         verify: Take the digest of every file.
 
     Returns:
@@ -78,22 +78,22 @@ def prepare_folder(
     Raises:
         ModelLoadError: If it cannot be built.
     """
-    step = progress or _ignore
+
+    def step(done: int) -> None:
+        if progress is not None:
+            progress("prepare the model", done, 2)
+
     if not folder_damage(target, source=source, verify=verify):
-        step(2, 2)
+        step(2)
         return target
-    step(0, 2)
+    step(0)
     with _writing(target), _locked(target):
         # Another process may have built it while this one waited.
         reason = folder_damage(target, source=source, verify=verify)
         if reason:
-            _build(target, write, source=source, reason=reason, built=lambda: step(1, 2))
-    step(2, 2)
+            _build(target, write, source=source, reason=reason, built=lambda: step(1))
+    step(2)
     return target
-
-
-def _ignore(_done: int, _total: int) -> None:
-    """Take the place of a progress function."""
 
 
 @contextmanager

@@ -11,13 +11,14 @@ from random import Random
 from statistics import fmean, quantiles
 
 from usersim.config import HistoryConfig, ScoringConfig
-from usersim.engines import Engine, Progress
+from usersim.engines import Engine
 from usersim.errors import ScoringError
 from usersim.recon.arms import oracle
 from usersim.recon.fidelity.base import Case, Embed, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage.masking import mask
 from usersim.types import Candidate, Interaction, content_key
+from usersim.views import Progress
 
 __all__ = ["Diagnostics", "Estimate", "ProbeItem", "bootstrap", "diagnose", "sample_probes"]
 
@@ -147,7 +148,7 @@ def diagnose(
         seed: Seed of the swaps and of the intervals.
         embed: For `sampled_similarity`.
         judge: For `judge_listwise`.
-        progress: Called with (requests done, requests in all).
+        progress: Called with (stage, requests done, requests in all).
 
     Returns:
         The figures with intervals over interactions.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
-from usersim.engines import AdapterRef, Engine, Progress
+from usersim.engines import AdapterRef, Engine
 from usersim.engines.batching import each
 from usersim.errors import ScoringError
 from usersim.recon.fidelity.base import Case, Embed, Fidelity, Plan, Scorer, ask, read
@@ -32,6 +32,7 @@ from usersim.types import (
     ScoredCandidate,
     TraceScores,
 )
+from usersim.views import Progress
 
 __all__ = ["ScoringItem", "score_candidates"]
 
@@ -98,7 +99,7 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
             whose adapter is missing here is unknown (None) and not judged.
         embed: Turns texts into vectors, for `sampled_similarity`.
         judge: Ranks reconstructions, for `judge_listwise`, which needs one.
-        progress: Called with (requests done, requests in all).
+        progress: Called with (stage, requests done, requests in all).
 
     Returns:
         Per interaction its scored candidates, in their order; a failure where the scorer does

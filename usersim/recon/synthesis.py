@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 
 from usersim.config import HistoryConfig, SynthesisConfig
-from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateRequest, Progress
+from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateRequest
 from usersim.engines.batching import each
 from usersim.errors import TranscriptError
 from usersim.prompts import backward_prompt, forward_prompt, load_template
@@ -29,6 +29,7 @@ from usersim.types import (
     TracePrompt,
     content_key,
 )
+from usersim.views import Progress
 
 __all__ = ["SynthesisItem", "decoy_action", "decoys", "synthesize", "trace_prompts"]
 
@@ -77,7 +78,7 @@ def synthesize(
         config: How many, how long, how warm.
         history_config: Character limits of the prompts.
         adapter: Weights of a trained synthesizer.
-        progress: Called with (requests done, requests in all).
+        progress: Called with (stage, requests done, requests in all).
 
     Returns:
         Per interaction its candidates, forward ones first. A malformed draw is a candidate with

@@ -44,7 +44,7 @@ from usersim.types import (
     content_key,
     is_closed,
 )
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = [
     "Observed",
@@ -79,7 +79,7 @@ def calibrate_people(
     *,
     answers: int | None = None,
     out: Path | None = None,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Fit the pool of some people on their own answers, and keep it in the store.
 
@@ -117,7 +117,7 @@ def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
     out: Path | None = None,
     title: str = "Calibration",
     provenance: Mapping[str, object] | None = None,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Fit the pool on given answers, and keep it in the store.
 
@@ -224,7 +224,7 @@ def observe(
     config: PipelineConfig,
     *,
     as_new: Callable[[Interaction], bool] = lambda _: False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> tuple[list[Observed], list[Failure]]:
     """Return what every predictor says of each answer.
 

@@ -19,7 +19,7 @@ from usersim.survey import Ask, Heard, Mode
 from usersim.survey.elicitation import map_question, say_question
 from usersim.types import Failure, Interaction, Prediction, Question, content_key
 from usersim.types.counting import counted
-from usersim.views import ShowProgress, StageProgress, in_words, printed, told
+from usersim.views import Progress, in_words, printed, show_progress
 
 __all__ = ["Elicitation", "ElicitationComparison", "compare_elicitation"]
 
@@ -97,7 +97,7 @@ def compare_elicitation(
     respondents: StoreRespondents,
     *,
     limit: int | None = None,
-    progress: ShowProgress = True,
+    progress: Progress | bool = True,
 ) -> ElicitationComparison:
     """Measure both modes on held-out closed answers; resumes where it was interrupted.
 
@@ -119,7 +119,7 @@ def compare_elicitation(
     name = f"elicitation-{content_key([one.key for one in truth])[:10]}"
     first = [_ask(one, one.question, "direct") for one in truth]
     first += [_ask(one, say_question(one.question), "say") for one in truth]
-    with told(progress, "compare_elicitation()") as report:
+    with show_progress(progress, "compare_elicitation()") as report:
         answers = respondents.ask_many(first, survey=name, wave=1, progress=report)
         direct, said = answers[: len(truth)], answers[len(truth) :]
         mapped = _mapped(respondents, truth, said, name, report)
@@ -146,7 +146,7 @@ def _mapped(
     truth: Sequence[Interaction],
     said: Sequence[Heard | Failure],
     survey: str,
-    progress: StageProgress,
+    progress: Progress,
 ) -> list[Heard | Failure]:
     """Map what was said onto the options; where nothing was said, the failure stays."""
     asks = [

@@ -51,7 +51,7 @@ from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
 from usersim.survey import Mode, Survey, SurveyResults
 from usersim.training import StepNote, TrainedAdapter
 from usersim.types import Batch, DateOrder, Predictor, ScoredCandidate
-from usersim.views import Sheet, ShowProgress, StageProgress, facts, printed, staged, told
+from usersim.views import Progress, Sheet, facts, printed, show_progress, staged
 
 __all__ = ["LOADING", "UserSimulator"]
 
@@ -167,7 +167,7 @@ class UserSimulator:
         encoding: str | None = None,
         date_order: DateOrder | None = None,
         strict: bool = False,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Self:
         """Load a corpus into its store and return a simulator over it.
 
@@ -201,7 +201,7 @@ class UserSimulator:
             UserNotFoundError: If `user_id` is not in the corpus.
         """
         settings = as_pipeline(config, "from_corpus()")
-        with told(progress, "from_corpus()") as report:
+        with show_progress(progress, "from_corpus()") as report:
             corpus, found = load_into_store(
                 source,
                 store,
@@ -415,7 +415,7 @@ class UserSimulator:
         if forget_prompts is not None:
             forget_prompts()
 
-    def _ready(self, report: StageProgress | None) -> Engine:
+    def _ready(self, report: Progress | None) -> Engine:
         """Return the engine, and report that it is being loaded."""
         if (
             report is not None
@@ -527,7 +527,7 @@ class UserSimulator:
         *,
         limit: int | None = None,
         recon_engine: Engine | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Reconstruction:
         """Synthesize, score and select traces; resumes where it was interrupted.
 
@@ -543,7 +543,7 @@ class UserSimulator:
             EmptySplitError: If there is nothing to learn from.
         """
         rows = self._people.train(limit)
-        with told(progress, "reconstruct()") as report:
+        with show_progress(progress, "reconstruct()") as report:
             found = self._learner(recon_engine or self._ready(report)).reconstruct(
                 rows, synthesizer=self.synthesizer, progress=report
             )
@@ -561,7 +561,7 @@ class UserSimulator:
         max_minutes: float | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
         note: StepNote | None = None,
     ) -> TrainedAdapter:
         """Reconstruct, train an adapter (one for the person, or one shared by all) and use it.
@@ -596,7 +596,7 @@ class UserSimulator:
             TrainingError: If training fails; the last good checkpoint is kept.
         """
         first = Adapters.of(self.corpus, self._adapters.base, start).for_rest()
-        with told(progress, "train()") as report:
+        with show_progress(progress, "train()") as report:
             learned = self._learner(self._ready(report), recon_engine, second).train(
                 recipe,
                 traces,
@@ -617,7 +617,7 @@ class UserSimulator:
         *,
         answers: int | None = None,
         out: str | Path | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Calibration:
         """Fit what each predictor counts in closed answers, on answers nothing learned from.
 
@@ -639,7 +639,7 @@ class UserSimulator:
             EvaluationError: If there is no closed answer that nothing learned from.
             CorpusError: If rows came or went meanwhile.
         """
-        with told(progress, "calibrate()") as report:
+        with show_progress(progress, "calibrate()") as report:
             return calibrate_people(
                 self.asker(),
                 lambda: self._ready(report),
@@ -665,7 +665,7 @@ class UserSimulator:
         out: str | Path | None = None,
         provenance: Mapping[str, object] | None = None,
         title: str = "Held-out answers",
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing.
 
@@ -703,7 +703,7 @@ class UserSimulator:
             )
         page = Page(out=out, provenance=provenance, title=title)
         asked = Measures(arms=arms, more=more, texts=texts, judge=judge, traces=traces)
-        with told(progress, "evaluate()") as report:
+        with show_progress(progress, "evaluate()") as report:
             return self._learner(self._ready(report), recon_engine, second).evaluate(
                 asked, limit=limit, held_out=held_out, progress=report, page=page
             )
@@ -760,7 +760,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
-        progress: ShowProgress = False,
+        progress: Progress | bool = False,
     ) -> Answer:
         """Answer one context as the person would.
 
@@ -784,7 +784,7 @@ class UserSimulator:
             as_question(context)
             asked = narrowed(context, options=options, kind=kind)
         person = self._people.one(user_id)
-        with told(progress, "respond()") as report:
+        with show_progress(progress, "respond()") as report:
             batch = self._answered(
                 [person],
                 [asked],
@@ -808,7 +808,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Batch[Answer]:
         """Answer many contexts in one batch; one item's failure is data.
 
@@ -832,7 +832,7 @@ class UserSimulator:
         with in_call("respond_many()"):
             asked = as_contexts(contexts, options=options, kind=kind)
             people = self._people.each(user_id, len(asked))
-        with told(progress, "respond_many()") as report:
+        with show_progress(progress, "respond_many()") as report:
             return self._answered(
                 people,
                 asked,
@@ -852,7 +852,7 @@ class UserSimulator:
         explain: bool,
         seed: int | None,
         store: bool,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
     ) -> Batch[Answer]:
         asker = self.asker(predictors)
         pairs = zip(people, asked, strict=True)
@@ -915,7 +915,7 @@ class UserSimulator:
         name: str | None = None,
         seed: int | None = None,
         chunk: int = CHUNK,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Run:
         """Answer a long list of requests, each stored once, whatever interrupts it.
 
@@ -934,16 +934,16 @@ class UserSimulator:
             ConfigError: If the run was started with other settings.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
-        with told(progress, "run()") as report:
+        with show_progress(progress, "run()") as report:
             runner = self._runner(seed, chunk, report)
-            return runner.run(requests, name=name, progress=staged("answer", report))
+            return runner.run(requests, name=name, progress=report)
 
     @public
     def dry_run(self, requests: RequestSource) -> RunCost:
         """Return what `run` would take, in requests and tokens; nothing is asked or stored."""
         return self._runner(None, CHUNK).cost(requests)
 
-    def _runner(self, seed: int | None, chunk: int, report: StageProgress | None = None) -> Runner:
+    def _runner(self, seed: int | None, chunk: int, report: Progress | None = None) -> Runner:
         return Runner(
             corpus=self.corpus,
             load=lambda: self._ready(report),
@@ -991,7 +991,7 @@ class UserSimulator:
         name: str | None = None,
         seed: int | None = None,
         chunk: int = CHUNK,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> SurveyResults:
         """Put a survey to people; rerun the same call to resume.
 
@@ -1016,7 +1016,7 @@ class UserSimulator:
                 f"survey() takes a Survey; got {survey!r}",
                 hint="Survey.load(path) reads one from a file",
             )
-        with told(progress, "survey()") as report:
+        with show_progress(progress, "survey()") as report:
             self._ready(report)
             asked = self.respondents(people, name=name, seed=seed, chunk=chunk)
             return survey.run(asked, mode=mode, memory=memory, progress=report)
@@ -1080,7 +1080,7 @@ class UserSimulator:
         seed: int | None = None,
         path: str | Path | None = None,
         assistant_name: str | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Batch[Dialogue]:
         """Hold many dialogues at once; one's failure is data.
 
@@ -1110,7 +1110,7 @@ class UserSimulator:
             EngineError: If the engine or the assistant's server is gone; finished dialogues stand
                 in `path`.
         """
-        with told(progress, "dialogues()") as report:
+        with show_progress(progress, "dialogues()") as report:
             return hold_dialogues(
                 self,
                 assistant,
@@ -1120,7 +1120,7 @@ class UserSimulator:
                 seed=seed,
                 path=path,
                 assistant_name=assistant_name,
-                progress=staged("dialogues", report),
+                progress=report,
             )
 
     # ------------------------------------------------------------------ asynchronous twins
@@ -1137,7 +1137,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
-        progress: ShowProgress = False,
+        progress: Progress | bool = False,
     ) -> Answer:
         """Answer one context without blocking the event loop; see `respond`."""
         return await asyncio.to_thread(
@@ -1165,7 +1165,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Batch[Answer]:
         """Answer many contexts without blocking the event loop; see `respond_many`."""
         return await asyncio.to_thread(
@@ -1214,7 +1214,7 @@ class UserSimulator:
         name: str | None = None,
         seed: int | None = None,
         chunk: int = CHUNK,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Run:
         """Answer a long list of requests without blocking the event loop; see `run`."""
         return await asyncio.to_thread(
@@ -1265,7 +1265,7 @@ class UserSimulator:
         seed: int | None = None,
         path: str | Path | None = None,
         assistant_name: str | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Batch[Dialogue]:
         """Hold many dialogues without blocking the event loop; see `dialogues`.
 

@@ -23,7 +23,7 @@ from usersim.simulator.synthesizer import SynthesizerTrainer, check_recipe
 from usersim.simulator.train import Trainer
 from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = ["Learned", "Learner", "Page"]
 
@@ -93,7 +93,7 @@ class Learner:
         interactions: Sequence[Interaction],
         *,
         synthesizer: TrainedAdapter | None = None,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
     ) -> Reconstruction:
         """Synthesize, score and select; resumes where it stopped.
 
@@ -123,7 +123,7 @@ class Learner:
         recipe: Recipe,
         interactions: Sequence[Interaction],
         *,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
         hooks: Hooks = Hooks(),
     ) -> TrainedAdapter | None:
         """Train the synthesizer by `recipe`; None for `select`, which trains none."""
@@ -151,7 +151,7 @@ class Learner:
         limit: int | None,
         start: TrainedAdapter | None = None,
         max_minutes: float | None = None,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
         note: StepNote | None = None,
     ) -> Learned:
         """Train the synthesizer, let it write, and train the user model on what was selected.
@@ -202,7 +202,7 @@ class Learner:
         limit: int | None,
         start: TrainedAdapter | None,
         max_minutes: float | None,
-        progress: StageProgress | None,
+        progress: Progress | None,
         note: StepNote | None,
     ) -> Learned:
         began = time.monotonic()
@@ -231,7 +231,7 @@ class Learner:
         *,
         limit: int | None,
         held_out: int | None,
-        progress: StageProgress | None,
+        progress: Progress | None,
         page: Page,
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing.
@@ -252,7 +252,7 @@ class Learner:
         *,
         limit: int | None,
         held_out: int | None,
-        progress: StageProgress | None,
+        progress: Progress | None,
         page: Page,
     ) -> Measurement:
         study = Study(
@@ -277,7 +277,7 @@ class Learner:
         )
 
     def _written(
-        self, recipe: Recipe, rows: Sequence[Interaction], progress: StageProgress | None
+        self, recipe: Recipe, rows: Sequence[Interaction], progress: Progress | None
     ) -> Traces:
         """Return a synthesizer trained by `recipe`, and what it wrote, scored and selected."""
         synthesizer = self.train_synthesizer(recipe, rows, progress=progress)

@@ -61,7 +61,7 @@ from usersim.simulator.sources import SOURCES
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, is_closed
-from usersim.views import Sheet, StageProgress, printed, staged
+from usersim.views import Progress, Sheet, printed
 
 __all__ = ["Measurement", "Measures", "Study", "Traces", "pick_held_out"]
 
@@ -90,7 +90,7 @@ class _Trained(NamedTuple):
         return found if found.scored or not self.written else self.written[0]
 
 
-Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Traces]
+Written = Callable[[Recipe, Sequence[Interaction], Progress | None], Traces]
 """Trains a synthesizer by a recipe, and returns it with what it wrote."""
 
 
@@ -222,7 +222,7 @@ class Study:
         out: Path | None = None,
         provenance: dict[str, object] | None = None,
         title: str = "Held-out answers",
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
     ) -> Measurement:
         """Reconstruct, train, evaluate and, if `out` is given, write the report.
 
@@ -267,7 +267,7 @@ class Study:
             metrics=self._metrics(held_out, texts=asked.texts),
             baseline=_headline([arm.name for arm in built]),
             cache=FileCache(out / "cache") if out else None,
-            progress=staged("measure", progress),
+            progress=progress,
         )
         learned = trained.learned(found)
         agreed = self._agreement(learned, progress)
@@ -291,7 +291,7 @@ class Study:
         self,
         train: Sequence[Interaction],
         arms: Sequence[ArmName],
-        progress: StageProgress | None,
+        progress: Progress | None,
     ) -> Reconstruction:
         """Run Recon, unless no arm has any use for traces."""
         if set(arms) & {*(set(SOURCES) - {"none"}), *MEMORIES}:
@@ -308,7 +308,7 @@ class Study:
         arms: Sequence[ArmName],
         train: Sequence[Interaction],
         found: Reconstruction,
-        progress: StageProgress | None,
+        progress: Progress | None,
     ) -> _Trained:
         """Train every arm that has weights; all share pairs, budget, steps and seeds."""
         adapters: dict[ArmName, TrainedAdapter] = {}
@@ -343,7 +343,7 @@ class Study:
             if metric.needs != "action" or not any(metric.applies(i) for i in opened)
         ]
 
-    def _agreement(self, found: Reconstruction, progress: StageProgress | None) -> Agreement | None:
+    def _agreement(self, found: Reconstruction, progress: Progress | None) -> Agreement | None:
         if self.second is None:
             return None
         return second_opinion(
@@ -357,7 +357,7 @@ class Study:
         )
 
     def _leakage(
-        self, found: Reconstruction, agreed: Agreement | None, progress: StageProgress | None
+        self, found: Reconstruction, agreed: Agreement | None, progress: Progress | None
     ) -> LeakageTable:
         figures = diagnostics(
             self.recon_engine,

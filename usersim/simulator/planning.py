@@ -24,11 +24,11 @@ from usersim.simulator.face import UserSimulator
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
-from usersim.simulator.recon import StageProgress
 from usersim.simulator.sources import SOURCES, WITHOUT_REASONING
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
 from usersim.types import Interaction
 from usersim.types.counting import counted
+from usersim.views import Progress
 
 __all__ = ["EvaluationPlan", "TimeEstimate", "plan_evaluation", "time_evaluation"]
 
@@ -176,7 +176,7 @@ def time_evaluation(
     sim: UserSimulator,
     *,
     recon_engine: Engine | None = None,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
     now: Callable[[], float] = time.perf_counter,
 ) -> TimeEstimate:
     """Time a little of each step on this machine and return how long the whole plan takes.

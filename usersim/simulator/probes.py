@@ -13,7 +13,7 @@ from usersim.recon.synthesis import SynthesisItem, decoys
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Reconstruction, chunks
 from usersim.types import Candidate, ScoredCandidate, content_key
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = ["diagnostics", "second_opinion"]
 
@@ -25,7 +25,7 @@ def diagnostics(
     found: Reconstruction,
     *,
     aids: Aids = Aids(),
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Swap, decoy and truncate the traces of `config.scoring.diagnostics` interactions.
 
@@ -107,7 +107,7 @@ def second_opinion(
     found: Reconstruction,
     *,
     aids: Aids = Aids(),
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Agreement | None:
     """Let a second reconstructor score the same candidates, and measure the choice by it (L8).
 

@@ -30,7 +30,7 @@ from usersim.types import (
     Selection,
     content_key,
 )
-from usersim.views import Sheet, StageProgress, facts, printed
+from usersim.views import Progress, Sheet, facts, printed
 
 __all__ = ["Recon", "Reconstruction", "chunks"]
 
@@ -173,7 +173,7 @@ class Recon:
         )
 
     def run(
-        self, interactions: Sequence[Interaction], *, progress: StageProgress | None = None
+        self, interactions: Sequence[Interaction], *, progress: Progress | None = None
     ) -> Reconstruction:
         """Bring `interactions` from nothing, or from wherever they were left, to a selection.
 
@@ -191,7 +191,7 @@ class Recon:
         return Reconstruction.stored(self._corpus, self.scoring_key, interactions, failures)
 
     def _synthesize(
-        self, interactions: Sequence[Interaction], progress: StageProgress | None
+        self, interactions: Sequence[Interaction], progress: Progress | None
     ) -> Iterator[Failure]:
         ledger = self._corpus.ledger
         have = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
@@ -210,7 +210,7 @@ class Recon:
             yield from batch.failures
 
     def _score(
-        self, interactions: Sequence[Interaction], progress: StageProgress | None
+        self, interactions: Sequence[Interaction], progress: Progress | None
     ) -> Iterator[Failure]:
         ledger, config = self._corpus.ledger, self._config
         have = ledger.selections(self.scoring_key, [i.key for i in interactions])
@@ -242,7 +242,7 @@ class Recon:
 
 
 def chunks(
-    todo: Sequence[T], stage: str, total: int, progress: StageProgress | None
+    todo: Sequence[T], stage: str, total: int, progress: Progress | None
 ) -> Iterator[Sequence[T]]:
     """Yield what is left of `total` items, and report how many are done as each chunk ends."""
     done = total - len(todo)

@@ -23,7 +23,7 @@ from usersim.survey.elicitation import GIVES_AN_ANSWER
 from usersim.survey.reduction import Decision
 from usersim.types import Choice, Failure, Number, Scale, content_key
 from usersim.types.counting import counted
-from usersim.views import StageProgress, in_words, printed
+from usersim.views import Progress, in_words, printed, staged
 
 __all__ = ["Chosen", "StoreRespondents", "SurveyCost", "respondents_of"]
 
@@ -132,7 +132,7 @@ class StoreRespondents:
         return f"survey-{survey}-{rest[:8]}-wave-{wave:02d}"
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
     ) -> list[Heard | Failure]:
         """Ask a wave in a run of its own, and return what came of it, in order.
 
@@ -140,12 +140,9 @@ class StoreRespondents:
             ConfigError: If the wave was started with different settings or questions.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
-
-        def told(done: int, total: int) -> None:
-            if progress is not None:
-                progress(f"wave {wave}", done, total)
-
-        run = self.runner.run(_rows(asks), name=self._name(survey, wave), progress=told)
+        run = self.runner.run(
+            _rows(asks), name=self._name(survey, wave), progress=staged(f"wave {wave}", progress)
+        )
         found: dict[int, Heard | Failure] = {
             _place(item.request.metadata): Heard.of(answer) for item, answer in run.answers()
         }
@@ -263,7 +260,7 @@ class _Counted:
         *,
         survey: str,  # noqa: ARG002 - nothing is kept
         wave: int,
-        progress: StageProgress | None,  # noqa: ARG002 - it takes a moment
+        progress: Progress | None,  # noqa: ARG002 - it takes a moment
     ) -> list[Heard | Failure]:
         cost = self.of.runner.cost(_rows(asks))
         self.waves = wave

@@ -38,7 +38,7 @@ from usersim.types import (
     TracePrompt,
     content_key,
 )
-from usersim.views import StageProgress
+from usersim.views import Progress, staged
 
 __all__ = ["RECIPES", "SynthesizerTrainer", "check_recipe"]
 
@@ -93,7 +93,7 @@ class SynthesizerTrainer:
         interactions: Sequence[Interaction],
         *,
         name: str,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
         hooks: Hooks = Hooks(),
     ) -> TrainedAdapter:
         """Train a synthesizer.
@@ -163,7 +163,7 @@ class _Course:
         name: str,
         learn: Sequence[Interaction],
         held: Sequence[Interaction],
-        progress: StageProgress | None,
+        progress: Progress | None,
         hooks: Hooks,
     ) -> None:
         self.trainer = trainer
@@ -208,17 +208,10 @@ class _Course:
 
     def _train(self, lesson: TraceLesson | PairLesson | RewardLesson, name: str) -> TrainedAdapter:
         one = self.trainer
-
-        def report(done: int, total: int, loss: float) -> None:
-            if self.progress:
-                self.progress(f"train {name}", done, total)
-            if self.hooks.progress:
-                self.hooks.progress(done, total, loss)
-
         left = (self.deadline - time.monotonic()) / 60
         hooks = replace(
             self.hooks,
-            progress=report,
+            progress=staged(f"train {name}", self.progress),
             max_minutes=None if left == float("inf") else left,
             stop_when=watched(one.corpus, self.training, self.hooks.stop_when),
         )

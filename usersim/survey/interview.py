@@ -21,7 +21,7 @@ from usersim.survey.reduction import Decision
 from usersim.survey.responses import SurveyFailure, SurveyResponse
 from usersim.survey.sections import Instrument
 from usersim.types import Failure
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = ["Interviews", "Respondents", "interview"]
 
@@ -50,7 +50,7 @@ class Respondents(Protocol):
         ...
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
     ) -> Sequence[Heard | Failure]:
         """Return an answer or a failure to each question, in order.
 
@@ -86,7 +86,7 @@ def interview(
     survey: Instrument,
     respondents: Respondents,
     design: Design,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Interviews:
     """Ask everybody everything that their way through the survey holds.
 

@@ -38,7 +38,7 @@ from usersim.survey.samples import HumanSample, human_table, table_of
 from usersim.survey.survey import Survey, SurveyResults
 from usersim.types import Failure
 from usersim.types.counting import counted
-from usersim.views import Sheet, StageProgress, facts, printed
+from usersim.views import Progress, Sheet, facts, printed
 
 __all__ = ["Population", "SomeRespondents", "Surveyed", "attributes_of"]
 
@@ -198,7 +198,7 @@ class Population:
         return [name for asker in self._chosen() for name in asker.names(survey, waves)]
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
     ) -> Sequence[Heard | Failure]:
         """Ask a wave, each person by their own simulator; answers in the order of `asks`."""
         found: dict[int, Heard | Failure] = {}

@@ -22,7 +22,7 @@ from usersim.survey.loading import listed, of_data, plain, read_file, write_file
 from usersim.survey.responses import Mode, SurveyFailure, SurveyResponse, column_of
 from usersim.survey.sections import Instrument
 from usersim.types.counting import counted
-from usersim.views import Sheet, ShowProgress, StageProgress, printed, shortened, told
+from usersim.views import Progress, Sheet, printed, shortened, show_progress
 
 __all__ = ["Survey", "SurveyResults", "conduct"]
 
@@ -67,7 +67,7 @@ class Survey(Instrument):
         *,
         mode: Mode = "direct",
         memory: bool = False,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> SurveyResults:
         """Ask everybody everything that their way through the survey holds.
 
@@ -83,7 +83,7 @@ class Survey(Instrument):
         Raises:
             SurveyError: If nobody is asked, or somebody twice.
         """
-        with told(progress, "Survey.run()") as report:
+        with show_progress(progress, "Survey.run()") as report:
             return conduct(self, respondents, mode=mode, memory=memory, progress=report)
 
     @classmethod
@@ -242,7 +242,7 @@ def conduct(
     mode: Mode = "direct",
     memory: bool = False,
     everything: bool = False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> SurveyResults:
     """Ask everybody everything that their way through the survey holds.
 

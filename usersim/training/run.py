@@ -34,12 +34,12 @@ from usersim.training.schedule import (
     learning_rate_factor,
     stalled,
 )
+from usersim.views import Progress
 
 __all__ = [
     "Hooks",
     "Run",
     "StepNote",
-    "StepProgress",
     "drop_reference_copy",
     "follow",
     "go_on",
@@ -56,9 +56,6 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_STEPS = 50
 """Steps after which a checkpoint is due, if no evaluation made one before."""
 
-StepProgress = Callable[[int, int, float], None]
-"""Called with (steps done, steps in all, loss of the last step)."""
-
 StepNote = Callable[[int, int, Mapping[str, float]], None]
 """Called with (steps done, steps in all, figures of the last step)."""
 
@@ -68,13 +65,13 @@ class Hooks:
     """What the caller has to say while a run goes on.
 
     Attributes:
-        progress: Told after each step.
-        note: Told the figures of each step, where the objective has any.
+        progress: Called after each step with (stage, steps done, steps in all).
+        note: Called with the figures of each step, where the objective has any.
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes after which the run ends with the best so far; None for no limit.
     """
 
-    progress: StepProgress | None = None
+    progress: Progress | None = None
     note: StepNote | None = None
     stop_when: Callable[[], bool] | None = None
     max_minutes: float | None = None
@@ -143,7 +140,7 @@ class Run:
         if diverged(seen):
             self._diverge(f"the training loss is {loss!r} at step {step} of {self.steps}")
         if self.hooks.progress:
-            self.hooks.progress(step, self.steps, loss)
+            self.hooks.progress("train", step, self.steps)
 
     def after_figures(self) -> None:
         """Tell the figures of the last step."""

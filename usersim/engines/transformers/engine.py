@@ -23,7 +23,6 @@ from usersim.engines.base import (
     Capabilities,
     Draw,
     GenerateRequest,
-    Progress,
     Score,
     ScoreRequest,
     require_for_patterns,
@@ -42,6 +41,7 @@ from usersim.errors import (
     EngineError,
     boundary,
 )
+from usersim.views import Progress
 
 __all__ = ["TransformersEngine"]
 
@@ -164,7 +164,7 @@ class TransformersEngine:
                     results[members[which]] = score
                 done += len(row.members)
                 if progress:
-                    progress(done, len(requests))
+                    progress("score", done, len(requests))
         return [score for score in results if score is not None]
 
     def _shared(self, adapter: AdapterRef | None, prompts: list[list[int]]) -> Shared | None:
@@ -231,7 +231,7 @@ class TransformersEngine:
                 done += len(batch)
                 if progress:
                     finished = sum(all(s.finish for s in group) for group in states)
-                    progress(finished, len(requests))
+                    progress("generate", finished, len(requests))
         return [tuple(_draw(state) for state in group) for group in states]
 
     def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:

@@ -23,7 +23,6 @@ from usersim.engines.base import (
     Capabilities,
     Draw,
     GenerateRequest,
-    Progress,
     Score,
     ScoreRequest,
 )
@@ -43,6 +42,7 @@ from usersim.engines.vllm.start import (
     stop_engine,
 )
 from usersim.errors import CapabilityError, EngineError
+from usersim.views import Progress
 
 __all__ = ["VllmEngine"]
 
@@ -152,7 +152,7 @@ class VllmEngine:
             if len(draws[at]) == requests[at].n:
                 done += 1
                 if progress:
-                    progress(done, len(requests))
+                    progress("generate", done, len(requests))
         return [tuple(own[index] for index in sorted(own)) for own in draws]
 
     def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:
@@ -239,7 +239,7 @@ class VllmEngine:
         for done, (ticket, output) in enumerate(self._run(list(tickets)), start=1):
             scores[tickets[ticket]] = Score(tuple(_logprobs(output.outputs[0])))
             if progress:
-                progress(done, len(requests))
+                progress("score", done, len(requests))
         return [score for score in scores if score is not None]
 
     # ------------------------------------------------------------------ life

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from usersim.config import HistoryConfig, ScoringConfig
-from usersim.engines import ChatPrompt, Draw, Engine, GenerateRequest, Progress, Score, ScoreRequest
+from usersim.engines import ChatPrompt, Draw, Engine, GenerateRequest, Score, ScoreRequest
 from usersim.errors import ConfigError, ScoringError
 from usersim.prompts import respond_prompt
 from usersim.types import Interaction, Question
+from usersim.views import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -206,7 +207,7 @@ def measure(
         engine: The reconstructor.
         cases: What is to be measured; kinds of actions may be mixed.
         scorers: The scorer of each case.
-        progress: Called with (requests done, requests in all).
+        progress: Called with (stage, requests done, requests in all).
 
     Raises:
         CapabilityError: If the engine cannot do what one of the scorers needs.
