@@ -91,7 +91,7 @@ def train_control(
 
 
 def _prompt(one: Interaction, histories: Histories, config: PipelineConfig) -> TracePrompt:
-    history = histories.of(one.user_id, one.question, before=one.position)
+    history = histories.around(one).history
     return TracePrompt(
         key=one.key,
         user_id=one.user_id,

@@ -15,7 +15,7 @@ from usersim.prediction import (
     lexical_similarity,
     rank_evidence,
 )
-from usersim.types import Interaction, Question, Retriever
+from usersim.types import Case, Interaction, Question, Retriever
 from usersim.types.counting import counted
 
 __all__ = ["Histories", "Shown", "profile_of"]
@@ -101,6 +101,15 @@ class Histories:
             Recent interactions, oldest first, then evidence, the strongest last.
         """
         return self.shown(user_id, question, before=before).interactions
+
+    def around(self, interaction: Interaction) -> Case:
+        """Return an interaction with what is shown when its own question is asked.
+
+        Args:
+            interaction: Of this store; only what is strictly earlier is shown.
+        """
+        history = self.of(interaction.user_id, interaction.question, before=interaction.position)
+        return Case(interaction, history)
 
     def shown(
         self, user_id: str, question: Question, *, before: int | None, as_new: bool = False

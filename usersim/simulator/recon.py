@@ -7,7 +7,7 @@ the same settings, prompts and model is never done again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Self, TypeVar
 
@@ -17,9 +17,9 @@ from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
 from usersim.recon import Aids
-from usersim.recon.scoring import ScoringItem, score_candidates
+from usersim.recon.scoring import score_candidates
 from usersim.recon.selection import select
-from usersim.recon.synthesis import SynthesisItem, synthesize
+from usersim.recon.synthesis import synthesize
 from usersim.simulator.history import Histories
 from usersim.types import (
     Batch,
@@ -197,10 +197,9 @@ class Recon:
         have = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
         todo = [i for i in interactions if i.key not in have]
         for chunk in chunks(todo, "synthesize", len(interactions), progress):
-            items = [SynthesisItem(i, self._history(i)) for i in chunk]
             batch = synthesize(
                 self._engine,
-                items,
+                [self._histories.around(one) for one in chunk],
                 self._config.synthesis,
                 self._config.history,
                 adapter=self._synthesizer,
@@ -217,10 +216,13 @@ class Recon:
         drawn = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
         todo = [i for i in interactions if i.key not in have and i.key in drawn]
         for chunk in chunks(todo, "score", len(interactions), progress):
-            items = [ScoringItem(i, self._history(i), tuple(drawn[i.key])) for i in chunk]
+            cases = [
+                replace(self._histories.around(one), candidates=tuple(drawn[one.key]))
+                for one in chunk
+            ]
             batch: Batch[tuple[ScoredCandidate, ...]] = score_candidates(
                 self._engine,
-                items,
+                cases,
                 config.scoring,
                 config.guards,
                 config.history,
@@ -234,11 +236,6 @@ class Recon:
             chosen = [select(many, config.guards) for many in scored if many]
             ledger.put_selections(self.scoring_key, chosen, of=chunk)
             yield from batch.failures
-
-    def _history(self, interaction: Interaction) -> tuple[Interaction, ...]:
-        return self._histories.of(
-            interaction.user_id, interaction.question, before=interaction.position
-        )
 
 
 def chunks(

@@ -15,7 +15,7 @@ from usersim.engines import AdapterRef, Engine
 from usersim.engines.base import weights_of
 from usersim.errors import ConfigError, NoTrainingDataError
 from usersim.prompts import templates_key
-from usersim.recon import Aids, SynthesisItem, best_in, preferences, trace_prompts
+from usersim.recon import Aids, best_in, preferences, trace_prompts
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.rewards import Rewards
@@ -174,25 +174,19 @@ class _Course:
         self.hooks = hooks
         minutes = hooks.max_minutes
         self.deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
-        self.items = {i.key: self._item(i) for i in (*learn, *held)}
+        self.cases = {i.key: trainer.histories.around(i) for i in (*learn, *held)}
         self.held = [p for i in held for p in self._prompts(i).values()]
         self.rewards = Rewards(
             engine=trainer.engine,
             config=trainer.config,
-            items=self.items,
+            cases=self.cases,
             second=trainer.second,
             aids=trainer.aids,
         )
 
-    def _item(self, interaction: Interaction) -> SynthesisItem:
-        history = self.trainer.histories.of(
-            interaction.user_id, interaction.question, before=interaction.position
-        )
-        return SynthesisItem(interaction, history)
-
     def _prompts(self, interaction: Interaction) -> dict[Direction, TracePrompt]:
         config = self.trainer.config
-        return trace_prompts(self.items[interaction.key], config.synthesis, config.history)
+        return trace_prompts(self.cases[interaction.key], config.synthesis, config.history)
 
     def _reconstruct(self, synthesizer: AdapterRef | None) -> Reconstruction:
         one = self.trainer

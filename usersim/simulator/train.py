@@ -172,7 +172,7 @@ class Trainer:
                 replace(
                     respond_item(
                         i,
-                        self.histories.of(i.user_id, i.question, before=i.position),
+                        self.histories.around(i).history,
                         seed=self.config.simulation.seed,
                     ),
                     adapter=adapter.ref,

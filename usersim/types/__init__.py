@@ -49,6 +49,7 @@ from usersim.types.results import Batch, Failure, PersonLesson, Prediction, Trai
 from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
     Candidate,
+    Case,
     Direction,
     Leakage,
     RewardedTrace,
@@ -75,6 +76,7 @@ __all__ = [
     "ActionValue",
     "Batch",
     "Candidate",
+    "Case",
     "Choice",
     "Combine",
     "ContextLike",
