@@ -11,13 +11,13 @@ from tests.fixtures.surveys import EVERY
 from usersim.errors import SurveyError
 from usersim.survey import (
     Ask,
-    Heard,
     LikertScale,
     Matrix,
     Mode,
     MultipleChoice,
     NumberQuestion,
     OpenText,
+    PartReply,
     Ranking,
     Section,
     SingleChoice,
@@ -53,12 +53,12 @@ class Panel:
 
     def ask_many(
         self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
-    ) -> list[Heard | Failure]:
+    ) -> list[PartReply | Failure]:
         """Answer by the rule."""
         self.waves.append(list(asks))
         return [self._one(ask) for ask in asks]
 
-    def _one(self, ask: Ask) -> Heard | Failure:
+    def _one(self, ask: Ask) -> PartReply | Failure:
         said = self.answer(ask)
         if isinstance(said, Failure):
             return said
@@ -73,7 +73,7 @@ class Panel:
             said = 7.0
         elif said is None:
             said = "well, you know"
-        return Heard(action=said, probabilities=probabilities, traces=("so",), seed=5)  # type: ignore[arg-type]
+        return PartReply(action=said, probabilities=probabilities, traces=("so",), seed=5)  # type: ignore[arg-type]
 
 
 def nothing(ask: Ask) -> object:

@@ -16,11 +16,11 @@ from usersim.engines.prepared import MANIFEST, folder_damage
 from usersim.errors import ModelLoadError
 from usersim.files import file_digest
 
-__all__ = ["Checked", "remove_damaged", "verify_cache"]
+__all__ = ["CachePart", "remove_damaged", "verify_cache"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CachePart:
     """One part of the cache.
 
     Attributes:
@@ -34,7 +34,7 @@ class Checked:
     note: Path
 
 
-def verify_cache(*, reading: Callable[[Path], None] | None = None) -> list[Checked]:
+def verify_cache(*, reading: Callable[[Path], None] | None = None) -> list[CachePart]:
     """Read every prepared model, and every file whose digest is kept, and compare the digests.
 
     Args:
@@ -55,7 +55,7 @@ def verify_cache(*, reading: Callable[[Path], None] | None = None) -> list[Check
         ) from error
 
 
-def remove_damaged(checked: Checked) -> None:
+def remove_damaged(checked: CachePart) -> None:
     """Remove what vouches for a damaged part: the next use prepares or reads it again.
 
     Raises:
@@ -69,18 +69,18 @@ def remove_damaged(checked: Checked) -> None:
         ) from error
 
 
-def _folders(reading: Callable[[Path], None] | None) -> Iterator[Checked]:
+def _folders(reading: Callable[[Path], None] | None) -> Iterator[CachePart]:
     for manifest in sorted((cache_dir() / "models").glob(f"*/{MANIFEST}")):
         folder = manifest.parent
         if reading is not None:
             reading(folder)
-        yield Checked(path=folder, problem=folder_damage(folder, verify=True), note=manifest)
+        yield CachePart(path=folder, problem=folder_damage(folder, verify=True), note=manifest)
 
 
-def _files(reading: Callable[[Path], None] | None) -> Iterator[Checked]:
+def _files(reading: Callable[[Path], None] | None) -> Iterator[CachePart]:
     for note, kept in kept_digests():
         if kept is None:
-            yield Checked(path=note, problem="the stored digest is damaged", note=note)
+            yield CachePart(path=note, problem="the stored digest is damaged", note=note)
             continue
         path = Path(kept.path)
         if reading is not None:
@@ -93,4 +93,4 @@ def _files(reading: Callable[[Path], None] | None) -> Iterator[Checked]:
             continue  # written anew: it is read again when it is next used
         altered = file_digest(path) != kept.sha256
         problem = f"{path.name} was altered, and its modification time is unchanged"
-        yield Checked(path=path, problem=problem if altered else "", note=note)
+        yield CachePart(path=path, problem=problem if altered else "", note=note)

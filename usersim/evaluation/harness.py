@@ -206,7 +206,7 @@ def _statistics(
         places = [n for n, item in enumerate(items) if metric.applies(item)]
         for arm, predicted in predictions.items():
             measured = [predicted[n] for n in places]
-            if not any(metric.told(p) for p in measured) and _answers(measured):
+            if not any(metric.can_measure(p) for p in measured) and _answers(measured):
                 continue
             if not places:
                 continue
@@ -242,7 +242,7 @@ def _estimates(
                     interval=resampling.estimate(rows, metric.finish),
                     n_items=len(places),
                     n_users=len({items[n].user_id for n in places}),
-                    n_charged=sum(not metric.told(predicted[n]) for n in places),
+                    n_charged=sum(not metric.can_measure(predicted[n]) for n in places),
                 )
             )
     return tuple(estimates)

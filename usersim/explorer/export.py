@@ -24,14 +24,14 @@ from usersim.files import sync, sync_tree
 from usersim.types.counting import counted
 from usersim.views import Progress
 
-__all__ = ["Exported", "export_run"]
+__all__ = ["RunExport", "export_run"]
 
 MANIFEST = "usersim-export.json"
 """Says that a folder is an export, which another may replace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class RunExport:
     """What was written.
 
     Attributes:
@@ -54,7 +54,7 @@ def export_run(
     run: str | None = None,
     measure: bool = False,
     progress: Progress | None = None,
-) -> Exported:
+) -> RunExport:
     """Write one run as a folder of HTML pages, each marked as simulated.
 
     The folder appears when it is whole. Only an earlier export is ever replaced.
@@ -94,7 +94,7 @@ def export_run(
             hint="choose a writable folder on a disk with free space",
         ) from error
     pages, answers = written
-    return Exported(folder=target, run=record.name, pages=pages, answers=answers)
+    return RunExport(folder=target, run=record.name, pages=pages, answers=answers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ from usersim.types import (
 from usersim.views import Progress
 
 __all__ = [
-    "Observed",
+    "ObservedAnswer",
     "calibrate",
     "calibrate_on",
     "calibrate_people",
@@ -65,7 +65,7 @@ STAGE = "calibrate"
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedAnswer:
     """One answer that was really given, and what each predictor said of it."""
 
     interaction: Interaction
@@ -225,7 +225,7 @@ def observe(
     *,
     as_new: Callable[[Interaction], bool] = lambda _: False,
     progress: Progress | None = None,
-) -> tuple[list[Observed], list[Failure]]:
+) -> tuple[list[ObservedAnswer], list[Failure]]:
     """Return what every predictor says of each answer.
 
     Args:
@@ -240,7 +240,7 @@ def observe(
         One entry per answer that could be predicted, of a multiple choice one per option, and the
         failures.
     """
-    found: list[Observed] = []
+    found: list[ObservedAnswer] = []
     failures: list[Failure] = []
     run = partial(_observed, engine, asker, config, as_new)
     for start in range(0, len(interactions), CHUNK):
@@ -259,11 +259,11 @@ def _observed(
     config: PipelineConfig,
     as_new: Callable[[Interaction], bool],
     chunk: Sequence[Interaction],
-) -> Batch[tuple[Observed, ...]]:
+) -> Batch[tuple[ObservedAnswer, ...]]:
     items = [
         asker.item(one.user_id, one, as_new=is_closed(one.space) and as_new(one)) for one in chunk
     ]
-    found: dict[int, tuple[Observed, ...]] = {}
+    found: dict[int, tuple[ObservedAnswer, ...]] = {}
     closed = [i for i, one in enumerate(chunk) if is_closed(one.space)]
     own = _own_distributions(engine, [items[i] for i in closed], [chunk[i] for i in closed], config)
     for i, said in zip(closed, own, strict=True):
@@ -282,19 +282,19 @@ def _observation(
     item: RespondItem,
     predictors: Mapping[Predictor, Distribution],
     truth: str,
-) -> Observed:
+) -> ObservedAnswer:
     observation = Observation(
         person=one.user_id,
         group=cast("PoolGroup", item.group),
         predictors=predictors,
         truth=truth,
     )
-    return Observed(one, observation)
+    return ObservedAnswer(one, observation)
 
 
 def _as_closed(
     one: Interaction, item: RespondItem, predictors: Mapping[Predictor, Distribution]
-) -> Iterator[Observed]:
+) -> Iterator[ObservedAnswer]:
     """Yield a number as a scale of its ranges, and each option of a multiple choice as yes or no.
 
     Nothing if the question is not pooled.
@@ -364,7 +364,7 @@ def _own_distributions(
 
 
 def calibrate(
-    observed: Sequence[Observed],
+    observed: Sequence[ObservedAnswer],
     failures: Sequence[Failure],
     *,
     simulator: str,
@@ -472,7 +472,7 @@ def _pooled(pool: Pool, one: Observation) -> Distribution:
     return pool.combine(one.group, one.predictors).probabilities
 
 
-def _predictor_arm(name: Predictor, observed: Sequence[Observed]) -> Arm:
+def _predictor_arm(name: Predictor, observed: Sequence[ObservedAnswer]) -> Arm:
     """Return one predictor alone; where it says nothing, every option alike."""
     uniform = [
         dict.fromkeys(options, 1 / len(options))
@@ -486,7 +486,7 @@ def _predictor_arm(name: Predictor, observed: Sequence[Observed]) -> Arm:
     return _arm(name.replace("_", " "), observed, said)
 
 
-def _arm(name: str, observed: Sequence[Observed], said: Sequence[Distribution]) -> Arm:
+def _arm(name: str, observed: Sequence[ObservedAnswer], said: Sequence[Distribution]) -> Arm:
     found = {
         one.interaction.key: distribution for one, distribution in zip(observed, said, strict=True)
     }

@@ -15,7 +15,7 @@ from usersim.evaluation.bootstrap import FloatArray, ratio
 from usersim.evaluation.metrics import ACCURACY, LOG_SCORE
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.respondents import StoreRespondents
-from usersim.survey import Ask, Heard, Mode
+from usersim.survey import Ask, Mode, PartReply
 from usersim.survey.elicitation import map_question, say_question
 from usersim.types import Failure, Interaction, Prediction, Question, content_key
 from usersim.types.counting import counted
@@ -144,20 +144,20 @@ def _ask(one: Interaction, asked: Question, item: str) -> Ask:
 def _mapped(
     respondents: StoreRespondents,
     truth: Sequence[Interaction],
-    said: Sequence[Heard | Failure],
+    said: Sequence[PartReply | Failure],
     survey: str,
     progress: Progress,
-) -> list[Heard | Failure]:
+) -> list[PartReply | Failure]:
     """Map what was said onto the options; where nothing was said, the failure stays."""
     asks = [
         _ask(one, map_question(one.question, one.user_id, str(words.action)), "map")
         for one, words in zip(truth, said, strict=True)
-        if isinstance(words, Heard)
+        if isinstance(words, PartReply)
     ]
     if not asks:
         return list(said)
     found = iter(respondents.ask_many(asks, survey=survey, wave=2, progress=progress))
-    return [next(found) if isinstance(words, Heard) else words for words in said]
+    return [next(found) if isinstance(words, PartReply) else words for words in said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +166,14 @@ class _Arm:
 
     mode: Mode
     truth: Sequence[Interaction]
-    given: Sequence[Heard | Failure]
+    given: Sequence[PartReply | Failure]
 
     @property
     def statistics(self) -> tuple[FloatArray, FloatArray]:
         """Sums and counts of accuracy and log score per answer. Shape of each `(n, 2)`."""
         predictions = [
             Prediction(action=str(one.action), probabilities=dict(one.probabilities))
-            if isinstance(one, Heard)
+            if isinstance(one, PartReply)
             else Prediction(action=None)
             for one in self.given
         ]

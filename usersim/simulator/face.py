@@ -303,7 +303,7 @@ class UserSimulator:
             config=self.config,
             traces=self._traces,
             own_adapters={
-                user: saving.Pinned.of(one)
+                user: saving.SavedAdapter.of(one)
                 for user, one in self._adapters.own_of(self.users).items()
             }
             if self.user_id is None

@@ -25,7 +25,7 @@ from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction
 from usersim.views import Progress
 
-__all__ = ["Learned", "Learner", "Page"]
+__all__ = ["Learner", "Page", "TrainingResult"]
 
 
 SYNTHESIZERS_SHARE = 2 / 3
@@ -48,7 +48,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
+class TrainingResult:
     """What a training made.
 
     Attributes:
@@ -153,7 +153,7 @@ class Learner:
         max_minutes: float | None = None,
         progress: Progress | None = None,
         note: StepNote | None = None,
-    ) -> Learned:
+    ) -> TrainingResult:
         """Train the synthesizer, let it write, and train the user model on what was selected.
 
         Args:
@@ -204,7 +204,7 @@ class Learner:
         max_minutes: float | None,
         progress: Progress | None,
         note: StepNote | None,
-    ) -> Learned:
+    ) -> TrainingResult:
         began = time.monotonic()
         rows = self.people.train(limit)
         share = None if max_minutes is None else SYNTHESIZERS_SHARE * max_minutes
@@ -223,7 +223,7 @@ class Learner:
             progress=progress,
             max_minutes=left,
         )
-        return Learned(adapter=adapter, synthesizer=synthesizer, found=found)
+        return TrainingResult(adapter=adapter, synthesizer=synthesizer, found=found)
 
     def evaluate(
         self,

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError, EmptyCellError
-from usersim.survey.elicitation import Ask, Heard
+from usersim.survey.elicitation import Ask, PartReply
 from usersim.survey.estimates import (
     AnswerTable,
     CountBy,
@@ -199,17 +199,17 @@ class Population:
 
     def ask_many(
         self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
-    ) -> Sequence[Heard | Failure]:
+    ) -> Sequence[PartReply | Failure]:
         """Ask a wave, each person by their own simulator; answers in the order of `asks`."""
-        found: dict[int, Heard | Failure] = {}
+        found: dict[int, PartReply | Failure] = {}
         for asker in self._chosen():
             own = set(asker.people)
             places = [place for place, ask in enumerate(asks) if ask.respondent in own]
             if places:
-                heard = asker.ask_many(
+                replies = asker.ask_many(
                     [asks[place] for place in places], survey=survey, wave=wave, progress=progress
                 )
-                found.update(zip(places, heard, strict=True))
+                found.update(zip(places, replies, strict=True))
         return [found[place] for place in range(len(asks))]
 
     def _chosen(self) -> list[SomeRespondents]:

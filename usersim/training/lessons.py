@@ -23,11 +23,11 @@ from usersim.training.trainer import train
 from usersim.transcript import OPEN
 from usersim.types import Failure, TraceExample, TracePair, TracePrompt, content_key
 
-__all__ = ["Lesson", "PairLesson", "Prepared", "RewardLesson", "TraceLesson"]
+__all__ = ["Lesson", "PairLesson", "PreparedLesson", "RewardLesson", "TraceLesson"]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedLesson:
     """A lesson that fits a model.
 
     Attributes:
@@ -65,7 +65,7 @@ class Lesson(Protocol):
 
     def prepare(
         self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
-    ) -> Prepared:
+    ) -> PreparedLesson:
         """Return the lesson as steps.
 
         Raises:
@@ -105,7 +105,7 @@ class TraceLesson:
 
     def prepare(
         self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
-    ) -> Prepared:
+    ) -> PreparedLesson:
         """Return the lesson as packed rows; see `Lesson`."""
         encoded: list[EncodedExample] = []
         refused: list[Failure] = []
@@ -133,7 +133,7 @@ class TraceLesson:
                 reasoning_weight=1.0,
             )
 
-        return Prepared(len(plan), len(encoded), run_it, tuple(refused))
+        return PreparedLesson(len(plan), len(encoded), run_it, tuple(refused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class PairLesson:
 
     def prepare(
         self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
-    ) -> Prepared:
+    ) -> PreparedLesson:
         """Return the lesson as batches of pairs; see `Lesson`."""
         kept: list[TracePair] = []
         refused: list[Failure] = []
@@ -181,7 +181,7 @@ class PairLesson:
             train_preferences(peft_model, run, ordered, config, encoder, tokenizer)
 
         steps = -(-len(ordered) // config.dpo_batch)
-        return Prepared(steps, len(kept), run_it, tuple(refused))
+        return PreparedLesson(steps, len(kept), run_it, tuple(refused))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +220,7 @@ class RewardLesson:
 
     def prepare(
         self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
-    ) -> Prepared:
+    ) -> PreparedLesson:
         """Return the lesson as steps of `config.prompts` prompts each; see `Lesson`."""
         kept: list[TracePrompt] = []
         refused: list[Failure] = []
@@ -246,7 +246,7 @@ class RewardLesson:
         def run_it(peft_model: object, run: Run, tokenizer: object) -> None:
             train_policy(peft_model, run, replace(policy, tokenizer=tokenizer))
 
-        return Prepared(config.grpo_steps, len(kept), run_it, tuple(refused))
+        return PreparedLesson(config.grpo_steps, len(kept), run_it, tuple(refused))
 
 
 def _refuse(

@@ -21,7 +21,7 @@ from usersim.errors import TrainingError, boundary
 from usersim.training.artifact import TrainedAdapter, find_artifact
 from usersim.training.checkpoints import Checkpoints, run_folder
 from usersim.training.dataset import EngineEncoder
-from usersim.training.lessons import Lesson, Prepared
+from usersim.training.lessons import Lesson, PreparedLesson
 from usersim.training.lora import adapted, max_tokens, own_randomness
 from usersim.training.manifest import (
     Counts,
@@ -134,7 +134,7 @@ def train_synthesizer(
 
 def _train(
     task: _Task, checkpoints: Checkpoints, hooks: Hooks
-) -> tuple[Run, Prepared, TraceEvaluation | None]:
+) -> tuple[Run, PreparedLesson, TraceEvaluation | None]:
     """Run what remains; return the run, the lesson as it was taken, and the base's figures."""
     config, probe = task.config, task.probe
     tokenizer = load_tokenizer(task.folder)
@@ -169,7 +169,7 @@ def _train(
 
 
 def _manifest(
-    task: _Task, run: Run, prepared: Prepared, before: TraceEvaluation | None
+    task: _Task, run: Run, prepared: PreparedLesson, before: TraceEvaluation | None
 ) -> Manifest:
     found = [one for one in run.history.evaluations if isinstance(one, TraceEvaluation)]
     return Manifest(

@@ -32,7 +32,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["AsAsked", "Checked", "Step", "Window", "Windows", "lessons_digest"]
+__all__ = ["AsAsked", "LearnableCounts", "Step", "Window", "Windows", "lessons_digest"]
 
 AsAsked = Callable[[PersonLesson, Interaction], Sequence[Interaction]]
 """Returns the past interactions that the prompt shows with a question at run time, in the order
@@ -85,7 +85,7 @@ class Step(NamedTuple):
         return sum(len(window.members) - window.first for window in self.windows)
 
 
-class Checked(NamedTuple):
+class LearnableCounts(NamedTuple):
     """What can be learned of some people.
 
     Attributes:
@@ -153,7 +153,7 @@ class Windows:
             for lesson, own in zip(lessons, refused, strict=True)
         ]
 
-    def check(self) -> Checked:
+    def check(self) -> LearnableCounts:
         """Return what can be learned, and what does not fit the model even by itself."""
         learned = with_reasoning = 0
         for lesson, places in zip(self._lessons, self._places, strict=True):
@@ -162,7 +162,7 @@ class Windows:
             learned += len(own)
             if not lesson.after:
                 with_reasoning += sum(bool(lesson.reasonings.get(key)) for key in own)
-        return Checked(learned, with_reasoning, self._refused)
+        return LearnableCounts(learned, with_reasoning, self._refused)
 
     def plan(self, *, epochs: float, seed: int) -> list[Step]:
         """Return every optimizer step of a run, laid out beforehand.

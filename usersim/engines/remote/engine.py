@@ -34,7 +34,7 @@ from usersim.engines.remote.http import Transport
 from usersim.engines.remote.probe import Probed, probe
 from usersim.engines.remote.wire import (
     Json,
-    Whole,
+    StreamAssembler,
     choice_of,
     draw_of,
     drawing,
@@ -258,7 +258,7 @@ class RemoteEngine:
         body = self._named(request.adapter, body | STREAMED)
         inbox: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         pumping = self._http.submit(pump(self._http.events(path, body), inbox))
-        pieces, whole = Pieces(request.stop), Whole(self._texts, request.prefix)
+        pieces, whole = Pieces(request.stop), StreamAssembler(self._texts, request.prefix)
         try:
             while (event := inbox.get()) is not None:
                 if (text := whole.more(event)) and (piece := pieces.more(text)):
