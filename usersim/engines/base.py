@@ -48,6 +48,11 @@ class AdapterRef:
         base_model: What it was trained on.
         base_digest: Digest of that model, which the model that it is used with must have; empty
             for an adapter that does not say, as a plain PEFT folder.
+
+    Example:
+        >>> ada = AdapterRef(name="ada-1f0c", path="adapters/ada-1f0c", digest="1f0c")
+        >>> GenerateRequest(prompt=(("user", "Tea?"),), adapter=ada).adapter.name
+        'ada-1f0c'
     """
 
     name: str
@@ -98,6 +103,13 @@ class GenerateRequest:
         n: How many draws; draw `i` uses the seed's `i`-th stream.
         seed: Reproduces the draws.
         adapter: Applied to this request alone.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> request = GenerateRequest(prompt=(("user", "Tea?"),), max_tokens=8, n=2, seed=1)
+        >>> (draws,) = ScriptedEngine().generate([request])
+        >>> len(draws), draws[0].finish
+        (2, 'end')
     """
 
     prompt: ChatPrompt
@@ -141,6 +153,13 @@ class ScoreRequest:
             the same continuation has the same tokens after every prefix.
         end: Whether the end-of-turn token is scored too.
         adapter: Applied to this request alone.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> request = ScoreRequest(prompt=(("user", "Tea or coffee?"),), continuation="tea")
+        >>> (score,) = ScriptedEngine().score([request])
+        >>> score.total < 0
+        True
     """
 
     prompt: ChatPrompt
@@ -152,7 +171,13 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Log-probability of each token of the continuation, nats, in order."""
+    """Log-probability of each token of the continuation, nats, in order.
+
+    Example:
+        >>> score = Score((-0.5, -1.5))
+        >>> score.total, score.mean(), score.mean(floor=-1.0)
+        (-2.0, -1.0, -0.75)
+    """
 
     logprobs: tuple[float, ...]
 
@@ -225,8 +250,17 @@ def require(
 ) -> None:
     """Raise unless `engine` has `capability`.
 
+    Args:
+        engine: The engine.
+        capability: A field of its `capabilities`.
+        why: What needs it, for the error.
+
     Raises:
         CapabilityError: Naming the engine, what is missing and what needs it.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> require(ScriptedEngine(), "logprobs", "scoring")
     """
     if not getattr(engine.capabilities, capability):
         raise CapabilityError(

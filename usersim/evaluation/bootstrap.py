@@ -238,6 +238,12 @@ def win_rate(outcomes: FloatArray, resampling: Resampling) -> WinRate:
 
     Returns:
         Win rates, ties counted half and decisive-only, with intervals.
+
+    Example:
+        >>> resampling = Resampling.of(["ada", "ada", "bob"], ["c1", "c2", "c3"], resamples=100)
+        >>> found = win_rate(np.array([1.0, 0.0, 1.0]), resampling)
+        >>> found.wins, found.ties, found.losses
+        (2, 1, 0)
     """
     compared = np.isfinite(outcomes)
     won = (compared & (outcomes > 0)).astype(np.float64)

@@ -53,6 +53,18 @@ def indistinguishability(
 
     Raises:
         CapabilityError: If `reader` cannot score given text.
+
+    Example:
+        >>> from usersim.config import HistoryConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.types import Case, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> trial = Trial(case=Case(tea), reasonings=("I like tea.",), view=HistoryConfig())
+        >>> engine = ScriptedEngine({"Tea": "Gladly."})
+        >>> ((passes,),) = indistinguishability(engine, engine, [trial], seed=0, temperature=0.7)
+        >>> 0 < passes < 1
+        True
     """
     wanted = [_requests(trial, seed, temperature) for trial in trials]
     requests = [request for many in wanted for request in many]

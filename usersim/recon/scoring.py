@@ -98,6 +98,20 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
 
     Raises:
         CapabilityError: If the engine cannot do what a scorer needs.
+
+    Example:
+        >>> from usersim.config import PipelineConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.recon import oracle
+        >>> from usersim.types import FreeText, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always with milk.", space=FreeText(), conversation="c")
+        >>> quoting, _ = oracle(tea)
+        >>> config = PipelineConfig.preset("tiny")
+        >>> (scored,) = score_candidates(ScriptedEngine(), [Case(tea, (), (quoting,))],
+        ...                              config.scoring, config.guards, config.history)
+        >>> scored[0].scores.gain > 0, scored[0].leakage.valid
+        (True, False)
     """
     settings = _Settings(
         engine=engine,

@@ -76,6 +76,17 @@ def synthesize(
         Per interaction its candidates, forward ones first. A malformed draw is a candidate with
         `complete=False` that keeps the text: it cannot be read as one paragraph of reasoning, or
         is only an answer. An interaction that does not fit the model is a failure.
+
+    Example:
+        >>> from usersim.config import PipelineConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.types import Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> config = PipelineConfig.preset("tiny")
+        >>> batch = synthesize(ScriptedEngine(), [Case(tea)], config.synthesis, config.history)
+        >>> [one.direction for one in batch[0]]
+        ['forward', 'forward', 'backward', 'backward']
     """
 
     def jobs(case: Case) -> list[_Job]:
@@ -101,6 +112,15 @@ def trace_prompts(
         case: What the person did.
         config: A direction of which no trace is drawn is left out.
         history_config: Character limits of the prompts.
+
+    Example:
+        >>> from usersim.config import PipelineConfig
+        >>> from usersim.types import Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> config = PipelineConfig.preset("tiny")
+        >>> list(trace_prompts(Case(tea), config.synthesis, config.history))
+        ['forward', 'backward']
     """
     jobs = (
         _forward(case, config.n_forward, history_config),
@@ -133,6 +153,17 @@ def decoys(
 
     Returns:
         Per interaction one candidate; none where no decoy action is known; `Failure` as there.
+
+    Example:
+        >>> from usersim.config import PipelineConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.types import Choice, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="yes", space=Choice(("yes", "no")), conversation="c")
+        >>> config = PipelineConfig.preset("tiny")
+        >>> batch = decoys(ScriptedEngine(), [Case(tea)], config.synthesis, config.history)
+        >>> [one.decoy_action for one in batch[0]]
+        ['no']
     """
 
     def jobs(case: Case) -> list[_Job]:

@@ -199,6 +199,12 @@ class UserSimulator:
         Raises:
             CorpusError: If the source cannot be read or stored, or holds no usable row.
             UserNotFoundError: If `user_id` is not in the corpus.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     sim.users, sim.report.kept
+            (['ada'], 1)
         """
         settings = as_pipeline(config, "from_corpus()")
         with show_progress(progress, "from_corpus()") as report:
@@ -266,6 +272,17 @@ class UserSimulator:
             ConfigError: If there is no such store.
             CorpusError: If it cannot be opened.
             UserNotFoundError: If `user_id` is not in it.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with TemporaryDirectory() as folder:
+            ...     store = Path(folder) / "ada.usersim.db"
+            ...     UserSimulator.from_corpus(rows, store=store, engine="scripted").close()
+            ...     with UserSimulator.open(store, engine="scripted") as sim:
+            ...         sim.users
+            ['ada']
         """
         settings = as_pipeline(config, "open()")
         corpus = open_store(store, settings.corpus)
@@ -292,9 +309,27 @@ class UserSimulator:
 
         The adapters that answer now are the ones that come back, whatever is trained later.
 
+        Args:
+            folder: Made if it does not exist.
+
+        Returns:
+            The folder, for `load`.
+
         Raises:
             ArtifactError: If the folder cannot be written.
             ConfigError: If the corpus is kept in memory only.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with TemporaryDirectory() as folder:
+            ...     store = Path(folder) / "ada.usersim.db"
+            ...     with UserSimulator.from_corpus(rows, store=store, engine="scripted") as sim:
+            ...         saved = sim.save(Path(folder) / "ada")
+            ...     with UserSimulator.load(saved, engine="scripted") as again:
+            ...         again.users
+            ['ada']
         """
         saved = saving.SavedSimulator(
             store=self.corpus.name,
@@ -459,16 +494,32 @@ class UserSimulator:
     def adapter_of(self, user_id: str) -> TrainedAdapter | None:
         """Return the adapter that answers for a person; None for the base model.
 
+        Args:
+            user_id: Who.
+
         Raises:
             ArtifactError: If it is missing, incomplete or altered.
             AdapterLoadError: If it was trained on another base model.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sim.adapter_of("ada") is None
+            True
         """
         return self._adapters.for_person(self._people.one(user_id))
 
     @public
     def adapters(self) -> StoredAdapters:
-        """Return the adapters of the store: for whom, when, how good, and which is the default."""
+        """Return the adapters of the store: for whom, when, how good, and which is the default.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     len(sim.adapters())
+            0
+        """
         return stored_adapters(self.corpus, self._adapters.base)
 
     @public
@@ -484,6 +535,13 @@ class UserSimulator:
             ArtifactError: If it is incomplete or altered, or holds a synthesizer.
             AdapterLoadError: If it was trained on another base model.
             ConfigError: If there is no such adapter, or it learned from another person alone.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sim.use_adapter("none")
+            ...     sim.adapter is None
+            True
         """
         base = Base(self.model, self._engine_choice)
         adapters = Adapters.of(self.corpus, base, adapter)
@@ -497,11 +555,24 @@ class UserSimulator:
         Raises:
             ArtifactError: If it is missing, incomplete or altered.
             AdapterLoadError: If it was trained on another base model.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     sim.describe_adapter()
+            'none (base model)'
         """
         return self._adapters.describe(self.user_id)
 
     def facts(self) -> dict[str, str]:
-        """Return what this simulator is made of, by name; loads and verifies nothing."""
+        """Return what this simulator is made of, by name; loads and verifies nothing.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     sim.facts()["person"]
+            'ada'
+        """
         try:
             people = self.user_id or _counted(len(self.users), "person", "people")
             adapter = self._adapters.label(self.user_id)
@@ -541,6 +612,16 @@ class UserSimulator:
 
         Raises:
             EmptySplitError: If there is nothing to learn from.
+
+        Example:
+            >>> rows = [
+            ...     {"user_id": "ada", "context": f"Tea {i}?", "action": "Yes."}
+            ...     for i in range(4)
+            ... ]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+            ...     found = sim.reconstruct(progress=False)
+            >>> len(found.interactions), found.failures
+            (3, ())
         """
         rows = self._people.train(limit)
         with show_progress(progress, "reconstruct()") as report:
@@ -594,6 +675,13 @@ class UserSimulator:
             ArtifactError: If `start` is damaged or writes traces.
             AdapterLoadError: If `start` was trained on another base model.
             TrainingError: If training fails; the last good checkpoint is kept.
+
+        Example:
+            ```python
+            sim = UserSimulator.from_corpus("ada.jsonl", user_id="ada", config="tiny")
+            adapter = sim.train(max_minutes=30)
+            adapter.ref.name, adapter.manifest.after
+            ```
         """
         first = Adapters.of(self.corpus, self._adapters.base, start).for_rest()
         with show_progress(progress, "train()") as report:
@@ -638,6 +726,18 @@ class UserSimulator:
         Raises:
             EvaluationError: If there is no closed answer that nothing learned from.
             CorpusError: If rows came or went meanwhile.
+
+        Example:
+            >>> answers, drinks = ["no", "yes"], ("tea", "coffee", "milk", "water")
+            >>> rows = [
+            ...     {"user_id": name, "context": f"{drink}?", "action": "yes", "options": answers}
+            ...     for name in "abcdefghij"
+            ...     for drink in drinks
+            ... ]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+            ...     calibration = sim.calibrate(answers=8, progress=False)
+            >>> calibration.failures, len(calibration.evaluation.interactions)
+            ((), 8)
         """
         with show_progress(progress, "calibrate()") as report:
             return calibrate_people(
@@ -695,6 +795,17 @@ class UserSimulator:
             ArgumentError: If `arms` is a single text.
             EvaluationError: If an arm is unknown, nothing is held out, or the judge also selected
                 the traces.
+
+        Example:
+            >>> answers = ["yes", "no"]
+            >>> rows = [
+            ...     {"user_id": "ada", "context": f"Tea {i}?", "action": "yes", "options": answers}
+            ...     for i in range(10)
+            ... ]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+            ...     measured = sim.evaluate(arms=("chance", "few_shot"), progress=False)
+            >>> measured.evaluation.estimate("Chance", "brier").interval.value
+            0.5
         """
         if isinstance(arms, str):
             raise ArgumentError(
@@ -737,6 +848,13 @@ class UserSimulator:
 
         Raises:
             ArgumentError: If there is no such predictor.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     item = sim.asker().item("ada", "Milk?", seed=1)
+            >>> item.user_id, item.question.context[0].content
+            ('ada', 'Milk?')
         """
         return Asker(
             self.corpus,
@@ -779,6 +897,13 @@ class UserSimulator:
         Raises:
             UsersimError: If the answer stayed malformed; `respond_many` returns it as data.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     answer = sim.respond("Milk?", options=["yes", "no"])
+            >>> answer.kind, round(sum(answer.probabilities.values()), 6)
+            ('choice', 1.0)
         """
         with in_call("respond()"):
             as_question(context)
@@ -828,6 +953,14 @@ class UserSimulator:
         Raises:
             ConfigError: If `user_id`, `options` or `kind` lists another number than contexts.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     asked = ["Milk?", "Sugar?"]
+            ...     answers = sim.respond_many(asked, options=["yes", "no"], progress=False)
+            >>> len(answers), answers.failures, answers[1].kind
+            (2, (), 'choice')
         """
         with in_call("respond_many()"):
             asked = as_contexts(contexts, options=options, kind=kind)
@@ -891,6 +1024,14 @@ class UserSimulator:
 
         Raises:
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     stream = sim.stream("Milk?")
+            ...     parts = [piece.part for piece in stream]
+            >>> parts[0], parts[-1], stream.answer.kind
+            ('reasoning', 'action', 'free_text')
         """
         with in_call("stream()"):
             question = as_question(context, options=options, kind=kind)
@@ -933,6 +1074,13 @@ class UserSimulator:
             RefusedRowsError: If there is no valid request.
             ConfigError: If the run was started with other settings.
             EngineUnavailableError: If the engine is gone; what is done is kept.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     run = sim.run([("ada", "Milk?"), ("ada", "Sugar?")], name="breakfast")
+            ...     print(run.status)
+            2 done, 0 failed, 0 left of 2
         """
         with show_progress(progress, "run()") as report:
             runner = self._runner(seed, chunk, report)
@@ -940,7 +1088,17 @@ class UserSimulator:
 
     @public
     def dry_run(self, requests: RequestSource) -> RunCost:
-        """Return what `run` would take, in requests and tokens; nothing is asked or stored."""
+        """Return what `run` would take, in requests and tokens; nothing is asked or stored.
+
+        Args:
+            requests: As for `run`.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sim.dry_run([("ada", "Milk?"), ("ada", "Sugar?")]).requests
+            2
+        """
         return self._runner(None, CHUNK).cost(requests)
 
     def _runner(self, seed: int | None, chunk: int, report: Progress | None = None) -> Runner:
@@ -977,6 +1135,12 @@ class UserSimulator:
         Raises:
             ConfigError: If somebody is not among the simulator's people.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sim.respondents("ada", seed=4).people
+            ('ada',)
         """
         return respondents_of(self._people, people, self._runner, name=name, seed=seed, chunk=chunk)
 
@@ -1010,6 +1174,15 @@ class UserSimulator:
             ArgumentError: If `survey` is not a `Survey`.
             ConfigError: If somebody is not among the simulator's people.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea now?"),))
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     results = sim.survey(survey, progress=False)
+            >>> results.people, results.of("tea")[0].answered
+            (('ada',), True)
         """
         if not isinstance(survey, Survey):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentError(
@@ -1056,6 +1229,13 @@ class UserSimulator:
         Raises:
             UsersimError: If it failed; what was said is in its notes.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     dialogue = sim.dialogue(lambda messages: "With milk?", "a cup of tea")
+            >>> dialogue.user_id, dialogue.turns[1].text
+            ('ada', 'With milk?')
         """
         scenario = Scenario(goal=goal, user_id=user_id, begins=begins, opening=opening)
         return hold_dialogue(
@@ -1109,6 +1289,14 @@ class UserSimulator:
             UserNotFoundError: If a scenario names somebody unknown.
             EngineError: If the engine or the assistant's server is gone; finished dialogues stand
                 in `path`.
+
+        Example:
+            >>> goals = [Scenario(goal="a cup of tea"), Scenario(goal="a refund")]
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     held = sim.dialogues(lambda messages: "Gladly.", goals, progress=False)
+            >>> [dialogue.scenario.goal for dialogue in held]
+            ['a cup of tea', 'a refund']
         """
         with show_progress(progress, "dialogues()") as report:
             return hold_dialogues(
@@ -1139,7 +1327,15 @@ class UserSimulator:
         store: bool = True,
         progress: Progress | bool = False,
     ) -> Answer:
-        """Answer one context without blocking the event loop; see `respond`."""
+        """Answer one context without blocking the event loop; see `respond`.
+
+        Example:
+            >>> import asyncio
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     asyncio.run(sim.arespond("Milk?", options=["yes", "no"])).kind
+            'choice'
+        """
         return await asyncio.to_thread(
             self.respond,
             context,
@@ -1193,7 +1389,17 @@ class UserSimulator:
         seed: int | None = None,
         store: bool = True,
     ) -> AsyncAnswerStream:
-        """Answer one context piece by piece: `async for piece in sim.astream(…)`; see `stream`."""
+        """Answer one context piece by piece: `async for piece in sim.astream(…)`; see `stream`.
+
+        Example:
+            >>> import asyncio
+            >>> async def parts(sim):
+            ...     return {piece.part async for piece in sim.astream("Milk?")}
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sorted(asyncio.run(parts(sim)))
+            ['action', 'reasoning']
+        """
         return AsyncAnswerStream(
             lambda: self.stream(
                 context,

@@ -91,6 +91,12 @@ def itinerary(survey: Instrument, respondent: str, *, seed: int) -> tuple[Step, 
 
     Returns:
         The questions in the order in which they come, with their options in order.
+
+    Example:
+        >>> from usersim.survey import Survey, YesNo
+        >>> survey = Survey(title="Tea", questions=(YesNo(id="tea", text="Do you drink tea?"),))
+        >>> [step.question.id for step in itinerary(survey, "ada", seed=0)]
+        ['tea']
     """
     stream = random.Random(derive_seed(seed, "order", survey.digest, respondent))  # noqa: S311
     sections = survey.all_sections

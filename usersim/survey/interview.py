@@ -56,9 +56,9 @@ class Respondents(Protocol):
 
         Args:
             asks: Of any respondents.
-            survey: Tells the survey and how it is conducted.
+            survey: Identity of the survey and of how it is conducted.
             wave: Number of the batch, from 1; a repeated survey asks the same in the same wave.
-            progress: Called with (name of the wave, done, total).
+            progress: Called with (stage, done, total); the stage is the wave's name.
         """
         ...
 
@@ -94,7 +94,7 @@ def interview(
         survey: The instrument.
         respondents: Who is asked; nobody twice.
         design: How the survey is conducted.
-        progress: Called with (name of the wave, done, total).
+        progress: Called with (stage, done, total); the stage is the wave's name.
     """
     walks = [Walk(survey, person, design) for person in respondents.people]
     told = f"{survey.digest[:10]}-{design.mode}{'-memory' if design.memory else ''}"

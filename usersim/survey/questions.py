@@ -389,6 +389,9 @@ SurveyQuestion = Annotated[
 def space_of(question: SurveyQuestion) -> ActionSpace:
     """Return what people may answer about one item of a question, as a table of answers holds it.
 
+    Args:
+        question: The survey question.
+
     Example:
         >>> space_of(Ranking(id="q", text="Rank", options=("a", "b", "c")))
         Number(low=1, high=3, unit=None, integer=True, kind='number')
@@ -424,6 +427,9 @@ def codes_of(question: SurveyQuestion) -> dict[str, float]:
     in the instrument's order, the points of a scale from its `start`; yes is 1 and no is 0.
     Refusals without a code are -1, -2, and so on (lower where other codes go below 0), so that
     they cannot be taken for a value.
+
+    Args:
+        question: The survey question; an open one has no numbers.
 
     Example:
         >>> codes_of(YesNo(id="q", text="Tea?", refusal=("don't know",)))

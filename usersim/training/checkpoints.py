@@ -176,6 +176,9 @@ def check_one_process() -> None:
 
     Raises:
         TrainingError: If `accelerate launch` or torchrun started more than one.
+
+    Example:
+        >>> check_one_process()
     """
     world = os.environ.get("WORLD_SIZE", "1")
     if world != "1":

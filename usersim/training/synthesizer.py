@@ -106,6 +106,13 @@ def train_synthesizer(
         DivergedError: If the loss is not finite; the last good checkpoint is kept.
         TrainingError: If the trainer fails, or another process trains the same.
         ArtifactError: If the adapter cannot be written.
+
+    Example:
+        ```python
+        lesson = PairLesson(preferences(scored, prompts, guards))
+        adapter = train_synthesizer(lesson, base_model="embedded", out_dir="adapters")
+        adapter.manifest.synthesizer.after
+        ```
     """
     facts = checked_provenance(provenance or {})
     folder = model_folder(base_model)

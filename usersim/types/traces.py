@@ -85,6 +85,13 @@ class Case:
         interaction: The observed pair of context and action.
         history: What the person did before, as the prompt shows it.
         candidates: The traces that were drawn for it, where there are any.
+
+    Example:
+        >>> from usersim.types import FreeText, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> Case(tea).history
+        ()
     """
 
     interaction: Interaction
