@@ -56,12 +56,12 @@ def die(*_):
 
 def after_step(step):
     def prepare():
-        after_loss = run.Run.after_loss
+        after_loss = run.TrainingRun.after_loss
         def cut(self, at, loss):
             after_loss(self, at, loss)
             if at == step:
                 die()
-        run.Run.after_loss = cut
+        run.TrainingRun.after_loss = cut
     return prepare
 
 def child(prepare):

@@ -22,7 +22,14 @@ from usersim.errors import ModelLoadError
 from usersim.files import file_digest, sync, write_text
 from usersim.views import Progress
 
-__all__ = ["DISK_HINT", "MANIFEST", "Manifest", "folder_damage", "prepare_folder", "read_manifest"]
+__all__ = [
+    "DISK_HINT",
+    "MANIFEST",
+    "PreparedManifest",
+    "folder_damage",
+    "prepare_folder",
+    "read_manifest",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +52,7 @@ class _File(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
+class PreparedManifest(BaseModel):
     """What a prepared folder holds, and what it was made from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -172,15 +179,15 @@ def _write_manifest(folder: Path, source: str) -> None:
         files[path.name] = _File(
             size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=file_digest(path)
         )
-    text = Manifest(format=1, source=source, files=files).model_dump_json(indent=2)
+    text = PreparedManifest(format=1, source=source, files=files).model_dump_json(indent=2)
     folder.chmod(0o755)
     write_text(folder / MANIFEST, text, what="the model", error=ModelLoadError, hint=DISK_HINT)
 
 
-def read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: Path) -> PreparedManifest | None:
     """Return the manifest of a prepared folder; None if there is none that can be read."""
     try:
-        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        return PreparedManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError):
         return None
 

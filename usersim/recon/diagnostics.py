@@ -20,7 +20,7 @@ from usersim.recon.leakage.masking import mask
 from usersim.types import Candidate, Case, Interaction, content_key
 from usersim.views import Progress
 
-__all__ = ["Diagnostics", "Estimate", "ProbeItem", "bootstrap", "diagnose", "sample_probes"]
+__all__ = ["Diagnostics", "MeanEstimate", "ProbeItem", "bootstrap", "diagnose", "sample_probes"]
 
 _RESAMPLES = 1000
 _QUARTERS = (0.25, 0.5, 0.75, 1.0)
@@ -47,7 +47,7 @@ class ProbeItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class MeanEstimate:
     """A mean over interactions with its 95 % interval.
 
     Attributes:
@@ -90,26 +90,26 @@ class Diagnostics:
     """
 
     unit: str
-    kept: Estimate | None
-    swap_context: Estimate | None
-    swap_user: Estimate | None
+    kept: MeanEstimate | None
+    swap_context: MeanEstimate | None
+    swap_user: MeanEstimate | None
     same_context: int
-    backward: Estimate | None
-    decoy: Estimate | None
-    decoy_difference: Estimate | None
-    truncated: Mapping[float, Estimate]
-    conclusions: Estimate | None
-    oracle: Estimate | None
-    oracle_masked: Estimate | None
+    backward: MeanEstimate | None
+    decoy: MeanEstimate | None
+    decoy_difference: MeanEstimate | None
+    truncated: Mapping[float, MeanEstimate]
+    conclusions: MeanEstimate | None
+    oracle: MeanEstimate | None
+    oracle_masked: MeanEstimate | None
     failures: int
 
 
-def bootstrap(values: Sequence[float], *, seed: int = 0) -> Estimate | None:
+def bootstrap(values: Sequence[float], *, seed: int = 0) -> MeanEstimate | None:
     """Return the mean with its percentile bootstrap interval; None for no values.
 
     Example:
         >>> bootstrap([1.0, 1.0])
-        Estimate(mean=1.0, low=1.0, high=1.0, n=2)
+        MeanEstimate(mean=1.0, low=1.0, high=1.0, n=2)
     """
     if not values:
         return None
@@ -117,7 +117,7 @@ def bootstrap(values: Sequence[float], *, seed: int = 0) -> Estimate | None:
     n = len(values)
     means = [fmean(random.choices(values, k=n)) for _ in range(_RESAMPLES)]
     cuts = quantiles(means, n=40, method="inclusive")
-    return Estimate(mean=fmean(values), low=cuts[0], high=cuts[-1], n=n)
+    return MeanEstimate(mean=fmean(values), low=cuts[0], high=cuts[-1], n=n)
 
 
 def sample_probes(items: Sequence[ProbeItem], n: int, *, seed: int = 0) -> list[ProbeItem]:
@@ -284,7 +284,7 @@ def _summary(
     failures: int,
     seed: int,
 ) -> Diagnostics:
-    def estimate(values: Sequence[float]) -> Estimate | None:
+    def estimate(values: Sequence[float]) -> MeanEstimate | None:
         return bootstrap(values, seed=seed)
 
     def of(what: str) -> Mapping[int, float]:

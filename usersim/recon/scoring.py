@@ -14,7 +14,7 @@ from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.batching import each
 from usersim.errors import ScoringError
-from usersim.recon.fidelity.base import Embed, Fidelity, Plan, Scorer, Trial, ask, read
+from usersim.recon.fidelity.base import Embed, Fidelity, Scorer, ScoringPlan, Trial, ask, read
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage import copying, mask, refusals
 from usersim.recon.plausibility import (
@@ -175,7 +175,9 @@ def _prepare(settings: _Settings, case: Case) -> _Work:
     )
 
 
-def _plans(settings: _Settings, work: _Work) -> tuple[Plan, Plan, Plan] | ScoringError:
+def _plans(
+    settings: _Settings, work: _Work
+) -> tuple[ScoringPlan, ScoringPlan, ScoringPlan] | ScoringError:
     try:
         shown, withheld = work.scorer.plan(work.shown), work.scorer.plan(work.withheld)
     except ScoringError as error:

@@ -35,7 +35,7 @@ from usersim.simulator.calibrating import calibrate_people
 from usersim.simulator.calibration import Calibration
 from usersim.simulator.calls import as_pipeline, check_config, in_call, public
 from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
-from usersim.simulator.learning import Learner, Page
+from usersim.simulator.learning import Learner, ReportPage
 from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.people import People
 from usersim.simulator.plugs import GivenRetriever, Plugs
@@ -812,7 +812,7 @@ class UserSimulator:
                 f"evaluate(): arms must be a list of names; got the text {arms!r}",
                 hint=f"arms=[{arms!r}]",
             )
-        page = Page(out=out, provenance=provenance, title=title)
+        page = ReportPage(out=out, provenance=provenance, title=title)
         asked = Measures(arms=arms, more=more, texts=texts, judge=judge, traces=traces)
         with show_progress(progress, "evaluate()") as report:
             return self._learner(self._ready(report), recon_engine, second).evaluate(

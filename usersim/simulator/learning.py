@@ -25,7 +25,7 @@ from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction
 from usersim.views import Progress
 
-__all__ = ["Learner", "Page", "TrainingResult"]
+__all__ = ["Learner", "ReportPage", "TrainingResult"]
 
 
 SYNTHESIZERS_SHARE = 2 / 3
@@ -33,7 +33,7 @@ SYNTHESIZERS_SHARE = 2 / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ReportPage:
     """What the report of a measurement receives.
 
     Attributes:
@@ -232,7 +232,7 @@ class Learner:
         limit: int | None,
         held_out: int | None,
         progress: Progress | None,
-        page: Page,
+        page: ReportPage,
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing.
 
@@ -253,7 +253,7 @@ class Learner:
         limit: int | None,
         held_out: int | None,
         progress: Progress | None,
-        page: Page,
+        page: ReportPage,
     ) -> Measurement:
         study = Study(
             corpus=self.corpus,

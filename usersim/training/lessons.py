@@ -18,7 +18,7 @@ from usersim.training.dataset import EncodedExample, Encoder, Term
 from usersim.training.policy import Policy, trace_tokens, train_policy
 from usersim.training.preferences import plan_pairs, train_preferences
 from usersim.training.rollouts import Rollouts
-from usersim.training.run import Run
+from usersim.training.run import TrainingRun
 from usersim.training.trainer import train
 from usersim.transcript import OPEN
 from usersim.types import Failure, TraceExample, TracePair, TracePrompt, content_key
@@ -39,7 +39,7 @@ class PreparedLesson:
 
     steps: int
     size: int
-    train: Callable[[object, Run, object], object]
+    train: Callable[[object, TrainingRun, object], object]
     refused: tuple[Failure, ...]
 
 
@@ -124,7 +124,7 @@ class TraceLesson:
             seed=config.seed,
         )
 
-        def run_it(peft_model: object, run: Run, _: object) -> None:
+        def run_it(peft_model: object, run: TrainingRun, _: object) -> None:
             train(
                 peft_model,
                 run,
@@ -177,7 +177,7 @@ class PairLesson:
         _check(kept, len(self.pairs), refused, "pair of a better and a worse trace")
         ordered = [kept[i] for i in plan_pairs(len(kept), config)]
 
-        def run_it(peft_model: object, run: Run, tokenizer: object) -> None:
+        def run_it(peft_model: object, run: TrainingRun, tokenizer: object) -> None:
             train_preferences(peft_model, run, ordered, config, encoder, tokenizer)
 
         steps = -(-len(ordered) // config.dpo_batch)
@@ -243,7 +243,7 @@ class RewardLesson:
             whole_turns=self.whole_turns,
         )
 
-        def run_it(peft_model: object, run: Run, tokenizer: object) -> None:
+        def run_it(peft_model: object, run: TrainingRun, tokenizer: object) -> None:
             train_policy(peft_model, run, replace(policy, tokenizer=tokenizer))
 
         return PreparedLesson(config.grpo_steps, len(kept), run_it, tuple(refused))

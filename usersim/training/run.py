@@ -3,7 +3,7 @@
 
 Hugging Face's `Trainer` (and trl's, which are made from it) carries devices, optimizer, scheduler,
 random states and their restoring; what is ours is the measuring, the checkpoints' completeness
-and when to stop, which `Run` holds without knowing the `Trainer`.
+and when to stop, which `TrainingRun` holds without knowing the `Trainer`.
 Knows steps, losses and checkpoints; knows nothing of objectives, users or text.
 """
 
@@ -38,8 +38,8 @@ from usersim.views import Progress
 
 __all__ = [
     "Hooks",
-    "Run",
     "StepNote",
+    "TrainingRun",
     "drop_reference_copy",
     "follow",
     "go_on",
@@ -78,7 +78,7 @@ class Hooks:
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """One run: what is to be done, what was seen, and what follows from it.
 
     Attributes:
@@ -238,7 +238,7 @@ def guided(base: type[Any]) -> type[Any]:
     """
 
     class Guided(base):
-        run: Run
+        run: TrainingRun
         step_loss: float = 0.0
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
@@ -273,7 +273,7 @@ def guided(base: type[Any]) -> type[Any]:
     return Guided
 
 
-def _steering(run: Run) -> Any:
+def _steering(run: TrainingRun) -> Any:
     """Return the callback that passes to the `Trainer` what the run wants after each step."""
     from transformers import TrainerCallback
 
@@ -308,7 +308,7 @@ def trl_warnings() -> Generator[None]:
         yield
 
 
-def quiet_arguments(run: Run, device: Any) -> dict[str, Any]:
+def quiet_arguments(run: TrainingRun, device: Any) -> dict[str, Any]:
     """Return the arguments that every trainer shares: `run` measures, saves and reports."""
     return {
         "output_dir": str(run.checkpoints.folder),
@@ -340,7 +340,7 @@ def drop_reference_copy(peft_model: Any) -> None:
         peft_model.delete_adapter("ref")
 
 
-def keep_result(run: Run, out: Path, manifest: Manifest) -> TrainedAdapter:
+def keep_result(run: TrainingRun, out: Path, manifest: Manifest) -> TrainedAdapter:
     """Make an artifact of a run's best state; a run that came to its end leaves nothing else.
 
     Raises:
@@ -360,7 +360,7 @@ def keep_result(run: Run, out: Path, manifest: Manifest) -> TrainedAdapter:
     return adapter
 
 
-def optimizers(peft_model: Any, run: Run, learning_rate: float) -> tuple[Any, Any]:
+def optimizers(peft_model: Any, run: TrainingRun, learning_rate: float) -> tuple[Any, Any]:
     """Return AdamW over the trainable weights, and its schedule over the run's steps."""
     import torch
 
@@ -372,7 +372,7 @@ def optimizers(peft_model: Any, run: Run, learning_rate: float) -> tuple[Any, An
     return optimizer, scheduler
 
 
-def follow(trainer: Any, run: Run) -> None:
+def follow(trainer: Any, run: TrainingRun) -> None:
     """Let `trainer`, of a `guided` class, do what remains of a run.
 
     Raises:

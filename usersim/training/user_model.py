@@ -32,10 +32,10 @@ from usersim.training.manifest import (
     checked_provenance,
     library_versions,
 )
-from usersim.training.run import Hooks, Run, go_on, keep_result
-from usersim.training.schedule import Evaluation, best_evaluation
+from usersim.training.run import Hooks, TrainingRun, go_on, keep_result
+from usersim.training.schedule import ActionEvaluation, best_evaluation
 from usersim.training.trainer import train
-from usersim.training.windows import AsAsked, Step, Windows, lessons_digest
+from usersim.training.windows import AsAsked, TrainingStep, Windows, lessons_digest
 from usersim.types import Failure, PersonLesson, content_key
 from usersim.types.counting import counted
 from usersim.views import Progress
@@ -95,7 +95,7 @@ class _Data:
     """The people as windows of tokens, and what does not fit the model."""
 
     windows: Windows
-    plan: list[Step]
+    plan: list[TrainingStep]
     validation: tuple[MicroBatch, ...]
     counts: Counts
     refused: tuple[Failure, ...]
@@ -332,14 +332,14 @@ def _train(
     checkpoints: Checkpoints,
     hooks: Hooks,
     progress: Progress | None,
-) -> tuple[Run, Evaluation | None]:
+) -> tuple[TrainingRun, ActionEvaluation | None]:
     """Run what remains; return the run and the base model's own validation figures."""
     config = task.config
 
-    def measure(model: object, step: int) -> Evaluation:
+    def measure(model: object, step: int) -> ActionEvaluation:
         return evaluate(model, data.validation, step)
 
-    run = Run(
+    run = TrainingRun(
         steps=len(data.plan),
         measure=measure if data.validation else None,
         checkpoints=checkpoints,
@@ -366,14 +366,14 @@ def _train(
     return run, before
 
 
-def _in_answers(progress: Progress, plan: Sequence[Step]) -> Progress:
+def _in_answers(progress: Progress, plan: Sequence[TrainingStep]) -> Progress:
     """Return what a run calls after each step, to report answers in place of steps."""
     answers = [0, *accumulate(step.answers for step in plan)]
     return lambda stage, done, _: progress(stage, answers[done], answers[-1])
 
 
-def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
-    found = [one for one in run.history.evaluations if isinstance(one, Evaluation)]
+def _manifest(task: _Task, data: _Data, run: TrainingRun, fingerprint: str) -> Manifest:
+    found = [one for one in run.history.evaluations if isinstance(one, ActionEvaluation)]
     answers, tokens = data.done(len(run.history.losses))
     return Manifest(
         name=task.name,

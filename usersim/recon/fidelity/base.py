@@ -27,8 +27,8 @@ __all__ = [
     "Answers",
     "Embed",
     "Fidelity",
-    "Plan",
     "Scorer",
+    "ScoringPlan",
     "Trial",
     "ask",
     "measure",
@@ -109,7 +109,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ScoringPlan:
     """What is to be asked of the engine."""
 
     score: tuple[ScoreRequest, ...] = ()
@@ -157,7 +157,7 @@ class Scorer(Protocol):
         """Raise `CapabilityError` if `engine` cannot do what the scorer needs."""
         ...
 
-    def plan(self, trial: Trial) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Return what to ask; raises `ScoringError` if the action's kind does not fit."""
         ...
 
@@ -167,7 +167,7 @@ class Scorer(Protocol):
 
 
 def ask(
-    engine: Engine, plans: Sequence[Plan], *, progress: Progress | None = None
+    engine: Engine, plans: Sequence[ScoringPlan], *, progress: Progress | None = None
 ) -> list[Answers]:
     """Put many plans to the engine in one `score` and one `generate` call.
 
@@ -210,20 +210,20 @@ def measure(
     Raises:
         CapabilityError: If the engine cannot do what one of the scorers needs.
     """
-    plans: list[Plan | ScoringError] = []
+    plans: list[ScoringPlan | ScoringError] = []
     for trial, scorer in zip(trials, scorers, strict=True):
         scorer.check(engine)
         plans.append(planned(scorer, trial))
     answers = iter(
-        ask(engine, [plan for plan in plans if isinstance(plan, Plan)], progress=progress)
+        ask(engine, [plan for plan in plans if isinstance(plan, ScoringPlan)], progress=progress)
     )
     return [
-        read(scorer, trial, next(answers)) if isinstance(plan, Plan) else plan
+        read(scorer, trial, next(answers)) if isinstance(plan, ScoringPlan) else plan
         for plan, scorer, trial in zip(plans, scorers, trials, strict=True)
     ]
 
 
-def planned(scorer: Scorer, trial: Trial) -> Plan | ScoringError:
+def planned(scorer: Scorer, trial: Trial) -> ScoringPlan | ScoringError:
     """Return the plan, or the error as a value: one item's failure is data."""
     try:
         return scorer.plan(trial)

@@ -14,7 +14,7 @@ from random import Random
 
 from usersim.engines import Engine, require
 from usersim.engines.options import OptionQuery, normalized, option_requests
-from usersim.recon.fidelity.base import Answers, Fidelity, Plan, Trial, wrong_kind
+from usersim.recon.fidelity.base import Answers, Fidelity, ScoringPlan, Trial, wrong_kind
 from usersim.transcript import prefix
 from usersim.types import Choice, Scale
 
@@ -79,7 +79,7 @@ class ChoiceScore:
         """Raise unless the engine scores given text."""
         require(engine, "logprobs", self.name)
 
-    def plan(self, trial: Trial) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for every option in every order, after the empty reasoning and each trace."""
         space = self._space(trial)
         return _plan(trial, space, self._orders(trial, space))
@@ -153,7 +153,7 @@ class ScaleScore:
         """Raise unless the engine scores given text."""
         require(engine, "logprobs", self.name)
 
-    def plan(self, trial: Trial) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for every option in both directions, after the empty reasoning and each trace."""
         space = self._space(trial)
         return _plan(trial, space, self._orders(space))
@@ -191,9 +191,9 @@ class ScaleScore:
         return [own, own[::-1]][: self.orders]
 
 
-def _plan(trial: Trial, space: Choice | Scale, orders: Sequence[tuple[int, ...]]) -> Plan:
+def _plan(trial: Trial, space: Choice | Scale, orders: Sequence[tuple[int, ...]]) -> ScoringPlan:
     """Ask order by order, trace by trace, option by option: what is shared comes first."""
-    return Plan(
+    return ScoringPlan(
         score=tuple(
             request
             for order in orders

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from usersim.engines import Engine, GenerateRequest
 from usersim.errors import ScoringError
 from usersim.prompts import judge_prompt
-from usersim.recon.fidelity.base import Answers, Fidelity, Plan, Trial
+from usersim.recon.fidelity.base import Answers, Fidelity, ScoringPlan, Trial
 from usersim.recon.fidelity.drawn import drawn_actions, drawn_text
 
 __all__ = ["JudgeListwise", "read_ranking"]
@@ -49,7 +49,7 @@ class JudgeListwise:
     def check(self, engine: Engine) -> None:
         """Accept every engine: all of them generate."""
 
-    def plan(self, trial: Trial) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for one action after the empty reasoning and after each trace."""
         return drawn_actions(trial, n=1, seed=self.seed, temperature=self.temperature)
 

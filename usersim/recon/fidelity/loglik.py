@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from usersim.engines import Engine, ScoreRequest, require
-from usersim.recon.fidelity.base import Answers, Fidelity, Plan, Trial
+from usersim.recon.fidelity.base import Answers, Fidelity, ScoringPlan, Trial
 from usersim.transcript import action_text, prefix
 
 __all__ = ["LoglikGain"]
@@ -40,11 +40,11 @@ class LoglikGain:
         """Raise unless the engine scores given text."""
         require(engine, "logprobs", self.name)
 
-    def plan(self, trial: Trial) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for the action after the empty reasoning and after each trace."""
         prompt = trial.prompt()
         action = action_text(trial.case.interaction.action_text)
-        return Plan(
+        return ScoringPlan(
             score=tuple(
                 ScoreRequest(prompt=prompt, prefix=prefix(reasoning), continuation=action)
                 for reasoning in ("", *trial.reasonings)

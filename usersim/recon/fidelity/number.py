@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from usersim.engines import Draw, Engine, GenerateRequest
 from usersim.errors import ActionError, ScoringError, TranscriptError
-from usersim.recon.fidelity.base import Answers, Fidelity, Plan, Trial, wrong_kind
+from usersim.recon.fidelity.base import Answers, Fidelity, ScoringPlan, Trial, wrong_kind
 from usersim.transcript import parse_action, prefix
 from usersim.types import Number
 
@@ -63,11 +63,11 @@ class NumberScore:
     def check(self, engine: Engine) -> None:
         """Accept every engine: all of them generate."""
 
-    def plan(self, trial: Trial) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for M numbers after the empty reasoning and after each trace."""
         self._space(trial)
         prompt = trial.prompt()
-        return Plan(
+        return ScoringPlan(
             generate=tuple(
                 GenerateRequest(
                     prompt=prompt,

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from usersim.engines import Engine
 from usersim.errors import MissingDependencyError, ScoringError
-from usersim.recon.fidelity.base import Answers, Embed, Fidelity, Plan, Trial
+from usersim.recon.fidelity.base import Answers, Embed, Fidelity, ScoringPlan, Trial
 from usersim.recon.fidelity.drawn import drawn_actions, drawn_text
 from usersim.recon.words import tokens
 from usersim.style import style_distance
@@ -54,7 +54,7 @@ class SampledSimilarity:
     def check(self, engine: Engine) -> None:
         """Accept every engine: all of them generate."""
 
-    def plan(self, trial: Trial) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for M actions after the empty reasoning and after each trace."""
         return drawn_actions(trial, n=self.samples, seed=self.seed, temperature=self.temperature)
 

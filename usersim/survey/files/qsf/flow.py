@@ -39,7 +39,7 @@ from usersim.survey.files.traced import (
 )
 from usersim.survey.questions import SurveyQuestion
 
-__all__ = ["Walk"]
+__all__ = ["FlowImport"]
 
 MOST_QUESTIONS = 2_000
 """Most questions that are taken over."""
@@ -94,7 +94,7 @@ class _Block:
 
 
 @dataclass
-class Walk:
+class FlowImport:
     """Goes through the flow, and keeps what it finds.
 
     Attributes:
