@@ -76,6 +76,12 @@ class Capabilities:
             differ with the batch's shape and can flip a near-tie. `none`: not reproducible.
         max_context: Tokens of prompt and answer together; None if unknown.
         concurrent: Calls from several threads are computed together, not one after another.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> can = ScriptedEngine().capabilities
+        >>> can.logprobs, can.seeds
+        (True, 'exact')
     """
 
     logprobs: bool

@@ -69,6 +69,13 @@ class Hooks:
         note: Called with the figures of each step, where the objective has any.
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes after which the run ends with the best so far; None for no limit.
+
+    Example:
+        >>> steps = []
+        >>> hooks = Hooks(progress=lambda *at: steps.append(at), max_minutes=30)
+        >>> hooks.progress("train", 1, 10)
+        >>> steps
+        [('train', 1, 10)]
     """
 
     progress: Progress | None = None

@@ -94,6 +94,11 @@ class Codebook:
         id_column: Column of the respondent; None if it goes by a usual name.
         time_column: Column of the time; None if there is none.
         notes: What was settled while it was read.
+
+    Example:
+        >>> book = Codebook.read({"q1": {"text": "Tea?", "options": {"1": "yes", "2": "no"}}})
+        >>> book.items["q1"].space.options
+        ('yes', 'no')
     """
 
     items: Mapping[str, CodebookItem]

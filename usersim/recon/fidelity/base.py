@@ -48,6 +48,11 @@ class Aids:
     Attributes:
         embed: Turns texts into vectors, for `sampled_similarity`; None leaves the cosine out.
         judge: Ranks reconstructions, for `judge_listwise`, which needs one.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> aids = Aids(judge=ScriptedEngine(name="judge"))
+        >>> aids.check(ScoringConfig(scorer="judge_listwise"), ScriptedEngine())
     """
 
     embed: Embed | None = None
