@@ -4,6 +4,7 @@ from usersim.simulator.adapter_list import StoredAdapter, StoredAdapters, stored
 from usersim.simulator.adapters import AdapterChoice, Base
 from usersim.simulator.arm_names import ARMS, DEFAULT_ARMS, ArmName, check_arms
 from usersim.simulator.calibration import Calibration
+from usersim.simulator.costs import CostPlan, Lengths, StageCost, lengths_of, plan_costs
 from usersim.simulator.dialogue import Voices
 from usersim.simulator.dialogue_files import read_dialogues, write_chats
 from usersim.simulator.elicitation import (
@@ -12,6 +13,7 @@ from usersim.simulator.elicitation import (
     compare_elicitation,
 )
 from usersim.simulator.face import UserSimulator
+from usersim.simulator.hardware import GPUS, Gpu, ModelSize
 from usersim.simulator.measure import Measurement
 from usersim.simulator.naming import naming_rates
 from usersim.simulator.planning import (
@@ -26,11 +28,13 @@ from usersim.simulator.run import Run, RunCost, RunFailure
 from usersim.simulator.sources import SOURCES, TraceSource
 from usersim.simulator.stores import open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
+from usersim.simulator.surveyed import SurveyCalibration, calibrate_on_survey
 from usersim.simulator.synthesizer import RECIPES
 
 __all__ = [
     "ARMS",
     "DEFAULT_ARMS",
+    "GPUS",
     "RECIPES",
     "SOURCES",
     "AdapterChoice",
@@ -39,27 +43,36 @@ __all__ = [
     "AsyncAnswerStream",
     "Base",
     "Calibration",
+    "CostPlan",
     "Elicitation",
     "ElicitationComparison",
     "EvaluationPlan",
+    "Gpu",
+    "Lengths",
     "Measurement",
+    "ModelSize",
     "Recon",
     "Reconstruction",
     "Run",
     "RunCost",
     "RunFailure",
+    "StageCost",
     "StoreRespondents",
     "StoredAdapter",
     "StoredAdapters",
+    "SurveyCalibration",
     "SurveyCost",
     "TimeEstimate",
     "TraceSource",
     "UserSimulator",
     "Voices",
+    "calibrate_on_survey",
     "check_arms",
     "compare_elicitation",
+    "lengths_of",
     "naming_rates",
     "open_store",
+    "plan_costs",
     "plan_evaluation",
     "read_dialogues",
     "stored_adapters",
