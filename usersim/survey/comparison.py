@@ -223,6 +223,19 @@ def compare_survey(
 
     Raises:
         EvaluationError: If no item has answers of enough people on both sides.
+
+    Example:
+        >>> from usersim.survey import Survey, SurveyResponse, YesNo
+        >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea?"),))
+        >>> people = ("ada", "bo", "cy", "di", "ed")
+        >>> answers = [SurveyResponse(respondent=p, question="tea", value="yes") for p in people]
+        >>> simulated = SurveyResults(
+        ...     survey=survey, people=people, responses=tuple(answers), seed=0
+        ... )
+        >>> human = {person: {"tea": "no" if person == "ada" else "yes"} for person in people}
+        >>> found = compare_survey(simulated, human)
+        >>> round(found.fit.items[0].distances.total_variation, 2), found.shared
+        (0.2, 5)
     """
     runs = [results] if isinstance(results, SurveyResults) else list(results)
     simulated = table_of(runs, groups=groups)

@@ -44,7 +44,6 @@ __all__ = ["FlowImport"]
 MOST_QUESTIONS = 2_000
 """Most questions that are taken over."""
 _SHOWN = "DB"
-_LONGEST_QUESTION, _LONGEST_TEXT = 5_000, 20_000
 _DEEPEST = 20
 _LOOP_FIELD = re.compile(r"\$\{lm://(?:Field/(\w+)|(CurrentLoopNumber|TotalLoops))\}")
 _COMMENTS = re.compile(r"/\*(?:.*?\*/|.*)|//[^\n]*", re.DOTALL)
@@ -489,13 +488,12 @@ class FlowImport:
             return said
 
         text = pipe(plain_text(payload.get("QuestionText")), "its text")
-        is_text = str(payload.get("QuestionType")) == _SHOWN
-        if not text and not is_text:
+        if (asks := str(payload.get("QuestionType")) != _SHOWN) and not text:
             self.notes.add(where, "a question without a text", "asked as '…'")
             text = "…"
         return SourceQuestion(
             tag=f"{tag}_loop{loop.number}" if loop else tag,
-            text=text[: _LONGEST_TEXT if is_text else _LONGEST_QUESTION],
+            text=text[: 5_000 if asks else 20_000],  # as much as a question, or a passage, holds
             payload=payload,
             where=where,
             known=self._known,
