@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from usersim import config
-from usersim.simulator import ARMS
+from usersim.evaluation import ARMS
 
 PAGE = Path(__file__).parents[2] / "docs" / "glossary.md"
 ROOMS = (

@@ -2,7 +2,6 @@
 
 from usersim.simulator.adapter_list import StoredAdapter, StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Base
-from usersim.simulator.arm_names import ARMS, DEFAULT_ARMS, ArmName, check_arms
 from usersim.simulator.calibration import Calibration
 from usersim.simulator.dialogue import Voices
 from usersim.simulator.dialogue_files import read_dialogues, write_chats
@@ -23,19 +22,16 @@ from usersim.simulator.planning import (
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.respondents import StoreRespondents, SurveyCost
 from usersim.simulator.run import Run, RunCost, RunFailure
-from usersim.simulator.sources import SOURCES, TraceSource
+from usersim.simulator.sources import SOURCES
 from usersim.simulator.stores import open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
 from usersim.simulator.synthesizer import RECIPES
 
 __all__ = [
-    "ARMS",
-    "DEFAULT_ARMS",
     "RECIPES",
     "SOURCES",
     "AdapterChoice",
     "AnswerStream",
-    "ArmName",
     "AsyncAnswerStream",
     "Base",
     "Calibration",
@@ -53,10 +49,8 @@ __all__ = [
     "StoredAdapters",
     "SurveyCost",
     "TimeEstimate",
-    "TraceSource",
     "UserSimulator",
     "Voices",
-    "check_arms",
     "compare_elicitation",
     "naming_rates",
     "open_store",

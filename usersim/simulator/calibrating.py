@@ -155,13 +155,31 @@ def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
         title=title,
         provenance=provenance,
     )
+    pools = {asker.pooled: found.pool, **_pool_without_reasoning(asker, observed)}
     for simulator in simulators:
-        if not asker.predictions.keep_pool(simulator, asker.pooled, found.pool):
-            raise CorpusError(
-                "rows were loaded or deleted during the calibration, so its result was discarded",
-                hint="repeat it",
-            )
+        for pooled, pool in pools.items():
+            if not asker.predictions.keep_pool(simulator, pooled, pool):
+                raise CorpusError(
+                    "rows were loaded or deleted during the calibration, so its result was "
+                    "discarded",
+                    hint="repeat it",
+                )
     return found
+
+
+def _pool_without_reasoning(
+    asker: Asker, observed: Sequence[Observed]
+) -> dict[tuple[Predictor, ...], Pool]:
+    """Return the pool of the other predictors, so that what reasoning adds can be measured.
+
+    Nothing where there is no reasoning, or nothing besides it.
+    """
+    others = tuple(one for one in asker.pooled if one not in {"reasoning"})
+    if others in {(), asker.pooled}:
+        return {}
+    left = _without([one.observation for one in observed], frozenset({"reasoning"}))
+    left = [one for one in left if one.predictors]
+    return {others: fit_pool(left, seed=asker.config.prediction.seed, intervals=False)}
 
 
 def _met_as_new(one: Interaction) -> bool:

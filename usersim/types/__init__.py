@@ -48,6 +48,7 @@ from usersim.types.predictions import (
 from usersim.types.results import Batch, Failure, PersonLesson, Prediction, TrainingExample
 from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
+    WITHOUT_REASONING,
     Candidate,
     Direction,
     Leakage,
@@ -58,6 +59,7 @@ from usersim.types.traces import (
     TracePair,
     TracePrompt,
     TraceScores,
+    TraceSource,
 )
 from usersim.types.values import (
     ValueReader,
@@ -70,6 +72,7 @@ from usersim.types.values import (
 
 __all__ = [
     "ROLES",
+    "WITHOUT_REASONING",
     "ActionKind",
     "ActionSpace",
     "ActionValue",
@@ -115,6 +118,7 @@ __all__ = [
     "TracePair",
     "TracePrompt",
     "TraceScores",
+    "TraceSource",
     "TrainingExample",
     "ValueReader",
     "action_space",
