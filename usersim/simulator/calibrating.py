@@ -174,7 +174,7 @@ def _pool_without_reasoning(
 
     Nothing where there is no reasoning, or nothing besides it.
     """
-    others = tuple(one for one in asker.pooled if one not in {"reasoning"})
+    others: tuple[Predictor, ...] = tuple(one for one in asker.pooled if one not in {"reasoning"})
     if others in {(), asker.pooled}:
         return {}
     left = _without([one.observation for one in observed], frozenset({"reasoning"}))
