@@ -107,11 +107,11 @@ def test_seeds_share_answers_and_the_panel_knows_the_questions(home: Path) -> No
 
 def test_a_missing_corpus_and_too_few_people_are_said(home: Path) -> None:
     """A file that is not there stops the study at once; a set that is too small fails alone."""
-    small = PLAN.replace("panel: 14", "panel: 140")
+    small = PLAN.replace("people: 4, panel: 14", "people: 40")
     (home / "plan.yaml").write_text(small, encoding="utf-8")
     run = study(home, "out", engine()).run()
     assert {cell.source.name for cell, _ in run.failed} == {"habits"}
-    assert "the plan asks for 144" in (home / "out" / "study.md").read_text(encoding="utf-8")
+    assert "the plan measures 40" in (home / "out" / "study.md").read_text(encoding="utf-8")
     (home / "people.jsonl").unlink()
     with pytest.raises(ConfigError, match=r"'habits'.*people\.jsonl"):
         study(home, "other", engine()).run()

@@ -245,38 +245,38 @@ class Study:
 
     def _rows(self, cell: Cell) -> Iterator[Row]:
         source, own = cell.source, cell.settings
-        most = None if own.people is None else own.people + (own.panel or 0)
         if source.planted is not None:
             one = source.planted
             people = planted_users(users=one.users, interactions=one.interactions, seed=one.seed)
             with Corpus.open(":memory:") as corpus:
                 corpus.add(list(people.rows))
-                yield from _first(corpus, most)
+                yield from _first(corpus, own)
             return
         assert source.corpus is not None, "a set has planted people or a corpus"
         name = source.corpus if "://" in source.corpus else self.data / source.corpus
         if is_store(name):
             with open_store(name) as corpus:
-                yield from _first(corpus, most)
+                yield from _first(corpus, own)
             return
         codebook = None if source.codebook is None else self.data / source.codebook
         with Corpus.open(":memory:") as corpus:
             corpus.add(name, codebook=codebook)
-            yield from _first(corpus, most)
+            yield from _first(corpus, own)
 
 
-def _first(corpus: Corpus, most: int | None) -> Iterator[Row]:
-    """Yield the rows of the first people by id.
+def _first(corpus: Corpus, own: Settings) -> Iterator[Row]:
+    """Yield the rows of the first people by id, and of the panel after them.
 
     Raises:
-        CorpusError: If there are not so many people.
+        CorpusError: If fewer people are there than are to be measured.
     """
     people = [one.user_id for one in corpus.users()]
-    if most is not None and len(people) < most:
+    if own.people is not None and len(people) < own.people:
         raise CorpusError(
-            f"the corpus has {len(people)} people, and the plan asks for {most}",
-            hint="lower people or panel of this set",
+            f"the corpus has {len(people)} people, and the plan measures {own.people}",
+            hint="lower `people` of this set",
         )
+    most = None if own.people is None else own.people + (own.panel or 0)
     yield from corpus.rows(people[:most])
 
 

@@ -78,7 +78,7 @@ class Settings(Config):
     people: Count | None = None
     """People who are learned from and measured, the first by id; everybody if not named."""
     panel: Count | None = None
-    """Further people whose training answers the pool's panel model knows."""
+    """At most so many further people, whose training answers the pool's panel model knows."""
     pairs: Count | None = None
     """Training interactions of each person, the newest; all if not named."""
     held_out: Count | None = None
