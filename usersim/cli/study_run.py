@@ -12,9 +12,10 @@ from rich.text import Text
 
 from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes
+from usersim.cli.plugged import embed_given, retriever_given
 from usersim.cli.progress import stages
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
-from usersim.config import Dtype, Preset
+from usersim.config import Dtype
 from usersim.engines.select import EngineName
 from usersim.research.study import Cell, CellState, Settings, StudyRun, read_plan
 from usersim.simulator.studies import Study
@@ -55,9 +56,6 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     dtype: Annotated[
         Dtype | None, typer.Option(help="Data type for inference, instead of the plan's.")
     ] = None,
-    preset: Annotated[
-        Preset | None, typer.Option(help="Settings of every stage, instead of the plan's.")
-    ] = None,
     *,
     dry_run: Annotated[
         bool,
@@ -77,7 +75,6 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
         out=out,
         size=size,
         given=Settings(
-            preset=preset,
             model=model,
             recon_model=recon_model,
             trace_judge=trace_judge,
@@ -85,6 +82,8 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             dtype=dtype,
         ),
         sets=tuple(name.strip() for name in sets.split(",")) if sets else (),
+        embed=embed_given(),
+        retriever=retriever_given(),
         provenance={"command": shlex.join(["usersim", *sys.argv[1:]]), "plan": str(plan)},
     )
     if dry_run:

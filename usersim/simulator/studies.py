@@ -15,6 +15,7 @@ from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import file_digest, write_rows
+from usersim.prediction import Embed
 from usersim.research import planted_users
 from usersim.research.study import (
     Cell,
@@ -29,6 +30,7 @@ from usersim.research.study import (
     write_study_page,
 )
 from usersim.simulator.face import UserSimulator
+from usersim.simulator.plugs import GivenRetriever
 from usersim.simulator.stores import open_store
 from usersim.types import content_key
 from usersim.views import StageProgress
@@ -55,6 +57,8 @@ class Study:
         given: Settings that go before those of the plan.
         sets: Only these sets; all if empty.
         provenance: Command, for the page.
+        embed: Turns texts into vectors, as `UserSimulator` takes it.
+        retriever: Chooses what of the past is shown, as `UserSimulator` takes it.
         load: Loads a model by name, engine and data type; each is loaded once.
 
     Example:
@@ -68,6 +72,8 @@ class Study:
     given: Settings = field(default_factory=Settings)
     sets: tuple[str, ...] = ()
     provenance: Mapping[str, object] = field(default_factory=dict[str, object])
+    embed: Embed | None = None
+    retriever: GivenRetriever | None = None
     load: Load = _load
     _engines: dict[str, Engine] = field(default_factory=dict[str, Engine], init=False)
 
@@ -193,6 +199,8 @@ class Study:
             model=own.model,
             engine=engine,
             config=PipelineConfig.preset(own.preset).with_seed(cell.seed),
+            embed=self.embed,
+            retriever=self.retriever,
             trace_judge=self._engine(own.trace_judge, own),
             progress=progress or False,
         )
