@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.fixtures.people import engine
 from tests.fixtures.recon_engine import OverlapEngine
 from usersim import UserSimulator
+from usersim.cli.app import app
 from usersim.config import HistoryConfig, PipelineConfig, PredictionConfig, SimulationConfig
-from usersim.errors import ArgumentError, EvaluationError
+from usersim.errors import ArgumentError, ConfigError, EvaluationError
 from usersim.evaluation import ARM_SPECS, ARMS, ArmName, check_arms, title_of
 from usersim.simulator.measure import reasoning_added
 from usersim.types import Predictor, is_closed
@@ -195,3 +198,21 @@ def test_the_table_of_arms_is_whole() -> None:
     with pytest.raises(ArgumentError, match=r"\['recon'\]") as caught:
         check_arms(["others", "recon"])
     assert "recon_" in caught.value.hint
+
+
+def test_the_command_measures_some_people_with_the_others_as_the_panel(tmp_path: Path) -> None:
+    """`--panel` loads people who are not measured, and needs to know who is."""
+    source = tmp_path / "people.jsonl"
+    source.write_text("\n".join(map(json.dumps, survey(20))), encoding="utf-8")
+    asked = ["evaluate", str(source), "--out", str(tmp_path / "out"), "--engine", "scripted"]
+    asked += ["--arms", "pool_without_reasoning,pool", "--panel", "12", "--calibrate", "16"]
+    found = CliRunner().invoke(app, [*asked, "--people", "3"])
+    assert found.exit_code == 0, found.output
+    said = " ".join(found.output.split())
+    assert "the reasoning added" in said
+    assert "on 3 answers of 3 people" in said
+    with UserSimulator.open(tmp_path / "out" / "people.usersim.db", engine=engine()) as stored:
+        assert len(stored.users) == 15
+    everybody = CliRunner().invoke(app, asked)
+    assert isinstance(everybody.exception, ConfigError)
+    assert "a panel of 12 people" in str(everybody.exception)
