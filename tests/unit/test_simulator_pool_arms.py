@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from tests.fixtures.recon_engine import OverlapEngine
 from usersim import UserSimulator
 from usersim.cli.app import app
 from usersim.config import HistoryConfig, PipelineConfig, PredictionConfig, SimulationConfig
+from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import ArgumentError, ConfigError, EvaluationError
 from usersim.evaluation import ARM_SPECS, ARMS, ArmName, check_arms, title_of
 from usersim.simulator.measure import reasoning_added
@@ -115,6 +116,22 @@ def test_the_report_says_what_reasoning_adds(sim: UserSimulator, tmp_path: Path)
     page = found.report.read_text(encoding="utf-8")
     assert "What reasoning adds to everything else" in page
     assert reasoning_added(sim.evaluate(arms=("pool",), progress=False).evaluation) == []
+
+
+def test_weights_are_fitted_once_for_the_same_answers(sim: UserSimulator, tmp_path: Path) -> None:
+    """A repeated evaluation asks the model nothing; other answers, or other weights, it fits."""
+    model = cast(ScriptedEngine, sim.engine)
+    how = {"arms": ("pool_without_reasoning", "pool"), "out": tmp_path, "progress": False}
+    first = sim.evaluate(calibrate=20, **how).evaluation  # pyright: ignore[reportArgumentType]
+    asked = len(model.requests)
+    again = sim.evaluate(calibrate=20, **how).evaluation  # pyright: ignore[reportArgumentType]
+    assert len(model.requests) == asked
+    assert again.predictions == first.predictions
+    sim.evaluate(calibrate=24, **how)  # pyright: ignore[reportArgumentType]
+    assert len(model.requests) > asked
+    asked = len(model.requests)
+    sim.evaluate(calibrate=20, **how)  # pyright: ignore[reportArgumentType]
+    assert len(model.requests) > asked, "the weights in use are those of 24 answers"
 
 
 def test_the_others_are_the_panel_of_those_who_are_measured(sim: UserSimulator) -> None:

@@ -50,6 +50,7 @@ __all__ = [
     "Observed",
     "calibrate",
     "calibrate_on",
+    "calibrate_once",
     "calibrate_people",
     "observe",
 ]
@@ -105,6 +106,44 @@ def calibrate_people(
     return calibrate_on(
         asker, engine, picked, people.users, as_new=_met_as_new, out=out, progress=progress
     )
+
+
+def calibrate_once(
+    asker: Asker,
+    engine: Callable[[], Engine],
+    people: People,
+    *,
+    answers: int,
+    progress: StageProgress | None = None,
+) -> None:
+    """Fit the pool as `calibrate_people` does, unless the store holds what the same call fitted.
+
+    So an evaluation that is resumed does not predict the same answers again.
+
+    Args:
+        asker: Puts the questions, as they are put at run time.
+        engine: Returns what runs the model; called only where a predictor needs it.
+        people: Whose answers are predicted.
+        answers: How many at the most.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        EvaluationError: If there is no answer to fit on.
+        CorpusError: If rows came or went meanwhile.
+    """
+    fits = asker.corpus.fits
+    simulators = sorted({asker.simulator(person) for person in people.users})
+    names = [asker.predictions.pool_key(one, asker.pooled) for one in simulators]
+    mark, state = content_key("calibrated", answers, names), fits.state()
+
+    def weights() -> bytes:
+        """Return what tells the weights that are in use from others."""
+        pools = [asker.predictions.pool(one, asker.pooled) for one in simulators]
+        return content_key([pool.to_bytes().decode() for pool in pools]).encode()
+
+    if fits.get("pool", mark, state=state) != weights():
+        calibrate_people(asker, engine, people, answers=answers, progress=progress)
+        fits.put("pool", mark, state=state, data=weights())
 
 
 def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact

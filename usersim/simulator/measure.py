@@ -38,7 +38,7 @@ from usersim.evaluation import (
 from usersim.recon import Aids
 from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
 from usersim.simulator.asking import Asker
-from usersim.simulator.calibrating import calibrate_people
+from usersim.simulator.calibrating import calibrate_once
 from usersim.simulator.checks import (
     check_sections,
     faithfulness_of,
@@ -366,7 +366,7 @@ class Measurer:
         pooled = any(spec.answers == "pool" and len(spec.predictors) > 1 for spec in asked.specs)
         if asked.calibrate is not None and pooled:
             everybody = People(self.corpus, None)
-            calibrate_people(
+            calibrate_once(
                 asker, lambda: self.engine, everybody, answers=asked.calibrate, progress=progress
             )
         return asker
