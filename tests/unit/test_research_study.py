@@ -225,6 +225,7 @@ def test_the_page_pools_over_seeds_and_shows_the_main_comparison_first(tmp_path:
         assert "1 cell of 3 not finished" in shown
         assert shown.index("Main comparison") < shown.index("Further comparisons")
         assert "people/seed-0/report.html" in shown
+        assert "K = 2 traces" in shown
     assert "<b>luck</b>" not in page
     assert "data:image/svg+xml" in page
     (row, pool) = json.loads((out / "study.json").read_text(encoding="utf-8"))

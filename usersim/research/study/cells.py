@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from usersim.config import DEFAULT_PRESET
+from usersim.config import DEFAULT_PRESET, PipelineConfig
 from usersim.errors import ConfigError
 from usersim.evaluation import ArmName
 from usersim.research.study.plan import SetPlan, Settings, StudyPlan
@@ -50,6 +50,13 @@ class Cell:
         return content_key(
             self.seed, self.settings.model_dump_json(), people, source.codebook, source.name
         )
+
+    @property
+    def traces(self) -> int:
+        """K of the arms that reason: that of the settings, or else the preset's."""
+        if self.settings.traces is not None:
+            return self.settings.traces
+        return PipelineConfig.preset(self.settings.preset or DEFAULT_PRESET).simulation.traces
 
     def folder(self, out: Path) -> Path:
         """Return where its report is written."""

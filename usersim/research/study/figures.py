@@ -87,16 +87,16 @@ class SetFigures:
         missing: Seeds that are not.
         baseline: What the arms are compared with; empty where nothing is finished.
         arms: Every arm that all finished seeds measured.
-        traces: K of the arms that reason; None: that of the preset.
+        traces: K of the arms that reason.
     """
 
     name: str
     metric: Metric | None
     seeds: tuple[int, ...]
     missing: tuple[int, ...]
+    traces: int
     baseline: str = ""
     arms: tuple[ArmFigures, ...] = ()
-    traces: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +205,7 @@ def _set(
 ) -> SetFigures:
     seeds = tuple(cell.seed for cell in done)
     missing = tuple(cell.seed for cell in cells if cell.seed not in seeds)
-    traces = cells[0].settings.traces
+    traces = cells[0].traces
     if not done:
         return SetFigures(name=one.name, metric=None, seeds=(), missing=missing, traces=traces)
     folders = [cell.folder(out) for cell in done]

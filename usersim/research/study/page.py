@@ -112,14 +112,13 @@ def _compared(figures: Figures) -> str:
 def _arms_table(one: SetFigures) -> _Table:
     if one.metric is None:
         return _Table(heading=one.name, note="No seed is finished yet.", columns=(), rows=())
-    k = "the preset's K" if one.traces is None else f"K = {one.traces}"
     missing = f" Not finished: seeds {', '.join(map(str, one.missing))}." if one.missing else ""
     note = (
         f"{one.metric.label}, {one.metric.unit}, mean over answers and "
         f"{counted(len(one.seeds), 'seed')}; differences to {one.baseline}, paired, with 95 % "
         "intervals over people, conversations and seeds; p corrected by Holm over the arms. Arms "
-        f"that reason average over {k} traces, and a likelihood rises with K whatever the traces "
-        f"say.{missing}"
+        f"that reason average over K = {one.traces} traces, and a likelihood rises with K whatever "
+        f"the traces say.{missing}"
     )
     return _Table(
         heading=one.name,
