@@ -262,3 +262,30 @@ def test_the_embedded_model_answers_as_an_invented_person(embedded_model: Path) 
     assert answer.reasoning
     assert 0 < answer.influence.own < 1
     assert answer.influence.unit == "probability"
+
+
+def test_the_pool_holds_the_adapter_of_recon_select_where_that_is_measured(
+    roomy_model: Path, tmp_path: Path
+) -> None:
+    """The pool's answers are those of `respond` with the trained adapter, not the base model's."""
+    with simulator(tmp_path, ScriptedDraws(roomy_model)) as sim:
+        found = sim.evaluate(arms=("recon_select", "pool"), limit=4, held_out=4, progress=False)
+        closed = [
+            (asked, one)
+            for asked, one in zip(
+                found.evaluation.interactions,
+                found.evaluation.predictions[title_of("pool")],
+                strict=True,
+            )
+            if one.probabilities
+        ]
+        assert closed
+        answers = {}
+        for adapter in (None, found.adapters["recon_select"]):
+            sim.use_adapter(adapter)
+            answers[adapter is not None] = [
+                sim.respond(asked, user_id=asked.user_id, store=False) for asked, _ in closed
+            ]
+    for (_, one), base, trained in zip(closed, answers[False], answers[True], strict=True):
+        assert one.probabilities == pytest.approx(dict(trained.probabilities))
+        assert one.probabilities != pytest.approx(dict(base.probabilities), abs=1e-9)
