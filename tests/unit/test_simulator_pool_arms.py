@@ -18,7 +18,7 @@ from usersim.cli.app import app
 from usersim.config import HistoryConfig, PipelineConfig, PredictionConfig, SimulationConfig
 from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import ArgumentError, ConfigError, EvaluationError
-from usersim.evaluation import ARM_SPECS, ARMS, ArmName, check_arms, title_of
+from usersim.evaluation import ARM_SPECS, ARMS, ArmName, check_arms, others_arm, title_of
 from usersim.simulator.measure import reasoning_added
 from usersim.types import Predictor, is_closed
 
@@ -148,6 +148,9 @@ def test_the_others_are_the_panel_of_those_who_are_measured(sim: UserSimulator) 
         found.evaluation.interactions, found.evaluation.predictions[panel], strict=True
     ):
         assert one.probabilities == known[asked.key]
+    others = sim.evaluate(arms=("others",), people=["p000", "p001"], progress=False).evaluation
+    counted = others_arm(list(sim.corpus.interactions(split="train")))
+    assert others.predictions["Others"] == counted.predict(others.interactions).items
     with pytest.raises(ArgumentError, match="p000"):
         sim.evaluate(arms=("panel",), people="p000", progress=False)
 

@@ -371,8 +371,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     panel: Annotated[
         int | None,
         typer.Option(
-            help="Further people of the corpus, who are neither trained on nor measured; the "
-            "pool's panel model knows their training answers. Needs --people.",
+            help="Further people of the corpus, neither trained on nor measured, whose training "
+            "answers the arms others, panel and pool know. Needs --people.",
             min=1,
         ),
     ] = None,

@@ -46,6 +46,7 @@ class ArmBuilder:
         histories: Finds what is shown.
         config: Settings of every stage.
         train: What was learned from.
+        others: What counts as other people's answers.
         held_out: What is asked.
         found: The base model's traces.
         asker: Puts questions to the pool.
@@ -57,6 +58,7 @@ class ArmBuilder:
     histories: Histories
     config: PipelineConfig
     train: Sequence[Interaction]
+    others: Sequence[Interaction]
     held_out: Sequence[Interaction]
     found: Reconstruction
     asker: Asker
@@ -93,7 +95,7 @@ class ArmBuilder:
         if spec.name == "chance":
             return uniform_arm()
         if spec.name == "others":
-            return others_arm(self.train)
+            return others_arm(self.others)
         if spec.traces is not None:
             return self._memory(spec, spec.traces)
         if spec.shown == "history":

@@ -677,7 +677,8 @@ class UserSimulator:
             arms: What to compare; see `usersim.evaluation.ARMS`.
             more: Arms of your own: any callable that predicts interactions.
             people: Who is learned from and measured; None takes everybody. The others are the
-                panel: their training answers are known to the arms that pool predictors.
+                panel: their training answers are known to `others` and to the arms that pool
+                predictors.
             limit: Training interactions of each person, the newest; None takes all.
             held_out: Held-out interactions in all; None takes every one.
             texts: Also draw the open answers, and measure their text.
@@ -708,12 +709,19 @@ class UserSimulator:
                 hint=f"arms=[{arms!r}]",
             )
         page = Page(out=out, provenance=provenance, title=title)
+        chosen = self._people.only(people)
         asked = Measures(
-            arms=arms, more=more, texts=texts, judge=judge, traces=traces, calibrate=calibrate
+            arms=arms,
+            more=more,
+            texts=texts,
+            judge=judge,
+            traces=traces,
+            calibrate=calibrate,
+            panel=[user for user in self.users if user not in chosen.users] if people else (),
         )
         with told(progress, "evaluate()") as report:
             learner = self._learner(self._ready(report), recon_engine, second)
-            return replace(learner, people=self._people.only(people)).evaluate(
+            return replace(learner, people=chosen).evaluate(
                 asked,
                 asker=self.asker(),
                 limit=limit,

@@ -149,6 +149,7 @@ class Measures:
         traces: K, traces drawn for each answer; None takes that of the configuration.
         calibrate: Training answers that the weights of pools are fitted on before they are
             measured; None takes the weights of the store.
+        panel: People beside those who are measured, whose training answers count as others'.
     """
 
     arms: Sequence[ArmName]
@@ -157,6 +158,7 @@ class Measures:
     judge: Engine | None = None
     traces: int | None = None
     calibrate: int | None = None
+    panel: Sequence[str] = ()
 
     @property
     def specs(self) -> list[ArmSpec]:
@@ -267,6 +269,7 @@ class Measurer:
             histories=self.histories,
             config=self.config,
             train=train,
+            others=self._others(train, asked.panel),
             held_out=held_out,
             found=found,
             asker=self._pooling(asked, trained, progress),
@@ -350,6 +353,12 @@ class Measurer:
         if synthesizer is not None:
             made.synthesizers[spec.name] = synthesizer
         return self.trainer.train(traces, spec.traces, name=spec.title.lower(), progress=progress)
+
+    def _others(self, train: Sequence[Interaction], panel: Sequence[str]) -> Sequence[Interaction]:
+        """Return the answers that count as other people's: those learned from, and the panel's."""
+        if not panel:
+            return train
+        return [*train, *self.corpus.interactions(panel, split="train")]
 
     def _pooling(self, asked: Measures, trained: _Trained, progress: StageProgress | None) -> Asker:
         """Return what puts questions to the pool, its weights fitted where that is asked for.
