@@ -26,7 +26,7 @@ from usersim.training.checkpoints import Checkpoints, History
 from usersim.training.dataset import EngineEncoder
 from usersim.training.lora import adapted, own_randomness
 from usersim.training.policy import Policy, train_policy
-from usersim.training.run import Hooks, Run
+from usersim.training.run import Hooks, TrainingRun
 from usersim.transcript import OPEN
 from usersim.types import RewardedTrace, TracePrompt
 
@@ -91,7 +91,7 @@ def ours(engine: TransformersEngine, model: object, tokenizer: object) -> float:
 
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder, own_randomness(0):
-        run = Run(
+        run = TrainingRun(
             steps=STEPS,
             measure=None,
             checkpoints=Checkpoints(Path(folder)),

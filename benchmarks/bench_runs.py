@@ -21,8 +21,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from usersim import Corpus, PipelineConfig, UserSimulator
-from usersim.engines import Draw, GenerateRequest, Progress
+from usersim.engines import Draw, GenerateRequest
 from usersim.engines.scripted import ScriptedEngine
+from usersim.views import Progress
 
 SIZES = (100, 1_000, 10_000)
 HISTORY = 20

@@ -11,11 +11,12 @@ import time
 from common import arguments, compare, machine, text
 
 from usersim.config import HistoryConfig, SimulationConfig, VllmConfig
-from usersim.engines.base import Draw, GenerateRequest, Progress
+from usersim.engines.base import Draw, GenerateRequest
 from usersim.engines.transformers.engine import TransformersEngine
 from usersim.engines.vllm.engine import VllmEngine
 from usersim.simulation import RespondItem, respond
 from usersim.types import FreeText, Interaction, Message, Question
+from usersim.views import Progress
 
 SIMULATION = SimulationConfig(
     traces=1, max_reasoning_tokens=64, max_action_tokens=32, redraws=0, long_reasoning="close"

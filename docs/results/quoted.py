@@ -20,7 +20,7 @@ from usersim import Corpus, PipelineConfig
 from usersim.engines import ScoreRequest
 from usersim.engines.options import OptionQuery, option_requests
 from usersim.engines.select import load_engine
-from usersim.recon import ScoringItem, oracle, score_candidates
+from usersim.recon import oracle, score_candidates
 from usersim.simulator.history import Histories
 
 
@@ -38,19 +38,15 @@ def main(source: str, model: str, people: str = "12", rows: str = "3") -> None:
     ):
         corpus.add(source)
         histories = Histories(corpus, config.history)
-        items = [
-            ScoringItem(
-                row,
-                histories.of(row.user_id, row.question, before=row.position),
-                (oracle(row)[0],),
-            )
+        cases = [
+            replace(histories.around(row), candidates=(oracle(row)[0],))
             for user in islice(corpus.users(), int(people))
             for row in list(corpus.interactions([user.user_id], split="train"))[-int(rows) :]
         ]
         for name, rule in (("with the end", ended), ("without", option_requests)):
             with patch("usersim.recon.fidelity.closed.option_requests", rule):
                 scored = score_candidates(
-                    engine, items, config.scoring, config.guards, config.history
+                    engine, cases, config.scoring, config.guards, config.history
                 )
             gains = [one.scores.gain for (one,) in scored]
             above = fmean(gain > 0 for gain in gains)

@@ -284,9 +284,9 @@ def test_streamed_pieces_join(engine: Engine) -> None:
 
 def test_progress_reaches_the_total(engine: Engine) -> None:
     """Progress never goes back and ends with every request done."""
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[str, int, int | None]] = []
     engine.generate([_ask(), _ask(SHORT)], progress=lambda *step: seen.append(step))
-    assert seen[-1] == (2, 2)
+    assert seen[-1] == ("generate", 2, 2)
     assert seen == sorted(seen)
     if engine.capabilities.logprobs:
         seen.clear()
@@ -294,7 +294,7 @@ def test_progress_reaches_the_total(engine: Engine) -> None:
             [ScoreRequest(prompt=LONG, continuation=c) for c in ("Yes.", "No.", "Rain.")],
             progress=lambda *step: seen.append(step),
         )
-        assert seen[-1] == (3, 3)
+        assert seen[-1] == ("score", 3, 3)
 
 
 # ---------------------------------------------------------------------- scoring

@@ -18,7 +18,7 @@ from usersim.corpus import Corpus, loading
 loading._BATCH_ROWS = {BATCH}
 waits = True
 
-def wait(done, total):
+def wait(stage, done, total):
     global waits
     if waits:
         print("a batch is in", flush=True)
@@ -158,7 +158,7 @@ def test_a_load_whose_every_row_is_refused_needs_little_memory(tmp_path):
 def test_ctrl_c_leaves_a_whole_store(source, tmp_path):
     """An interrupted load keeps whole batches; the same corpus object goes on."""
 
-    def interrupt(done, total):
+    def interrupt(stage, done, total):
         raise KeyboardInterrupt
 
     with Corpus.open(tmp_path / "c.db") as corpus:

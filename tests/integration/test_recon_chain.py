@@ -12,8 +12,6 @@ from tests.fixtures.recon_engine import pair
 from usersim.config import GuardConfig, HistoryConfig, ScoringConfig, SynthesisConfig
 from usersim.engines import Engine
 from usersim.recon import (
-    ScoringItem,
-    SynthesisItem,
     decoys,
     explain,
     oracle,
@@ -23,7 +21,7 @@ from usersim.recon import (
 )
 from usersim.recon.closeup import sentence_gains, trace_gains
 from usersim.recon.diagnostics import ProbeItem, diagnose
-from usersim.types import Choice, Interaction, Number, Scale
+from usersim.types import Case, Choice, Interaction, Number, Scale
 
 VIEW = HistoryConfig()
 GUARDS = GuardConfig()
@@ -31,17 +29,17 @@ SYNTHESIS = SynthesisConfig(n_forward=2, n_backward=2, max_tokens=24)
 AGREE = Scale(("Disagree", "Neither", "Agree"))
 
 
-def _items() -> list[SynthesisItem]:
+def _items() -> list[Case]:
     past = (
         pair("Agree", AGREE, context="I plan my weekends.", key="p1", position=0),
         pair("Two sugars, please.", context="Tea?", key="p2", position=1),
         pair(2.0, Number(0, 9), context="How many cups a day?", key="p3", position=2),
     )
     return [
-        SynthesisItem(pair("Agree", AGREE, context="I keep lists.", key="a"), past),
-        SynthesisItem(pair("I would rather stay in.", context="Shall we go out?", key="b"), past),
-        SynthesisItem(pair("Tea", Choice(("Tea", "Milk")), context="What then?", key="c"), past),
-        SynthesisItem(pair(3.0, Number(0, 9), context="How many books a month?", key="d"), past),
+        Case(pair("Agree", AGREE, context="I keep lists.", key="a"), past),
+        Case(pair("I would rather stay in.", context="Shall we go out?", key="b"), past),
+        Case(pair("Tea", Choice(("Tea", "Milk")), context="What then?", key="c"), past),
+        Case(pair(3.0, Number(0, 9), context="How many books a month?", key="d"), past),
     ]
 
 
@@ -58,7 +56,7 @@ def test_every_kind_of_action_goes_from_draws_to_a_decision() -> None:
     assert not drawn.failures
     scoring = ScoringConfig(option_orders=2, samples=2)
     chunk = [
-        ScoringItem(item.interaction, item.history, found)
+        Case(item.interaction, item.history, found)
         for item, found in zip(items, drawn, strict=True)
     ]
     scored = score_candidates(engine, chunk, scoring, GUARDS, VIEW)
@@ -69,8 +67,7 @@ def test_every_kind_of_action_goes_from_draws_to_a_decision() -> None:
         assert decision.reason in explain(decision, found)[0]
     probes = [
         ProbeItem(
-            interaction=item.interaction,
-            history=item.history,
+            case=item,
             kept="I like quiet evenings.",
             backward="I like quiet evenings.",
             decoy=found[0] if found else None,
@@ -97,7 +94,7 @@ def test_the_real_model_rewards_a_quotation_and_the_guards_take_the_reward_away(
     action = "I would rather stay at home and mend the old radio."
     item: Interaction = pair(action, context="Are you coming to the lake?")
     candidate, _ = oracle(item)
-    chunk = [ScoringItem(item, (), (candidate,))]
+    chunk = [Case(item, (), (candidate,))]
     ((found,),) = score_candidates(model, chunk, ScoringConfig(), GUARDS, VIEW)
     assert found.scores.gain > 0.5
     assert found.scores.masked_gain < found.scores.gain / 2
@@ -112,11 +109,11 @@ def test_the_real_model_gives_the_scored_gain_token_by_token(model: Engine) -> N
     item: Interaction = pair(action, context="Are you coming to the lake?")
     text = "It rains. She has an old radio and would rather stay at home and mend it."
     candidate, _ = oracle(item)
-    chunk = [ScoringItem(item, (), (replace(candidate, reasoning=text),))]
+    chunk = [Case(item, (), (replace(candidate, reasoning=text),))]
     scoring = ScoringConfig()
     ((found,),) = score_candidates(model, chunk, scoring, GUARDS, VIEW)
-    gains = trace_gains(model, item, (), text, view=VIEW, floor=scoring.logprob_floor)
-    parts = sentence_gains(model, item, (), text, view=VIEW, scoring=scoring)
+    gains = trace_gains(model, Case(item), text, view=VIEW, floor=scoring.logprob_floor)
+    parts = sentence_gains(model, Case(item), text, view=VIEW, scoring=scoring)
     assert gains.masked_text != text
     assert gains.raw.mean == pytest.approx(found.scores.gain, abs=1e-3)
     assert gains.masked.mean == pytest.approx(found.scores.masked_gain, abs=1e-3)
@@ -133,7 +130,7 @@ def test_the_real_model_writes_readable_traces(model: Engine) -> None:
     candidates = [one for found in drawn for one in found]
     assert sum(one.complete for one in candidates) >= len(candidates) // 2
     chunk = [
-        ScoringItem(item.interaction, item.history, found)
+        Case(item.interaction, item.history, found)
         for item, found in zip(items, drawn, strict=True)
     ]
     scored = score_candidates(model, chunk, ScoringConfig(option_orders=1), GUARDS, VIEW)
@@ -157,7 +154,7 @@ def test_a_trace_that_tells_the_option_is_heard_by_the_real_model(embedded_model
             rows = [pair(o, space, context=context, key=f"k{o}") for o in space.options]
             said = [oracle(row)[0] for row in rows]
             items = [
-                ScoringItem(
+                Case(
                     row,
                     (),
                     tuple(

@@ -48,7 +48,7 @@ if where == "storing":  # items are closed, their answers are not in yet
     runs.rows.response_row = put
 with simulator(store, engine(reasoning=reply)) as sim:
     late = 64 if where == "between" else 1_000
-    work(sim, 200, chunk=16, progress=lambda done, total: done >= late and die())
+    work(sim, 200, chunk=16, progress=lambda _stage, done, _total: done >= late and die())
 """
 
 CLIENT = """

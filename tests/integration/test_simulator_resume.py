@@ -71,10 +71,10 @@ import usersim.cli.corpus as commands
 from contextlib import contextmanager
 
 @contextmanager
-def impatient():
-    yield lambda done, total: os.kill(os.getpid(), signal.SIGINT)
+def impatient(*, quiet):
+    yield lambda stage, done, total: os.kill(os.getpid(), signal.SIGINT)
 
-commands.rows_progress = impatient
+commands.stages = impatient
 loading._BATCH_ROWS = 200
 from usersim.cli import main
 main()

@@ -273,7 +273,7 @@ from usersim.training import Hooks
 
 model, out, recipe, step = sys.argv[1:]
 
-def die(done, total, loss):
+def die(stage, done, total):
     if done == int(step):
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -309,7 +309,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
     assert not list((tmp_path / "cut").glob("*/usersim.json"))
     steps: list[int] = []
     resumed = run(
-        recipe, tiny_model, tmp_path / "cut", Hooks(progress=lambda done, *_: steps.append(done))
+        recipe, tiny_model, tmp_path / "cut", Hooks(progress=lambda _, done, __: steps.append(done))
     )
     assert steps[0] > 1, "it began again"
     assert resumed.ref.digest == whole.ref.digest

@@ -20,7 +20,7 @@ from usersim.recon.arms import (
     random_of,
 )
 from usersim.recon.fidelity import brier, crps, ranked_probability_score
-from usersim.recon.fidelity.base import Case, measure
+from usersim.recon.fidelity.base import Trial, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage import copying, mask, refusals
 from usersim.recon.leakage.masking import BLANK
@@ -30,6 +30,7 @@ from usersim.recon.words import find, ngrams, tokens
 from usersim.types import (
     ActionSpace,
     Candidate,
+    Case,
     Choice,
     FreeText,
     Leakage,
@@ -100,7 +101,7 @@ def test_the_gain_of_the_empty_trace_is_zero(
     """Equal inputs have equal scores: every scorer gives a trace equal to none the gain 0."""
     space, action = space_action
     engine = OverlapEngine(draw=lambda request, i: Draw(text=str(i), finish="end", n_tokens=1))
-    case = Case(interaction=pair(action, space), history=(), reasonings=("",), view=VIEW)
+    case = Trial(case=Case(pair(action, space)), reasonings=("",), view=VIEW)
     scorer = scorer_for(space, ScoringConfig(option_orders=orders))
     (found,) = measure(engine, [case], [scorer])
     assert isinstance(found, tuple)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from usersim.errors import ExpressionError
 from usersim.survey import (
-    Given,
+    GivenAnswer,
     MultipleChoice,
     Section,
     SingleChoice,
@@ -19,7 +19,7 @@ from usersim.survey import (
     itinerary,
     parse,
 )
-from usersim.survey.elicitation import Heard
+from usersim.survey.elicitation import PartReply
 from usersim.survey.expressions import MOST_CHARS, MOST_DEEP
 from usersim.survey.piping import fill, malformed, mentioned
 from usersim.survey.reduction import allocate, choose_several, rank
@@ -33,7 +33,7 @@ values = st.one_of(texts, st.floats(allow_nan=False, allow_infinity=False, width
 givens = st.dictionaries(
     st.sampled_from(NAMES),
     st.builds(
-        Given,
+        GivenAnswer,
         state=st.sampled_from(("answered", "refused", "skipped", "failed")),
         items=st.fixed_dictionaries({"": values}),
         label=texts,
@@ -65,7 +65,9 @@ expressions = st.recursive(
 
 @LAWS
 @given(st.text(max_size=200), givens)
-def test_any_text_is_an_expression_or_a_typed_error(text: str, told: dict[str, Given]) -> None:
+def test_any_text_is_an_expression_or_a_typed_error(
+    text: str, told: dict[str, GivenAnswer]
+) -> None:
     """Nothing that can be written does more than be refused or be true or false."""
     try:
         read = parse(text)
@@ -76,7 +78,7 @@ def test_any_text_is_an_expression_or_a_typed_error(text: str, told: dict[str, G
 
 @LAWS
 @given(expressions, givens)
-def test_reading_is_that_of_boolean_algebra(text: str, told: dict[str, Given]) -> None:
+def test_reading_is_that_of_boolean_algebra(text: str, told: dict[str, GivenAnswer]) -> None:
     """Negation, double negation, `and` and `or` behave as logic says, whatever is known."""
     holds = parse(text).holds(told)
     assert parse(f"not ({text})").holds(told) is not holds
@@ -88,7 +90,7 @@ def test_reading_is_that_of_boolean_algebra(text: str, told: dict[str, Given]) -
 @given(comparisons, st.sampled_from(("skipped", "failed")))
 def test_no_comparison_is_true_of_what_was_not_answered(text: str, state: str) -> None:
     """A skipped or failed question makes every comparison false, `!=` included."""
-    told = {name: Given(state=state, items={"": "x"}) for name in NAMES}  # type: ignore[arg-type]
+    told = {name: GivenAnswer(state=state, items={"": "x"}) for name in NAMES}  # type: ignore[arg-type]
     assert not parse(text).holds(told)
     assert not parse(text).holds({})
 
@@ -97,7 +99,7 @@ def test_no_comparison_is_true_of_what_was_not_answered(text: str, state: str) -
 @given(st.floats(-100, 100), st.floats(-100, 100))
 def test_comparisons_of_numbers_are_those_of_python(a: float, b: float) -> None:
     """Each sign means what it means in Python."""
-    told = {"q": Given(state="answered", items={"": a})}
+    told = {"q": GivenAnswer(state="answered", items={"": a})}
     for sign, right in {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b, "==": a == b,
                         "!=": a != b}.items():  # fmt: skip
         assert parse(f"q {sign} {b!r}").holds(told) is right
@@ -137,7 +139,7 @@ def test_length_and_depth_are_bounded() -> None:
 @given(texts)
 def test_any_label_can_be_compared_with(label: str) -> None:
     """A quoted label means itself, as Python's own literal does."""
-    told = {"q": Given(state="answered", items={"": label})}
+    told = {"q": GivenAnswer(state="answered", items={"": label})}
     assert ast.literal_eval(f'"{label}"') == label
     assert parse(f'q == "{label}"').holds(told)
     assert parse(f'q in ["{label}", "other"]').holds(told)
@@ -149,8 +151,8 @@ def test_any_label_can_be_compared_with(label: str) -> None:
 def test_an_answer_never_brings_a_placeholder(answer: str) -> None:
     """What was put into a text is not looked at again, and stays on one line."""
     told = {
-        "a": Given(state="answered", items={"": answer + "{{ b }}"}),
-        "b": Given(state="answered", items={"": "SECRET"}),
+        "a": GivenAnswer(state="answered", items={"": answer + "{{ b }}"}),
+        "b": GivenAnswer(state="answered", items={"": "SECRET"}),
     }
     filled = fill("You said {{ a }}.", told)
     assert "SECRET" not in filled or "SECRET" in answer
@@ -161,7 +163,7 @@ def test_an_answer_never_brings_a_placeholder(answer: str) -> None:
 @given(st.text("{} abc", max_size=30))
 def test_braces_are_placeholders_or_malformed(text: str) -> None:
     """After the placeholders are taken out, no double brace is left unnoticed."""
-    told = {name: Given(state="answered", items={"": "x"}) for name in mentioned(text)}
+    told = {name: GivenAnswer(state="answered", items={"": "x"}) for name in mentioned(text)}
     assert malformed(text) == any(pair in fill(text, told) for pair in ("{{", "}}"))
 
 
@@ -221,12 +223,12 @@ def test_several_choices_keep_the_rules(
         id="q", text="?", options=options, least=least, most=most,
         exclusive=("z",) if alone else (),
     )  # fmt: skip
-    heard = {
-        one: Heard(action="yes" if p > 0.5 else "no", probabilities={"yes": p, "no": 1 - p},
+    replies = {
+        one: PartReply(action="yes" if p > 0.5 else "no", probabilities={"yes": p, "no": 1 - p},
                    traces=(), seed=0)
         for one, p in zip(options, chances, strict=True)
     }  # fmt: skip
-    chosen = {one for one, value in choose_several(question, heard).items() if value == "yes"}
+    chosen = {one for one, value in choose_several(question, replies).items() if value == "yes"}
     assert len(chosen) <= most
     if alone and "z" in chosen:
         assert chosen == {"z"}

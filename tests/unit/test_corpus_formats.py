@@ -343,5 +343,5 @@ def test_a_missing_extra_is_named(tmp_path, corpus, monkeypatch, package):
 def test_progress_is_told(corpus):
     """The callback gets the records done and, for a list, how many there are."""
     told = []
-    corpus.add(ROWS, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (5, 5)
+    corpus.add(ROWS, progress=lambda *at: told.append(at))
+    assert told[-1] == ("read rows", 5, 5)

@@ -204,7 +204,7 @@ def test_a_runs_items_of_a_forgotten_person_are_counted_and_the_run_ends(store, 
         one.add([*rows("ada", 2), *rows("victim", 2)])
         run = one.runs.begin("r", "f", {})
 
-        def forget(done: int) -> None:
+        def forget(_stage: str, done: int, _total: int | None) -> None:
             if done == 4:
                 other.forget("victim")
                 other.add(rows("other", 2))

@@ -56,7 +56,7 @@ def test_it_is_built_once(target: Path) -> None:
     for _ in range(2):
         prepare_folder(target, writer, source=SOURCE, progress=lambda *s: steps.append(s))
     assert writer.calls == 1
-    assert steps == [(0, 2), (1, 2), (2, 2), (2, 2)]
+    assert steps == [("prepare the model", done, 2) for done in (0, 1, 2, 2)]
     assert _entries(target) == ["m", "m.lock"]
     manifest = read_manifest(target)
     assert manifest is not None

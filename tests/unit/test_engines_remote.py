@@ -607,7 +607,7 @@ def test_progress_is_told_in_the_callers_thread(server: Scripted, connect: Calla
     )
     assert seen == [threading.current_thread().name] * 2
 
-    def stop(done: int, total: int) -> None:
+    def stop(stage: str, done: int, total: int | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from usersim.engines.vllm.adapters import Adapters
+from usersim.engines.vllm.adapters import VllmAdapters
 from usersim.engines.vllm.loop import EngineLoop, Ticket
 from usersim.errors import EngineUnavailableError
 
@@ -40,7 +40,7 @@ class Idle:
 
 def make(engine: Idle) -> EngineLoop:
     """A loop around an engine."""
-    return EngineLoop(lambda: engine, lambda _: None, Adapters("base", 1))
+    return EngineLoop(lambda: engine, lambda _: None, VllmAdapters("base", 1))
 
 
 def ask(loop: EngineLoop) -> threading.Thread:

@@ -131,14 +131,14 @@ def test_an_arm_that_only_fails_is_charged() -> None:
 
 def test_progress_counts_predictions() -> None:
     """Progress ends at arms times items."""
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[str, int, int | None]] = []
     evaluate(
         [uniform_arm(), Arm("B", Known(1))],
         ITEMS,
         bootstrap=10,
-        progress=lambda done, total: seen.append((done, total)),
+        progress=lambda *at: seen.append(at),
     )
-    assert seen[-1] == (60, 60)
+    assert seen[-1] == ("measure", 60, 60)
 
 
 def _raises(items: Sequence[Interaction]) -> Batch[Prediction]:

@@ -26,7 +26,7 @@ from usersim.explorer.closeups import Explorer
 pytest.importorskip("fastapi", reason="the explorer needs the extra `server`")
 
 from usersim.explorer import ServedExplorer, explorer_app, explorer_router, export_run
-from usersim.explorer.guard import Guard
+from usersim.explorer.guard import ExplorerGuard
 
 
 def get(url: str, path: str, **heads: str) -> tuple[int, dict[str, str], str]:
@@ -108,7 +108,7 @@ def test_other_addresses_need_a_key(explored: UserSimulator) -> None:
     with pytest.raises(ConfigError, match=r"'0\.0\.0\.0' can be reached") as caught:
         explorer_app(Explorer.of(explored), host="0.0.0.0")
     assert "USERSIM_API_KEY" in caught.value.hint
-    assert isinstance(explorer_app(Explorer.of(explored), host="0.0.0.0", key="k"), Guard)
+    assert isinstance(explorer_app(Explorer.of(explored), host="0.0.0.0", key="k"), ExplorerGuard)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from usersim.config import HistoryConfig, PipelineConfig, SimulationConfig
 from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import AssistantError, ConfigError, MissingDependencyError, UserNotFoundError
 from usersim.integrations.callback import UserCallback
-from usersim.integrations.mcp_server import PeopleTools, Said, build_server
+from usersim.integrations.mcp_server import ConversationMessage, PeopleTools, build_server
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=2, evidence=0), simulation=SimulationConfig(traces=2, redraws=0)
@@ -247,7 +247,7 @@ def test_tools_answer_without_reasoning_and_read_it_when_asked(leaking: UserSimu
     assert (listed.total, [one.user_id for one in listed.people]) == (2, ["ada", "bob"])
     assert [one.user_id for one in tools.list_people(after="ada").people] == ["bob"]
     given = tools.ask_user(
-        "ada", "And now?", conversation=[Said(role="user", content="hi")], seed=3
+        "ada", "And now?", conversation=[ConversationMessage(role="user", content="hi")], seed=3
     )
     assert given.simulated is True
     assert CANARY not in given.model_dump_json()
@@ -263,7 +263,7 @@ def test_tools_answer_without_reasoning_and_read_it_when_asked(leaking: UserSimu
 def test_the_conversation_is_seen_from_the_persons_side(sim: UserSimulator) -> None:
     """`user` is the person asked: their earlier words are theirs in the prompt."""
     PeopleTools(sim).ask_user(
-        "ada", "So?", conversation=[Said(role="user", content="i was charged twice")]
+        "ada", "So?", conversation=[ConversationMessage(role="user", content="i was charged twice")]
     )
     prompt = str(sim.engine.requests[-1].prompt)  # type: ignore[attr-defined]
     assert "Me: i was charged twice" in prompt

@@ -13,7 +13,7 @@ from usersim.recon.diagnostics import (
     diagnose,
     sample_probes,
 )
-from usersim.types import Candidate, Scale
+from usersim.types import Candidate, Case, Scale
 
 VIEW = HistoryConfig()
 SCORING = ScoringConfig(scorer="loglik_gain")
@@ -48,7 +48,7 @@ def _item(
     decoy: Candidate | None = None,
 ) -> ProbeItem:
     interaction = pair(action, key=key, user_id=user, context=context or f"about {key}?")
-    return ProbeItem(interaction=interaction, history=(), kept=kept, backward=backward, decoy=decoy)
+    return ProbeItem(case=Case(interaction), kept=kept, backward=backward, decoy=decoy)
 
 
 def test_a_swapped_trace_gains_nothing_where_the_own_one_gains() -> None:
@@ -86,8 +86,7 @@ def test_a_decoy_of_a_number_or_option_is_read_as_its_kind() -> None:
     """The decoy's action is typed by the question's space."""
     space = Scale(("low", "high"))
     item = ProbeItem(
-        interaction=pair("low", space),
-        history=(),
+        case=Case(pair("low", space)),
         kept="",
         backward="I am calm.",
         decoy=_decoy("high", "I am wild."),

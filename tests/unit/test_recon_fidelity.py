@@ -13,7 +13,6 @@ from usersim.engines import Draw, Score
 from usersim.engines.options import OptionQuery, option_probabilities, option_requests
 from usersim.errors import CapabilityError, MissingDependencyError, ScoringError
 from usersim.recon.fidelity import (
-    Case,
     ChoiceScore,
     Fidelity,
     LoglikGain,
@@ -21,6 +20,7 @@ from usersim.recon.fidelity import (
     SampledSimilarity,
     ScaleScore,
     Scorer,
+    Trial,
     brier,
     measure,
     ranked_probability_score,
@@ -28,17 +28,26 @@ from usersim.recon.fidelity import (
     similarity,
 )
 from usersim.transcript import NO_REASONING
-from usersim.types import ActionSpace, Choice, FreeText, Interaction, MultiChoice, Number, Scale
+from usersim.types import (
+    ActionSpace,
+    Case,
+    Choice,
+    FreeText,
+    Interaction,
+    MultiChoice,
+    Number,
+    Scale,
+)
 
 VIEW = HistoryConfig()
 DRINKS = Choice(("tea", "milk", "water"))
 
 
-def _case(item: Interaction, *reasonings: str, withheld: bool = False) -> Case:
-    return Case(interaction=item, history=(), reasonings=reasonings, view=VIEW, withheld=withheld)
+def _case(item: Interaction, *reasonings: str, withheld: bool = False) -> Trial:
+    return Trial(case=Case(item), reasonings=reasonings, view=VIEW, withheld=withheld)
 
 
-def _gains(engine: OverlapEngine, scorer: Scorer, case: Case) -> tuple[Fidelity, ...]:
+def _gains(engine: OverlapEngine, scorer: Scorer, case: Trial) -> tuple[Fidelity, ...]:
     (found,) = measure(engine, [case], [scorer])
     assert isinstance(found, tuple)
     return found
@@ -280,9 +289,7 @@ def test_likelihood_scorers_need_log_probabilities(scorer: Scorer, item: Interac
 def test_a_withheld_case_shows_neither_context_nor_history() -> None:
     """With the context withheld only the form of the answer and the trace are left."""
     item = pair("milk", DRINKS, context="Thirsty?")
-    case = Case(
-        interaction=item, history=(pair("x", key="p"),), reasonings=(), view=VIEW, withheld=True
-    )
+    case = Trial(case=Case(item, (pair("x", key="p"),)), reasonings=(), view=VIEW, withheld=True)
     assert case.prompt()[1][1] == "(no context)\nOptions: tea | milk | water"
 
 

@@ -11,11 +11,14 @@ from tests.fixtures.recon_engine import OverlapEngine, pair
 from usersim.config import GuardConfig, HistoryConfig, PipelineConfig, RewardConfig
 from usersim.engines import Draw, Score
 from usersim.errors import ConfigError
-from usersim.recon import IndistinctItem, SynthesisItem, indistinguishability, reward
+from usersim.recon import indistinguishability, reward
+from usersim.recon.fidelity import Trial
 from usersim.simulator.rewards import Rewards
 from usersim.types import (
     Candidate,
+    Case,
     Choice,
+    Interaction,
     Leakage,
     ScoredCandidate,
     TracePrompt,
@@ -50,11 +53,15 @@ def replying(text: str) -> OverlapEngine:
     return OverlapEngine(draw=lambda r, i: Draw(text=text, finish="stop", n_tokens=4))
 
 
+def _trial(interaction: Interaction, *reasonings: str) -> Trial:
+    return Trial(case=Case(interaction, PAST), reasonings=reasonings, view=VIEW)
+
+
 def values(reply: str, *, action: object = TRUE, reasonings=("Work piles up.",), **how):
     """The values of one interaction's traces, and who read."""
     reader = Reader(**how)
-    item = IndistinctItem(pair(action, context="Lunch?"), PAST, tuple(reasonings))
-    (found,) = indistinguishability(replying(reply), reader, [item], VIEW, seed=0, temperature=0.7)
+    trial = _trial(pair(action, context="Lunch?"), *reasonings)
+    (found,) = indistinguishability(replying(reply), reader, [trial], seed=0, temperature=0.7)
     return found, reader
 
 
@@ -91,8 +98,8 @@ def test_the_reply_is_drawn_after_the_masked_trace() -> None:
     """A quotation is blanked before the reconstructor sees it, so that it does not pay."""
     engine = replying("perhaps later")
     quoting = f'I said "{TRUE}" again.'
-    item = IndistinctItem(pair(TRUE, context="Lunch?"), PAST, ("Work piles up.", quoting))
-    indistinguishability(engine, Reader(), [item], VIEW, seed=0, temperature=0.7)
+    trial = _trial(pair(TRUE, context="Lunch?"), "Work piles up.", quoting)
+    indistinguishability(engine, Reader(), [trial], seed=0, temperature=0.7)
     first, second = engine.generated[0]
     assert "Work piles up." in first.prefix
     assert TRUE not in second.prefix
@@ -101,17 +108,13 @@ def test_the_reply_is_drawn_after_the_masked_trace() -> None:
 
 def test_closed_questions_have_none_and_ask_nobody() -> None:
     """Items of other kinds keep their places between items in words."""
-    closed = IndistinctItem(
-        pair("tea", Choice(("tea", "milk"))), (), ("I am thirsty.", "It is hot.")
-    )
-    words = IndistinctItem(pair(TRUE, context="Lunch?"), PAST, ("Work piles up.",))
+    closed = _trial(pair("tea", Choice(("tea", "milk"))), "I am thirsty.", "It is hot.")
+    words = _trial(pair(TRUE, context="Lunch?"), "Work piles up.")
     engine, reader = replying("gladly!!"), Reader()
-    found = indistinguishability(
-        engine, reader, [closed, words, closed], VIEW, seed=0, temperature=0.7
-    )
+    found = indistinguishability(engine, reader, [closed, words, closed], seed=0, temperature=0.7)
     assert found == [(None, None), pytest.approx((0.9,)), (None, None)]
     alone = replying("gladly!!")
-    indistinguishability(alone, reader, [closed], VIEW, seed=0, temperature=0.7)
+    indistinguishability(alone, reader, [closed], seed=0, temperature=0.7)
     assert alone.generated == []
 
 
@@ -147,7 +150,7 @@ def test_it_stands_beside_the_gain_with_a_weight_of_its_own() -> None:
 
 
 def _rewards(config: RewardConfig, second: Reader | None = None) -> Rewards:
-    item = SynthesisItem(pair(TRUE, context="Lunch?", key="k"), PAST)
+    case = Case(pair(TRUE, context="Lunch?", key="k"), PAST)
 
     def draw(request, index: int) -> Draw:
         thinks = request.prefix.count("<think>") == 1 and "</think>" not in request.prefix
@@ -157,7 +160,7 @@ def _rewards(config: RewardConfig, second: Reader | None = None) -> Rewards:
     return Rewards(
         engine=OverlapEngine(draw=draw),
         config=PipelineConfig().model_copy(update={"reward": config}),
-        items={"k": item},
+        cases={"k": case},
         second=second,
     )
 

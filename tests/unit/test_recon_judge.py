@@ -11,10 +11,10 @@ from usersim.config import HistoryConfig, PipelineConfig, ScoringConfig
 from usersim.engines import GenerateRequest
 from usersim.engines.scripted import ScriptedEngine
 from usersim.errors import ScoringError
-from usersim.recon.fidelity.base import Case, measure
+from usersim.recon.fidelity.base import Trial, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.fidelity.judge import JudgeListwise, read_ranking
-from usersim.types import FreeText, Interaction, Message
+from usersim.types import Case, FreeText, Interaction, Message
 
 PAIR = Interaction(
     key="k",
@@ -25,9 +25,8 @@ PAIR = Interaction(
     position=0,
     conversation="c",
 )
-CASE = Case(
-    interaction=PAIR,
-    history=(),
+CASE = Trial(
+    case=Case(PAIR),
     reasonings=("Milk is what I like.", "Nothing comes to mind."),
     view=HistoryConfig(),
 )

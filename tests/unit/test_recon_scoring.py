@@ -9,10 +9,11 @@ from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
 from usersim.engines import AdapterRef, Draw, Score
 from usersim.errors import CapabilityError
 from usersim.recon.leakage.masking import BLANK
-from usersim.recon.scoring import ScoringItem, score_candidates
+from usersim.recon.scoring import score_candidates
 from usersim.transcript import NO_REASONING
 from usersim.types import (
     Candidate,
+    Case,
     Choice,
     Direction,
     Interaction,
@@ -56,7 +57,7 @@ def _score(
     adapters: tuple[AdapterRef, ...] = (),
 ) -> tuple[ScoredCandidate, ...]:
     batch = score_candidates(
-        engine, [ScoringItem(item, (), candidates)], scoring, GUARDS, VIEW, adapters=adapters
+        engine, [Case(item, (), candidates)], scoring, GUARDS, VIEW, adapters=adapters
     )
     (found,) = batch
     assert not batch.failures
@@ -81,7 +82,7 @@ def test_a_leaking_trace_has_its_gain_taken_away_by_the_mask() -> None:
 def test_everything_of_a_chunk_is_asked_in_one_call_and_once() -> None:
     """Raw, masked, withheld and plausibility requests share one call without duplicates."""
     engine = OverlapEngine()
-    items = [ScoringItem(ITEM, (), (_candidate("My cat."), _candidate("My cat.", index=1)))] * 2
+    items = [Case(ITEM, (), (_candidate("My cat."), _candidate("My cat.", index=1)))] * 2
     batch = score_candidates(engine, items, ScoringConfig(), GUARDS, VIEW)
     assert len(list(batch)) == 2
     (asked,) = engine.scored
@@ -162,9 +163,9 @@ def test_a_mixed_chunk_takes_the_scorer_of_each_kind() -> None:
     """Free text, a choice and several options in one chunk have their own units."""
     drinks = Choice(("tea", "milk"))
     items = [
-        ScoringItem(pair("tea", drinks, key="a"), (), (_candidate("Leaves."),)),
-        ScoringItem(pair("tea please", key="b"), (), (_candidate("Leaves."),)),
-        ScoringItem(pair(("x",), MultiChoice(("x", "y")), key="c"), (), (_candidate("Hm."),)),
+        Case(pair("tea", drinks, key="a"), (), (_candidate("Leaves."),)),
+        Case(pair("tea please", key="b"), (), (_candidate("Leaves."),)),
+        Case(pair(("x",), MultiChoice(("x", "y")), key="c"), (), (_candidate("Hm."),)),
     ]
     batch = score_candidates(OverlapEngine(), items, ScoringConfig(), GUARDS, VIEW)
     names = [found[0].scores.scorer for found in batch]
@@ -174,8 +175,8 @@ def test_a_mixed_chunk_takes_the_scorer_of_each_kind() -> None:
 def test_a_scorer_that_does_not_fit_is_that_items_failure() -> None:
     """With a named scorer an item of another kind fails, and the others are scored."""
     items = [
-        ScoringItem(pair("tea please", key="b"), (), (_candidate("Leaves."),)),
-        ScoringItem(pair("tea", Choice(("tea", "milk")), key="a"), (), (_candidate("Leaves."),)),
+        Case(pair("tea please", key="b"), (), (_candidate("Leaves."),)),
+        Case(pair("tea", Choice(("tea", "milk")), key="a"), (), (_candidate("Leaves."),)),
     ]
     batch = score_candidates(OverlapEngine(), items, ScoringConfig(scorer="choice"), GUARDS, VIEW)
     assert [found is None for found in batch.items] == [True, False]
@@ -193,7 +194,7 @@ def test_numbers_that_cannot_be_read_cost_the_score_or_the_share_alone(withheld:
         text = "4" if withheld and not hidden else "many"
         return Draw(text=text, finish="end", n_tokens=1)
 
-    items = [ScoringItem(pair(4.0, Number()), (), (_candidate("I have some."),))]
+    items = [Case(pair(4.0, Number()), (), (_candidate("I have some."),))]
     batch = score_candidates(
         OverlapEngine(draw=draw), items, ScoringConfig(samples=2), GUARDS, VIEW
     )
@@ -207,7 +208,7 @@ def test_numbers_that_cannot_be_read_cost_the_score_or_the_share_alone(withheld:
 def test_an_item_that_does_not_fit_the_model_fails_alone() -> None:
     """A prompt that is too long costs one item, at its own place."""
     items = [
-        ScoringItem(pair(key=key, context=text), (), (_candidate("Hm."),))
+        Case(pair(key=key, context=text), (), (_candidate("Hm."),))
         for key, text in [("a", "x"), ("b", "x"), ("c", "word " * 600), ("d", "x")]
     ]
     batch = score_candidates(OverlapEngine(max_chars=2500), items, ScoringConfig(), GUARDS, VIEW)
@@ -240,7 +241,7 @@ def test_a_score_has_no_part_of_another_items_answers() -> None:
 
     engine = Hashed()
     items = [
-        ScoringItem(pair(key=key, context=key), (), (_candidate(f"{key} thought"),))
+        Case(pair(key=key, context=key), (), (_candidate(f"{key} thought"),))
         for key in ("a", "b", "c")
     ]
     together = score_candidates(engine, items, ScoringConfig(), GUARDS, VIEW)

@@ -9,9 +9,9 @@ from usersim.config import HistoryConfig, SynthesisConfig
 from usersim.engines import AdapterRef, Draw
 from usersim.prompts import load_template
 from usersim.recon.bare_answers import is_bare_answer
-from usersim.recon.synthesis import SynthesisItem, decoy_action, decoys, read_draw, synthesize
+from usersim.recon.synthesis import decoy_action, decoys, read_draw, synthesize
 from usersim.transcript import OPEN, REASONING_STOP
-from usersim.types import ActionSpace, Choice, FreeText, MultiChoice, Number, Scale
+from usersim.types import ActionSpace, Case, Choice, FreeText, MultiChoice, Number, Scale
 
 VIEW = HistoryConfig()
 CONFIG = SynthesisConfig(n_forward=2, n_backward=3, seed=4)
@@ -20,7 +20,7 @@ CONFIG = SynthesisConfig(n_forward=2, n_backward=3, seed=4)
 def test_both_directions_are_drawn_in_one_call() -> None:
     """N forward and N backward traces per interaction, in order, with their provenance."""
     engine = OverlapEngine()
-    batch = synthesize(engine, [SynthesisItem(pair())], CONFIG, VIEW)
+    batch = synthesize(engine, [Case(pair())], CONFIG, VIEW)
     (candidates,) = batch
     kinds = [(one.direction, one.index) for one in candidates]
     assert kinds == [
@@ -43,7 +43,7 @@ def test_both_directions_are_drawn_in_one_call() -> None:
 def test_only_the_backward_writer_sees_the_action() -> None:
     """The forward prompt does not hold the action; both open the reasoning and stop after it."""
     engine = OverlapEngine()
-    synthesize(engine, [SynthesisItem(pair("A very special action"))], CONFIG, VIEW)
+    synthesize(engine, [Case(pair("A very special action"))], CONFIG, VIEW)
     forward, backward = engine.generated[0]
     assert "A very special action" not in forward.prompt[-1][1]
     assert "A very special action" in backward.prompt[-1][1]
@@ -56,7 +56,7 @@ def test_seeds_depend_on_the_item_and_the_config_alone() -> None:
     """The same interaction has the same seed beside other ones; another config seed changes it."""
 
     def seeds(*keys: str, seed: int = 4) -> dict[str, int]:
-        items = [SynthesisItem(pair(key=key)) for key in keys]
+        items = [Case(pair(key=key)) for key in keys]
         config = CONFIG.model_copy(update={"seed": seed})
         batch = synthesize(OverlapEngine(), items, config, VIEW)
         return {cs[0].interaction_key: cs[0].seed for cs in batch}
@@ -70,7 +70,7 @@ def test_no_draws_are_asked_for_a_direction_of_zero() -> None:
     """A direction can be switched off."""
     engine = OverlapEngine()
     config = SynthesisConfig(n_forward=0, n_backward=1)
-    (candidates,) = synthesize(engine, [SynthesisItem(pair())], config, VIEW)
+    (candidates,) = synthesize(engine, [Case(pair())], config, VIEW)
     assert [one.direction for one in candidates] == ["backward"]
     assert len(engine.generated[0]) == 1
 
@@ -79,7 +79,7 @@ def test_the_adapter_is_named_in_each_candidate() -> None:
     """A trained synthesizer's served name is part of a candidate's provenance."""
     adapter = AdapterRef("synthesizer-12ab", "/nowhere", "12ab")
     engine = OverlapEngine()
-    (candidates,) = synthesize(engine, [SynthesisItem(pair())], CONFIG, VIEW, adapter=adapter)
+    (candidates,) = synthesize(engine, [Case(pair())], CONFIG, VIEW, adapter=adapter)
     assert {one.adapter for one in candidates} == {"synthesizer-12ab"}
     assert engine.generated[0][0].adapter == adapter
 
@@ -111,7 +111,7 @@ def test_the_likelihood_of_a_shortened_draw_is_unknown() -> None:
     engine = OverlapEngine(
         draw=lambda r, i: Draw(text="It rains. It", finish="length", n_tokens=3, mean_logprob=-1)
     )
-    (candidates,) = synthesize(engine, [SynthesisItem(pair())], CONFIG, VIEW)
+    (candidates,) = synthesize(engine, [Case(pair())], CONFIG, VIEW)
     assert candidates[0].complete
     assert candidates[0].log_q is None
 
@@ -119,9 +119,9 @@ def test_the_likelihood_of_a_shortened_draw_is_unknown() -> None:
 def test_an_item_that_does_not_fit_fails_alone() -> None:
     """A prompt too long for the model is that item's failure; the others are drawn."""
     items = [
-        SynthesisItem(pair(key="a")),
-        SynthesisItem(pair(key="long", context="word " * 500)),
-        SynthesisItem(pair(key="c")),
+        Case(pair(key="a")),
+        Case(pair(key="long", context="word " * 500)),
+        Case(pair(key="c")),
     ]
     batch = synthesize(OverlapEngine(max_chars=2000), items, CONFIG, VIEW)
     assert [found is None for found in batch.items] == [False, True, False]
@@ -132,7 +132,7 @@ def test_an_item_that_does_not_fit_fails_alone() -> None:
 def test_a_decoy_is_written_for_an_action_not_taken() -> None:
     """The decoy prompt is the backward one with another option, which the candidate names."""
     engine = OverlapEngine()
-    item = SynthesisItem(pair("tea", Choice(("tea", "milk"))))
+    item = Case(pair("tea", Choice(("tea", "milk"))))
     (candidates,) = decoys(engine, [item], CONFIG, VIEW)
     (decoy,) = candidates
     assert decoy.direction == "decoy"
@@ -155,13 +155,13 @@ def test_decoy_actions_are_other_plausible_actions(
 ) -> None:
     """Another option, or what the person did elsewhere."""
     history = (pair("earlier", key="h1"), pair(8.0, Number(), key="h2"), pair("now", key="h3"))
-    assert decoy_action(SynthesisItem(pair(action, space), history), seed=0) == expected
+    assert decoy_action(Case(pair(action, space), history), seed=0) == expected
 
 
 def test_without_another_action_there_is_no_decoy() -> None:
     """A free text without history has none, and no request is made for it."""
     engine = OverlapEngine()
-    batch = decoys(engine, [SynthesisItem(pair())], CONFIG, VIEW)
+    batch = decoys(engine, [Case(pair())], CONFIG, VIEW)
     assert batch.items == ((),)
     assert engine.generated == [[]]
 
@@ -215,7 +215,7 @@ def test_a_rating_is_malformed_and_drawn_again() -> None:
     """Only as many as were malformed are drawn again, with seeds of their own; all are kept."""
     engine = OverlapEngine(draw=_rating_first(1))
     config = SynthesisConfig(n_forward=2, n_backward=1, redraws=1)
-    item = SynthesisItem(pair("Very accurate", ACCURATE))
+    item = Case(pair("Very accurate", ACCURATE))
     (candidates,) = synthesize(engine, [item], config, VIEW)
     assert [[request.n for request in call] for call in engine.generated] == [[2, 1], [1, 1]]
     assert len({request.seed for call in engine.generated for request in call}) == 4
@@ -234,7 +234,7 @@ def test_a_rating_is_malformed_and_drawn_again() -> None:
 def test_without_malformed_draws_nothing_is_drawn_again() -> None:
     """Redraws take a call only where something is missing, and none where they are switched off."""
     good = OverlapEngine(draw=_rating_first(0))
-    item = SynthesisItem(pair("Very accurate", ACCURATE))
+    item = Case(pair("Very accurate", ACCURATE))
     synthesize(good, [item], CONFIG, VIEW)
     assert len(good.generated) == 1
     bad = OverlapEngine(draw=_rating_first(9))
@@ -247,7 +247,7 @@ def test_without_malformed_draws_nothing_is_drawn_again() -> None:
 def test_redraws_of_one_item_do_not_depend_on_the_others() -> None:
     """What an interaction gets is the same beside one that needs more rounds."""
     engine = OverlapEngine(draw=_rating_first(1))
-    items = [SynthesisItem(pair("Very accurate", ACCURATE, key=key)) for key in ("a", "b")]
+    items = [Case(pair("Very accurate", ACCURATE, key=key)) for key in ("a", "b")]
     together = list(synthesize(engine, items, CONFIG, VIEW))
     alone = list(synthesize(engine, items[1:], CONFIG, VIEW))
     assert together[1] == alone[0]

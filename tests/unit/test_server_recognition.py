@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.fixtures.endpoint import ask, chat, served
 from tests.fixtures.people import engine
 from usersim.config import ServerConfig, SimulationConfig
-from usersim.server.asked import Asked, read_request
+from usersim.server.asked import AnswerRequest, read_request
 from usersim.server.recognition import LONGEST, PROMPT_FORMS, PromptForm, recognize
 from usersim.server.recognition.parts import MOST_SUBSETS
 from usersim.server.wire import ChatRequest
@@ -58,7 +58,7 @@ def recorded() -> dict[str, dict]:
     return {one["name"]: one["request"] for one in map(json.loads, lines)}
 
 
-def read(body: dict, **settings: object) -> Asked:
+def read(body: dict, **settings: object) -> AnswerRequest:
     """A request, read by a server with these settings."""
     return read_request(
         ChatRequest.model_validate(body),

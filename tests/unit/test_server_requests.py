@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from usersim.config import ServerConfig, SimulationConfig
 from usersim.errors import ContextLengthError, EngineUnavailableError, RefusedRequestError
-from usersim.server.asked import Asked, read_request
+from usersim.server.asked import AnswerRequest, read_request
 from usersim.server.refusals import error_body, refusal_of
 from usersim.server.roles import context_of
 from usersim.server.schema import form_of_schema
@@ -26,7 +26,9 @@ def request(**fields: object) -> ChatRequest:
     return ChatRequest.model_validate(asked | fields)
 
 
-def read(header: str | None = None, server: ServerConfig | None = None, **fields: object) -> Asked:
+def read(
+    header: str | None = None, server: ServerConfig | None = None, **fields: object
+) -> AnswerRequest:
     """A request, read."""
     return read_request(
         request(**fields),

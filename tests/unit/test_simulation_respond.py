@@ -425,10 +425,10 @@ def test_explaining_a_batch_skips_its_failures() -> None:
 
 def test_progress_reaches_the_number_of_items() -> None:
     """The callback ends at (items, items), whatever has to be drawn again."""
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int | None]] = []
     items = [item(text=f"{i}?") for i in range(3)]
-    respond(engine(), items, config=CONFIG, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (3, 3)
+    respond(engine(), items, config=CONFIG, progress=lambda *at: told.append(at))
+    assert told[-1] == ("generate", 3, 3)
 
 
 def test_whole_numbers_are_read_with_unit_and_commas() -> None:

@@ -16,7 +16,7 @@ from usersim.cli.app import app
 from usersim.config import HistoryConfig, PipelineConfig, PredictionConfig, SimulationConfig
 from usersim.errors import ArgumentError, EvaluationError
 from usersim.prediction import Observation
-from usersim.simulator.calibrating import Observed, calibrate
+from usersim.simulator.calibrating import ObservedAnswer, calibrate
 
 LEVELS = ["never", "sometimes", "always"]
 CONFIG = PipelineConfig(
@@ -149,7 +149,7 @@ def test_what_predictors_add_is_measured_against_a_pool_without_them(sim: UserSi
     assert found.added() == ()
     assert "the pool without reasoning" not in found.evaluation.arms
     observed = [
-        Observed(
+        ObservedAnswer(
             one,
             Observation(
                 person=one.user_id,

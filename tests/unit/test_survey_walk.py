@@ -11,13 +11,13 @@ from tests.fixtures.surveys import EVERY
 from usersim.errors import SurveyError
 from usersim.survey import (
     Ask,
-    Heard,
     LikertScale,
     Matrix,
     Mode,
     MultipleChoice,
     NumberQuestion,
     OpenText,
+    PartReply,
     Ranking,
     Section,
     SingleChoice,
@@ -30,7 +30,7 @@ from usersim.survey import (
 from usersim.survey.elicitation import GIVES_AN_ANSWER
 from usersim.survey.reduction import Decision
 from usersim.types import Choice, Failure, FreeText, Number, Scale
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 Answerer = Callable[[Ask], object]
 """What is answered to an elementary question: a value, or an exception's message as a Failure."""
@@ -52,13 +52,13 @@ class Panel:
         return [f"{survey}-{wave}" for wave in range(1, waves + 1)]
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
-    ) -> list[Heard | Failure]:
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
+    ) -> list[PartReply | Failure]:
         """Answer by the rule."""
         self.waves.append(list(asks))
         return [self._one(ask) for ask in asks]
 
-    def _one(self, ask: Ask) -> Heard | Failure:
+    def _one(self, ask: Ask) -> PartReply | Failure:
         said = self.answer(ask)
         if isinstance(said, Failure):
             return said
@@ -73,7 +73,7 @@ class Panel:
             said = 7.0
         elif said is None:
             said = "well, you know"
-        return Heard(action=said, probabilities=probabilities, traces=("so",), seed=5)  # type: ignore[arg-type]
+        return PartReply(action=said, probabilities=probabilities, traces=("so",), seed=5)  # type: ignore[arg-type]
 
 
 def nothing(ask: Ask) -> object:

@@ -19,7 +19,7 @@ from usersim.training import artifact as module
 from usersim.training.artifact import find_artifact, write_artifact
 from usersim.training.card import model_card
 from usersim.training.manifest import Arithmetic, Counts, Manifest, SynthesizerRecord
-from usersim.training.schedule import Evaluation
+from usersim.training.schedule import ActionEvaluation
 
 WEIGHT = ReasoningWeight(w=0.01, low=0.0, high=0.2, n=30, gain=0.0)
 
@@ -42,8 +42,8 @@ def manifest(**changes: object) -> Manifest:
         "planned_steps": 2,
         "stopped": "complete",
         "losses": (2.0, 1.0),
-        "before": Evaluation(step=0, action_logprob=-3.0, action_logprob_alone=-3.5),
-        "after": Evaluation(step=2, action_logprob=-1.0, action_logprob_alone=-1.5),
+        "before": ActionEvaluation(step=0, action_logprob=-3.0, action_logprob_alone=-3.5),
+        "after": ActionEvaluation(step=2, action_logprob=-1.0, action_logprob_alone=-1.5),
     }
     return Manifest.model_validate(values | changes)
 
@@ -261,7 +261,7 @@ def test_the_card_tells_pace_arithmetic_and_start_where_they_were_noted():
 
 def test_the_card_admits_a_training_that_did_not_help():
     """No better than the base model is said in bold."""
-    worse = Evaluation(step=2, action_logprob=-3.1, action_logprob_alone=-3.0)
+    worse = ActionEvaluation(step=2, action_logprob=-3.1, action_logprob_alone=-3.0)
     assert "**Training did not help**" in model_card(manifest(after=worse))
     assert "**Training did not help**" not in model_card(manifest())
 

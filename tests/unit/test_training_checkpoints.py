@@ -8,7 +8,7 @@ import pytest
 
 from usersim.errors import TrainingError
 from usersim.training.checkpoints import Checkpoints, History, run_folder
-from usersim.training.schedule import Evaluation
+from usersim.training.schedule import ActionEvaluation
 
 
 def make(checkpoints: Checkpoints, step: int, *, sealed: bool = True) -> Path:
@@ -64,7 +64,7 @@ def test_keep_removes_all_others_and_strangers_are_left_alone(tmp_path: Path):
 
 def test_the_history_survives_writing_and_reading(tmp_path: Path):
     """Losses and evaluations come back exactly."""
-    evaluation = Evaluation(step=2, action_logprob=-0.1, action_logprob_alone=-0.3)
+    evaluation = ActionEvaluation(step=2, action_logprob=-0.1, action_logprob_alone=-0.3)
     History([0.1, 1 / 3], [evaluation]).write(tmp_path)
     back = History.read(tmp_path)
     assert (back.losses, back.evaluations) == ([0.1, 1 / 3], [evaluation])

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from usersim.training.schedule import (
-    Evaluation,
+    ActionEvaluation,
     best_evaluation,
     diverged,
     evaluation_steps,
@@ -16,10 +16,10 @@ from usersim.training.schedule import (
 )
 
 
-def evaluations(*values: float) -> list[Evaluation]:
+def evaluations(*values: float) -> list[ActionEvaluation]:
     """Return evaluations at steps 1, 2, ..."""
     return [
-        Evaluation(step=step, action_logprob=value, action_logprob_alone=0.0)
+        ActionEvaluation(step=step, action_logprob=value, action_logprob_alone=0.0)
         for step, value in enumerate(values, 1)
     ]
 

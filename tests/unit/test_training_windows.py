@@ -23,7 +23,7 @@ from tests.fixtures.tiny import END, START, make_tokenizer
 from usersim.config import HistoryConfig
 from usersim.prompts import respond_prompt
 from usersim.training.dataset import EncodedExample, Encoder, EngineEncoder, encode_example
-from usersim.training.windows import Step, Window, Windows, lessons_digest
+from usersim.training.windows import TrainingStep, Window, Windows, lessons_digest
 from usersim.types import (
     Choice,
     Interaction,
@@ -108,7 +108,7 @@ def people(n: int, rows: int) -> list[PersonLesson]:
     return found
 
 
-def learned(steps: Sequence[Step]) -> list[tuple[int, int]]:
+def learned(steps: Sequence[TrainingStep]) -> list[tuple[int, int]]:
     """Return the person and the place of everything that is predicted, in order."""
     return [
         (window.lesson, member)
@@ -143,7 +143,11 @@ def expected(
 
 
 def check_step(
-    lessons: Sequence[PersonLesson], cut: Windows, step: Step, encoder: Encoder, view: HistoryConfig
+    lessons: Sequence[PersonLesson],
+    cut: Windows,
+    step: TrainingStep,
+    encoder: Encoder,
+    view: HistoryConfig,
 ) -> int:
     """Compare a step's tree with the plain encoding of each answer; return its nodes."""
     from usersim.training.batches import make_batch

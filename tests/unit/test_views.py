@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from usersim.errors import ArgumentError
-from usersim.views import Sheet, printed, progress, staged, told
+from usersim.views import Sheet, printed, progress, show_progress, staged
 
 EVIL = "\x1b]52;c;cGFzdGU=\x07<b>[red]ada[/red]"
 
@@ -51,12 +51,12 @@ def test_progress_goes_to_a_function_and_to_the_log(caplog: pytest.LogCaptureFix
     found: list[tuple[object, ...]] = []
     with (
         caplog.at_level(logging.INFO, "usersim"),
-        told(lambda *at: found.append(at), "train()") as report,
+        show_progress(lambda *at: found.append(at), "train()") as report,
     ):
-        count = staged("score", report)
-        assert count is not None
+        score = staged("score", report)
+        assert score is not None
         for done in range(4):
-            count(done, 3)
+            score("measure", done, 3)
         report("read rows", 5, None)
     assert found == [("score", n, 3) for n in range(4)] + [("read rows", 5, None)]
     said = [record.getMessage() for record in caplog.records]
@@ -68,7 +68,7 @@ def test_progress_goes_to_a_function_and_to_the_log(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("wanted", [True, False])
 def test_nothing_is_shown_where_nobody_looks(wanted, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither output of a script is touched when it is no terminal."""
-    with told(wanted, "train()") as report:
+    with show_progress(wanted, "train()") as report:
         report("score", 1, 2)
     assert capsys.readouterr() == ("", "")
 
@@ -79,10 +79,10 @@ def test_a_terminal_shows_bars_unless_they_are_turned_off(
     """By default a call of more than a moment shows its stages with labeled times."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
-    with told(False, "train()") as report:
+    with show_progress(False, "train()") as report:
         report("score", 1, 2)
     assert capsys.readouterr().err == ""
-    with told(True, "train()") as report:
+    with show_progress(True, "train()") as report:
         report("score", 1, 2)
         report("score", 2, 2)
     shown = capsys.readouterr().err
@@ -106,7 +106,7 @@ def test_a_notebook_shows_lines_that_are_drawn_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         ipython, "display", lambda said, *, raw, display_id: shown.append(said) or Handle()
     )
-    with told(True, "train()") as report:
+    with show_progress(True, "train()") as report:
         report("<score>", 1, 2)
         report("<score>", 2, 2)
     assert shown[-1]["text/plain"].startswith("<score>: 2 of 2, elapsed 0:0")
@@ -117,6 +117,6 @@ def test_progress_that_is_neither_is_an_error() -> None:
     """The public function and the value are named."""
     with (
         pytest.raises(ArgumentError, match=r"train\(\): progress is 'bar'"),
-        told("bar", "train()"),  # type: ignore[arg-type]
+        show_progress("bar", "train()"),  # type: ignore[arg-type]
     ):
         pass

@@ -10,7 +10,7 @@ from rich.text import Text
 from usersim.cli.console import notes
 from usersim.simulator import UserSimulator
 from usersim.simulator.face import LOADING
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = ["AdapterOption", "tell_adapter", "telling"]
 
@@ -29,7 +29,7 @@ def tell_adapter(sim: UserSimulator) -> None:
     notes.print(Text(f"adapter: {sim.describe_adapter()}"))
 
 
-def telling(sim: UserSimulator, progress: StageProgress) -> StageProgress:
+def telling(sim: UserSimulator, progress: Progress) -> Progress:
     """Return `progress`; with the first answers it also prints which adapter gives them."""
     told: list[str] = []
 

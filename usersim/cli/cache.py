@@ -44,7 +44,7 @@ def verify(
     from usersim.engines.cache import remove_damaged, verify_cache
 
     checked = verify_cache(
-        progress=lambda path: notes.print(Text(f"reading {visible(str(path))}"), soft_wrap=True)
+        reading=lambda path: notes.print(Text(f"reading {visible(str(path))}"), soft_wrap=True)
     )
     damaged = [one for one in checked if one.problem]
     for one in damaged:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes, open_corpus
-from usersim.cli.progress import rows_progress
+from usersim.cli.progress import stages
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.corpus import Corpus, LoadReport, Remains, TraceRecord
 from usersim.corpus.readers.formats import Format
@@ -82,7 +82,8 @@ def load(  # noqa: PLR0913, PLR0917 - options of a command
         Exit: If the store has nothing of the source.
     """
     store = store_of(source, corpus)
-    with Corpus.open(store) as opened, rows_progress() as progress:
+    # Most files are read in a moment, and what was read is reported then.
+    with Corpus.open(store) as opened, stages(quiet=True) as progress:
         report = opened.add(
             source,
             format=format,

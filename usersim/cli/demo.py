@@ -67,7 +67,7 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class DemoPeople:
     """Who is in the demo.
 
     Attributes:
@@ -144,7 +144,7 @@ def _say(heading: str, body: object = "") -> None:
         console.print(body)
 
 
-def _cast(sim: UserSimulator, people: int, *, own: bool) -> Cast:
+def _cast(sim: UserSimulator, people: int, *, own: bool) -> DemoPeople:
     """Return who is shown and who is measured: drawn with seed 0.
 
     Args:
@@ -158,10 +158,10 @@ def _cast(sim: UserSimulator, people: int, *, own: bool) -> Cast:
         chosen = random.Random(0).sample(asked, min(wanted, len(asked)))  # noqa: S311
     else:
         chosen = list(dict.fromkeys(str(row["user_id"]) for row in demo_rows(wanted)))
-    return Cast(chosen[:SHOWN], chosen[SHOWN:] or chosen)
+    return DemoPeople(chosen[:SHOWN], chosen[SHOWN:] or chosen)
 
 
-def _loaded(sim: UserSimulator, who: Cast, held_out: int, seconds: float) -> None:
+def _loaded(sim: UserSimulator, who: DemoPeople, held_out: int, seconds: float) -> None:
     """Print what was loaded, and the sizes before the work begins."""
     _say(f"loaded {counted(len(sim.users), 'person', 'people')} in {seconds:.0f} s")
     if sim.report is not None:
@@ -210,7 +210,7 @@ def _show(question: Interaction, answer: object) -> None:
     console.print(Text(f"what the person answered: {question.action_text}"))
 
 
-def _measure(sim: UserSimulator, who: Cast, held_out: int, out: Path) -> Calibration:
+def _measure(sim: UserSimulator, who: DemoPeople, held_out: int, out: Path) -> Calibration:
     """Predict held-out answers with every predictor, and fit the pool."""
     picked = pick_held_out(sim.corpus, who.measured, held_out, closed=True)
     with stages() as progress:

@@ -104,13 +104,7 @@ def _export(explorer: Explorer, folder: Path, run: str | None, measure: bool) ->
     from usersim.explorer import export_run
 
     with stages() as progress:
-        done = export_run(
-            explorer,
-            folder,
-            run=run,
-            measure=measure,
-            progress=lambda at, total: progress("write pages", at, total),
-        )
+        done = export_run(explorer, folder, run=run, measure=measure, progress=progress)
     console.print(
         Text(f"{counted(done.answers, 'answer')} of run {done.run!r} written to {done.folder}")
     )

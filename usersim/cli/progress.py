@@ -10,35 +10,21 @@ from contextlib import contextmanager
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TaskID,
     TextColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 from usersim.cli.console import notes
-from usersim.views import StageProgress
+from usersim.views import Progress, clock
 
-__all__ = ["Lines", "Times", "clock", "rows_progress", "stages"]
+__all__ = ["Lines", "Times", "stages"]
 
 LINE_SECONDS = 30.0
 """Time between two lines where there is no terminal."""
-
-
-def clock(seconds: float | None) -> str:
-    """Return a duration as a clock shows it.
-
-    Example:
-        >>> clock(84), clock(3723), clock(None)
-        ('1:24', '1:02:03', '-:--')
-    """
-    if seconds is None:
-        return "-:--"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class _Rate(ProgressColumn):
@@ -80,8 +66,8 @@ def _left(elapsed: float, done: int, total: int | None, found: int) -> float | N
     return elapsed * (total - done) / (done - found) if done < total else 0.0
 
 
-def _bars() -> Progress:
-    return Progress(
+def _bars() -> Bars:
+    return Bars(
         TextColumn("{task.description:<24}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -162,14 +148,14 @@ class Lines:
 
 
 @contextmanager
-def _reports(*, quiet: float = 0.0) -> Generator[StageProgress]:
-    """Show bars in a terminal, lines elsewhere.
+def stages(*, quiet: bool = False) -> Generator[Progress]:
+    """Show how far each stage is, with time passed and time left: bars in a terminal, else lines.
 
     Args:
-        quiet: Seconds before the first line.
+        quiet: In lines, say nothing of what takes less than `LINE_SECONDS`.
 
     Yields:
-        What receives the progress of a stage.
+        The callback for (stage, done, total).
     """
     if notes.is_terminal:
         with _bars() as bars:
@@ -183,7 +169,9 @@ def _reports(*, quiet: float = 0.0) -> Generator[StageProgress]:
 
             yield show
         return
-    lines = Lines(lambda line: notes.print(Text(line), soft_wrap=True), quiet=quiet)
+    lines = Lines(
+        lambda line: notes.print(Text(line), soft_wrap=True), quiet=LINE_SECONDS if quiet else 0.0
+    )
     ended = threading.Event()
 
     def tick() -> None:
@@ -198,29 +186,3 @@ def _reports(*, quiet: float = 0.0) -> Generator[StageProgress]:
     finally:
         ended.set()
         thread.join()
-
-
-@contextmanager
-def stages(*, quiet: bool = False) -> Generator[StageProgress]:
-    """Show how far each stage is, with time passed and time left.
-
-    Args:
-        quiet: In lines, say nothing of what takes less than `LINE_SECONDS`.
-
-    Yields:
-        The callback for (stage, done, total).
-    """
-    with _reports(quiet=LINE_SECONDS if quiet else 0.0) as report:
-        yield report
-
-
-@contextmanager
-def rows_progress() -> Generator[Callable[[int, int | None], None]]:
-    """Show how many rows were read.
-
-    Yields:
-        The callback for (rows, rows in all or None).
-    """
-    # Most files are read in a moment, and what was read is reported then.
-    with _reports(quiet=LINE_SECONDS) as report:
-        yield lambda done, total: report("read rows", done, total)

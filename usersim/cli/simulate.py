@@ -19,7 +19,7 @@ from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import console, figures_table, notes, open_corpus
 from usersim.cli.corpus import CorpusOption, print_load
 from usersim.cli.plugged import embed_given, retriever_given
-from usersim.cli.progress import clock, rows_progress, stages
+from usersim.cli.progress import stages
 from usersim.cli.tables import print_json
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
 from usersim.engines import Engine
@@ -40,6 +40,7 @@ from usersim.simulator.predicting import check_predictors
 from usersim.training import Board, StepNote, TrainedAdapter
 from usersim.types import TraceSource
 from usersim.types.counting import counted
+from usersim.views import clock
 
 __all__ = ["open_simulator", "print_measurement", "register"]
 
@@ -504,7 +505,7 @@ def _read(
     ranking: Engine | None,
 ) -> UserSimulator:
     """Read rows into their store and return a simulator of everybody in it."""
-    with rows_progress() as reading:
+    with stages(quiet=True) as progress:
         return UserSimulator.from_corpus(
             rows,
             store=store,
@@ -514,7 +515,7 @@ def _read(
             embed=embed_given(),
             retriever=retriever_given(),
             trace_judge=ranking,
-            progress=lambda _stage, done, total: reading(done, total),
+            progress=progress,
         )
 
 

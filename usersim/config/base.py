@@ -30,7 +30,16 @@ _NAMES = frozenset({"evidence_by", "aided_by"})
 
 
 class Config(BaseModel):
-    """A frozen model of settings; an unknown field is rejected."""
+    """A frozen model of settings; an unknown field is rejected.
+
+    Example:
+        >>> from usersim.config import SimulationConfig
+        >>> config = SimulationConfig(traces=1)
+        >>> config.model_copy(update={"seed": 7}).traces
+        1
+        >>> config.key == SimulationConfig(traces=1).key
+        True
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -17,6 +17,10 @@ class DialogueConfig(Config):
 
     What the person's own conversations show, their patience and persistence, is read from the
     corpus; these fields say what counts beside it.
+
+    Example:
+        >>> DialogueConfig(max_turns=5, patience="off").leaving
+        'said'
     """
 
     max_turns: Annotated[int, Field(ge=1)] = 20
@@ -60,7 +64,13 @@ class DialogueConfig(Config):
 
 
 class AssistantEndpoint(Config):
-    """An assistant behind any OpenAI-compatible server."""
+    """An assistant behind any OpenAI-compatible server.
+
+    Example:
+        >>> shop = AssistantEndpoint(model="shop-bot", base_url="http://127.0.0.1:9000/v1")
+        >>> shop.server.tries
+        6
+    """
 
     model: Annotated[str, Field(min_length=1)]
     """The assistant's name on the server."""

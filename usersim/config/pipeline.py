@@ -28,7 +28,15 @@ DEFAULT_PRESET: Preset = "small"
 
 
 class PipelineConfig(Config):
-    """Every stage's configuration; saved with the artifact."""
+    """Every stage's configuration; saved with the artifact.
+
+    Example:
+        >>> from usersim import SimulationConfig
+        >>> config = PipelineConfig.preset("tiny")
+        >>> quick = config.model_copy(update={"simulation": SimulationConfig(traces=1)})
+        >>> config.simulation.traces, quick.simulation.traces
+        (2, 1)
+    """
 
     corpus: CorpusConfig = CorpusConfig()
     history: HistoryConfig = HistoryConfig()

@@ -172,7 +172,12 @@ class TrainingConfig(Config):
 
 
 class SimulationConfig(Config):
-    """How an answer is drawn."""
+    """How an answer is drawn.
+
+    Example:
+        >>> SimulationConfig(traces=1, decision="sampled").temperature
+        0.8
+    """
 
     traces: Annotated[int, Field(ge=0)] = 3
     """K: traces drawn for one answer; option probabilities are averaged over them. 0 answers

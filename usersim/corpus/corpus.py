@@ -20,7 +20,7 @@ from usersim.corpus.ledger.adapter_folders import AdapterFolders
 from usersim.corpus.ledger.adapter_removal import RemovedAdapter, remove_adapter
 from usersim.corpus.ledger.ledger import Ledger
 from usersim.corpus.ledger.trainings import Trainings
-from usersim.corpus.loading import Load, LoadOptions, LoadProgress, scanned
+from usersim.corpus.loading import Load, LoadOptions, scanned
 from usersim.corpus.readers import Codebook, Format, Records, SourceOptions, open_source
 from usersim.corpus.removal import Remains, Removal, finish_forgetting, forget
 from usersim.corpus.report import LoadReport
@@ -38,6 +38,7 @@ from usersim.corpus.store.writer import place_users
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import write_rows
 from usersim.types import DateOrder, Interaction, Panel, Question, Split
+from usersim.views import Progress
 
 __all__ = ["Corpus", "UserSummary"]
 
@@ -92,6 +93,14 @@ class Corpus:
 
         Returns:
             The corpus; close it, or use it in a `with` block.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     with Corpus.open(Path(folder) / "ada.usersim.db") as corpus:
+            ...         Path(corpus.name).name, corpus.users()
+            ('ada.usersim.db', [])
         """
         database = Database(url_or_path)
         folders = AdapterFolders.of(database, adapters)
@@ -122,7 +131,12 @@ class Corpus:
         self.close()
 
     def close(self) -> None:
-        """Give back the store's connections."""
+        """Give back the store's connections; a `with` block does so at its end.
+
+        Example:
+            >>> corpus = Corpus.open(":memory:")
+            >>> corpus.close()
+        """
         self._database.close()
 
     @property
@@ -146,7 +160,7 @@ class Corpus:
         encoding: str | None = None,
         date_order: DateOrder | None = None,
         strict: bool = False,
-        progress: LoadProgress | None = None,
+        progress: Progress | None = None,
     ) -> LoadReport:
         """Load a source; what the store holds already is not added again.
 
@@ -168,7 +182,7 @@ class Corpus:
                 read otherwise.
             strict: Raise if any row is refused, and keep nothing. The whole load is then one
                 transaction, and other writers wait for it.
-            progress: Called with (records read, records in all or None) after each batch.
+            progress: Called after each batch with (stage, records read, records in all or None).
 
         Returns:
             What was kept, what was refused and why.
@@ -178,6 +192,16 @@ class Corpus:
             SpeakerNotFoundError: If the modeled person of a chat is not named or not found;
                 lists who speaks.
             RefusedRowsError: If `strict` and a row was refused.
+
+        Example:
+            >>> rows = [
+            ...     {"user_id": "ada", "context": "Tea?", "action": "Yes."},
+            ...     {"user_id": "ada", "context": "Milk?"},
+            ... ]
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add(rows)
+            >>> report.kept, len(report.refused)
+            (1, 1)
         """
         how = SourceOptions(
             format=format,
@@ -212,18 +236,49 @@ class Corpus:
 
         Returns:
             The requests, in a temporary file.
+
+        Example:
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+            ...     rows = [{"user_id": "ada", "context": "Milk?"}, {"user_id": "ada"}]
+            ...     asked = corpus.requests(rows)
+            ...     len(list(asked.lines())), len(asked.refused)
+            (1, 1)
         """
         return read_requests(source, self._config, user_id=user_id, known=self._reader.known)
 
     def holds(self, user_id: str) -> bool:
-        """Return whether the store holds a user."""
+        """Return whether the store holds a user.
+
+        Args:
+            user_id: Who.
+
+        Example:
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+            ...     corpus.holds("ada"), corpus.holds("bob")
+            (True, False)
+        """
         return self._reader.known(user_id)
 
     def require(self, user_id: str) -> None:
         """Do nothing for a user that the store holds.
 
+        Args:
+            user_id: Who.
+
         Raises:
             UserNotFoundError: If there is no such user; names similar ones.
+
+        Example:
+            >>> from usersim.errors import UserNotFoundError
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+            ...     try:
+            ...         corpus.require("adda")
+            ...     except UserNotFoundError as error:
+            ...         print(error)
+            no user 'adda' in the corpus (1 user)
         """
         with self._database.read() as connection:
             user_row_id(connection, user_id)
@@ -247,6 +302,13 @@ class Corpus:
 
         Returns:
             An iterator.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": f"{i}?", "action": "Yes."} for i in range(5)]
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add(rows)
+            ...     [one.position for one in corpus.interactions("ada", split="held_out")]
+            [4]
         """
         self._settle()
         return self._reader.stream(_ids(user_ids), split=split)
@@ -256,6 +318,13 @@ class Corpus:
 
         Args:
             key: Its key, or a beginning that no other key shares.
+
+        Example:
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+            ...     (one,) = corpus.interactions()
+            ...     corpus.interaction(one.key[:12]).action
+            'Yes.'
         """
         self._settle()
         return self._reader.one(key)
@@ -269,6 +338,13 @@ class Corpus:
             user_id: Who.
             before: Only interactions whose `position` is smaller.
             limit: The newest so many; None for all.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": f"{i}?", "action": "Yes."} for i in range(5)]
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add(rows)
+            ...     [one.context[0].content for one in corpus.history("ada", before=3, limit=2)]
+            ['1?', '2?']
         """
         self._settle()
         return self._reader.history(user_id, before=before, limit=limit)
@@ -278,6 +354,17 @@ class Corpus:
 
         Those with different times, an order that the source gave, or a conversation of several
         interactions. The others are in the order of the file, and `position` counts that.
+
+        Example:
+            >>> rows = [
+            ...     {"user_id": "ada", "context": "Tea?", "action": "Yes.", "timestamp": day}
+            ...     for day in ("2026-01-01", "2026-01-02")
+            ... ]
+            >>> rows += [{"user_id": "bob", "context": f"{one}?", "action": "No."} for one in "ab"]
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add(rows)
+            ...     sorted(corpus.ordered_users())
+            ['ada']
         """
         self._settle()
         return frozenset(self._reader.ordered())
@@ -300,6 +387,18 @@ class Corpus:
 
         Raises:
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> drinks = ("tea with milk", "coffee", "green tea", "water", "juice")
+            >>> rows = [
+            ...     {"user_id": "ada", "context": f"Some {drink}?", "action": "Yes."}
+            ...     for drink in drinks
+            ... ]
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add(rows)
+            ...     found = corpus.search("ada", Question("Black tea?"), limit=2)
+            ...     [one.context[0].content for one in found]
+            ['Some tea with milk?', 'Some green tea?']
         """
         self._settle()
         with self._database.read() as connection:
@@ -320,6 +419,17 @@ class Corpus:
 
         Raises:
             CorpusError: If a person has no usable weight where one is asked for.
+
+        Example:
+            >>> rows = [
+            ...     {"user_id": name, "context": "Tea?", "action": "yes", "options": ["yes", "no"]}
+            ...     for name in ("ada", "bob")
+            ... ]
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add(rows)
+            ...     panel = corpus.panel()
+            >>> panel.people
+            ('ada', 'bob')
         """
         self._settle()
         return read_panel(self._database, weight=weight, shared_by=shared_by)
@@ -329,6 +439,13 @@ class Corpus:
 
         Args:
             user_ids: Only of these users, or of this one.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with Corpus.open(":memory:") as one, Corpus.open(":memory:") as other:
+            ...     reports = one.add(rows), other.add(rows)
+            ...     one.digest() == other.digest("ada")
+            True
         """
         total = sha256()
         for keys in self._reader.keys(_ids(user_ids)):
@@ -347,6 +464,14 @@ class Corpus:
 
         Raises:
             CorpusError: If the file cannot be written.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder, Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+            ...     corpus.export(Path(folder) / "ada.jsonl")
+            1
         """
         rows = self.rows(user_ids)
         return write_rows(path, rows, what="the corpus", error=CorpusError, form="jsonl")
@@ -359,6 +484,12 @@ class Corpus:
 
         Returns:
             An iterator.
+
+        Example:
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+            ...     [(row["user_id"], row["action"]) for row in corpus.rows()]
+            [('ada', 'Yes.')]
         """
         self._settle()
         return self._reader.rows(_ids(user_ids))
@@ -382,6 +513,12 @@ class Corpus:
             UserNotFoundError: If there is no such user.
             CorpusError: If a folder cannot be deleted, or the store cannot be written; the same
                 repeated call resumes.
+
+        Example:
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+            ...     corpus.forget("ada").interactions, corpus.holds("ada")
+            (1, False)
         """
         try:
             return forget(self._database, user_id, self._adapter_folders, redact=mentions)
@@ -423,6 +560,13 @@ class Corpus:
 
         Raises:
             CorpusError: If the store still holds the user, or the disk refuses.
+
+        Example:
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+            ...     removal = corpus.forget("ada")
+            ...     corpus.finish_forgetting("ada")
+            Remains(log_bytes=0, trainings=(), folders_left=(), deleted=())
         """
         return finish_forgetting(self._database, self._adapter_folders, user_id)
 
@@ -434,6 +578,14 @@ class Corpus:
 
         Returns:
             What was removed, and what was left.
+
+        Raises:
+            NotStoredError: If there is no such adapter, or several begin so.
+
+        Example:
+            ```python
+            removed = corpus.remove_adapter("ada-1f0c")
+            ```
         """
         return remove_adapter(self.ledger, name, self._adapter_folders)
 

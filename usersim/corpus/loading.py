@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
@@ -39,11 +39,9 @@ from usersim.corpus.store.writer import RowWriter
 from usersim.errors import RefusedRowsError
 from usersim.types import DateOrder
 from usersim.types.counting import counted
+from usersim.views import Progress
 
-__all__ = ["Load", "LoadOptions", "LoadProgress", "scanned"]
-
-LoadProgress = Callable[[int, int | None], None]
-"""Called with (records read, records in all or None where that is not known)."""
+__all__ = ["Load", "LoadOptions", "scanned"]
 
 _BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
@@ -61,7 +59,7 @@ class LoadOptions:
     codebook: Codebook | None = None
     date_order: DateOrder | None = None
     strict: bool = False
-    progress: LoadProgress | None = None
+    progress: Progress | None = None
 
 
 @dataclass(slots=True)
@@ -220,7 +218,7 @@ class Load:
 
     def _tell(self, done: int, total: int | None) -> None:
         if self._options.progress is not None:
-            self._options.progress(done, total)
+            self._options.progress("read rows", done, total)
 
     def _report(self, source: str, name: str, seconds: float) -> LoadReport:
         counts, tally = self._counts, self._tally

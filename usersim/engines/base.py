@@ -8,12 +8,13 @@ an engine never lets it become a control token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from usersim.errors import CapabilityError
+from usersim.views import Progress
 
 __all__ = [
     "AdapterRef",
@@ -22,7 +23,6 @@ __all__ = [
     "Draw",
     "Engine",
     "GenerateRequest",
-    "Progress",
     "Score",
     "ScoreRequest",
     "require",
@@ -32,9 +32,6 @@ __all__ = [
 
 ChatPrompt = tuple[tuple[str, str], ...]
 """(role, content) pairs, oldest first."""
-
-Progress = Callable[[int, int], None]
-"""Called with (requests done, requests in all)."""
 
 Seeds = Literal["exact", "rounding", "none"]
 
@@ -51,6 +48,11 @@ class AdapterRef:
         base_model: What it was trained on.
         base_digest: Digest of that model, which the model that it is used with must have; empty
             for an adapter that does not say, as a plain PEFT folder.
+
+    Example:
+        >>> ada = AdapterRef(name="ada-1f0c", path="adapters/ada-1f0c", digest="1f0c")
+        >>> GenerateRequest(prompt=(("user", "Tea?"),), adapter=ada).adapter.name
+        'ada-1f0c'
     """
 
     name: str
@@ -74,6 +76,12 @@ class Capabilities:
             differ with the batch's shape and can flip a near-tie. `none`: not reproducible.
         max_context: Tokens of prompt and answer together; None if unknown.
         concurrent: Calls from several threads are computed together, not one after another.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> can = ScriptedEngine().capabilities
+        >>> can.logprobs, can.seeds
+        (True, 'exact')
     """
 
     logprobs: bool
@@ -101,6 +109,13 @@ class GenerateRequest:
         n: How many draws; draw `i` uses the seed's `i`-th stream.
         seed: Reproduces the draws.
         adapter: Applied to this request alone.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> request = GenerateRequest(prompt=(("user", "Tea?"),), max_tokens=8, n=2, seed=1)
+        >>> (draws,) = ScriptedEngine().generate([request])
+        >>> len(draws), draws[0].finish
+        (2, 'end')
     """
 
     prompt: ChatPrompt
@@ -144,6 +159,13 @@ class ScoreRequest:
             the same continuation has the same tokens after every prefix.
         end: Whether the end-of-turn token is scored too.
         adapter: Applied to this request alone.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> request = ScoreRequest(prompt=(("user", "Tea or coffee?"),), continuation="tea")
+        >>> (score,) = ScriptedEngine().score([request])
+        >>> score.total < 0
+        True
     """
 
     prompt: ChatPrompt
@@ -155,7 +177,13 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Log-probability of each token of the continuation, nats, in order."""
+    """Log-probability of each token of the continuation, nats, in order.
+
+    Example:
+        >>> score = Score((-0.5, -1.5))
+        >>> score.total, score.mean(), score.mean(floor=-1.0)
+        (-2.0, -1.0, -0.75)
+    """
 
     logprobs: tuple[float, ...]
 
@@ -228,8 +256,17 @@ def require(
 ) -> None:
     """Raise unless `engine` has `capability`.
 
+    Args:
+        engine: The engine.
+        capability: A field of its `capabilities`.
+        why: What needs it, for the error.
+
     Raises:
         CapabilityError: Naming the engine, what is missing and what needs it.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> require(ScriptedEngine(), "logprobs", "scoring")
     """
     if not getattr(engine.capabilities, capability):
         raise CapabilityError(

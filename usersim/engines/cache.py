@@ -16,11 +16,11 @@ from usersim.engines.prepared import MANIFEST, folder_damage
 from usersim.errors import ModelLoadError
 from usersim.files import file_digest
 
-__all__ = ["Checked", "remove_damaged", "verify_cache"]
+__all__ = ["CachePart", "remove_damaged", "verify_cache"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CachePart:
     """One part of the cache.
 
     Attributes:
@@ -34,11 +34,11 @@ class Checked:
     note: Path
 
 
-def verify_cache(*, progress: Callable[[Path], None] | None = None) -> list[Checked]:
+def verify_cache(*, reading: Callable[[Path], None] | None = None) -> list[CachePart]:
     """Read every prepared model, and every file whose digest is kept, and compare the digests.
 
     Args:
-        progress: Called with each path before it is read; half a gigabyte takes about a second.
+        reading: Called with each path before it is read; half a gigabyte takes about a second.
 
     Returns:
         Every part, in the order of their paths.
@@ -47,7 +47,7 @@ def verify_cache(*, progress: Callable[[Path], None] | None = None) -> list[Chec
         ModelLoadError: If the cache cannot be read.
     """
     try:
-        return [*_folders(progress), *_files(progress)]
+        return [*_folders(reading), *_files(reading)]
     except OSError as error:
         raise ModelLoadError(
             f"the cache {str(cache_dir())!r} cannot be read: {error.strerror or error}",
@@ -55,7 +55,7 @@ def verify_cache(*, progress: Callable[[Path], None] | None = None) -> list[Chec
         ) from error
 
 
-def remove_damaged(checked: Checked) -> None:
+def remove_damaged(checked: CachePart) -> None:
     """Remove what vouches for a damaged part: the next use prepares or reads it again.
 
     Raises:
@@ -69,22 +69,22 @@ def remove_damaged(checked: Checked) -> None:
         ) from error
 
 
-def _folders(progress: Callable[[Path], None] | None) -> Iterator[Checked]:
+def _folders(reading: Callable[[Path], None] | None) -> Iterator[CachePart]:
     for manifest in sorted((cache_dir() / "models").glob(f"*/{MANIFEST}")):
         folder = manifest.parent
-        if progress is not None:
-            progress(folder)
-        yield Checked(path=folder, problem=folder_damage(folder, verify=True), note=manifest)
+        if reading is not None:
+            reading(folder)
+        yield CachePart(path=folder, problem=folder_damage(folder, verify=True), note=manifest)
 
 
-def _files(progress: Callable[[Path], None] | None) -> Iterator[Checked]:
+def _files(reading: Callable[[Path], None] | None) -> Iterator[CachePart]:
     for note, kept in kept_digests():
         if kept is None:
-            yield Checked(path=note, problem="the stored digest is damaged", note=note)
+            yield CachePart(path=note, problem="the stored digest is damaged", note=note)
             continue
         path = Path(kept.path)
-        if progress is not None:
-            progress(path)
+        if reading is not None:
+            reading(path)
         try:
             stat = path.stat()
         except OSError:
@@ -93,4 +93,4 @@ def _files(progress: Callable[[Path], None] | None) -> Iterator[Checked]:
             continue  # written anew: it is read again when it is next used
         altered = file_digest(path) != kept.sha256
         problem = f"{path.name} was altered, and its modification time is unchanged"
-        yield Checked(path=path, problem=problem if altered else "", note=note)
+        yield CachePart(path=path, problem=problem if altered else "", note=note)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from usersim.config import cache_dir
-from usersim.engines.base import Progress
 from usersim.engines.prepared import DISK_HINT, prepare_folder
 from usersim.errors import MissingDependencyError, ModelLoadError, boundary
 from usersim.files import file_digest
+from usersim.views import Progress
 
 __all__ = ["EMBEDDED", "model_folder", "prepare_embedded"]
 
@@ -79,7 +79,7 @@ def prepare_embedded(*, progress: Progress | None = None, verify: bool = False) 
     once. The package is not needed any more once the folder is there.
 
     Args:
-        progress: Called with (steps done, steps in all).
+        progress: Called with (stage, steps done, steps in all).
         verify: Take the digest of every file even where size and modification time fit.
 
     Returns:

@@ -13,12 +13,12 @@ from usersim.engines.base import (
     AdapterRef,
     ChatPrompt,
     Engine,
-    Progress,
     Score,
     ScoreRequest,
     require,
 )
 from usersim.transcript import action_text
+from usersim.views import Progress
 
 __all__ = [
     "OPTION_RULE",
@@ -108,7 +108,7 @@ def option_probabilities(
     Args:
         engine: Needs `logprobs`.
         queries: What to ask.
-        progress: Called with (requests done, requests in all).
+        progress: Called with (stage, requests done, requests in all).
 
     Returns:
         Per query one probability per option, in the options' order; they sum to 1.

@@ -18,11 +18,18 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from usersim.engines.base import Progress
 from usersim.errors import ModelLoadError
 from usersim.files import file_digest, sync, write_text
+from usersim.views import Progress
 
-__all__ = ["DISK_HINT", "MANIFEST", "Manifest", "folder_damage", "prepare_folder", "read_manifest"]
+__all__ = [
+    "DISK_HINT",
+    "MANIFEST",
+    "PreparedManifest",
+    "folder_damage",
+    "prepare_folder",
+    "read_manifest",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +52,7 @@ class _File(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
+class PreparedManifest(BaseModel):
     """What a prepared folder holds, and what it was made from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,7 +76,7 @@ def prepare_folder(
         target: The folder.
         write: Fills an empty folder.
         source: What the folder is made from; another one in the manifest means a rebuild.
-        progress: Called with (steps done, steps in all).
+        progress: Called with (stage, steps done, steps in all).
         verify: Take the digest of every file.
 
     Returns:
@@ -78,22 +85,22 @@ def prepare_folder(
     Raises:
         ModelLoadError: If it cannot be built.
     """
-    step = progress or _ignore
+
+    def step(done: int) -> None:
+        if progress is not None:
+            progress("prepare the model", done, 2)
+
     if not folder_damage(target, source=source, verify=verify):
-        step(2, 2)
+        step(2)
         return target
-    step(0, 2)
+    step(0)
     with _writing(target), _locked(target):
         # Another process may have built it while this one waited.
         reason = folder_damage(target, source=source, verify=verify)
         if reason:
-            _build(target, write, source=source, reason=reason, built=lambda: step(1, 2))
-    step(2, 2)
+            _build(target, write, source=source, reason=reason, built=lambda: step(1))
+    step(2)
     return target
-
-
-def _ignore(_done: int, _total: int) -> None:
-    """Take the place of a progress function."""
 
 
 @contextmanager
@@ -172,15 +179,15 @@ def _write_manifest(folder: Path, source: str) -> None:
         files[path.name] = _File(
             size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=file_digest(path)
         )
-    text = Manifest(format=1, source=source, files=files).model_dump_json(indent=2)
+    text = PreparedManifest(format=1, source=source, files=files).model_dump_json(indent=2)
     folder.chmod(0o755)
     write_text(folder / MANIFEST, text, what="the model", error=ModelLoadError, hint=DISK_HINT)
 
 
-def read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: Path) -> PreparedManifest | None:
     """Return the manifest of a prepared folder; None if there is none that can be read."""
     try:
-        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        return PreparedManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError):
         return None
 

@@ -19,7 +19,6 @@ from usersim.engines.base import (
     ChatPrompt,
     Draw,
     GenerateRequest,
-    Progress,
     Score,
     ScoreRequest,
     require,
@@ -34,6 +33,7 @@ from usersim.errors import (
     UsersimError,
 )
 from usersim.types import content_key
+from usersim.views import Progress
 
 __all__ = ["SCRIPTED_CAPABILITIES", "Replies", "ScriptedEngine"]
 
@@ -165,7 +165,7 @@ class ScriptedEngine:
         for done, request in enumerate(requests, start=1):
             results.append(tuple(self._draw(request, index) for index in range(request.n)))
             if progress:
-                progress(done, len(requests))
+                progress("generate", done, len(requests))
         return results
 
     def score(
@@ -188,7 +188,7 @@ class ScriptedEngine:
                 raise ScoringError(f"continuation {request.continuation!r} has no tokens to score")
             scores.append(Score(self._logprobs(request, tokens)))
             if progress:
-                progress(done, len(requests))
+                progress("score", done, len(requests))
         return scores
 
     def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:

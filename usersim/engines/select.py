@@ -46,6 +46,12 @@ def load_engine(
             given beside settings or to an engine whose arithmetic is not chosen here.
         ModelLoadError: If the model cannot be loaded.
         MissingDependencyError: If a package that the engine needs is not installed.
+
+    Example:
+        >>> engine = load_engine(engine="scripted")
+        >>> engine.identity
+        'scripted@cf1cbb66a638/scripted-1'
+        >>> engine.close()
     """
     if engine not in get_args(EngineName):
         raise ConfigError(f"unknown engine {engine!r}", hint=f"use one of {get_args(EngineName)!r}")

@@ -22,7 +22,7 @@ from usersim.engines.base import AdapterRef
 from usersim.engines.embedded import model_folder
 from usersim.engines.vllm.directions import CLIENT_PID
 from usersim.engines.vllm.start import (
-    Plan,
+    StartPlan,
     engine_arguments,
     on_gpu,
     refuse_vllm,
@@ -101,7 +101,9 @@ def server_command(server: Server) -> list[str]:
         ranks.append(server.config.adapter_rank or 16)
     slots = max(server.config.adapter_slots, len(server.adapters))
     config = server.config.model_copy(update={"adapter_slots": slots})
-    arguments = engine_arguments(model_folder(server.model), config, Plan.of(max(ranks, default=0)))
+    arguments = engine_arguments(
+        model_folder(server.model), config, StartPlan.of(max(ranks, default=0))
+    )
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(model_folder(server.model)), "--served-model-name", server.model]
     command += ["--host", server.host, "--port", str(server.port)]

@@ -97,6 +97,25 @@ def agreement(
 
     Returns:
         The figures; None if no interaction has two eligible candidates with both scores.
+
+    Example:
+        >>> from usersim.types import Candidate, FreeText, Leakage, Message, TraceScores
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Yes.", space=FreeText(), conversation="c")
+        >>> def trace(index, gain):
+        ...     drawn = Candidate(interaction_key="k", direction="forward", index=index, seed=0,
+        ...                       reasoning=f"Thought {index}.", complete=True, model="m",
+        ...                       prompt_id="p")
+        ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
+        ...                          report_gain=gain)
+        ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
+        >>> first, second = [trace(0, 0.1), trace(1, 0.4)], [trace(0, 0.0), trace(1, 0.2)]
+        >>> best = first[1].candidate.key
+        >>> chosen = Selection(interaction_key="k", kept=best, reason="kept the best",
+        ...                    utilities={first[0].candidate.key: -0.7, best: 0.7})
+        >>> found = agreement([tea], {"k": first}, {"k": second}, {"k": chosen})
+        >>> found.n, round(found.second.value, 2)
+        (1, 0.1)
     """
     rows: list[list[float]] = []
     told: list[Interaction] = []

@@ -39,7 +39,13 @@ _LEVEL = 0.95
 @printed(in_words)
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with its 95 % percentile interval; all three are NaN where nothing was measured."""
+    """A value with its 95 % percentile interval; all three are NaN where nothing was measured.
+
+    Example:
+        >>> gap = Interval(value=0.2, low=0.1, high=0.3)
+        >>> gap.excludes(0.0)
+        True
+    """
 
     value: float
     low: float
@@ -87,6 +93,12 @@ class Resampling:
         are one multinomial draw of k·C: so no loop runs over resamples.
         With a single user only conversations vary, and the interval speaks of that user alone.
         Source: Davison and Hinkley, Bootstrap Methods and their Application, section 3.8.
+
+    Example:
+        >>> resampling = Resampling.of(["ada", "ada", "bob"], ["c1", "c2", "c3"], resamples=200)
+        >>> sums = np.stack([np.array([1.0, 0.0, 1.0]), np.ones(3)], axis=1)
+        >>> round(resampling.estimate(sums, ratio).value, 3)
+        0.667
     """
 
     cluster: NDArray[np.intp]
@@ -238,6 +250,12 @@ def win_rate(outcomes: FloatArray, resampling: Resampling) -> WinRate:
 
     Returns:
         Win rates, ties counted half and decisive-only, with intervals.
+
+    Example:
+        >>> resampling = Resampling.of(["ada", "ada", "bob"], ["c1", "c2", "c3"], resamples=100)
+        >>> found = win_rate(np.array([1.0, 0.0, 1.0]), resampling)
+        >>> found.wins, found.ties, found.losses
+        (2, 1, 0)
     """
     compared = np.isfinite(outcomes)
     won = (compared & (outcomes > 0)).astype(np.float64)

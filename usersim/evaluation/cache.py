@@ -46,6 +46,15 @@ class FileCache:
     Attributes:
         path: The file.
         damaged: Lines that could not be read.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from usersim.types import Prediction
+        >>> with TemporaryDirectory() as folder:
+        ...     cache = FileCache(folder)
+        ...     cache.put("k1", Prediction(action="yes"))
+        ...     cache.get("k1").action, cache.get("k2")
+        ('yes', None)
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -55,6 +55,19 @@ def by_traces(
 
     Returns:
         One row per arm and K, K rising within an arm.
+
+    Example:
+        >>> from usersim.evaluation import Arm, evaluate
+        >>> from usersim.types import Batch, FreeText, Interaction, Message, Prediction
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Yes.", space=FreeText(), conversation="c", split="held_out")
+        >>> def drawing(asked):
+        ...     detail = {"log_likelihood_at": {"1": -4.0, "4": -3.0}}
+        ...     one = Prediction(action="Yes.", log_likelihood=-3.0, n_tokens=2, detail=detail)
+        ...     return Batch((one,) * len(asked))
+        >>> found = evaluate([Arm("Recon", drawing)], [tea], bootstrap=10)
+        >>> [(row.arm, row.k, row.log_likelihood.value) for row in by_traces(found)]
+        [('Recon', 1, -2.0), ('Recon', 4, -1.5)]
     """
     plain = [
         None if one.log_likelihood is None else one.log_likelihood / max(one.n_tokens, 1)

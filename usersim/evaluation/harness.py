@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from usersim.engines.base import Progress
 from usersim.errors import EvaluationError, boundary
 from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import FloatArray, Resampling
@@ -21,6 +20,7 @@ from usersim.evaluation.metrics import Metric, default_metrics, distribution
 from usersim.evaluation.results import Estimate, Evaluation
 from usersim.types import Failure, Interaction, Prediction, content_key, is_closed
 from usersim.types.counting import counted
+from usersim.views import Progress
 
 __all__ = ["evaluate"]
 
@@ -49,7 +49,7 @@ def evaluate(
         bootstrap: Resamples behind the intervals.
         seed: Seed of the resamples.
         cache: Where finished predictions are kept, so that a second run does not repeat them.
-        progress: Called with (predictions done, predictions in all).
+        progress: Called with (stage, predictions done, predictions in all).
 
     Returns:
         Estimates with intervals, paired comparisons, and every prediction.
@@ -157,7 +157,7 @@ class _Runner:
     def _advance(self, n: int) -> None:
         self.done += n
         if self.progress and n:
-            self.progress(self.done, self.total)
+            self.progress("measure", self.done, self.total)
 
 
 def _ask(arm: Arm, items: Sequence[Interaction]) -> tuple[list[Prediction], list[Failure]]:
@@ -206,7 +206,7 @@ def _statistics(
         places = [n for n, item in enumerate(items) if metric.applies(item)]
         for arm, predicted in predictions.items():
             measured = [predicted[n] for n in places]
-            if not any(metric.told(p) for p in measured) and _answers(measured):
+            if not any(metric.can_measure(p) for p in measured) and _answers(measured):
                 continue
             if not places:
                 continue
@@ -242,7 +242,7 @@ def _estimates(
                     interval=resampling.estimate(rows, metric.finish),
                     n_items=len(places),
                     n_users=len({items[n].user_id for n in places}),
-                    n_charged=sum(not metric.told(predicted[n]) for n in places),
+                    n_charged=sum(not metric.can_measure(predicted[n]) for n in places),
                 )
             )
     return tuple(estimates)

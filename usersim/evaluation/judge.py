@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from usersim.config import HistoryConfig
-from usersim.engines.base import Engine, GenerateRequest, Progress
+from usersim.engines.base import Engine, GenerateRequest
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, Interval, WinRate, ratio, win_rate
 from usersim.evaluation.results import Evaluation
 from usersim.prompts import judge_pair_prompt
 from usersim.types import FreeText, Interaction, Prediction
-from usersim.views import in_words, printed
+from usersim.views import Progress, in_words, printed
 
 __all__ = ["Judgment", "PairJudge", "check_judge", "read_choice"]
 
@@ -163,7 +163,7 @@ class PairJudge:
             evaluation: Holds the answers; its resamples make the intervals.
             arm: The arm.
             baseline: What it is compared with; None takes the evaluation's own.
-            progress: Called with (replies read, replies in all).
+            progress: Called with (stage, replies read, replies in all).
 
         Returns:
             Win rate and reliability.

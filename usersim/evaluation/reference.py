@@ -41,6 +41,9 @@ def uniform_arm(*, seed: int = 0) -> Arm:
     """Return chance: every option alike, one drawn by the item's key; a number within its range.
 
     Free text and numbers without a range have no uniform answer and fail.
+
+    Args:
+        seed: Of the draws; combined with the item's key.
     """
 
     def answer(interaction: Interaction) -> Prediction | None:

@@ -18,7 +18,26 @@ _ALPHA = 0.05
 
 
 def sentence(evaluation: Evaluation, comparison: Comparison) -> str:
-    """Return what one comparison allows to be said, in plain words."""
+    """Return what one comparison allows to be said, in plain words.
+
+    Args:
+        evaluation: What was measured.
+        comparison: One of its comparisons, or of `evaluation.against(...)`.
+
+    Example:
+        >>> from usersim.evaluation import Arm, evaluate, uniform_arm
+        >>> from usersim.types import Choice, Interaction, Message
+        >>> items = [
+        ...     Interaction(key=f"k{n}", user_id=f"u{n}", position=0, split="held_out",
+        ...         conversation=f"c{n}", context=(Message("Tea?"),), action="yes",
+        ...         space=Choice(("yes", "no")))
+        ...     for n in range(8)
+        ... ]
+        >>> same = Arm("Same", uniform_arm().predict)
+        >>> found = evaluate([uniform_arm(), same], items, bootstrap=100)
+        >>> sentence(found, found.comparisons[0]).split(":")[1]
+        ' Same is not distinguishable from Chance'
+    """
     metric = evaluation.metric(comparison.metric)
     gap = comparison.difference
     figures = (
@@ -84,6 +103,23 @@ def verdicts(
 
     Returns:
         Sentences, by metric.
+
+    Example:
+        >>> from usersim.evaluation import Arm, evaluate, uniform_arm
+        >>> from usersim.types import Batch, Choice, Interaction, Message, Prediction
+        >>> items = [
+        ...     Interaction(key=f"k{n}", user_id=f"u{n}", position=0, split="held_out",
+        ...         conversation=f"c{n}", context=(Message("Tea?"),), action="yes",
+        ...         space=Choice(("yes", "no")))
+        ...     for n in range(8)
+        ... ]
+        >>> def sure(asked):
+        ...     said = Prediction(action="yes", probabilities={"yes": 0.9, "no": 0.1})
+        ...     return Batch((said,) * len(asked))
+        >>> found = evaluate([uniform_arm(), Arm("Sure", sure)], items, bootstrap=100)
+        >>> brier = [found.metric("brier")]
+        >>> verdicts(found, metrics=brier)
+        ['Brier: Sure is better than Chance: difference −0.480 [−0.480, −0.480] 0 to 2, 8 items.']
     """
     against = baseline or evaluation.baseline
     compared = evaluation.against(against)

@@ -8,12 +8,12 @@ Shows what the store holds, and what `closeups` measures with the simulator's en
 
 from usersim.explorer.app import ServedExplorer, explorer_app, serve_explorer
 from usersim.explorer.closeups import Explorer
-from usersim.explorer.export import Exported, export_run
+from usersim.explorer.export import RunExport, export_run
 from usersim.explorer.router import explorer_router
 
 __all__ = [
     "Explorer",
-    "Exported",
+    "RunExport",
     "ServedExplorer",
     "explorer_app",
     "explorer_router",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from usersim.config import ServerConfig
 from usersim.explorer.closeups import Explorer
-from usersim.explorer.guard import Guard, check_address
+from usersim.explorer.guard import ExplorerGuard, check_address
 from usersim.explorer.links import ServerLinks
 from usersim.explorer.router import HEADERS, HTML, explorer_router, refuse_missing
 from usersim.explorer.views import Pages
@@ -25,7 +25,9 @@ PORT = 8765
 """Where the explorer is served unless another port is asked for."""
 
 
-def explorer_app(explorer: Explorer, *, host: str = "127.0.0.1", key: str | None = None) -> Guard:
+def explorer_app(
+    explorer: Explorer, *, host: str = "127.0.0.1", key: str | None = None
+) -> ExplorerGuard:
     """Return the explorer as an ASGI application.
 
     Args:
@@ -53,7 +55,7 @@ def explorer_app(explorer: Explorer, *, host: str = "127.0.0.1", key: str | None
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(explorer_router(explorer))
     app.add_exception_handler(HTTPException, refused)
-    return Guard(app, host=host, key=key)
+    return ExplorerGuard(app, host=host, key=key)
 
 
 class ServedExplorer:

@@ -128,23 +128,18 @@ class Explorer:
         candidate, config = record.candidate, self._config
 
         def measure(engine: Engine) -> TraceCloseup:
-            interaction = self.corpus.interaction(candidate.interaction_key)
-            history = self._histories.of(
-                interaction.user_id, interaction.question, before=interaction.position
-            )
+            case = self._histories.around(self.corpus.interaction(candidate.interaction_key))
             return TraceCloseup(
                 gains=trace_gains(
                     engine,
-                    interaction,
-                    history,
+                    case,
                     candidate.reasoning,
                     view=config.history,
                     floor=config.scoring.logprob_floor,
                 ),
                 sentences=sentence_gains(
                     engine,
-                    interaction,
-                    history,
+                    case,
                     candidate.reasoning,
                     view=config.history,
                     scoring=config.scoring,

@@ -7,7 +7,6 @@ data: forgetting a person does not reach it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -23,17 +22,16 @@ from usersim.explorer.links import FileLinks, Step
 from usersim.explorer.views import Pages
 from usersim.files import sync, sync_tree
 from usersim.types.counting import counted
+from usersim.views import Progress
 
-__all__ = ["Exported", "export_run"]
+__all__ = ["RunExport", "export_run"]
 
 MANIFEST = "usersim-export.json"
 """Says that a folder is an export, which another may replace."""
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class RunExport:
     """What was written.
 
     Attributes:
@@ -56,7 +54,7 @@ def export_run(
     run: str | None = None,
     measure: bool = False,
     progress: Progress | None = None,
-) -> Exported:
+) -> RunExport:
     """Write one run as a folder of HTML pages, each marked as simulated.
 
     The folder appears when it is whole. Only an earlier export is ever replaced.
@@ -67,7 +65,7 @@ def export_run(
         run: Name of the run; None takes the only one there is.
         measure: Also show every answer token by token and sentence by sentence, which takes
             the engine some seconds for each on a CPU.
-        progress: Called with (requests written, requests).
+        progress: Called with (stage, requests written, requests).
 
     Raises:
         ConfigError: If the run is unknown, or the folder holds something else.
@@ -96,7 +94,7 @@ def export_run(
             hint="choose a writable folder on a disk with free space",
         ) from error
     pages, answers = written
-    return Exported(folder=target, run=record.name, pages=pages, answers=answers)
+    return RunExport(folder=target, run=record.name, pages=pages, answers=answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ class _Writer:
                     answers += 1
                 done += 1
                 if self.progress is not None:
-                    self.progress(done, self.record.status.total)
+                    self.progress("write pages", done, self.record.status.total)
             step = None if listed.after is None else ("after", listed.after)
         self._rest(number, answers)
         return number, answers

@@ -16,7 +16,7 @@ from usersim.server.door import CHALLENGES, bare_name, check_token, knows_key
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Guard", "check_address"]
+__all__ = ["ExplorerGuard", "check_address"]
 
 
 def check_address(host: str, key: str | None) -> None:
@@ -33,7 +33,7 @@ def check_address(host: str, key: str | None) -> None:
     check_token(key)
 
 
-class Guard:
+class ExplorerGuard:
     """An ASGI application that lets in who may come in.
 
     A browser is asked for the key as a password; other clients send it as a bearer token. On

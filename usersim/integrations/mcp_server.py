@@ -43,7 +43,7 @@ PAGE = 100
 """People that are listed at once."""
 
 
-class Said(BaseModel):
+class ConversationMessage(BaseModel):
     """One message of a conversation: `user` is the person, `assistant` whoever talks with them."""
 
     role: Literal["user", "assistant"]
@@ -165,7 +165,7 @@ class PeopleTools:
         self,
         user_id: str,
         message: str,
-        conversation: list[Said] | None = None,
+        conversation: list[ConversationMessage] | None = None,
         options: list[str] | None = None,
         kind: Literal["choice", "scale", "number", "multi_choice", "free_text"] | None = None,
         seed: int | None = None,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Codes = NDArray[np.int16]
 
-__all__ = ["MAX_CATEGORIES", "Basis", "Items", "count_pairs", "make_items"]
+__all__ = ["MAX_CATEGORIES", "Basis", "PanelItems", "count_pairs", "make_items"]
 
 MAX_CATEGORIES = 4_000
 """Categories of all items together; the pair counts then take 128 MB."""
@@ -36,7 +36,7 @@ _FLAT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PanelItem:
     """One categorical variable.
 
     Attributes:
@@ -70,7 +70,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Items:
+class PanelItems:
     """The items of a panel, and where their categories stand in one flat row.
 
     Attributes:
@@ -79,7 +79,7 @@ class Items:
             options, or they would pass `MAX_CATEGORIES`.
     """
 
-    items: tuple[Item, ...]
+    items: tuple[PanelItem, ...]
     left_out: tuple[int, ...] = ()
 
     @cached_property
@@ -122,7 +122,7 @@ class Items:
         return hot
 
 
-def make_items(panel: Panel, *, limit: int = MAX_CATEGORIES) -> Items:
+def make_items(panel: Panel, *, limit: int = MAX_CATEGORIES) -> PanelItems:
     """Turn a panel's questions into items, those with the most answers first in claim.
 
     Args:
@@ -130,7 +130,7 @@ def make_items(panel: Panel, *, limit: int = MAX_CATEGORIES) -> Items:
         limit: Categories of all items together.
     """
     answered = np.isfinite(panel.answers).sum(axis=0)
-    kept: dict[int, list[Item]] = {}
+    kept: dict[int, list[PanelItem]] = {}
     used = 0
     for index in sorted(range(len(panel.questions)), key=lambda i: (-answered[i], i)):
         own = _items_of(panel.questions[index], index, panel.answers[:, index])
@@ -139,10 +139,10 @@ def make_items(panel: Panel, *, limit: int = MAX_CATEGORIES) -> Items:
             kept[index] = own
             used += size
     left_out = tuple(i for i in range(len(panel.questions)) if i not in kept)
-    return Items(tuple(item for index in sorted(kept) for item in kept[index]), left_out)
+    return PanelItems(tuple(item for index in sorted(kept) for item in kept[index]), left_out)
 
 
-def _items_of(question: PanelQuestion, index: int, cells: Floats) -> list[Item]:
+def _items_of(question: PanelQuestion, index: int, cells: Floats) -> list[PanelItem]:
     values = cells[np.isfinite(cells)]
     if not len(values):
         return []
@@ -150,13 +150,13 @@ def _items_of(question: PanelQuestion, index: int, cells: Floats) -> list[Item]:
     if isinstance(space, Number):
         return _binned(index, values)
     if not isinstance(space, MultiChoice):
-        return [Item(index, len(space.options), ordered=isinstance(space, Scale))]
+        return [PanelItem(index, len(space.options), ordered=isinstance(space, Scale))]
     if len(space.options) > MAX_OPTIONS:
         return []
-    return [Item(index, 2, ordered=True, option=k) for k in range(len(space.options))]
+    return [PanelItem(index, 2, ordered=True, option=k) for k in range(len(space.options))]
 
 
-def _binned(index: int, values: Floats) -> list[Item]:
+def _binned(index: int, values: Floats) -> list[PanelItem]:
     inner = np.quantile(values, np.arange(1, MAX_BINS) / MAX_BINS, method="inverted_cdf")
     edges = np.unique(inner)
     edges = edges[edges < values.max()]
@@ -168,7 +168,7 @@ def _binned(index: int, values: Floats) -> list[Item]:
         for b in range(len(edges) + 1)
     ]
     return [
-        Item(
+        PanelItem(
             index,
             len(edges) + 1,
             ordered=True,
@@ -178,7 +178,7 @@ def _binned(index: int, values: Floats) -> list[Item]:
     ]
 
 
-def count_pairs(items: Items, codes: Codes, weights: Floats) -> Floats:
+def count_pairs(items: PanelItems, codes: Codes, weights: Floats) -> Floats:
     """Return the weighted count of every pair of categories. Shape `(n_columns, n_columns)`.
 
     Args:
@@ -213,7 +213,7 @@ class Basis:
     columns: NDArray[np.int64]
 
     @classmethod
-    def of(cls, items: Items, places: Sequence[int], marginal: Floats) -> Basis:
+    def of(cls, items: PanelItems, places: Sequence[int], marginal: Floats) -> Basis:
         """Return the features of the items at `places`.
 
         Args:
@@ -238,7 +238,7 @@ class Basis:
         return cls(owner, matrix, columns)
 
 
-def _scores(item: Item) -> Floats:
+def _scores(item: PanelItem) -> Floats:
     if not item.ordered:
         return np.eye(item.size)
     score = np.linspace(-1.0, 1.0, item.size)[:, None]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from usersim.prediction.contingency import Basis, Items
+from usersim.prediction.contingency import Basis, PanelItems
 from usersim.prediction.solving import cholesky_solver
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Moments(NamedTuple):
     smoothed: Floats
 
     @classmethod
-    def of(cls, items: Items, pairs: Floats, *, smoothing: float) -> Moments:
+    def of(cls, items: PanelItems, pairs: Floats, *, smoothing: float) -> Moments:
         """Return the marginals of pair counts.
 
         Args:
@@ -72,7 +72,7 @@ class Discriminant:
 
     def __init__(
         self,
-        items: Items,
+        items: PanelItems,
         places: Sequence[int],
         codes: Codes,
         own: Sequence[int],
@@ -129,7 +129,7 @@ class Discriminant:
         return cholesky_solver(shrunken, least_eigenvalue=LEAST_EIGENVALUE)
 
 
-def _linear_means(items: Items, places: Sequence[int], sums: Floats, counts: Floats) -> Floats:
+def _linear_means(items: PanelItems, places: Sequence[int], sums: Floats, counts: Floats) -> Floats:
     """Return class means on a straight line over an ordered item's score; 0 for another item.
 
     A panel of thirty people has few in each class, but all of them tell the slope.

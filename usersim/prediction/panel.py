@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from usersim.errors import ArtifactError, ConfigError, boundary
-from usersim.prediction.contingency import Basis, Item, Items, count_pairs, make_items
+from usersim.prediction.contingency import Basis, PanelItem, PanelItems, count_pairs, make_items
 from usersim.prediction.discriminant import Discriminant, Moments
 from usersim.prediction.tuning import LEAK, PanelFit, left_out, lower, tune
 from usersim.types import (
@@ -86,7 +86,7 @@ class PanelModel:
 
     people: tuple[str, ...]
     questions: tuple[PanelQuestion, ...]
-    items: Items
+    items: PanelItems
     codes: Codes
     weights: Floats
     pairs: Floats
@@ -193,9 +193,9 @@ class PanelModel:
             return cls(
                 people=tuple(header["people"]),
                 questions=tuple(_question(one) for one in header["questions"]),
-                items=Items(
+                items=PanelItems(
                     tuple(
-                        Item(**one | {name: tuple(one[name]) for name in ("edges", "values")})
+                        PanelItem(**one | {name: tuple(one[name]) for name in ("edges", "values")})
                         for one in header["items"]
                     ),
                     tuple(header["left_out"]),
@@ -403,7 +403,7 @@ def _question(data: dict[str, Any]) -> PanelQuestion:
     return PanelQuestion(data["key"], made, data["text"])
 
 
-def _named(question: PanelQuestion, parts: Sequence[tuple[Item, Floats]]) -> dict[str, float]:
+def _named(question: PanelQuestion, parts: Sequence[tuple[PanelItem, Floats]]) -> dict[str, float]:
     """Return shares by option: of the one item of a question, or of one yes per option."""
     match question.space:
         case MultiChoice(options=options):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from usersim.prediction.contingency import Items
+from usersim.prediction.contingency import PanelItems
 from usersim.prediction.discriminant import Discriminant, Moments
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class PanelFit:
         return self.strength * (max(known, 1) / TYPICAL) ** self.slope
 
 
-def left_out(items: Items, codes: Codes, weight: float, pairs: Floats) -> Floats:
+def left_out(items: PanelItems, codes: Codes, weight: float, pairs: Floats) -> Floats:
     """Return pair counts without one person.
 
     Args:
@@ -105,7 +105,7 @@ def left_out(items: Items, codes: Codes, weight: float, pairs: Floats) -> Floats
     return others
 
 
-def tune(items: Items, codes: Codes, weights: Floats, pairs: Floats, *, seed: int) -> PanelFit:
+def tune(items: PanelItems, codes: Codes, weights: Floats, pairs: Floats, *, seed: int) -> PanelFit:
     """Choose smoothing, shrinkage, support and temperature by the log score of left-out people.
 
     Args:
@@ -141,7 +141,7 @@ def lower(
     fit: PanelFit,
     questions: Sequence[int],
     *,
-    items: Items,
+    items: PanelItems,
     codes: Codes,
     weights: Floats,
     pairs: Floats,
@@ -188,7 +188,7 @@ def lower(
 
 
 def _of_question(
-    items: Items,
+    items: PanelItems,
     places: Sequence[int],
     codes: Codes,
     row: int,
@@ -238,7 +238,7 @@ def _certain(chosen: PanelFit, gains: _Gains) -> PanelFit:
     return found
 
 
-def _best_smoothing(items: Items, pairs: Floats, people: int) -> float:
+def _best_smoothing(items: PanelItems, pairs: Floats, people: int) -> float:
     """Return the α under which each answer is likeliest given all the others.
 
     Leaving one answer out of a count has a closed form: `(n_k − 1 + α / K) / (N − 1 + α)`.
@@ -265,7 +265,7 @@ class _Case(NamedTuple):
 
 
 def _cases(
-    items: Items,
+    items: PanelItems,
     codes: Codes,
     weights: Floats,
     pairs: Floats,

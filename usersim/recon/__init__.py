@@ -12,19 +12,16 @@ from usersim.recon.arms import (
     random_of,
 )
 from usersim.recon.fidelity import Aids
-from usersim.recon.indistinct import IndistinctItem, indistinguishability
+from usersim.recon.indistinct import indistinguishability
 from usersim.recon.leakage import mask
 from usersim.recon.preferences import best_in, preferences
 from usersim.recon.reward import reward
-from usersim.recon.scoring import ScoringItem, score_candidates
+from usersim.recon.scoring import score_candidates
 from usersim.recon.selection import explain, select
-from usersim.recon.synthesis import SynthesisItem, decoys, synthesize, trace_prompts
+from usersim.recon.synthesis import decoys, synthesize, trace_prompts
 
 __all__ = [
     "Aids",
-    "IndistinctItem",
-    "ScoringItem",
-    "SynthesisItem",
     "best_eligible",
     "best_in",
     "decoys",

@@ -2,6 +2,31 @@
 
 Each returns a `Selection` from the same scored candidates, so that an arm differs from Recon in
 its rule alone. Only `best_eligible` and `positive_gain` look at gains.
+
+Example:
+    >>> from usersim.config import GuardConfig
+    >>> from usersim.types import Candidate, Leakage, ScoredCandidate, TraceScores
+    >>> def trace(direction, text, gain):
+    ...     drawn = Candidate(interaction_key="k", direction=direction, index=0, reasoning=text,
+    ...                       complete=True, model="m", prompt_id="p", seed=0)
+    ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
+    ...                          report_gain=gain)
+    ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
+    >>> scored = [trace("forward", "It is early.", -0.2),
+    ...           trace("backward", "Tea, I like it.", -0.1)]
+    >>> first_forward(scored).reason
+    'kept the first forward candidate (1 of 2)'
+    >>> longest(scored).kept == first_backward(scored).kept == scored[1].candidate.key
+    True
+    >>> best_eligible(scored, GuardConfig()).kept == scored[1].candidate.key
+    True
+    >>> positive_gain(scored, GuardConfig()).kept
+    >>> guarded_backward(scored, GuardConfig()).kept == scored[1].candidate.key
+    True
+    >>> random_of(scored, seed=0).reason
+    'kept a random one of all readable candidates (2 of 2)'
+    >>> random_eligible(scored, GuardConfig(), seed=0).reason
+    'kept a random one of those that passed the guards (2 of 2)'
 """
 
 from __future__ import annotations
@@ -80,7 +105,11 @@ def positive_gain(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Sel
 
 
 def first_backward(scored: Sequence[ScoredCandidate]) -> Selection:
-    """Keep the first readable backward candidate (arm B3): Backward Synthesis, N = 1."""
+    """Keep the first readable backward candidate (arm B3): Backward Synthesis, N = 1.
+
+    Args:
+        scored: The candidates of one interaction.
+    """
     return _first(scored, "backward")
 
 
@@ -102,7 +131,11 @@ def guarded_backward(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> 
 
 
 def first_forward(scored: Sequence[ScoredCandidate]) -> Selection:
-    """Keep the first readable forward candidate (arm B6): reasoning before the action is known."""
+    """Keep the first readable forward candidate (arm B6): reasoning before the action is known.
+
+    Args:
+        scored: The candidates of one interaction.
+    """
     return _first(scored, "forward")
 
 
@@ -113,7 +146,11 @@ def _first(scored: Sequence[ScoredCandidate], direction: Direction) -> Selection
 
 
 def longest(scored: Sequence[ScoredCandidate]) -> Selection:
-    """Keep the readable candidate with the most characters (arm B5); the first of equals."""
+    """Keep the readable candidate with the most characters (arm B5); the first of equals.
+
+    Args:
+        scored: The candidates of one interaction.
+    """
     pool = _readable(scored)
     best = max(pool, key=lambda one: len(one.candidate.reasoning), default=None)
     return _selection(scored, best, len(pool), "the longest readable candidate")
@@ -124,6 +161,16 @@ def oracle(interaction: Interaction) -> tuple[Candidate, Selection]:
 
     It must win on raw fidelity and lose on held-out user modeling; else the evaluation is
     broken. No model wrote it.
+
+    Args:
+        interaction: What the person did.
+
+    Example:
+        >>> from usersim.types import FreeText, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> oracle(tea)[0].reasoning
+        'I will answer "Always."'
     """
     candidate = Candidate(
         interaction_key=interaction.key,

@@ -6,18 +6,17 @@ scores, so that the mean over tokens is the stored gain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from usersim.config import HistoryConfig, ScoringConfig
 from usersim.engines import Engine
 from usersim.engines.tokens import GainQuery, TokenGains, token_gains
 from usersim.errors import ScoringError
-from usersim.recon.fidelity.base import Aids, Case, measure
+from usersim.recon.fidelity.base import Aids, Trial, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage import mask
 from usersim.transcript import action_text, prefix, sentences
-from usersim.types import Interaction
+from usersim.types import Case
 
 __all__ = ["SentenceGain", "TraceGains", "sentence_gains", "trace_gains"]
 
@@ -54,8 +53,7 @@ class SentenceGain:
 
 def trace_gains(
     engine: Engine,
-    interaction: Interaction,
-    history: Sequence[Interaction],
+    case: Case,
     reasoning: str,
     *,
     view: HistoryConfig,
@@ -65,19 +63,19 @@ def trace_gains(
 
     Args:
         engine: The reconstructor; needs `logprobs`.
-        interaction: The observed pair.
-        history: What was shown with it.
+        case: What the person did, and what was shown with it.
         reasoning: The trace.
         view: Character limits of the prompt.
         floor: Smallest log-probability that one token may count, nats.
     """
-    case = Case(interaction=interaction, history=tuple(history), reasonings=(), view=view)
+    interaction = case.interaction
+    trial = Trial(case=case, reasonings=(), view=view)
     blanked = mask(interaction, reasoning)
     raw, masked = token_gains(
         engine,
         [
             GainQuery(
-                prompt=case.prompt(),
+                prompt=trial.prompt(),
                 continuation=action_text(interaction.action_text),
                 given=prefix(text),
                 without=prefix(""),
@@ -91,8 +89,7 @@ def trace_gains(
 
 def sentence_gains(
     engine: Engine,
-    interaction: Interaction,
-    history: Sequence[Interaction],
+    case: Case,
     reasoning: str,
     *,
     view: HistoryConfig,
@@ -105,8 +102,7 @@ def sentence_gains(
 
     Args:
         engine: The reconstructor.
-        interaction: The observed pair.
-        history: What was shown with it.
+        case: What the person did, and what was shown with it.
         reasoning: The trace.
         view: Character limits of the prompt.
         scoring: Which scorer, how many orders and draws.
@@ -118,9 +114,9 @@ def sentence_gains(
     parts = sentences(reasoning)
     rest = ["".join(parts[:i] + parts[i + 1 :]).strip() for i in range(len(parts))]
     texts = tuple(dict.fromkeys([reasoning, *rest]))
-    case = Case(interaction=interaction, history=tuple(history), reasonings=texts, view=view)
-    scorer = scorer_for(interaction.space, scoring, embed=aids.embed, judge=aids.judge)
-    (found,) = measure(engine, [case], [scorer])
+    trial = Trial(case=case, reasonings=texts, view=view)
+    scorer = scorer_for(case.interaction.space, scoring, embed=aids.embed, judge=aids.judge)
+    (found,) = measure(engine, [trial], [scorer])
     if isinstance(found, ScoringError):
         raise found
     gains = {text: one.gain for text, one in zip(texts, found, strict=True)}

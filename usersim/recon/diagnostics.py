@@ -11,15 +11,16 @@ from random import Random
 from statistics import fmean, quantiles
 
 from usersim.config import HistoryConfig, ScoringConfig
-from usersim.engines import Engine, Progress
+from usersim.engines import Engine
 from usersim.errors import ScoringError
 from usersim.recon.arms import oracle
-from usersim.recon.fidelity.base import Case, Embed, measure
+from usersim.recon.fidelity.base import Embed, Trial, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage.masking import mask
-from usersim.types import Candidate, Interaction, content_key
+from usersim.types import Candidate, Case, Interaction, content_key
+from usersim.views import Progress
 
-__all__ = ["Diagnostics", "Estimate", "ProbeItem", "bootstrap", "diagnose", "sample_probes"]
+__all__ = ["Diagnostics", "MeanEstimate", "ProbeItem", "bootstrap", "diagnose", "sample_probes"]
 
 _RESAMPLES = 1000
 _QUARTERS = (0.25, 0.5, 0.75, 1.0)
@@ -32,23 +33,21 @@ class ProbeItem:
     """An interaction with the traces that are tried out on it.
 
     Attributes:
-        interaction: The observed pair.
-        history: What is shown with it.
+        case: What the person did, and what is shown with it.
         kept: The trace that was selected; "" if it is the empty one.
         backward: The first backward trace, drawn like the decoy and not selected, so that
             the two can be compared.
         decoy: A trace written for an action that was not taken; None if there is none.
     """
 
-    interaction: Interaction
-    history: tuple[Interaction, ...]
+    case: Case
     kept: str
     backward: str = ""
     decoy: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class MeanEstimate:
     """A mean over interactions with its 95 % interval.
 
     Attributes:
@@ -91,26 +90,26 @@ class Diagnostics:
     """
 
     unit: str
-    kept: Estimate | None
-    swap_context: Estimate | None
-    swap_user: Estimate | None
+    kept: MeanEstimate | None
+    swap_context: MeanEstimate | None
+    swap_user: MeanEstimate | None
     same_context: int
-    backward: Estimate | None
-    decoy: Estimate | None
-    decoy_difference: Estimate | None
-    truncated: Mapping[float, Estimate]
-    conclusions: Estimate | None
-    oracle: Estimate | None
-    oracle_masked: Estimate | None
+    backward: MeanEstimate | None
+    decoy: MeanEstimate | None
+    decoy_difference: MeanEstimate | None
+    truncated: Mapping[float, MeanEstimate]
+    conclusions: MeanEstimate | None
+    oracle: MeanEstimate | None
+    oracle_masked: MeanEstimate | None
     failures: int
 
 
-def bootstrap(values: Sequence[float], *, seed: int = 0) -> Estimate | None:
+def bootstrap(values: Sequence[float], *, seed: int = 0) -> MeanEstimate | None:
     """Return the mean with its percentile bootstrap interval; None for no values.
 
     Example:
         >>> bootstrap([1.0, 1.0])
-        Estimate(mean=1.0, low=1.0, high=1.0, n=2)
+        MeanEstimate(mean=1.0, low=1.0, high=1.0, n=2)
     """
     if not values:
         return None
@@ -118,12 +117,12 @@ def bootstrap(values: Sequence[float], *, seed: int = 0) -> Estimate | None:
     n = len(values)
     means = [fmean(random.choices(values, k=n)) for _ in range(_RESAMPLES)]
     cuts = quantiles(means, n=40, method="inclusive")
-    return Estimate(mean=fmean(values), low=cuts[0], high=cuts[-1], n=n)
+    return MeanEstimate(mean=fmean(values), low=cuts[0], high=cuts[-1], n=n)
 
 
 def sample_probes(items: Sequence[ProbeItem], n: int, *, seed: int = 0) -> list[ProbeItem]:
     """Return `n` of the items, the same ones whatever their order."""
-    return sorted(items, key=lambda item: content_key(seed, item.interaction.key, "probe"))[:n]
+    return sorted(items, key=lambda item: content_key(seed, item.case.interaction.key, "probe"))[:n]
 
 
 def diagnose(
@@ -147,7 +146,7 @@ def diagnose(
         seed: Seed of the swaps and of the intervals.
         embed: For `sampled_similarity`.
         judge: For `judge_listwise`.
-        progress: Called with (requests done, requests in all).
+        progress: Called with (stage, requests done, requests in all).
 
     Returns:
         The figures with intervals over interactions.
@@ -165,11 +164,11 @@ def diagnose(
             *_oracles(place, item),
         )
     ]
-    cases = [_case(probe, history_config) for probe in probes]
+    trials = [_trial(probe, history_config) for probe in probes]
     scorers = [
-        scorer_for(case.interaction.space, scoring, embed=embed, judge=judge) for case in cases
+        scorer_for(probe.interaction.space, scoring, embed=embed, judge=judge) for probe in probes
     ]
-    found = measure(engine, cases, scorers, progress=progress)
+    found = measure(engine, trials, scorers, progress=progress)
     gains: dict[str, dict[int, float]] = {}
     for probe, result in zip(probes, found, strict=True):
         if not isinstance(result, ScoringError):
@@ -196,11 +195,10 @@ class _Probe:
     masked: bool = True
 
 
-def _case(probe: _Probe, view: HistoryConfig) -> Case:
+def _trial(probe: _Probe, view: HistoryConfig) -> Trial:
     shown = mask(probe.interaction, probe.reasoning) if probe.masked else probe.reasoning
-    return Case(
-        interaction=probe.interaction,
-        history=probe.item.history,
+    return Trial(
+        case=Case(probe.interaction, probe.item.case.history),
         reasonings=(shown,),
         view=view,
     )
@@ -214,7 +212,7 @@ def _truncations(place: int, item: ProbeItem) -> list[_Probe]:
             what=_truncated(share),
             place=place,
             item=item,
-            interaction=item.interaction,
+            interaction=item.case.interaction,
             reasoning=" ".join(parts[: round(len(parts) * share)]),
         )
         for share in _QUARTERS
@@ -224,12 +222,12 @@ def _truncations(place: int, item: ProbeItem) -> list[_Probe]:
 
 def _swaps(place: int, item: ProbeItem, items: Sequence[ProbeItem], seed: int) -> list[_Probe]:
     """Return one trace of the same person from elsewhere, and one of another person."""
-    random = Random(content_key(seed, item.interaction.key, "swap"))  # noqa: S311 - not secret
-    here = item.interaction
-    others = [one for one in items if one.kept and one.interaction.context != here.context]
-    same_user = [one for one in others if one.interaction.user_id == here.user_id]
-    strangers = [one for one in items if one.kept and one.interaction.user_id != here.user_id]
-    same_context = [one for one in strangers if one.interaction.context == here.context]
+    random = Random(content_key(seed, item.case.interaction.key, "swap"))  # noqa: S311 - not secret
+    here = item.case.interaction
+    others = [one for one in items if one.kept and one.case.interaction.context != here.context]
+    same_user = [one for one in others if one.case.interaction.user_id == here.user_id]
+    strangers = [one for one in items if one.kept and one.case.interaction.user_id != here.user_id]
+    same_context = [one for one in strangers if one.case.interaction.context == here.context]
     probes: list[_Probe] = []
     for what, pool in (("swap_context", same_user), ("swap_user", same_context or strangers)):
         if pool and item.kept:
@@ -250,7 +248,7 @@ def _decoys(place: int, item: ProbeItem) -> list[_Probe]:
     """Return the backward trace for what was done, and the decoy for what it argues for."""
     if item.decoy is None or not item.decoy.complete or not item.backward:
         return []
-    here = item.interaction
+    here = item.case.interaction
     untaken = replace(here, action=here.space.parse(item.decoy.decoy_action or ""))
     return [
         _Probe(what="backward", place=place, item=item, interaction=here, reasoning=item.backward),
@@ -266,7 +264,7 @@ def _decoys(place: int, item: ProbeItem) -> list[_Probe]:
 
 def _oracles(place: int, item: ProbeItem) -> list[_Probe]:
     """Return the trace that quotes the action, as it is and masked."""
-    here = item.interaction
+    here = item.case.interaction
     quoted = oracle(here)[0].reasoning
     return [
         _Probe(what=what, place=place, item=item, interaction=here, reasoning=quoted, masked=masked)
@@ -286,7 +284,7 @@ def _summary(
     failures: int,
     seed: int,
 ) -> Diagnostics:
-    def estimate(values: Sequence[float]) -> Estimate | None:
+    def estimate(values: Sequence[float]) -> MeanEstimate | None:
         return bootstrap(values, seed=seed)
 
     def of(what: str) -> Mapping[int, float]:

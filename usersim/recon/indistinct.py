@@ -10,39 +10,28 @@ Of answers in words only: two options differ by what they say, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from usersim.config import HistoryConfig
 from usersim.engines import Engine, GenerateRequest
 from usersim.engines.options import OptionQuery, option_probabilities
 from usersim.prompts import tell_apart_prompt
-from usersim.recon.fidelity.base import Case
+from usersim.recon.fidelity.base import Trial
 from usersim.recon.fidelity.drawn import drawn_actions, drawn_text
 from usersim.recon.leakage.masking import mask
 from usersim.transcript import NO_REASONING
-from usersim.types import FreeText, Interaction, content_key
+from usersim.types import FreeText, content_key
 
-__all__ = ["IndistinctItem", "indistinguishability"]
+__all__ = ["indistinguishability"]
 
 UNKNOWN = 0.5
 """What a reader that cannot tell two replies apart gives; also of equal ones."""
 _PLACES = ("1", "2")
 
 
-@dataclass(frozen=True, slots=True)
-class IndistinctItem:
-    """An interaction in words, the history that is shown with it, and the traces to be judged."""
-
-    interaction: Interaction
-    history: tuple[Interaction, ...]
-    reasonings: tuple[str, ...]
-
-
 def indistinguishability(
     engine: Engine,
     reader: Engine,
-    items: Sequence[IndistinctItem],
-    view: HistoryConfig,
+    trials: Sequence[Trial],
     *,
     seed: int,
     temperature: float,
@@ -54,8 +43,7 @@ def indistinguishability(
     Args:
         engine: The reconstructor: draws one reply after each trace.
         reader: Tells replies apart; needs `logprobs`. The reconstructor itself, or another model.
-        items: Interactions with their traces.
-        view: Character limits of the prompts.
+        trials: Traces of what people did in words.
         seed: Of the draws; combined with the interaction's key and the trace.
         temperature: Of the draws.
 
@@ -65,51 +53,63 @@ def indistinguishability(
 
     Raises:
         CapabilityError: If `reader` cannot score given text.
+
+    Example:
+        >>> from usersim.config import HistoryConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.types import Case, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> trial = Trial(case=Case(tea), reasonings=("I like tea.",), view=HistoryConfig())
+        >>> engine = ScriptedEngine({"Tea": "Gladly."})
+        >>> ((passes,),) = indistinguishability(engine, engine, [trial], seed=0, temperature=0.7)
+        >>> 0 < passes < 1
+        True
     """
-    wanted = [_requests(item, view, seed, temperature) for item in items]
+    wanted = [_requests(trial, seed, temperature) for trial in trials]
     requests = [request for many in wanted for request in many]
     drawn = iter(engine.generate(requests) if requests else [])
     replies = [[drawn_text(next(drawn)[0]) for _ in many] for many in wanted]
     asked = [
-        [_queries(item, text, view) for text in texts]
-        for item, texts in zip(items, replies, strict=True)
+        [_queries(trial, text) for text in texts]
+        for trial, texts in zip(trials, replies, strict=True)
     ]
     queries = [query for many in asked for pair in many for query in pair]
     told = iter(option_probabilities(reader, queries) if queries else [])
     found: list[tuple[float | None, ...]] = []
-    for item, texts, pairs in zip(items, replies, asked, strict=True):
+    for trial, texts, pairs in zip(trials, replies, asked, strict=True):
         values = [
-            _value(item, text, [next(told) for _ in pair])
+            _value(trial, text, [next(told) for _ in pair])
             for text, pair in zip(texts, pairs, strict=True)
         ]
-        found.append(tuple(values) if values else (None,) * len(item.reasonings))
+        found.append(tuple(values) if values else (None,) * len(trial.reasonings))
     return found
 
 
-def _requests(
-    item: IndistinctItem, view: HistoryConfig, seed: int, temperature: float
-) -> list[GenerateRequest]:
+def _requests(trial: Trial, seed: int, temperature: float) -> list[GenerateRequest]:
     """Return a draw after each masked trace; none where the action is not in words."""
-    one = item.interaction
+    one = trial.case.interaction
     if not isinstance(one.space, FreeText):
         return []
     requests: list[GenerateRequest] = []
-    for place, text in enumerate(item.reasonings):
-        case = Case(interaction=one, history=item.history, reasonings=(mask(one, text),), view=view)
+    for place, text in enumerate(trial.reasonings):
+        masked = replace(trial, reasonings=(mask(one, text),))
         own = int(content_key(seed, one.key, place, "reply")[:8], 16) >> 1
-        requests.append(drawn_actions(case, n=1, seed=own, temperature=temperature).generate[-1])
+        requests.append(drawn_actions(masked, n=1, seed=own, temperature=temperature).generate[-1])
     return requests
 
 
-def _queries(item: IndistinctItem, reply: str, view: HistoryConfig) -> list[OptionQuery]:
+def _queries(trial: Trial, reply: str) -> list[OptionQuery]:
     """Ask which of two replies is the person's own, the drawn one second and then first."""
-    true = item.interaction.action_text
+    true = trial.case.interaction.action_text
     if not reply or reply == true:
         return []
-    one = item.interaction
+    one = trial.case.interaction
     return [
         OptionQuery(
-            prompt=tell_apart_prompt(one.user_id, one.question, item.history, pair, config=view),
+            prompt=tell_apart_prompt(
+                one.user_id, one.question, trial.case.history, pair, config=trial.view
+            ),
             prefix=NO_REASONING,
             options=_PLACES,
         )
@@ -117,9 +117,9 @@ def _queries(item: IndistinctItem, reply: str, view: HistoryConfig) -> list[Opti
     ]
 
 
-def _value(item: IndistinctItem, reply: str, told: Sequence[Sequence[float]]) -> float:
+def _value(trial: Trial, reply: str, told: Sequence[Sequence[float]]) -> float:
     """Return the mean probability of the drawn reply's place over both orders."""
-    if reply == item.interaction.action_text:
+    if reply == trial.case.interaction.action_text:
         return UNKNOWN
     if not told:
         return 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from usersim.config import HistoryConfig
 from usersim.engines import AdapterRef, ScoreRequest
 from usersim.prompts import backward_prompt, forward_prompt
-from usersim.recon.fidelity.base import Answers, Plan
+from usersim.recon.fidelity.base import Answers, ScoringPlan
 from usersim.transcript import OPEN
 from usersim.types import Candidate, Interaction
 
@@ -43,7 +43,7 @@ def plausibility_plan(
     candidates: Sequence[Candidate],
     view: HistoryConfig,
     adapters: Mapping[str, AdapterRef],
-) -> Plan:
+) -> ScoringPlan:
     """Ask for each candidate's likelihood without and with the action in view.
 
     Args:
@@ -69,7 +69,7 @@ def plausibility_plan(
                     adapter=adapter,
                 )
             )
-    return Plan(score=tuple(requests))
+    return ScoringPlan(score=tuple(requests))
 
 
 def applies(candidate: Candidate, adapters: Mapping[str, AdapterRef]) -> bool:

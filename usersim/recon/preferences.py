@@ -57,6 +57,23 @@ def preferences(
 
     Returns:
         At most two pairs for each direction.
+
+    Example:
+        >>> from usersim.types import Candidate, Leakage, TraceScores
+        >>> def trace(text, gain):
+        ...     drawn = Candidate(interaction_key="k", direction="forward", index=0, reasoning=text,
+        ...                       complete=True, model="m", prompt_id="p", seed=0)
+        ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
+        ...                          report_gain=gain)
+        ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
+        >>> asked = TracePrompt(key="k", user_id="ada", direction="forward",
+        ...                     messages=(("user", "Tea?"),))
+        >>> scored = [trace("It is early.", 0.1), trace("I like tea.", 0.4)]
+        >>> best_in("forward", scored, GuardConfig()).candidate.reasoning
+        'I like tea.'
+        >>> [(pair.chosen, pair.rejected, pair.why)
+        ...  for pair in preferences(scored, {"forward": asked}, GuardConfig())]
+        [('I like tea.', 'It is early.', 'gain')]
     """
     pairs: list[TracePair] = []
     for direction, prompt in prompts.items():

@@ -41,6 +41,16 @@ def reward(
 
     Returns:
         The trace with its reward and everything that went into it.
+
+    Example:
+        >>> from usersim.types import Candidate, Leakage, TraceScores
+        >>> drawn = Candidate(interaction_key="k", direction="forward", index=0, complete=True,
+        ...                   reasoning="I like tea.", model="m", prompt_id="p", seed=0, n_tokens=5)
+        >>> scores = TraceScores(scorer="s", unit="nats", gain=0.6, masked_gain=0.4,
+        ...                      report_gain=0.4)
+        >>> scored = ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
+        >>> reward(scored, RewardConfig(), GuardConfig(), max_tokens=64).reward
+        0.4
     """
     drawn = one.candidate
     readable = drawn.complete and bool(drawn.reasoning.strip())

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from usersim.config import GuardConfig, HistoryConfig, ScoringConfig
-from usersim.engines import AdapterRef, Engine, Progress
+from usersim.engines import AdapterRef, Engine
 from usersim.engines.batching import each
 from usersim.errors import ScoringError
-from usersim.recon.fidelity.base import Case, Embed, Fidelity, Plan, Scorer, ask, read
+from usersim.recon.fidelity.base import Embed, Fidelity, Scorer, ScoringPlan, Trial, ask, read
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.leakage import copying, mask, refusals
 from usersim.recon.plausibility import (
@@ -26,28 +26,20 @@ from usersim.recon.plausibility import (
 from usersim.types import (
     Batch,
     Candidate,
+    Case,
     Failure,
-    Interaction,
     Leakage,
     ScoredCandidate,
     TraceScores,
 )
+from usersim.views import Progress
 
-__all__ = ["ScoringItem", "score_candidates"]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringItem:
-    """An interaction, the history that is shown with it, and the traces drawn for it."""
-
-    interaction: Interaction
-    history: tuple[Interaction, ...]
-    candidates: tuple[Candidate, ...]
+__all__ = ["score_candidates"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Settings:
-    """What does not change from item to item."""
+    """What is the same for every case."""
 
     engine: Engine
     scoring: ScoringConfig
@@ -61,19 +53,19 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
-    """One item on its way: what is asked for it, and the masked form of each trace."""
+    """One case on its way: what is asked for it, and the masked form of each trace."""
 
-    item: ScoringItem
+    case: Case
     scorer: Scorer
-    shown: Case
-    withheld: Case
+    shown: Trial
+    withheld: Trial
     masked: Mapping[str, str]
     judged: tuple[Candidate, ...]
 
 
 def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
     engine: Engine,
-    items: Sequence[ScoringItem],
+    cases: Sequence[Case],
     scoring: ScoringConfig,
     guards: GuardConfig,
     history_config: HistoryConfig,
@@ -90,7 +82,7 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
 
     Args:
         engine: The reconstructor; the base model also gives p0 of the plausibility.
-        items: Interactions with their candidates.
+        cases: What people did, with the candidates drawn for it.
         scoring: Which scorer, how many orders and draws.
         guards: Thresholds of the hard guards.
         history_config: Character limits of the prompts, those of the synthesis.
@@ -98,7 +90,7 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
             whose adapter is missing here is unknown (None) and not judged.
         embed: Turns texts into vectors, for `sampled_similarity`.
         judge: Ranks reconstructions, for `judge_listwise`, which needs one.
-        progress: Called with (requests done, requests in all).
+        progress: Called with (stage, requests done, requests in all).
 
     Returns:
         Per interaction its scored candidates, in their order; a failure where the scorer does
@@ -106,6 +98,20 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
 
     Raises:
         CapabilityError: If the engine cannot do what a scorer needs.
+
+    Example:
+        >>> from usersim.config import PipelineConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.recon import oracle
+        >>> from usersim.types import FreeText, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always with milk.", space=FreeText(), conversation="c")
+        >>> quoting, _ = oracle(tea)
+        >>> config = PipelineConfig.preset("tiny")
+        >>> (scored,) = score_candidates(ScriptedEngine(), [Case(tea, (), (quoting,))],
+        ...                              config.scoring, config.guards, config.history)
+        >>> scored[0].scores.gain > 0, scored[0].leakage.valid
+        (True, False)
     """
     settings = _Settings(
         engine=engine,
@@ -117,12 +123,12 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
         judge=judge,
         progress=progress,
     )
-    return each(items, partial(_run, settings), lambda item: item.interaction.key)
+    return each(cases, partial(_run, settings), lambda case: case.interaction.key)
 
 
-def _run(settings: _Settings, items: Sequence[ScoringItem]) -> Batch[tuple[ScoredCandidate, ...]]:
-    """Score a chunk: three plans an item, one call for all."""
-    works = [_prepare(settings, item) for item in items]
+def _run(settings: _Settings, cases: Sequence[Case]) -> Batch[tuple[ScoredCandidate, ...]]:
+    """Score a chunk: three plans a case, one call for all."""
+    works = [_prepare(settings, case) for case in cases]
     plans = [_plans(settings, work) for work in works]
     flat = [plan for three in plans if not isinstance(three, ScoringError) for plan in three]
     answers = iter(ask(settings.engine, flat, progress=settings.progress))
@@ -137,51 +143,48 @@ def _run(settings: _Settings, items: Sequence[ScoringItem]) -> Batch[tuple[Score
             judged = read_plausibility(next(answers))
             done = _assemble(settings, work, shown, withheld, judged)
         if isinstance(done, ScoringError):
-            failures.append(_failure(index, work.item, done))
+            failures.append(_failure(index, work.case, done))
         results.append(None if isinstance(done, ScoringError) else done)
     return Batch(tuple(results), tuple(failures))
 
 
-def _failure(index: int, item: ScoringItem, error: ScoringError) -> Failure:
+def _failure(index: int, case: Case, error: ScoringError) -> Failure:
     return Failure(
-        index=index, item=item.interaction.key, error=type(error).__name__, message=str(error)
+        index=index, item=case.interaction.key, error=type(error).__name__, message=str(error)
     )
 
 
-def _prepare(settings: _Settings, item: ScoringItem) -> _Work:
+def _prepare(settings: _Settings, case: Case) -> _Work:
     """Mask the traces; a trace that occurs twice, or is its own masked form, is scored once."""
     scorer = scorer_for(
-        item.interaction.space, settings.scoring, embed=settings.embed, judge=settings.judge
+        case.interaction.space, settings.scoring, embed=settings.embed, judge=settings.judge
     )
     scorer.check(settings.engine)
-    texts = dict.fromkeys(c.reasoning for c in item.candidates if c.reasoning.strip())
-    masked = {text: mask(item.interaction, text) for text in texts}
+    texts = dict.fromkeys(c.reasoning for c in case.candidates if c.reasoning.strip())
+    masked = {text: mask(case.interaction, text) for text in texts}
     reasonings = tuple(dict.fromkeys([*texts, *masked.values()]))
-    shown = Case(
-        interaction=item.interaction,
-        history=item.history,
-        reasonings=reasonings,
-        view=settings.view,
-    )
+    shown = Trial(case=case, reasonings=reasonings, view=settings.view)
     likelihoods = settings.engine.capabilities.logprobs
     return _Work(
-        item=item,
+        case=case,
         scorer=scorer,
         shown=shown,
         withheld=replace(shown, reasonings=tuple(dict.fromkeys(masked.values())), withheld=True),
         masked=masked,
-        judged=tuple(c for c in item.candidates if likelihoods and applies(c, settings.adapters)),
+        judged=tuple(c for c in case.candidates if likelihoods and applies(c, settings.adapters)),
     )
 
 
-def _plans(settings: _Settings, work: _Work) -> tuple[Plan, Plan, Plan] | ScoringError:
+def _plans(
+    settings: _Settings, work: _Work
+) -> tuple[ScoringPlan, ScoringPlan, ScoringPlan] | ScoringError:
     try:
         shown, withheld = work.scorer.plan(work.shown), work.scorer.plan(work.withheld)
     except ScoringError as error:
         return error
-    item = work.item
+    case = work.case
     judged = plausibility_plan(
-        item.interaction, item.history, work.judged, settings.view, settings.adapters
+        case.interaction, case.history, work.judged, settings.view, settings.adapters
     )
     return shown, withheld, judged
 
@@ -193,7 +196,7 @@ def _assemble(
     withheld: tuple[Fidelity, ...] | ScoringError,
     judged: Sequence[Plausibility],
 ) -> tuple[ScoredCandidate, ...] | ScoringError:
-    """Put together what was found for the candidates of one item."""
+    """Put together what was found for the candidates of one case."""
     if isinstance(shown, ScoringError):
         return shown
     by_text = dict(zip(work.shown.reasonings, shown, strict=True))
@@ -205,7 +208,7 @@ def _assemble(
     )
     ratios = {id(c): ratio for c, ratio in zip(work.judged, judged, strict=True)}
     found: list[ScoredCandidate] = []
-    for candidate in work.item.candidates:
+    for candidate in work.case.candidates:
         masked = work.masked.get(candidate.reasoning, "")
         scores = _scores(work.scorer, by_text, candidate.reasoning, masked, alone.get(masked))
         ratio = ratios.get(id(candidate))
@@ -216,7 +219,7 @@ def _assemble(
             ScoredCandidate(
                 candidate=candidate,
                 scores=scores,
-                leakage=_leakage(settings, work.item, candidate, scores, ratio),
+                leakage=_leakage(settings, work.case, candidate, scores, ratio),
             )
         )
     return tuple(found)
@@ -251,7 +254,7 @@ def _scores(
 
 def _leakage(
     settings: _Settings,
-    item: ScoringItem,
+    case: Case,
     candidate: Candidate,
     scores: TraceScores,
     ratio: Plausibility | None,
@@ -263,7 +266,7 @@ def _leakage(
         share = min(max(alone / scores.masked_gain, 0.0), 1.0)
     unknown = 0.0 if candidate.direction == "forward" else None
     found = replace(
-        copying(item.interaction, candidate.reasoning),
+        copying(case.interaction, candidate.reasoning),
         trace_only_share=share,
         plausibility=unknown if ratio is None else ratio.ratio,
     )

@@ -69,6 +69,17 @@ def select(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
 
     Raises:
         ScoringError: If there is no candidate, or they belong to several interactions.
+
+    Example:
+        >>> from usersim.types import Candidate, Leakage, TraceScores
+        >>> def trace(text, gain):
+        ...     drawn = Candidate(interaction_key="k", direction="forward", index=0, reasoning=text,
+        ...                       complete=True, model="m", prompt_id="p", seed=0)
+        ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
+        ...                          report_gain=gain)
+        ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
+        >>> select([trace("It is early.", 0.1), trace("I like tea.", 0.4)], GuardConfig()).reason
+        'kept the best of 2 valid candidates (of 2): masked gain +0.400, utility +0.67'
     """
     key = interaction_key(scored)
     refused = {one.candidate.key: verdict(one, guards) for one in scored}
@@ -158,6 +169,16 @@ def explain(selection: Selection, scored: Sequence[ScoredCandidate]) -> list[str
     Returns:
         One line for the decision, then for each candidate its text, its verdict, its scores
         and what the guards found.
+
+    Example:
+        >>> from usersim.types import Candidate, Leakage, TraceScores
+        >>> drawn = Candidate(interaction_key="k", direction="forward", index=0, complete=True,
+        ...                   reasoning="I like tea.", model="m", prompt_id="p", seed=0)
+        >>> scores = TraceScores(scorer="s", unit="nats", gain=0.4, masked_gain=0.4,
+        ...                      report_gain=0.4)
+        >>> scored = [ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())]
+        >>> explain(select(scored, GuardConfig()), scored)[3:5]
+        ['  "I like tea."', '  kept: the largest utility']
     """
     lines = [f"interaction {selection.interaction_key[:12]}: {selection.reason}"]
     for one in scored:

@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 
 from usersim.config import HistoryConfig, SynthesisConfig
-from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateRequest, Progress
+from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateRequest
 from usersim.engines.batching import each
 from usersim.errors import TranscriptError
 from usersim.prompts import backward_prompt, forward_prompt, load_template
@@ -21,34 +21,27 @@ from usersim.types import (
     ActionValue,
     Batch,
     Candidate,
+    Case,
     Direction,
     FreeText,
-    Interaction,
     MultiChoice,
     Number,
     TracePrompt,
     content_key,
 )
+from usersim.views import Progress
 
-__all__ = ["SynthesisItem", "decoy_action", "decoys", "synthesize", "trace_prompts"]
+__all__ = ["decoy_action", "decoys", "synthesize", "trace_prompts"]
 
 _STOPS = (REASONING_STOP, "\n")
 """A trace is one paragraph: a line break ends it as the closing tag does."""
-
-
-@dataclass(frozen=True, slots=True)
-class SynthesisItem:
-    """An interaction to draw traces for, and the history that is shown with it."""
-
-    interaction: Interaction
-    history: tuple[Interaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
     """One direction of one interaction."""
 
-    item: SynthesisItem
+    case: Case
     direction: Direction
     n: int
     prompt: ChatPrompt
@@ -57,7 +50,7 @@ class _Job:
 
 def synthesize(
     engine: Engine,
-    items: Sequence[SynthesisItem],
+    cases: Sequence[Case],
     config: SynthesisConfig,
     history_config: HistoryConfig,
     *,
@@ -67,56 +60,76 @@ def synthesize(
     """Draw N forward and N backward traces for every interaction.
 
     Every direction of an interaction has a seed of its own, made of the configured seed, the
-    interaction's key and the direction: what is drawn does not depend on the other items.
+    interaction's key and the direction: what is drawn does not depend on the other cases.
     Malformed draws are drawn again, up to `config.redraws` times, and kept beside the others so
     that they can be counted.
 
     Args:
         engine: The synthesizer.
-        items: What to draw for; all of it goes to the engine in one call.
+        cases: What to draw for; all of it goes to the engine in one call.
         config: How many, how long, how warm.
         history_config: Character limits of the prompts.
         adapter: Weights of a trained synthesizer.
-        progress: Called with (requests done, requests in all).
+        progress: Called with (stage, requests done, requests in all).
 
     Returns:
         Per interaction its candidates, forward ones first. A malformed draw is a candidate with
         `complete=False` that keeps the text: it cannot be read as one paragraph of reasoning, or
         is only an answer. An interaction that does not fit the model is a failure.
+
+    Example:
+        >>> from usersim.config import PipelineConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.types import Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> config = PipelineConfig.preset("tiny")
+        >>> batch = synthesize(ScriptedEngine(), [Case(tea)], config.synthesis, config.history)
+        >>> [one.direction for one in batch[0]]
+        ['forward', 'forward', 'backward', 'backward']
     """
 
-    def jobs(item: SynthesisItem) -> list[_Job]:
+    def jobs(case: Case) -> list[_Job]:
         return [
             job
             for job in (
-                _forward(item, config.n_forward, history_config),
-                _backward(item, config.n_backward, history_config),
+                _forward(case, config.n_forward, history_config),
+                _backward(case, config.n_backward, history_config),
             )
             if job.n
         ]
 
     run = partial(_run, engine, jobs, config, adapter, progress)
-    return each(items, run, lambda item: item.interaction.key)
+    return each(cases, run, lambda case: case.interaction.key)
 
 
 def trace_prompts(
-    item: SynthesisItem, config: SynthesisConfig, history_config: HistoryConfig
+    case: Case, config: SynthesisConfig, history_config: HistoryConfig
 ) -> dict[Direction, TracePrompt]:
     """Return what a synthesizer is asked for an interaction, by direction.
 
     Args:
-        item: The interaction and its history.
+        case: What the person did.
         config: A direction of which no trace is drawn is left out.
         history_config: Character limits of the prompts.
+
+    Example:
+        >>> from usersim.config import PipelineConfig
+        >>> from usersim.types import Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> config = PipelineConfig.preset("tiny")
+        >>> list(trace_prompts(Case(tea), config.synthesis, config.history))
+        ['forward', 'backward']
     """
     jobs = (
-        _forward(item, config.n_forward, history_config),
-        _backward(item, config.n_backward, history_config),
+        _forward(case, config.n_forward, history_config),
+        _backward(case, config.n_backward, history_config),
     )
     return {
         job.direction: TracePrompt(
-            key=item.interaction.key,
-            user_id=item.interaction.user_id,
+            key=case.interaction.key,
+            user_id=case.interaction.user_id,
             direction=job.direction,
             messages=job.prompt,
         )
@@ -127,7 +140,7 @@ def trace_prompts(
 
 def decoys(
     engine: Engine,
-    items: Sequence[SynthesisItem],
+    cases: Sequence[Case],
     config: SynthesisConfig,
     history_config: HistoryConfig,
     *,
@@ -140,33 +153,44 @@ def decoys(
 
     Returns:
         Per interaction one candidate; none where no decoy action is known; `Failure` as there.
+
+    Example:
+        >>> from usersim.config import PipelineConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.types import Choice, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="yes", space=Choice(("yes", "no")), conversation="c")
+        >>> config = PipelineConfig.preset("tiny")
+        >>> batch = decoys(ScriptedEngine(), [Case(tea)], config.synthesis, config.history)
+        >>> [one.decoy_action for one in batch[0]]
+        ['no']
     """
 
-    def jobs(item: SynthesisItem) -> list[_Job]:
-        action = decoy_action(item, seed=config.seed)
+    def jobs(case: Case) -> list[_Job]:
+        action = decoy_action(case, seed=config.seed)
         if action is None:
             return []
-        text = item.interaction.space.render(action)
-        return [_backward(item, 1, history_config, decoy=text)]
+        text = case.interaction.space.render(action)
+        return [_backward(case, 1, history_config, decoy=text)]
 
     run = partial(_run, engine, jobs, config, adapter, progress)
-    return each(items, run, lambda item: item.interaction.key)
+    return each(cases, run, lambda case: case.interaction.key)
 
 
-def decoy_action(item: SynthesisItem, *, seed: int) -> ActionValue | None:
+def decoy_action(case: Case, *, seed: int) -> ActionValue | None:
     """Return an action that the person could have taken and did not.
 
     For closed questions another option; for several options at once another single option; for
     text and numbers what the same person did in another context of the same kind, out of the
     history. None if there is none.
     """
-    interaction, space = item.interaction, item.interaction.space
+    interaction, space = case.interaction, case.interaction.space
     random = Random(content_key(seed, interaction.key, "decoy"))  # noqa: S311 - nothing secret
     true = interaction.action_text
     if isinstance(space, FreeText | Number):
         others: list[ActionValue] = [
             past.action
-            for past in item.history
+            for past in case.history
             if past.space.kind == space.kind and past.action_text != true
         ]
     elif isinstance(space, MultiChoice):
@@ -176,37 +200,35 @@ def decoy_action(item: SynthesisItem, *, seed: int) -> ActionValue | None:
     return random.choice(others) if others else None
 
 
-def _forward(item: SynthesisItem, n: int, view: HistoryConfig) -> _Job:
-    one = item.interaction
-    prompt = forward_prompt(one.user_id, one.question, item.history, config=view)
-    return _Job(item=item, direction="forward", n=n, prompt=prompt)
+def _forward(case: Case, n: int, view: HistoryConfig) -> _Job:
+    one = case.interaction
+    prompt = forward_prompt(one.user_id, one.question, case.history, config=view)
+    return _Job(case=case, direction="forward", n=n, prompt=prompt)
 
 
-def _backward(
-    item: SynthesisItem, n: int, view: HistoryConfig, *, decoy: str | None = None
-) -> _Job:
-    one = item.interaction
+def _backward(case: Case, n: int, view: HistoryConfig, *, decoy: str | None = None) -> _Job:
+    one = case.interaction
     prompt = backward_prompt(
         one.user_id,
         one.question,
-        item.history,
+        case.history,
         config=view,
         action_text=one.action_text if decoy is None else decoy,
     )
     direction: Direction = "backward" if decoy is None else "decoy"
-    return _Job(item=item, direction=direction, n=n, prompt=prompt, decoy_action=decoy)
+    return _Job(case=case, direction=direction, n=n, prompt=prompt, decoy_action=decoy)
 
 
 def _run(
     engine: Engine,
-    jobs: Callable[[SynthesisItem], list[_Job]],
+    jobs: Callable[[Case], list[_Job]],
     config: SynthesisConfig,
     adapter: AdapterRef | None,
     progress: Progress | None,
-    items: Sequence[SynthesisItem],
+    cases: Sequence[Case],
 ) -> Batch[tuple[Candidate, ...]]:
-    """Draw for all items in one call, and in one more for each round of redraws."""
-    wanted = [jobs(item) for item in items]
+    """Draw for all cases in one call, and in one more for each round of redraws."""
+    wanted = [jobs(case) for case in cases]
     flat = [job for many in wanted for job in many]
     found: list[list[Candidate]] = [[] for _ in flat]
     missing = [job.n for job in flat]
@@ -235,7 +257,7 @@ def _request(
     job: _Job, config: SynthesisConfig, adapter: AdapterRef | None, *, n: int, attempt: int
 ) -> GenerateRequest:
     again = (attempt,) if attempt else ()
-    digest = content_key(config.seed, job.item.interaction.key, job.direction, *again)
+    digest = content_key(config.seed, job.case.interaction.key, job.direction, *again)
     return GenerateRequest(
         prompt=job.prompt,
         prefix=OPEN,
@@ -253,10 +275,10 @@ def _candidate(
     model: str, job: _Job, request: GenerateRequest, index: int, draw: Draw
 ) -> Candidate:
     reasoning, complete = read_draw(draw)
-    complete = complete and not is_bare_answer(reasoning, job.item.interaction)
+    complete = complete and not is_bare_answer(reasoning, job.case.interaction)
     template = "forward" if job.direction == "forward" else "backward"
     return Candidate(
-        interaction_key=job.item.interaction.key,
+        interaction_key=job.case.interaction.key,
         direction=job.direction,
         index=index,
         reasoning=reasoning,

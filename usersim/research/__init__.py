@@ -19,7 +19,7 @@ from usersim.research.planted import (
     naming_rate,
     planted_users,
 )
-from usersim.research.pooling import Pooled, pool
+from usersim.research.pooling import PooledDifference, pool
 from usersim.research.power import comparisons_needed
 from usersim.research.transfer import TransferCell, TransferMatrix
 from usersim.research.transfer_plot import write_transfer
@@ -31,7 +31,7 @@ __all__ = [
     "PlantedRule",
     "PlantedSituation",
     "PlantedUser",
-    "Pooled",
+    "PooledDifference",
     "TransferCell",
     "TransferMatrix",
     "comparisons_needed",

@@ -18,11 +18,11 @@ from usersim.evaluation.bootstrap import FloatArray, Interval, Resampling
 from usersim.evaluation.report_files import read_scores
 from usersim.types.counting import counted
 
-__all__ = ["Pooled", "pool"]
+__all__ = ["PooledDifference", "pool"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pooled:
+class PooledDifference:
     """An arm against the baseline, over all runs.
 
     Attributes:
@@ -53,7 +53,7 @@ def pool(
     baseline: str,
     resamples: int = 4000,
     seed: int = 0,
-) -> list[Pooled]:
+) -> list[PooledDifference]:
     """Pool the runs of one measurement.
 
     Args:
@@ -94,7 +94,7 @@ def pool(
     )
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(runs), size=(resamples, len(runs)))
-    found: list[Pooled] = []
+    found: list[PooledDifference] = []
     for arm in arms:
         if arm != baseline:
             rows = np.array(
@@ -106,7 +106,7 @@ def pool(
 
 def _pooled(
     arm: str, rows: FloatArray, resampling: Resampling, drawn: npt.NDArray[np.int64]
-) -> Pooled:
+) -> PooledDifference:
     """Resample people and runs together; `rows` has shape `(r, n)`, `drawn` `(b, r)`."""
     statistics = np.concatenate([rows.T, np.ones((rows.shape[1], 1))], axis=1)  # (n, r + 1)
     totals = resampling.totals(statistics)
@@ -114,7 +114,7 @@ def _pooled(
     draws = np.take_along_axis(means, drawn, axis=1).mean(axis=1)
     low, high = np.quantile(draws, [0.025, 0.975])
     tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return Pooled(
+    return PooledDifference(
         arm=arm,
         difference=Interval(float(rows.mean()), float(low), float(high)),
         by_run=tuple(float(value) for value in rows.mean(axis=1)),

@@ -23,7 +23,7 @@ from usersim.errors import (
     UserNotFoundError,
     boundary,
 )
-from usersim.server.asked import Asked
+from usersim.server.asked import AnswerRequest
 from usersim.server.batching import Batcher, Job, refuse_draining, refuse_late
 from usersim.server.metrics import Metrics
 from usersim.server.streams import LiveStreams
@@ -32,7 +32,7 @@ from usersim.simulator import UserSimulator
 from usersim.simulator.asking import Asker
 from usersim.types import Failure, FreeText, content_key
 
-__all__ = ["Answering", "Counted", "Tokens"]
+__all__ = ["Answering", "CountedAnswer", "Tokens"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedAnswer:
     """One answer, or why there is none, with its tokens."""
 
     outcome: Answer | Failure
@@ -79,7 +79,7 @@ class Answering:
         self.metrics = Metrics(
             waiting=lambda: self.batcher.waiting, streams=lambda: self.streams.under_way
         )
-        self.batcher = Batcher[Counted](
+        self.batcher = Batcher[CountedAnswer](
             self._answered,
             workers=workers,
             batch=config.batch,
@@ -144,7 +144,7 @@ class Answering:
 
     # ------------------------------------------------------------------ answers
 
-    async def answers(self, asked: Asked) -> list[Counted]:
+    async def answers(self, asked: AnswerRequest) -> list[CountedAnswer]:
         """Return the answers to one request.
 
         Cancelled, it takes back what has not started.
@@ -157,7 +157,7 @@ class Answering:
         if self._draining:
             refuse_draining()
         items = await self._items(asked)
-        job = Job[Counted](items, asked.simulation)
+        job = Job[CountedAnswer](items, asked.simulation)
         try:
             async with asyncio.timeout(self._config.request_seconds):
                 counted = await asyncio.wrap_future(self.batcher.submit(job))
@@ -167,7 +167,7 @@ class Answering:
             self.metrics.answer("malformed" if isinstance(one.outcome, Failure) else "answered")
         return counted
 
-    def live(self, asked: Asked) -> bool:
+    def live(self, asked: AnswerRequest) -> bool:
         """Whether a streamed answer can be sent as it is drawn.
 
         A closed question's answer is averaged over traces, and is known only at the end.
@@ -175,7 +175,7 @@ class Answering:
         free = isinstance(asked.question.space, FreeText)
         return asked.n == 1 and free and self._engine.capabilities.streaming
 
-    async def pieces(self, asked: Asked) -> AsyncGenerator[Piece | Tokens]:
+    async def pieces(self, asked: AnswerRequest) -> AsyncGenerator[Piece | Tokens]:
         """Yield a live answer piece by piece, and its tokens at the end.
 
         Yields:
@@ -205,7 +205,7 @@ class Answering:
         prompt = item.prompt(self._asker(asked.simulation).config.history)
         yield await asyncio.to_thread(self._tokens, prompt, **texts)
 
-    async def _items(self, asked: Asked) -> list[RespondItem]:
+    async def _items(self, asked: AnswerRequest) -> list[RespondItem]:
         await self.check_person(asked.user_id)
         first = await asyncio.to_thread(
             self._asker(asked.simulation).item, asked.user_id, asked.question, seed=asked.seed
@@ -224,7 +224,9 @@ class Answering:
 
     # ------------------------------------------------------------------ in other threads
 
-    def _answered(self, config: SimulationConfig, items: Sequence[RespondItem]) -> list[Counted]:
+    def _answered(
+        self, config: SimulationConfig, items: Sequence[RespondItem]
+    ) -> list[CountedAnswer]:
         """Answer a batch and keep it; in a thread of the batcher.
 
         Raises:
@@ -240,7 +242,7 @@ class Answering:
             self._keep([one for one in kept if one is not None])
         failures = {failure.index: failure for failure in batch.failures}
         return [
-            Counted(answer or failures[at], self._counted(answer))
+            CountedAnswer(answer or failures[at], self._counted(answer))
             for at, answer in enumerate(batch.items)
         ]
 

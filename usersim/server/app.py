@@ -87,7 +87,7 @@ def create_app(
 
     from usersim import __version__
     from usersim.server.answering import Answering
-    from usersim.server.guard import Guard
+    from usersim.server.guard import RequestGuard
     from usersim.server.handlers import add_handlers
     from usersim.server.openapi import describe
     from usersim.server.routes import endpoint_router
@@ -113,7 +113,7 @@ def create_app(
         app.include_router(router)
     add_handlers(app)
     describe(app, secured=key is not None)
-    app.add_middleware(Guard, config=config, key=key, metrics=answering.metrics)
+    app.add_middleware(RequestGuard, config=config, key=key, metrics=answering.metrics)
     return app
 
 

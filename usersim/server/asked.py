@@ -17,7 +17,7 @@ from usersim.server.schema import Form, form_of_schema, form_of_space
 from usersim.server.wire import ChatMessage, ChatRequest, Extension, JsonSchemaFormat
 from usersim.types import Choice, FreeText, Question, Scale, action_space, is_closed
 
-__all__ = ["MODEL_PREFIX", "Asked", "model_of", "read_request", "user_of"]
+__all__ = ["MODEL_PREFIX", "AnswerRequest", "model_of", "read_request", "user_of"]
 
 MODEL_PREFIX = "user:"
 _SEED_BITS = 53
@@ -25,7 +25,7 @@ _SEED_BITS = 53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class AnswerRequest:
     """What one request asks.
 
     Attributes:
@@ -91,7 +91,7 @@ def read_request(
     server: ServerConfig,
     simulation: SimulationConfig,
     roles_header: str | None = None,
-) -> Asked:
+) -> AnswerRequest:
     """Return what a request asks.
 
     Args:
@@ -116,7 +116,7 @@ def read_request(
     context = context_of(messages, user_id=user_id, roles=_roles(more, roles_header, server))
     form = _form(request, more) if found is None else Form(found.space, found.write)
     stream = bool(request.stream)
-    return Asked(
+    return AnswerRequest(
         user_id=user_id,
         question=Question(context, form.space),
         form=form,

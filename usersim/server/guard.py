@@ -26,7 +26,7 @@ from usersim.server.refusals import error_body
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard"]
+__all__ = ["RequestGuard"]
 
 logger = logging.getLogger("usersim.server.access")
 
@@ -53,7 +53,7 @@ class _Visit:
     taken: bool = False
 
 
-class Guard:
+class RequestGuard:
     """Checks, limits, counts and logs every request.
 
     Args:

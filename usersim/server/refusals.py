@@ -19,7 +19,7 @@ from usersim.errors import (
     UserNotFoundError,
     UsersimError,
 )
-from usersim.server.answering import Counted
+from usersim.server.answering import CountedAnswer
 from usersim.types import Failure
 
 __all__ = ["error_body", "failed", "refusal_of"]
@@ -63,7 +63,7 @@ def refusal_of(error: UsersimError) -> RefusedRequestError:
     return RefusedRequestError(str(error), status=_SERVER, code="internal_error", hint=error.hint)
 
 
-def failed(counted: Sequence[Counted]) -> RefusedRequestError | None:
+def failed(counted: Sequence[CountedAnswer]) -> RefusedRequestError | None:
     """Return why a request has no reply, if one of its answers failed."""
     failures = [one.outcome for one in counted if isinstance(one.outcome, Failure)]
     if not failures:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from usersim import transcript
 from usersim.engines.texts import Pieces, cut_at
 from usersim.errors import TranscriptError
-from usersim.server.answering import Counted, Tokens
-from usersim.server.asked import Asked, model_of
+from usersim.server.answering import CountedAnswer, Tokens
+from usersim.server.asked import AnswerRequest, model_of
 from usersim.simulation import Answer, Piece
 
 __all__ = ["Reply"]
@@ -37,14 +37,14 @@ class Reply:
         created: Seconds since 1970.
     """
 
-    asked: Asked
+    asked: AnswerRequest
     fingerprint: str
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(16)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
     # ------------------------------------------------------------------ whole
 
-    def completion(self, counted: Sequence[Counted]) -> dict[str, object]:
+    def completion(self, counted: Sequence[CountedAnswer]) -> dict[str, object]:
         """Return the reply that is not streamed."""
         answers = [one.outcome for one in counted if isinstance(one.outcome, Answer)]
         return {
@@ -67,7 +67,7 @@ class Reply:
             "usage": _usage([one.tokens for one in counted]),
         }
 
-    def chunks(self, counted: Sequence[Counted]) -> Iterator[dict[str, object]]:
+    def chunks(self, counted: Sequence[CountedAnswer]) -> Iterator[dict[str, object]]:
         """Yield a stream of answers that are known as a whole.
 
         Yields:

@@ -17,8 +17,8 @@ from fastapi.responses import StreamingResponse
 
 from usersim.config import ServerConfig
 from usersim.errors import RefusedRequestError, UsersimError
-from usersim.server.answering import Answering, Counted
-from usersim.server.asked import Asked, model_of, read_request, user_of
+from usersim.server.answering import Answering, CountedAnswer
+from usersim.server.asked import AnswerRequest, model_of, read_request, user_of
 from usersim.server.metrics import METRICS_TYPE
 from usersim.server.refusals import error_body, failed, refusal_of
 from usersim.server.replies import Reply
@@ -178,7 +178,7 @@ class _Paths:
             return Response(status_code=499)
         return self._whole(asked, reply, counted)
 
-    def _whole(self, asked: Asked, reply: Reply, counted: list[Counted]) -> Response:
+    def _whole(self, asked: AnswerRequest, reply: Reply, counted: list[CountedAnswer]) -> Response:
         """Return answers that are known as a whole.
 
         Raises:
@@ -191,7 +191,7 @@ class _Paths:
             return _json(reply.completion(counted))
         return _events(_aiter(reply.chunks(counted)))
 
-    async def _live(self, asked: Asked, reply: Reply) -> Response:
+    async def _live(self, asked: AnswerRequest, reply: Reply) -> Response:
         """Return an answer as it is drawn; what fails before its first piece has a status."""
         pieces = self._answering.pieces(asked)
         chunks = reply.live(pieces)

@@ -236,7 +236,17 @@ class Answer:
         return self.trace.probabilities
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer as plain data."""
+        """Return the answer as plain data.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     answer = sim.respond("Milk?", options=["yes", "no"])
+            >>> data = answer.to_dict()
+            >>> data["simulated"], Answer.from_dict(data) == answer
+            (True, True)
+        """
         data: dict[str, object] = _adapter().dump_python(self, mode="json")
         return data
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from usersim import transcript
 from usersim.config import HistoryConfig, SimulationConfig
-from usersim.engines import Engine, Progress, Score, ScoreRequest
+from usersim.engines import Engine, Score, ScoreRequest
 from usersim.simulation.closed import distributions, mixed
 from usersim.simulation.items import RespondItem
 from usersim.simulation.reasoning import ReasoningRequest, draw_reasoning
 from usersim.types import ActionValue, Batch, Distribution, Prediction, Question, is_closed
+from usersim.views import Progress
 
 __all__ = ["Likelihoods", "likelihoods", "predict", "prediction"]
 

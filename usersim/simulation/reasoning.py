@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from usersim import transcript
 from usersim.config import SimulationConfig
-from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateRequest, Progress
+from usersim.engines import AdapterRef, ChatPrompt, Draw, Engine, GenerateRequest
 from usersim.errors import TranscriptError
 from usersim.simulation.answer import DrawnTrace
 from usersim.types import content_key
+from usersim.views import Progress
 
 __all__ = ["ReasoningRequest", "ReasoningResult", "derive_seed", "draw_reasoning", "read_reasoning"]
 
@@ -92,7 +93,7 @@ def draw_reasoning(
         engine: Generates.
         requests: One per answer.
         config: Limits, temperature and redraws.
-        progress: Called with (requests done, requests) of the first round.
+        progress: Called with (stage, requests done, requests) of the first round.
 
     Returns:
         One result per request.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from usersim.config import HistoryConfig, SimulationConfig
-from usersim.engines import Engine, Progress
+from usersim.engines import Engine
 from usersim.engines.batching import each
 from usersim.prompts import load_template
 from usersim.simulation.answer import Answer, AnswerTrace, DrawnTrace, Influence
@@ -36,6 +36,7 @@ from usersim.types import (
     Predictor,
     is_closed,
 )
+from usersim.views import Progress
 
 __all__ = ["answer_of", "respond"]
 
@@ -85,7 +86,7 @@ def respond(
         config: How an answer is drawn.
         history: Limits of the prompt.
         explain: Also measure how far the trace moves the answer.
-        progress: Called with (traces drawn for so many items, items).
+        progress: Called with (stage, items whose traces are drawn, items).
 
     Returns:
         Answers in the order of the items. An item whose texts stayed malformed is a failure

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar, cast
 
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus, Response
-from usersim.engines import Engine, Progress
+from usersim.engines import Engine
 from usersim.errors import (
     SHORTEN_PROMPT,
     ActionError,
@@ -38,6 +38,7 @@ from usersim.types import (
     question_key,
 )
 from usersim.types.counting import counted
+from usersim.views import Progress
 
 __all__ = [
     "Asker",

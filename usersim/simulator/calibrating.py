@@ -44,10 +44,10 @@ from usersim.types import (
     content_key,
     is_closed,
 )
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = [
-    "Observed",
+    "ObservedAnswer",
     "calibrate",
     "calibrate_on",
     "calibrate_once",
@@ -66,7 +66,7 @@ STAGE = "calibrate"
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedAnswer:
     """One answer that was really given, and what each predictor said of it."""
 
     interaction: Interaction
@@ -80,7 +80,7 @@ def calibrate_people(
     *,
     answers: int | None = None,
     out: Path | None = None,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Fit the pool of some people on their own answers, and keep it in the store.
 
@@ -114,7 +114,7 @@ def calibrate_once(
     people: People,
     *,
     answers: int,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Fit the pool as `calibrate_people` does, unless the store holds what the same call fitted.
 
@@ -156,7 +156,7 @@ def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
     out: Path | None = None,
     title: str = "Calibration",
     provenance: Mapping[str, object] | None = None,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Fit the pool on given answers, and keep it in the store.
 
@@ -207,7 +207,7 @@ def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
 
 
 def _pool_without_reasoning(
-    asker: Asker, observed: Sequence[Observed]
+    asker: Asker, observed: Sequence[ObservedAnswer]
 ) -> dict[tuple[Predictor, ...], Pool]:
     """Return the pool of the other predictors, so that what reasoning adds can be measured.
 
@@ -281,8 +281,8 @@ def observe(
     config: PipelineConfig,
     *,
     as_new: Callable[[Interaction], bool] = lambda _: False,
-    progress: StageProgress | None = None,
-) -> tuple[list[Observed], list[Failure]]:
+    progress: Progress | None = None,
+) -> tuple[list[ObservedAnswer], list[Failure]]:
     """Return what every predictor says of each answer.
 
     Args:
@@ -297,7 +297,7 @@ def observe(
         One entry per answer that could be predicted, of a multiple choice one per option, and the
         failures.
     """
-    found: list[Observed] = []
+    found: list[ObservedAnswer] = []
     failures: list[Failure] = []
     run = partial(_observed, engine, asker, config, as_new)
     for start in range(0, len(interactions), CHUNK):
@@ -316,11 +316,11 @@ def _observed(
     config: PipelineConfig,
     as_new: Callable[[Interaction], bool],
     chunk: Sequence[Interaction],
-) -> Batch[tuple[Observed, ...]]:
+) -> Batch[tuple[ObservedAnswer, ...]]:
     items = [
         asker.item(one.user_id, one, as_new=is_closed(one.space) and as_new(one)) for one in chunk
     ]
-    found: dict[int, tuple[Observed, ...]] = {}
+    found: dict[int, tuple[ObservedAnswer, ...]] = {}
     closed = [i for i, one in enumerate(chunk) if is_closed(one.space)]
     own = _own_distributions(engine, [items[i] for i in closed], [chunk[i] for i in closed], config)
     for i, said in zip(closed, own, strict=True):
@@ -339,19 +339,19 @@ def _observation(
     item: RespondItem,
     predictors: Mapping[Predictor, Distribution],
     truth: str,
-) -> Observed:
+) -> ObservedAnswer:
     observation = Observation(
         person=one.user_id,
         group=cast("PoolGroup", item.group),
         predictors=predictors,
         truth=truth,
     )
-    return Observed(one, observation)
+    return ObservedAnswer(one, observation)
 
 
 def _as_closed(
     one: Interaction, item: RespondItem, predictors: Mapping[Predictor, Distribution]
-) -> Iterator[Observed]:
+) -> Iterator[ObservedAnswer]:
     """Yield a number as a scale of its ranges, and each option of a multiple choice as yes or no.
 
     Nothing if the question is not pooled.
@@ -421,7 +421,7 @@ def _own_distributions(
 
 
 def calibrate(
-    observed: Sequence[Observed],
+    observed: Sequence[ObservedAnswer],
     failures: Sequence[Failure],
     *,
     simulator: str,
@@ -529,7 +529,7 @@ def _pooled(pool: Pool, one: Observation) -> Distribution:
     return pool.combine(one.group, one.predictors).probabilities
 
 
-def _predictor_arm(name: Predictor, observed: Sequence[Observed]) -> Arm:
+def _predictor_arm(name: Predictor, observed: Sequence[ObservedAnswer]) -> Arm:
     """Return one predictor alone; where it says nothing, every option alike."""
     uniform = [
         dict.fromkeys(options, 1 / len(options))
@@ -543,7 +543,7 @@ def _predictor_arm(name: Predictor, observed: Sequence[Observed]) -> Arm:
     return _arm(name.replace("_", " "), observed, said)
 
 
-def _arm(name: str, observed: Sequence[Observed], said: Sequence[Distribution]) -> Arm:
+def _arm(name: str, observed: Sequence[ObservedAnswer], said: Sequence[Distribution]) -> Arm:
     found = {
         one.interaction.key: distribution for one, distribution in zip(observed, said, strict=True)
     }

@@ -17,7 +17,7 @@ from usersim.evaluation import (
     check_judge,
     faithfulness_index,
 )
-from usersim.views import StageProgress, staged
+from usersim.views import Progress, staged
 
 __all__ = ["check_sections", "faithfulness_of", "judgments_of", "refuse_selector"]
 
@@ -78,7 +78,7 @@ def judgments_of(
     judge: Engine,
     *,
     selected_by: Sequence[str],
-    progress: StageProgress | None,
+    progress: Progress | None,
 ) -> tuple[Judgment, ...]:
     """Let a judge compare the drawn answers of each arm with those of the baseline.
 
@@ -94,8 +94,8 @@ def judgments_of(
     found: list[Judgment] = []
     for name, made in evaluation.predictions.items():
         if name != evaluation.baseline and any(one.action for one in made):
-            told = staged(f"judge {name}", progress)
-            found.append(asked.compare(evaluation, name, progress=told))
+            judged = staged(f"judge {name}", progress)
+            found.append(asked.compare(evaluation, name, progress=judged))
     return tuple(found)
 
 

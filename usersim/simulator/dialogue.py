@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from usersim.config import AssistantEndpoint, DialogueConfig
-from usersim.engines import Progress
 from usersim.errors import ArgumentError, ConfigError, UsersimError
 from usersim.prompts.environment import templates_key
 from usersim.simulation import Answer
@@ -37,6 +36,7 @@ from usersim.simulator.asking import Asker, only
 from usersim.simulator.dialogue_files import DialogueFile
 from usersim.simulator.people import People
 from usersim.types import Batch, Failure, FreeText, Interaction, Question, content_key
+from usersim.views import Progress
 
 if TYPE_CHECKING:
     from usersim.simulator.face import UserSimulator
@@ -256,7 +256,7 @@ class _Results:
     def _tell(self) -> None:
         if self._progress is not None:
             done = sum(one is not None for one in self.items) + len(self._failures)
-            self._progress(done, len(self.items))
+            self._progress("dialogues", done, len(self.items))
 
     def batch(self) -> Batch[Dialogue]:
         failures = sorted(self._failures, key=lambda one: one.index)

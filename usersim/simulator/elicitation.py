@@ -15,11 +15,11 @@ from usersim.evaluation.bootstrap import FloatArray, ratio
 from usersim.evaluation.metrics import ACCURACY, LOG_SCORE
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.respondents import StoreRespondents
-from usersim.survey import Ask, Heard, Mode
+from usersim.survey import Ask, Mode, PartReply
 from usersim.survey.elicitation import map_question, say_question
 from usersim.types import Failure, Interaction, Prediction, Question, content_key
 from usersim.types.counting import counted
-from usersim.views import ShowProgress, StageProgress, in_words, printed, told
+from usersim.views import Progress, in_words, printed, show_progress
 
 __all__ = ["Elicitation", "ElicitationComparison", "compare_elicitation"]
 
@@ -97,7 +97,7 @@ def compare_elicitation(
     respondents: StoreRespondents,
     *,
     limit: int | None = None,
-    progress: ShowProgress = True,
+    progress: Progress | bool = True,
 ) -> ElicitationComparison:
     """Measure both modes on held-out closed answers; resumes where it was interrupted.
 
@@ -119,7 +119,7 @@ def compare_elicitation(
     name = f"elicitation-{content_key([one.key for one in truth])[:10]}"
     first = [_ask(one, one.question, "direct") for one in truth]
     first += [_ask(one, say_question(one.question), "say") for one in truth]
-    with told(progress, "compare_elicitation()") as report:
+    with show_progress(progress, "compare_elicitation()") as report:
         answers = respondents.ask_many(first, survey=name, wave=1, progress=report)
         direct, said = answers[: len(truth)], answers[len(truth) :]
         mapped = _mapped(respondents, truth, said, name, report)
@@ -144,20 +144,20 @@ def _ask(one: Interaction, asked: Question, item: str) -> Ask:
 def _mapped(
     respondents: StoreRespondents,
     truth: Sequence[Interaction],
-    said: Sequence[Heard | Failure],
+    said: Sequence[PartReply | Failure],
     survey: str,
-    progress: StageProgress,
-) -> list[Heard | Failure]:
+    progress: Progress,
+) -> list[PartReply | Failure]:
     """Map what was said onto the options; where nothing was said, the failure stays."""
     asks = [
         _ask(one, map_question(one.question, one.user_id, str(words.action)), "map")
         for one, words in zip(truth, said, strict=True)
-        if isinstance(words, Heard)
+        if isinstance(words, PartReply)
     ]
     if not asks:
         return list(said)
     found = iter(respondents.ask_many(asks, survey=survey, wave=2, progress=progress))
-    return [next(found) if isinstance(words, Heard) else words for words in said]
+    return [next(found) if isinstance(words, PartReply) else words for words in said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +166,14 @@ class _Arm:
 
     mode: Mode
     truth: Sequence[Interaction]
-    given: Sequence[Heard | Failure]
+    given: Sequence[PartReply | Failure]
 
     @property
     def statistics(self) -> tuple[FloatArray, FloatArray]:
         """Sums and counts of accuracy and log score per answer. Shape of each `(n, 2)`."""
         predictions = [
             Prediction(action=str(one.action), probabilities=dict(one.probabilities))
-            if isinstance(one, Heard)
+            if isinstance(one, PartReply)
             else Prediction(action=None)
             for one in self.given
         ]

@@ -34,7 +34,7 @@ from usersim.transcript import (
     prefix,
 )
 from usersim.types import Interaction, RewardedTrace, Scale, TracePrompt, content_key, is_closed
-from usersim.views import StageProgress
+from usersim.views import Progress, staged
 
 __all__ = ["action_worth", "train_control"]
 
@@ -44,7 +44,7 @@ def train_control(
     trainer: Trainer,
     interactions: Sequence[Interaction],
     *,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> TrainedAdapter:
     """Train the user model itself by policy gradients.
 
@@ -66,10 +66,6 @@ def train_control(
         whole_turns=whole,
     )
 
-    def report(done: int, total: int, _loss: float) -> None:
-        if progress:
-            progress(f"train {control}", done, total)
-
     with known(trainer.corpus, trainer.training, interactions) as training:
         adapter = train_synthesizer(
             lesson,
@@ -77,7 +73,10 @@ def train_control(
             out_dir=trainer.folder,
             config=config.synthesizer,
             name=control.replace("_", "-"),
-            hooks=Hooks(progress=report, stop_when=watched(trainer.corpus, training)),
+            hooks=Hooks(
+                progress=staged(f"train {control}", progress),
+                stop_when=watched(trainer.corpus, training),
+            ),
         )
         with removed_if_forgotten(trainer.corpus, training, adapter):
             register(trainer.corpus, adapter, "arm", training)
@@ -85,7 +84,7 @@ def train_control(
 
 
 def _prompt(one: Interaction, histories: Histories, config: PipelineConfig) -> TracePrompt:
-    history = histories.of(one.user_id, one.question, before=one.position)
+    history = histories.around(one).history
     return TracePrompt(
         key=one.key,
         user_id=one.user_id,

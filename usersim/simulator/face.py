@@ -35,7 +35,7 @@ from usersim.simulator.calibrating import calibrate_people
 from usersim.simulator.calibration import Calibration
 from usersim.simulator.calls import as_pipeline, check_config, in_call, public
 from usersim.simulator.dialogue import hold_dialogue, hold_dialogues, in_loop
-from usersim.simulator.learning import Learner, Page
+from usersim.simulator.learning import Learner, ReportPage
 from usersim.simulator.measure import Measurement, Measures
 from usersim.simulator.people import People
 from usersim.simulator.plugs import GivenRetriever, Plugs
@@ -50,7 +50,7 @@ from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
 from usersim.survey import Mode, Survey, SurveyResults
 from usersim.training import StepNote, TrainedAdapter
 from usersim.types import Batch, DateOrder, Predictor, ScoredCandidate, TraceSource
-from usersim.views import Sheet, ShowProgress, StageProgress, facts, printed, staged, told
+from usersim.views import Progress, Sheet, facts, printed, show_progress, staged
 
 __all__ = ["LOADING", "UserSimulator"]
 
@@ -166,7 +166,7 @@ class UserSimulator:
         encoding: str | None = None,
         date_order: DateOrder | None = None,
         strict: bool = False,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Self:
         """Load a corpus into its store and return a simulator over it.
 
@@ -198,9 +198,15 @@ class UserSimulator:
         Raises:
             CorpusError: If the source cannot be read or stored, or holds no usable row.
             UserNotFoundError: If `user_id` is not in the corpus.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     sim.users, sim.report.kept
+            (['ada'], 1)
         """
         settings = as_pipeline(config, "from_corpus()")
-        with told(progress, "from_corpus()") as report:
+        with show_progress(progress, "from_corpus()") as report:
             corpus, found = load_into_store(
                 source,
                 store,
@@ -265,6 +271,17 @@ class UserSimulator:
             ConfigError: If there is no such store.
             CorpusError: If it cannot be opened.
             UserNotFoundError: If `user_id` is not in it.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with TemporaryDirectory() as folder:
+            ...     store = Path(folder) / "ada.usersim.db"
+            ...     UserSimulator.from_corpus(rows, store=store, engine="scripted").close()
+            ...     with UserSimulator.open(store, engine="scripted") as sim:
+            ...         sim.users
+            ['ada']
         """
         settings = as_pipeline(config, "open()")
         corpus = open_store(store, settings.corpus)
@@ -291,9 +308,27 @@ class UserSimulator:
 
         The adapters that answer now are the ones that come back, whatever is trained later.
 
+        Args:
+            folder: Made if it does not exist.
+
+        Returns:
+            The folder, for `load`.
+
         Raises:
             ArtifactError: If the folder cannot be written.
             ConfigError: If the corpus is kept in memory only.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with TemporaryDirectory() as folder:
+            ...     store = Path(folder) / "ada.usersim.db"
+            ...     with UserSimulator.from_corpus(rows, store=store, engine="scripted") as sim:
+            ...         saved = sim.save(Path(folder) / "ada")
+            ...     with UserSimulator.load(saved, engine="scripted") as again:
+            ...         again.users
+            ['ada']
         """
         saved = saving.SavedSimulator(
             store=self.corpus.name,
@@ -302,7 +337,7 @@ class UserSimulator:
             config=self.config,
             traces=self._traces,
             own_adapters={
-                user: saving.Pinned.of(one)
+                user: saving.SavedAdapter.of(one)
                 for user, one in self._adapters.own_of(self.users).items()
             }
             if self.user_id is None
@@ -414,7 +449,7 @@ class UserSimulator:
         if forget_prompts is not None:
             forget_prompts()
 
-    def _ready(self, report: StageProgress | None) -> Engine:
+    def _ready(self, report: Progress | None) -> Engine:
         """Return the engine, and report that it is being loaded."""
         if (
             report is not None
@@ -458,16 +493,32 @@ class UserSimulator:
     def adapter_of(self, user_id: str) -> TrainedAdapter | None:
         """Return the adapter that answers for a person; None for the base model.
 
+        Args:
+            user_id: Who.
+
         Raises:
             ArtifactError: If it is missing, incomplete or altered.
             AdapterLoadError: If it was trained on another base model.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sim.adapter_of("ada") is None
+            True
         """
         return self._adapters.for_person(self._people.one(user_id))
 
     @public
     def adapters(self) -> StoredAdapters:
-        """Return the adapters of the store: for whom, when, how good, and which is the default."""
+        """Return the adapters of the store: for whom, when, how good, and which is the default.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     len(sim.adapters())
+            0
+        """
         return stored_adapters(self.corpus, self._adapters.base)
 
     @public
@@ -483,6 +534,13 @@ class UserSimulator:
             ArtifactError: If it is incomplete or altered, or holds a synthesizer.
             AdapterLoadError: If it was trained on another base model.
             ConfigError: If there is no such adapter, or it learned from another person alone.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sim.use_adapter("none")
+            ...     sim.adapter is None
+            True
         """
         base = Base(self.model, self._engine_choice)
         adapters = Adapters.of(self.corpus, base, adapter)
@@ -496,11 +554,24 @@ class UserSimulator:
         Raises:
             ArtifactError: If it is missing, incomplete or altered.
             AdapterLoadError: If it was trained on another base model.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     sim.describe_adapter()
+            'none (base model)'
         """
         return self._adapters.describe(self.user_id)
 
     def facts(self) -> dict[str, str]:
-        """Return what this simulator is made of, by name; loads and verifies nothing."""
+        """Return what this simulator is made of, by name; loads and verifies nothing.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     sim.facts()["person"]
+            'ada'
+        """
         try:
             people = self.user_id or _counted(len(self.users), "person", "people")
             adapter = self._adapters.label(self.user_id)
@@ -526,7 +597,7 @@ class UserSimulator:
         *,
         limit: int | None = None,
         recon_engine: Engine | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Reconstruction:
         """Synthesize, score and select traces; resumes where it was interrupted.
 
@@ -540,9 +611,19 @@ class UserSimulator:
 
         Raises:
             EmptySplitError: If there is nothing to learn from.
+
+        Example:
+            >>> rows = [
+            ...     {"user_id": "ada", "context": f"Tea {i}?", "action": "Yes."}
+            ...     for i in range(4)
+            ... ]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+            ...     found = sim.reconstruct(progress=False)
+            >>> len(found.interactions), found.failures
+            (3, ())
         """
         rows = self._people.train(limit)
-        with told(progress, "reconstruct()") as report:
+        with show_progress(progress, "reconstruct()") as report:
             found = self._learner(recon_engine or self._ready(report)).reconstruct(
                 rows, synthesizer=self.synthesizer, progress=report
             )
@@ -560,7 +641,7 @@ class UserSimulator:
         max_minutes: float | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
         note: StepNote | None = None,
     ) -> TrainedAdapter:
         """Reconstruct, train an adapter (one for the person, or one shared by all) and use it.
@@ -593,9 +674,16 @@ class UserSimulator:
             ArtifactError: If `start` is damaged or writes traces.
             AdapterLoadError: If `start` was trained on another base model.
             TrainingError: If training fails; the last good checkpoint is kept.
+
+        Example:
+            ```python
+            sim = UserSimulator.from_corpus("ada.jsonl", user_id="ada", config="tiny")
+            adapter = sim.train(max_minutes=30)
+            adapter.ref.name, adapter.manifest.after
+            ```
         """
         first = Adapters.of(self.corpus, self._adapters.base, start).for_rest()
-        with told(progress, "train()") as report:
+        with show_progress(progress, "train()") as report:
             learned = self._learner(self._ready(report), recon_engine, second).train(
                 recipe,
                 traces,
@@ -616,7 +704,7 @@ class UserSimulator:
         *,
         answers: int | None = None,
         out: str | Path | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Calibration:
         """Fit what each predictor counts in closed answers, on answers nothing learned from.
 
@@ -637,8 +725,20 @@ class UserSimulator:
         Raises:
             EvaluationError: If there is no closed answer that nothing learned from.
             CorpusError: If rows came or went meanwhile.
+
+        Example:
+            >>> answers, drinks = ["no", "yes"], ("tea", "coffee", "milk", "water")
+            >>> rows = [
+            ...     {"user_id": name, "context": f"{drink}?", "action": "yes", "options": answers}
+            ...     for name in "abcdefghij"
+            ...     for drink in drinks
+            ... ]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+            ...     calibration = sim.calibrate(answers=8, progress=False)
+            >>> calibration.failures, len(calibration.evaluation.interactions)
+            ((), 8)
         """
-        with told(progress, "calibrate()") as report:
+        with show_progress(progress, "calibrate()") as report:
             return calibrate_people(
                 self.asker(),
                 lambda: self._ready(report),
@@ -666,7 +766,7 @@ class UserSimulator:
         out: str | Path | None = None,
         provenance: Mapping[str, object] | None = None,
         title: str = "Held-out answers",
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing.
 
@@ -702,13 +802,24 @@ class UserSimulator:
             ArgumentError: If `arms` is a single text.
             EvaluationError: If an arm is unknown, nothing is held out, or the judge also selected
                 the traces.
+
+        Example:
+            >>> answers = ["yes", "no"]
+            >>> rows = [
+            ...     {"user_id": "ada", "context": f"Tea {i}?", "action": "yes", "options": answers}
+            ...     for i in range(10)
+            ... ]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+            ...     measured = sim.evaluate(arms=("chance", "few_shot"), progress=False)
+            >>> measured.evaluation.estimate("Chance", "brier").interval.value
+            0.5
         """
         if isinstance(arms, str):
             raise ArgumentError(
                 f"evaluate(): arms must be a list of names; got the text {arms!r}",
                 hint=f"arms=[{arms!r}]",
             )
-        page = Page(out=out, provenance=provenance, title=title)
+        page = ReportPage(out=out, provenance=provenance, title=title)
         chosen = self._people.only(people)
         asked = Measures(
             arms=arms,
@@ -719,7 +830,7 @@ class UserSimulator:
             calibrate=calibrate,
             panel=[user for user in self.users if user not in chosen.users] if people else (),
         )
-        with told(progress, "evaluate()") as report:
+        with show_progress(progress, "evaluate()") as report:
             learner = self._learner(self._ready(report), recon_engine, second)
             return replace(learner, people=chosen).evaluate(
                 asked,
@@ -759,6 +870,13 @@ class UserSimulator:
 
         Raises:
             ArgumentError: If there is no such predictor.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     item = sim.asker().item("ada", "Milk?", seed=1)
+            >>> item.user_id, item.question.context[0].content
+            ('ada', 'Milk?')
         """
         return Asker(
             self.corpus,
@@ -782,7 +900,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
-        progress: ShowProgress = False,
+        progress: Progress | bool = False,
     ) -> Answer:
         """Answer one context as the person would.
 
@@ -801,12 +919,19 @@ class UserSimulator:
         Raises:
             UsersimError: If the answer stayed malformed; `respond_many` returns it as data.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     answer = sim.respond("Milk?", options=["yes", "no"])
+            >>> answer.kind, round(sum(answer.probabilities.values()), 6)
+            ('choice', 1.0)
         """
         with in_call("respond()"):
             as_question(context)
             asked = narrowed(context, options=options, kind=kind)
         person = self._people.one(user_id)
-        with told(progress, "respond()") as report:
+        with show_progress(progress, "respond()") as report:
             batch = self._answered(
                 [person],
                 [asked],
@@ -830,7 +955,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Batch[Answer]:
         """Answer many contexts in one batch; one item's failure is data.
 
@@ -850,11 +975,19 @@ class UserSimulator:
         Raises:
             ConfigError: If `user_id`, `options` or `kind` lists another number than contexts.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     asked = ["Milk?", "Sugar?"]
+            ...     answers = sim.respond_many(asked, options=["yes", "no"], progress=False)
+            >>> len(answers), answers.failures, answers[1].kind
+            (2, (), 'choice')
         """
         with in_call("respond_many()"):
             asked = as_contexts(contexts, options=options, kind=kind)
             people = self._people.each(user_id, len(asked))
-        with told(progress, "respond_many()") as report:
+        with show_progress(progress, "respond_many()") as report:
             return self._answered(
                 people,
                 asked,
@@ -874,7 +1007,7 @@ class UserSimulator:
         explain: bool,
         seed: int | None,
         store: bool,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
     ) -> Batch[Answer]:
         asker = self.asker(predictors)
         pairs = zip(people, asked, strict=True)
@@ -913,6 +1046,14 @@ class UserSimulator:
 
         Raises:
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+            ...     stream = sim.stream("Milk?")
+            ...     parts = [piece.part for piece in stream]
+            >>> parts[0], parts[-1], stream.answer.kind
+            ('reasoning', 'action', 'free_text')
         """
         with in_call("stream()"):
             question = as_question(context, options=options, kind=kind)
@@ -937,7 +1078,7 @@ class UserSimulator:
         name: str | None = None,
         seed: int | None = None,
         chunk: int = CHUNK,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Run:
         """Answer a long list of requests, each stored once, whatever interrupts it.
 
@@ -955,17 +1096,34 @@ class UserSimulator:
             RefusedRowsError: If there is no valid request.
             ConfigError: If the run was started with other settings.
             EngineUnavailableError: If the engine is gone; what is done is kept.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     run = sim.run([("ada", "Milk?"), ("ada", "Sugar?")], name="breakfast")
+            ...     print(run.status)
+            2 done, 0 failed, 0 left of 2
         """
-        with told(progress, "run()") as report:
+        with show_progress(progress, "run()") as report:
             runner = self._runner(seed, chunk, report)
-            return runner.run(requests, name=name, progress=staged("answer", report))
+            return runner.run(requests, name=name, progress=report)
 
     @public
     def dry_run(self, requests: RequestSource) -> RunCost:
-        """Return what `run` would take, in requests and tokens; nothing is asked or stored."""
+        """Return what `run` would take, in requests and tokens; nothing is asked or stored.
+
+        Args:
+            requests: As for `run`.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sim.dry_run([("ada", "Milk?"), ("ada", "Sugar?")]).requests
+            2
+        """
         return self._runner(None, CHUNK).cost(requests)
 
-    def _runner(self, seed: int | None, chunk: int, report: StageProgress | None = None) -> Runner:
+    def _runner(self, seed: int | None, chunk: int, report: Progress | None = None) -> Runner:
         return Runner(
             corpus=self.corpus,
             load=lambda: self._ready(report),
@@ -999,6 +1157,12 @@ class UserSimulator:
         Raises:
             ConfigError: If somebody is not among the simulator's people.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sim.respondents("ada", seed=4).people
+            ('ada',)
         """
         return respondents_of(self._people, people, self._runner, name=name, seed=seed, chunk=chunk)
 
@@ -1013,7 +1177,7 @@ class UserSimulator:
         name: str | None = None,
         seed: int | None = None,
         chunk: int = CHUNK,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> SurveyResults:
         """Put a survey to people; rerun the same call to resume.
 
@@ -1032,13 +1196,22 @@ class UserSimulator:
             ArgumentError: If `survey` is not a `Survey`.
             ConfigError: If somebody is not among the simulator's people.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea now?"),))
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     results = sim.survey(survey, progress=False)
+            >>> results.people, results.of("tea")[0].answered
+            (('ada',), True)
         """
         if not isinstance(survey, Survey):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentError(
                 f"survey() takes a Survey; got {survey!r}",
                 hint="Survey.load(path) reads one from a file",
             )
-        with told(progress, "survey()") as report:
+        with show_progress(progress, "survey()") as report:
             self._ready(report)
             asked = self.respondents(people, name=name, seed=seed, chunk=chunk)
             return survey.run(asked, mode=mode, memory=memory, progress=report)
@@ -1078,6 +1251,13 @@ class UserSimulator:
         Raises:
             UsersimError: If it failed; what was said is in its notes.
             UserNotFoundError: If there is no such user.
+
+        Example:
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     dialogue = sim.dialogue(lambda messages: "With milk?", "a cup of tea")
+            >>> dialogue.user_id, dialogue.turns[1].text
+            ('ada', 'With milk?')
         """
         scenario = Scenario(goal=goal, user_id=user_id, begins=begins, opening=opening)
         return hold_dialogue(
@@ -1102,7 +1282,7 @@ class UserSimulator:
         seed: int | None = None,
         path: str | Path | None = None,
         assistant_name: str | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Batch[Dialogue]:
         """Hold many dialogues at once; one's failure is data.
 
@@ -1131,8 +1311,16 @@ class UserSimulator:
             UserNotFoundError: If a scenario names somebody unknown.
             EngineError: If the engine or the assistant's server is gone; finished dialogues stand
                 in `path`.
+
+        Example:
+            >>> goals = [Scenario(goal="a cup of tea"), Scenario(goal="a refund")]
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     held = sim.dialogues(lambda messages: "Gladly.", goals, progress=False)
+            >>> [dialogue.scenario.goal for dialogue in held]
+            ['a cup of tea', 'a refund']
         """
-        with told(progress, "dialogues()") as report:
+        with show_progress(progress, "dialogues()") as report:
             return hold_dialogues(
                 self,
                 assistant,
@@ -1142,7 +1330,7 @@ class UserSimulator:
                 seed=seed,
                 path=path,
                 assistant_name=assistant_name,
-                progress=staged("dialogues", report),
+                progress=report,
             )
 
     # ------------------------------------------------------------------ asynchronous twins
@@ -1159,9 +1347,17 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
-        progress: ShowProgress = False,
+        progress: Progress | bool = False,
     ) -> Answer:
-        """Answer one context without blocking the event loop; see `respond`."""
+        """Answer one context without blocking the event loop; see `respond`.
+
+        Example:
+            >>> import asyncio
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     asyncio.run(sim.arespond("Milk?", options=["yes", "no"])).kind
+            'choice'
+        """
         return await asyncio.to_thread(
             self.respond,
             context,
@@ -1187,7 +1383,7 @@ class UserSimulator:
         explain: bool = False,
         seed: int | None = None,
         store: bool = True,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Batch[Answer]:
         """Answer many contexts without blocking the event loop; see `respond_many`."""
         return await asyncio.to_thread(
@@ -1215,7 +1411,17 @@ class UserSimulator:
         seed: int | None = None,
         store: bool = True,
     ) -> AsyncAnswerStream:
-        """Answer one context piece by piece: `async for piece in sim.astream(…)`; see `stream`."""
+        """Answer one context piece by piece: `async for piece in sim.astream(…)`; see `stream`.
+
+        Example:
+            >>> import asyncio
+            >>> async def parts(sim):
+            ...     return {piece.part async for piece in sim.astream("Milk?")}
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     sorted(asyncio.run(parts(sim)))
+            ['action', 'reasoning']
+        """
         return AsyncAnswerStream(
             lambda: self.stream(
                 context,
@@ -1236,7 +1442,7 @@ class UserSimulator:
         name: str | None = None,
         seed: int | None = None,
         chunk: int = CHUNK,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Run:
         """Answer a long list of requests without blocking the event loop; see `run`."""
         return await asyncio.to_thread(
@@ -1287,7 +1493,7 @@ class UserSimulator:
         seed: int | None = None,
         path: str | Path | None = None,
         assistant_name: str | None = None,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> Batch[Dialogue]:
         """Hold many dialogues without blocking the event loop; see `dialogues`.
 

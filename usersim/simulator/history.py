@@ -15,10 +15,10 @@ from usersim.prediction import (
     lexical_similarity,
     rank_evidence,
 )
-from usersim.types import Interaction, Question, Retriever
+from usersim.types import Case, Interaction, Question, Retriever
 from usersim.types.counting import counted
 
-__all__ = ["Histories", "Shown", "profile_of"]
+__all__ = ["Histories", "ShownHistory", "profile_of"]
 
 PROFILE_FIELDS = 8
 """Facts of a profile at the most."""
@@ -33,7 +33,7 @@ FOUND_BY_WORDS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownHistory:
     """What of a person's past stands in a prompt.
 
     Attributes:
@@ -102,9 +102,18 @@ class Histories:
         """
         return self.shown(user_id, question, before=before).interactions
 
+    def around(self, interaction: Interaction) -> Case:
+        """Return an interaction with what is shown when its own question is asked.
+
+        Args:
+            interaction: Of this store; only what is strictly earlier is shown.
+        """
+        history = self.of(interaction.user_id, interaction.question, before=interaction.position)
+        return Case(interaction, history)
+
     def shown(
         self, user_id: str, question: Question, *, before: int | None, as_new: bool = False
-    ) -> Shown:
+    ) -> ShownHistory:
         """Return the same with the weights behind it; see `of`.
 
         Args:
@@ -120,13 +129,15 @@ class Histories:
             limit = self._config.recent + self._config.evidence
             found = self._retriever.retrieve(user_id, question, before=before, limit=limit)
             _check_retrieved(found, user_id, before, limit)
-            return Shown(evidence=tuple(found), past=tuple(found), past_weights=(1.0,) * len(found))
+            return ShownHistory(
+                evidence=tuple(found), past=tuple(found), past_weights=(1.0,) * len(found)
+            )
         past = self._past(user_id, question, before)
         weights = self._weights(user_id, question, past, as_new=as_new)
         recent = self._anchored(past[max(len(past) - self._config.recent, 0) :], before)
         older = range(len(past) - len(recent)) if self._config.recent else range(len(past))
         best = sorted(older, key=lambda i: (-weights[i], -i))[: self._config.evidence]
-        return Shown(
+        return ShownHistory(
             recent=tuple(recent),
             evidence=tuple(past[i] for i in reversed(best)),
             past=tuple(past),

@@ -24,9 +24,9 @@ from usersim.simulator.synthesizer import SynthesizerTrainer, check_recipe
 from usersim.simulator.train import Trainer
 from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction, TraceSource
-from usersim.views import StageProgress
+from usersim.views import Progress
 
-__all__ = ["Learned", "Learner", "Page"]
+__all__ = ["Learner", "ReportPage", "TrainingResult"]
 
 
 SYNTHESIZERS_SHARE = 2 / 3
@@ -34,7 +34,7 @@ SYNTHESIZERS_SHARE = 2 / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ReportPage:
     """What the report of a measurement receives.
 
     Attributes:
@@ -49,7 +49,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
+class TrainingResult:
     """What a training made.
 
     Attributes:
@@ -94,7 +94,7 @@ class Learner:
         interactions: Sequence[Interaction],
         *,
         synthesizer: TrainedAdapter | None = None,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
     ) -> Reconstruction:
         """Synthesize, score and select; resumes where it stopped.
 
@@ -124,7 +124,7 @@ class Learner:
         recipe: Recipe,
         interactions: Sequence[Interaction],
         *,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
         hooks: Hooks = Hooks(),
     ) -> TrainedAdapter | None:
         """Train the synthesizer by `recipe`; None for `select`, which trains none."""
@@ -152,9 +152,9 @@ class Learner:
         limit: int | None,
         start: TrainedAdapter | None = None,
         max_minutes: float | None = None,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
         note: StepNote | None = None,
-    ) -> Learned:
+    ) -> TrainingResult:
         """Train the synthesizer, let it write, and train the user model on what was selected.
 
         Args:
@@ -203,9 +203,9 @@ class Learner:
         limit: int | None,
         start: TrainedAdapter | None,
         max_minutes: float | None,
-        progress: StageProgress | None,
+        progress: Progress | None,
         note: StepNote | None,
-    ) -> Learned:
+    ) -> TrainingResult:
         began = time.monotonic()
         rows = self.people.train(limit)
         share = None if max_minutes is None else SYNTHESIZERS_SHARE * max_minutes
@@ -224,7 +224,7 @@ class Learner:
             progress=progress,
             max_minutes=left,
         )
-        return Learned(adapter=adapter, synthesizer=synthesizer, found=found)
+        return TrainingResult(adapter=adapter, synthesizer=synthesizer, found=found)
 
     def evaluate(
         self,
@@ -233,8 +233,8 @@ class Learner:
         asker: Asker,
         limit: int | None,
         held_out: int | None,
-        progress: StageProgress | None,
-        page: Page,
+        progress: Progress | None,
+        page: ReportPage,
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing.
 
@@ -263,8 +263,8 @@ class Learner:
         asker: Asker,
         limit: int | None,
         held_out: int | None,
-        progress: StageProgress | None,
-        page: Page,
+        progress: Progress | None,
+        page: ReportPage,
     ) -> Measurement:
         measurer = Measurer(
             corpus=self.corpus,
@@ -289,7 +289,7 @@ class Learner:
         )
 
     def _written(
-        self, recipe: Recipe, rows: Sequence[Interaction], progress: StageProgress | None
+        self, recipe: Recipe, rows: Sequence[Interaction], progress: Progress | None
     ) -> Traces:
         """Return a synthesizer trained by `recipe`, and what it wrote, scored and selected."""
         synthesizer = self.train_synthesizer(recipe, rows, progress=progress)

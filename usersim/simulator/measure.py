@@ -62,7 +62,7 @@ from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, is_closed
-from usersim.views import Sheet, StageProgress, printed, staged
+from usersim.views import Progress, Sheet, printed
 
 __all__ = ["Measurement", "Measurer", "Measures", "Traces", "pick_held_out", "reasoning_added"]
 
@@ -91,7 +91,7 @@ class _Trained(NamedTuple):
         return found if found.scored or not self.written else self.written[0]
 
 
-Written = Callable[[Recipe, Sequence[Interaction], StageProgress | None], Traces]
+Written = Callable[[Recipe, Sequence[Interaction], Progress | None], Traces]
 """Trains a synthesizer by a recipe, and returns it with what it wrote."""
 
 
@@ -236,7 +236,7 @@ class Measurer:
         out: Path | None = None,
         provenance: dict[str, object] | None = None,
         title: str = "Held-out answers",
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
     ) -> Measurement:
         """Reconstruct, train, evaluate and, if `out` is given, write the report.
 
@@ -283,7 +283,7 @@ class Measurer:
             metrics=self._metrics(held_out, texts=asked.texts),
             baseline=_headline([arm.name for arm in built]),
             cache=FileCache(out / "cache") if out else None,
-            progress=staged("measure", progress),
+            progress=progress,
         )
         learned = trained.learned(found)
         agreed = self._agreement(learned, progress)
@@ -307,7 +307,7 @@ class Measurer:
         self,
         train: Sequence[Interaction],
         specs: Sequence[ArmSpec],
-        progress: StageProgress | None,
+        progress: Progress | None,
     ) -> Reconstruction:
         """Run Recon, unless no arm has any use for traces."""
         if any(spec.needs_traces for spec in specs):
@@ -324,7 +324,7 @@ class Measurer:
         specs: Sequence[ArmSpec],
         train: Sequence[Interaction],
         found: Reconstruction,
-        progress: StageProgress | None,
+        progress: Progress | None,
     ) -> _Trained:
         """Train every arm that has weights; all share pairs, budget, steps and seeds."""
         made = _Trained({}, {}, [])
@@ -339,7 +339,7 @@ class Measurer:
         train: Sequence[Interaction],
         found: Reconstruction,
         made: _Trained,
-        progress: StageProgress | None,
+        progress: Progress | None,
     ) -> TrainedAdapter:
         if spec.control is not None:
             return train_control(spec.control, self.trainer, train, progress=progress)
@@ -360,7 +360,7 @@ class Measurer:
             return train
         return [*train, *self.corpus.interactions(panel, split="train")]
 
-    def _pooling(self, asked: Measures, trained: _Trained, progress: StageProgress | None) -> Asker:
+    def _pooling(self, asked: Measures, trained: _Trained, progress: Progress | None) -> Asker:
         """Return what puts questions to the pool, its weights fitted where that is asked for.
 
         The simulator in it is Recon-Select's adapter where that is measured, and otherwise what
@@ -391,7 +391,7 @@ class Measurer:
             if metric.needs != "action" or not any(metric.applies(i) for i in opened)
         ]
 
-    def _agreement(self, found: Reconstruction, progress: StageProgress | None) -> Agreement | None:
+    def _agreement(self, found: Reconstruction, progress: Progress | None) -> Agreement | None:
         if self.second is None:
             return None
         return second_opinion(
@@ -405,7 +405,7 @@ class Measurer:
         )
 
     def _leakage(
-        self, found: Reconstruction, agreed: Agreement | None, progress: StageProgress | None
+        self, found: Reconstruction, agreed: Agreement | None, progress: Progress | None
     ) -> LeakageTable:
         figures = diagnostics(
             self.recon_engine,

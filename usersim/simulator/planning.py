@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from usersim import transcript
@@ -16,17 +16,17 @@ from usersim.config import PipelineConfig
 from usersim.engines import Engine, ScoreRequest
 from usersim.evaluation import ARM_SPECS, ArmName, check_arms
 from usersim.recon import Aids
-from usersim.recon.scoring import ScoringItem, score_candidates
-from usersim.recon.synthesis import SynthesisItem, synthesize
+from usersim.recon.scoring import score_candidates
+from usersim.recon.synthesis import synthesize
 from usersim.simulation import likelihoods
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
-from usersim.simulator.recon import StageProgress
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
 from usersim.types import Interaction
 from usersim.types.counting import counted
+from usersim.views import Progress
 
 __all__ = ["EvaluationPlan", "TimeEstimate", "plan_evaluation", "time_evaluation"]
 
@@ -167,7 +167,7 @@ def time_evaluation(
     sim: UserSimulator,
     *,
     recon_engine: Engine | None = None,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
     now: Callable[[], float] = time.perf_counter,
 ) -> TimeEstimate:
     """Time a little of each step on this machine and return how long the whole plan takes.
@@ -264,23 +264,23 @@ class _Probe:
 
     def pair(self, rows: Sequence[Interaction]) -> float:
         """Return the time to draw and score the candidates of a training pair."""
-        shown = [(one, self._history(one, before=one.position)) for one in rows]
+        cases = [self.histories.around(one) for one in rows]
 
         def work() -> None:
             drawn = synthesize(
                 self.recon_engine,
-                [SynthesisItem(*pair) for pair in shown],
+                cases,
                 self.config.synthesis,
                 self.config.history,
             )
-            items = [
-                ScoringItem(*pair, candidates)
-                for pair, candidates in zip(shown, drawn.items, strict=True)
+            written = [
+                replace(case, candidates=candidates)
+                for case, candidates in zip(cases, drawn.items, strict=True)
                 if candidates
             ]
             score_candidates(
                 self.recon_engine,
-                items,
+                written,
                 self.config.scoring,
                 self.config.guards,
                 self.config.history,
@@ -294,7 +294,7 @@ class _Probe:
         """Return the time of a forward pass over a training example."""
         requests = [
             ScoreRequest(
-                prompt=respond_item(one, self._history(one, before=one.position), seed=0).prompt(
+                prompt=respond_item(one, self.histories.around(one).history, seed=0).prompt(
                     self.config.history
                 ),
                 continuation=transcript.action_text(one.action_text),

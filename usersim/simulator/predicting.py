@@ -22,7 +22,7 @@ from usersim.prediction import (
     group_of,
     own_scale,
 )
-from usersim.simulator.history import Histories, Shown
+from usersim.simulator.history import Histories, ShownHistory
 from usersim.simulator.plugs import Plugs
 from usersim.types import (
     Choice,
@@ -38,7 +38,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["SIMULATOR", "Foreseen", "Predictions", "check_predictors"]
+__all__ = ["SIMULATOR", "PredictionInputs", "Predictions", "check_predictors"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def check_predictors(names: object) -> tuple[Predictor, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreseen:
+class PredictionInputs:
     """What is known of one answer before any model reads the question.
 
     Attributes:
@@ -208,7 +208,7 @@ class Predictions:
         simulator: str,
         predictors: Sequence[Predictor] | None = None,
         as_new: bool = False,
-    ) -> Foreseen:
+    ) -> PredictionInputs:
         """Return what is known of an answer.
 
         Args:
@@ -223,7 +223,7 @@ class Predictions:
         wanted = self._config.prediction.predictors if predictors is None else tuple(predictors)
         shown = self.histories.shown(user_id, question, before=before, as_new=as_new)
         space = question.space
-        alone = Foreseen(history=shown.interactions, evidence=_evidence(shown, {}))
+        alone = PredictionInputs(history=shown.interactions, evidence=_evidence(shown, {}))
         if isinstance(space, FreeText):
             return alone
         panel = None if as_new else self.panel()
@@ -243,7 +243,7 @@ class Predictions:
         pool = self.pool(simulator, wanted)
         combine = pool.combine_each if isinstance(space, MultiChoice) else pool.combine
         moved = panel.parts(known, question.key, person=user_id) if panel else {}
-        return Foreseen(
+        return PredictionInputs(
             history=shown.interactions,
             group=group,
             predictors=own,
@@ -254,7 +254,7 @@ class Predictions:
         )
 
 
-def _evidence(shown: Shown, moved: dict[str, dict[str, float]]) -> tuple[Evidence, ...]:
+def _evidence(shown: ShownHistory, moved: dict[str, dict[str, float]]) -> tuple[Evidence, ...]:
     weights = {one.key: weight for one, weight in zip(shown.past, shown.past_weights, strict=True)}
     chosen = {one.key for one in shown.evidence}
     return tuple(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
 from usersim.engines import Engine
 from usersim.evaluation import Agreement, agreement
 from usersim.evaluation.leakage import QUOTED, diagnostic
-from usersim.recon import Aids, ScoringItem, score_candidates
+from usersim.recon import Aids, score_candidates
 from usersim.recon.diagnostics import ProbeItem, diagnose, sample_probes
-from usersim.recon.synthesis import SynthesisItem, decoys
+from usersim.recon.synthesis import decoys
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Reconstruction, chunks
 from usersim.types import Candidate, ScoredCandidate, content_key
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = ["diagnostics", "second_opinion"]
 
@@ -25,7 +27,7 @@ def diagnostics(
     found: Reconstruction,
     *,
     aids: Aids = Aids(),
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Swap, decoy and truncate the traces of `config.scoring.diagnostics` interactions.
 
@@ -43,8 +45,7 @@ def diagnostics(
     seed = config.synthesis.seed
     plain = [
         ProbeItem(
-            interaction=i,
-            history=histories.of(i.user_id, i.question, before=i.position),
+            case=histories.around(i),
             kept=found.reasoning(i.key),
             backward=_first_backward(found, i.key),
         )
@@ -56,17 +57,9 @@ def diagnostics(
         return {}
     if progress:
         progress("diagnose", 0, len(sample))
-    items = [SynthesisItem(p.interaction, p.history) for p in sample]
-    drawn = decoys(engine, items, config.synthesis, config.history)
+    drawn = decoys(engine, [p.case for p in sample], config.synthesis, config.history)
     probes = [
-        ProbeItem(
-            interaction=p.interaction,
-            history=p.history,
-            kept=p.kept,
-            backward=p.backward,
-            decoy=_usable(written),
-        )
-        for p, written in zip(sample, drawn.items, strict=True)
+        replace(p, decoy=_usable(written)) for p, written in zip(sample, drawn.items, strict=True)
     ]
     result = diagnose(
         engine,
@@ -107,7 +100,7 @@ def second_opinion(
     found: Reconstruction,
     *,
     aids: Aids = Aids(),
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Agreement | None:
     """Let a second reconstructor score the same candidates, and measure the choice by it (L8).
 
@@ -131,17 +124,16 @@ def second_opinion(
     have = corpus.ledger.scored(stage, keys)
     todo = [one for one in chosen if one.key not in have]
     for rows in chunks(todo, "second reconstructor", len(chosen), progress):
-        items = [
-            ScoringItem(
-                one,
-                histories.of(one.user_id, one.question, before=one.position),
-                tuple(scored.candidate for scored in found.scored[one.key]),
+        cases = [
+            replace(
+                histories.around(one),
+                candidates=tuple(scored.candidate for scored in found.scored[one.key]),
             )
             for one in rows
         ]
         batch = score_candidates(
             engine,
-            items,
+            cases,
             config.scoring,
             config.guards,
             config.history,

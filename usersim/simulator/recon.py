@@ -7,7 +7,7 @@ the same settings, prompts and model is never done again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Self, TypeVar
 
@@ -17,9 +17,9 @@ from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
 from usersim.prompts import templates_key
 from usersim.recon import Aids
-from usersim.recon.scoring import ScoringItem, score_candidates
+from usersim.recon.scoring import score_candidates
 from usersim.recon.selection import select
-from usersim.recon.synthesis import SynthesisItem, synthesize
+from usersim.recon.synthesis import synthesize
 from usersim.simulator.history import Histories
 from usersim.types import (
     Batch,
@@ -30,7 +30,7 @@ from usersim.types import (
     Selection,
     content_key,
 )
-from usersim.views import Sheet, StageProgress, facts, printed
+from usersim.views import Progress, Sheet, facts, printed
 
 __all__ = ["Recon", "Reconstruction", "chunks"]
 
@@ -173,7 +173,7 @@ class Recon:
         )
 
     def run(
-        self, interactions: Sequence[Interaction], *, progress: StageProgress | None = None
+        self, interactions: Sequence[Interaction], *, progress: Progress | None = None
     ) -> Reconstruction:
         """Bring `interactions` from nothing, or from wherever they were left, to a selection.
 
@@ -191,16 +191,15 @@ class Recon:
         return Reconstruction.stored(self._corpus, self.scoring_key, interactions, failures)
 
     def _synthesize(
-        self, interactions: Sequence[Interaction], progress: StageProgress | None
+        self, interactions: Sequence[Interaction], progress: Progress | None
     ) -> Iterator[Failure]:
         ledger = self._corpus.ledger
         have = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
         todo = [i for i in interactions if i.key not in have]
         for chunk in chunks(todo, "synthesize", len(interactions), progress):
-            items = [SynthesisItem(i, self._history(i)) for i in chunk]
             batch = synthesize(
                 self._engine,
-                items,
+                [self._histories.around(one) for one in chunk],
                 self._config.synthesis,
                 self._config.history,
                 adapter=self._synthesizer,
@@ -210,17 +209,20 @@ class Recon:
             yield from batch.failures
 
     def _score(
-        self, interactions: Sequence[Interaction], progress: StageProgress | None
+        self, interactions: Sequence[Interaction], progress: Progress | None
     ) -> Iterator[Failure]:
         ledger, config = self._corpus.ledger, self._config
         have = ledger.selections(self.scoring_key, [i.key for i in interactions])
         drawn = ledger.candidates(self.synthesis_key, [i.key for i in interactions])
         todo = [i for i in interactions if i.key not in have and i.key in drawn]
         for chunk in chunks(todo, "score", len(interactions), progress):
-            items = [ScoringItem(i, self._history(i), tuple(drawn[i.key])) for i in chunk]
+            cases = [
+                replace(self._histories.around(one), candidates=tuple(drawn[one.key]))
+                for one in chunk
+            ]
             batch: Batch[tuple[ScoredCandidate, ...]] = score_candidates(
                 self._engine,
-                items,
+                cases,
                 config.scoring,
                 config.guards,
                 config.history,
@@ -235,14 +237,9 @@ class Recon:
             ledger.put_selections(self.scoring_key, chosen, of=chunk)
             yield from batch.failures
 
-    def _history(self, interaction: Interaction) -> tuple[Interaction, ...]:
-        return self._histories.of(
-            interaction.user_id, interaction.question, before=interaction.position
-        )
-
 
 def chunks(
-    todo: Sequence[T], stage: str, total: int, progress: StageProgress | None
+    todo: Sequence[T], stage: str, total: int, progress: Progress | None
 ) -> Iterator[Sequence[T]]:
     """Yield what is left of `total` items, and report how many are done as each chunk ends."""
     done = total - len(todo)

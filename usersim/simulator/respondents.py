@@ -18,12 +18,12 @@ from usersim.simulator.asking import Asker
 from usersim.simulator.people import People
 from usersim.simulator.requested import row_of
 from usersim.simulator.running import CHUNK, Runner
-from usersim.survey import Ask, Heard, Mode, Survey, conduct
+from usersim.survey import Ask, Mode, PartReply, Survey, conduct
 from usersim.survey.elicitation import GIVES_AN_ANSWER
 from usersim.survey.reduction import Decision
 from usersim.types import Choice, Failure, Number, Scale, content_key
 from usersim.types.counting import counted
-from usersim.views import StageProgress, in_words, printed
+from usersim.views import Progress, in_words, printed, staged
 
 __all__ = ["Chosen", "StoreRespondents", "SurveyCost", "respondents_of"]
 
@@ -132,22 +132,19 @@ class StoreRespondents:
         return f"survey-{survey}-{rest[:8]}-wave-{wave:02d}"
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
-    ) -> list[Heard | Failure]:
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
+    ) -> list[PartReply | Failure]:
         """Ask a wave in a run of its own, and return what came of it, in order.
 
         Raises:
             ConfigError: If the wave was started with different settings or questions.
             EngineUnavailableError: If the engine is gone; what is done is kept.
         """
-
-        def told(done: int, total: int) -> None:
-            if progress is not None:
-                progress(f"wave {wave}", done, total)
-
-        run = self.runner.run(_rows(asks), name=self._name(survey, wave), progress=told)
-        found: dict[int, Heard | Failure] = {
-            _place(item.request.metadata): Heard.of(answer) for item, answer in run.answers()
+        run = self.runner.run(
+            _rows(asks), name=self._name(survey, wave), progress=staged(f"wave {wave}", progress)
+        )
+        found: dict[int, PartReply | Failure] = {
+            _place(item.request.metadata): PartReply.of(answer) for item, answer in run.answers()
         }
         for lost in run.failures():
             place = _place(lost.item.request.metadata)
@@ -263,8 +260,8 @@ class _Counted:
         *,
         survey: str,  # noqa: ARG002 - nothing is kept
         wave: int,
-        progress: StageProgress | None,  # noqa: ARG002 - it takes a moment
-    ) -> list[Heard | Failure]:
+        progress: Progress | None,  # noqa: ARG002 - it takes a moment
+    ) -> list[PartReply | Failure]:
         cost = self.of.runner.cost(_rows(asks))
         self.waves = wave
         self.requests += cost.requests
@@ -273,13 +270,13 @@ class _Counted:
         return [_longest(ask) for ask in asks]
 
 
-def _longest(ask: Ask) -> Heard:
+def _longest(ask: Ask) -> PartReply:
     space = ask.asked.space
     if isinstance(space, Choice | Scale):
         even = dict.fromkeys(space.options, 1 / len(space.options))
         gate = GIVES_AN_ANSWER in space.options
         action = GIVES_AN_ANSWER if gate else max(space.options, key=len)
-        return Heard(action=action, probabilities=even, traces=(), seed=0)
+        return PartReply(action=action, probabilities=even, traces=(), seed=0)
     if isinstance(space, Number):
-        return Heard(action=space.high or 0.0, probabilities={}, traces=(), seed=0)
-    return Heard(action=FILLER, probabilities={}, traces=(), seed=0)
+        return PartReply(action=space.high or 0.0, probabilities={}, traces=(), seed=0)
+    return PartReply(action=FILLER, probabilities={}, traces=(), seed=0)

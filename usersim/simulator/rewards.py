@@ -6,7 +6,7 @@ Knows the order of the three; the training that asks for them knows none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from usersim.config import PipelineConfig
@@ -16,18 +16,17 @@ from usersim.errors import ConfigError
 from usersim.prompts import templates_key
 from usersim.recon import (
     Aids,
-    IndistinctItem,
-    ScoringItem,
-    SynthesisItem,
     indistinguishability,
     reward,
     score_candidates,
     synthesize,
 )
+from usersim.recon.fidelity import Trial
 from usersim.recon.selection import verdict
 from usersim.training import TraceEvaluation
 from usersim.types import (
     Candidate,
+    Case,
     RewardedTrace,
     ScoredCandidate,
     TracePrompt,
@@ -46,7 +45,7 @@ class Rewards:
     Attributes:
         engine: Draws and reconstructs; the reconstructor is its base model, frozen.
         config: Settings of every stage.
-        items: Interactions with their history, by key.
+        cases: What people did, by the interaction's key.
         second: A reconstructor of another model family: measures, and pays for nothing (guard
             L8) unless it is also to tell replies apart (`RewardConfig.reader`).
         aids: What some scorers use besides.
@@ -54,7 +53,7 @@ class Rewards:
 
     engine: Engine
     config: PipelineConfig
-    items: Mapping[str, SynthesisItem]
+    cases: Mapping[str, Case]
     second: Engine | None = None
     aids: Aids = Aids()
 
@@ -148,7 +147,7 @@ class Rewards:
             settings = self.config.synthesis.model_copy(update={**counts, **how})
             batch = synthesize(
                 self.engine,
-                [self.items[prompts[i].key] for i in places],
+                [self.cases[prompts[i].key] for i in places],
                 settings,
                 self.config.history,
                 adapter=adapter,
@@ -167,13 +166,12 @@ class Rewards:
         adapter: AdapterRef | None,
     ) -> dict[int, tuple[ScoredCandidate, ...]]:
         config = self.config
-        items: list[ScoringItem] = []
-        for many in drawn.values():
-            item = self.items[many[0].interaction_key]
-            items.append(ScoringItem(item.interaction, item.history, many))
+        cases = [
+            replace(self.cases[many[0].interaction_key], candidates=many) for many in drawn.values()
+        ]
         batch = score_candidates(
             engine,
-            items,
+            cases,
             config.scoring,
             config.guards,
             config.history,
@@ -202,16 +200,18 @@ class Rewards:
             for many in scored.values()
         ]
         readable = [many for many in readable if many]
-        items: list[IndistinctItem] = []
-        for many in readable:
-            item = self.items[many[0].interaction_key]
-            texts = tuple(one.reasoning for one in many)
-            items.append(IndistinctItem(item.interaction, item.history, texts))
+        trials = [
+            Trial(
+                case=self.cases[many[0].interaction_key],
+                reasonings=tuple(one.reasoning for one in many),
+                view=config.history,
+            )
+            for many in readable
+        ]
         found = indistinguishability(
             self.engine,
             self._reader,
-            items,
-            config.history,
+            trials,
             seed=config.synthesis.seed,
             temperature=config.simulation.temperature,
         )

@@ -139,6 +139,15 @@ class Run:
 
         Yields:
             What was asked of whom, and the answer with everything behind it.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> asked = [{"user_id": "ada", "context": "Milk?", "options": ["yes", "no"]}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     run = sim.run(asked)
+            ...     [(item.row, answer.kind) for item, answer in run.answers()]
+            [(1, 'choice')]
         """
         for row in self._runs.answers(self.id):
             yield row.item, Answer.from_dict(row.record)
@@ -148,6 +157,14 @@ class Run:
 
         Yields:
             What was asked of whom, why it failed and the text that was drawn.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     run = sim.run([("ada", "Tea or coffee?")])
+            ...     [failure.message for failure in run.failures()]
+            []
         """
         yield from self._runs.failures(self.id)
 
@@ -165,6 +182,16 @@ class Run:
 
         Raises:
             CorpusError: If the file cannot be written.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> from usersim import UserSimulator
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with TemporaryDirectory() as folder:
+            ...     with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...         sim.run([("ada", "Tea or coffee?")]).write(Path(folder) / "answers.jsonl")
+            1
         """
         table = form_of(path) != "jsonl"
         return write_rows(

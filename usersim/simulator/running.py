@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from usersim.corpus import Corpus, RefusedRows, Requests, Response, RunRecord
 from usersim.corpus.report import SHOWN_GROUPS
-from usersim.engines import Engine, Progress
+from usersim.engines import Engine
 from usersim.engines.options import OPTION_RULE
 from usersim.errors import (
     ConfigError,
@@ -36,6 +36,7 @@ from usersim.simulator.requested import RequestSource, rows_of
 from usersim.simulator.run import Run, RunCost
 from usersim.types import Failure, RunItem, RunStatus, content_key
 from usersim.types.counting import counted
+from usersim.views import Progress
 
 __all__ = ["CHUNK", "Runner"]
 
@@ -105,7 +106,7 @@ class Runner:
         Args:
             source: The requests; None resumes those stored under `name`.
             name: Its name; None makes one of its fingerprint.
-            progress: Called with (items done, items).
+            progress: Called with (stage, items done, items).
 
         Raises:
             RefusedRowsError: If no request can be asked.
@@ -211,18 +212,18 @@ class Runner:
     def _work(self, record: RunRecord, progress: Progress | None) -> None:
         """Claim, answer and store until every item is done, by this client or another."""
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        told = _Told(lambda: self.corpus.runs.status(record.id), progress)
+        tally = _Tally(lambda: self.corpus.runs.status(record.id), progress)
         with self._extended(record.id, owner), self._explained(record):
-            told.count()
-            while told.left:
+            tally.count()
+            while tally.left:
                 items = self.corpus.runs.claim(
                     record.id, owner, limit=self.chunk, seconds=self.lease_seconds
                 )
                 if items:
-                    told.add(self._answer(record.id, owner, items))
+                    tally.add(self._answer(record.id, owner, items))
                     continue
-                told.count()
-                if told.left:
+                tally.count()
+                if tally.left:
                     # The rest is in other clients' hands: they finish it, or their claims run out.
                     time.sleep(min(1.0, self.lease_seconds / 4))
 
@@ -318,7 +319,7 @@ def _failure(item: RunItem, error: UserNotFoundError) -> Failure:
     )
 
 
-class _Told:
+class _Tally:
     """Counts for the progress: own work at once, that of other clients now and then."""
 
     def __init__(self, status: Callable[[], RunStatus], progress: Progress | None) -> None:
@@ -349,7 +350,7 @@ class _Told:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            self._progress(self._done, self._total)
+            self._progress("answer", self._done, self._total)
 
 
 def _check_unchanged(record: RunRecord, settings: Mapping[str, object]) -> None:

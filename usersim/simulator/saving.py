@@ -18,12 +18,12 @@ from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.files import write_text
 from usersim.training import TrainedAdapter, load_artifact
 
-__all__ = ["Pinned", "SavedSimulator", "named", "pinned", "read_simulator", "write_simulator"]
+__all__ = ["SavedAdapter", "SavedSimulator", "named", "pinned", "read_simulator", "write_simulator"]
 
 MANIFEST = "simulator.json"
 
 
-class Pinned(BaseModel):
+class SavedAdapter(BaseModel):
     """An adapter by its folder and its content."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -72,7 +72,7 @@ class SavedSimulator(BaseModel):
     """Folder of the adapter; None before training."""
     adapter_digest: str | None = None
     """Digest that the folder must have."""
-    own_adapters: dict[str, Pinned] = {}
+    own_adapters: dict[str, SavedAdapter] = {}
     """Adapters of single people, where the simulator stands for several."""
     traces: str | None
     """Stage of the store whose kept traces are shown; None before any were selected."""
@@ -95,19 +95,19 @@ class SavedSimulator(BaseModel):
         folder: str | None = getattr(self, what)
         if folder is None:
             return None
-        return Pinned(folder=folder, digest=getattr(self, f"{what}_digest") or "").load(what)
+        return SavedAdapter(folder=folder, digest=getattr(self, f"{what}_digest") or "").load(what)
 
 
-def pinned(adapters: Mapping[str, TrainedAdapter]) -> dict[str, Pinned]:
+def pinned(adapters: Mapping[str, TrainedAdapter]) -> dict[str, SavedAdapter]:
     """Return the adapters of single people as a `SavedSimulator` names them."""
-    return {user: Pinned.of(one) for user, one in adapters.items()}
+    return {user: SavedAdapter.of(one) for user, one in adapters.items()}
 
 
 def named(what: Literal["adapter", "synthesizer"], found: TrainedAdapter | None) -> dict[str, Any]:
     """Return the fields of a `SavedSimulator` that name `found`; none of them if it is None."""
     if found is None:
         return {}
-    pinned = Pinned.of(found)
+    pinned = SavedAdapter.of(found)
     return {what: pinned.folder, f"{what}_digest": pinned.digest}
 
 

@@ -11,7 +11,7 @@ from usersim.corpus import Corpus, LoadReport, is_store
 from usersim.corpus.readers.formats import Format
 from usersim.errors import ConfigError, CorpusError
 from usersim.types import DateOrder
-from usersim.views import StageProgress, staged
+from usersim.views import Progress
 
 __all__ = ["check_source", "load_into_store", "open_store", "store_of"]
 
@@ -73,7 +73,7 @@ def load_into_store(  # noqa: PLR0913 - each a plain fact about the source
     encoding: str | None,
     date_order: DateOrder | None,
     strict: bool,
-    progress: StageProgress,
+    progress: Progress,
 ) -> tuple[Corpus, LoadReport | None]:
     """Load `source` into its store; a store, or an open corpus, is taken as it is.
 
@@ -106,7 +106,7 @@ def load_into_store(  # noqa: PLR0913 - each a plain fact about the source
             encoding=encoding,
             date_order=date_order,
             strict=strict,
-            progress=staged("read rows", progress),
+            progress=progress,
         )
         _check_loaded(report)
     except BaseException:

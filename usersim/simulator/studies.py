@@ -33,7 +33,7 @@ from usersim.simulator.face import UserSimulator
 from usersim.simulator.plugs import GivenRetriever
 from usersim.simulator.stores import open_store
 from usersim.types import content_key
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = ["Study"]
 
@@ -98,7 +98,7 @@ class Study:
     def run(
         self,
         *,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
         note: Callable[[Cell, CellState], None] = lambda _cell, _state: None,
     ) -> StudyRun:
         """Measure every cell that is not finished, and write the page after each.
@@ -185,7 +185,7 @@ class Study:
             self._engines[key] = self.load(model, engine, dtype)
         return self._engines[key]
 
-    def _measure(self, cell: Cell, folder: Path, progress: StageProgress | None) -> None:
+    def _measure(self, cell: Cell, folder: Path, progress: Progress | None) -> None:
         own = cell.settings
         assert own.model is not None, "a cell's settings name a model"
         assert own.preset is not None, "a cell's settings name a preset"

@@ -15,7 +15,7 @@ from usersim.engines import AdapterRef, Engine
 from usersim.engines.base import weights_of
 from usersim.errors import ConfigError, NoTrainingDataError
 from usersim.prompts import templates_key
-from usersim.recon import Aids, SynthesisItem, best_in, preferences, trace_prompts
+from usersim.recon import Aids, best_in, preferences, trace_prompts
 from usersim.simulator.history import Histories
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.rewards import Rewards
@@ -38,7 +38,7 @@ from usersim.types import (
     TracePrompt,
     content_key,
 )
-from usersim.views import StageProgress
+from usersim.views import Progress, staged
 
 __all__ = ["RECIPES", "SynthesizerTrainer", "check_recipe"]
 
@@ -93,7 +93,7 @@ class SynthesizerTrainer:
         interactions: Sequence[Interaction],
         *,
         name: str,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
         hooks: Hooks = Hooks(),
     ) -> TrainedAdapter:
         """Train a synthesizer.
@@ -163,7 +163,7 @@ class _Course:
         name: str,
         learn: Sequence[Interaction],
         held: Sequence[Interaction],
-        progress: StageProgress | None,
+        progress: Progress | None,
         hooks: Hooks,
     ) -> None:
         self.trainer = trainer
@@ -174,25 +174,19 @@ class _Course:
         self.hooks = hooks
         minutes = hooks.max_minutes
         self.deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
-        self.items = {i.key: self._item(i) for i in (*learn, *held)}
+        self.cases = {i.key: trainer.histories.around(i) for i in (*learn, *held)}
         self.held = [p for i in held for p in self._prompts(i).values()]
         self.rewards = Rewards(
             engine=trainer.engine,
             config=trainer.config,
-            items=self.items,
+            cases=self.cases,
             second=trainer.second,
             aids=trainer.aids,
         )
 
-    def _item(self, interaction: Interaction) -> SynthesisItem:
-        history = self.trainer.histories.of(
-            interaction.user_id, interaction.question, before=interaction.position
-        )
-        return SynthesisItem(interaction, history)
-
     def _prompts(self, interaction: Interaction) -> dict[Direction, TracePrompt]:
         config = self.trainer.config
-        return trace_prompts(self.items[interaction.key], config.synthesis, config.history)
+        return trace_prompts(self.cases[interaction.key], config.synthesis, config.history)
 
     def _reconstruct(self, synthesizer: AdapterRef | None) -> Reconstruction:
         one = self.trainer
@@ -208,17 +202,10 @@ class _Course:
 
     def _train(self, lesson: TraceLesson | PairLesson | RewardLesson, name: str) -> TrainedAdapter:
         one = self.trainer
-
-        def report(done: int, total: int, loss: float) -> None:
-            if self.progress:
-                self.progress(f"train {name}", done, total)
-            if self.hooks.progress:
-                self.hooks.progress(done, total, loss)
-
         left = (self.deadline - time.monotonic()) / 60
         hooks = replace(
             self.hooks,
-            progress=report,
+            progress=staged(f"train {name}", self.progress),
             max_minutes=None if left == float("inf") else left,
             stop_when=watched(one.corpus, self.training, self.hooks.stop_when),
         )

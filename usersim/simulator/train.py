@@ -27,14 +27,13 @@ from usersim.simulator.recon import Reconstruction
 from usersim.simulator.sources import reasonings
 from usersim.training import (
     TrainedAdapter,
-    TrainingProgress,
     fit_reasoning_weight,
     remove_artifact,
     set_reasoning_weight,
     train_user_model,
 )
 from usersim.types import WITHOUT_REASONING, Interaction, TraceSource
-from usersim.views import StageProgress
+from usersim.views import Progress, staged
 
 __all__ = ["Trainer", "known", "register", "removed_if_forgotten", "respond_item", "watched"]
 
@@ -85,7 +84,7 @@ class Trainer:
         *,
         name: str,
         start: TrainedAdapter | None = None,
-        progress: StageProgress | None = None,
+        progress: Progress | None = None,
         max_minutes: float | None = None,
         stop_when: Callable[[], bool] | None = None,
     ) -> TrainedAdapter:
@@ -128,7 +127,7 @@ class Trainer:
         training: Training,
         name: str,
         start: TrainedAdapter | None,
-        progress: StageProgress | None,
+        progress: Progress | None,
         max_minutes: float | None,
         stop_when: Callable[[], bool] | None,
     ) -> TrainedAdapter:
@@ -142,10 +141,6 @@ class Trainer:
             after=source == "after_answer",
         )
 
-        def report(now: TrainingProgress) -> None:
-            if progress:
-                progress(f"train {name}", now.answers, now.planned_answers)
-
         adapter = train_user_model(
             lessons,
             base_model=weights_of(self.engine),
@@ -156,7 +151,7 @@ class Trainer:
             start=start,
             as_asked=partial(shown_when_asked, self.histories),
             provenance=self._provenance(found, source),
-            progress=report,
+            progress=staged(f"train {name}", progress),
             max_minutes=max_minutes,
             stop_when=watched(self.corpus, training, stop_when),
         )
@@ -177,7 +172,7 @@ class Trainer:
                 replace(
                     respond_item(
                         i,
-                        self.histories.of(i.user_id, i.question, before=i.position),
+                        self.histories.around(i).history,
                         seed=self.config.simulation.seed,
                     ),
                     adapter=adapter.ref,

@@ -8,10 +8,10 @@ Stands below the simulator, which asks the people of a store (`UserSimulator.sur
 answers by the protocol `Respondents` alone.
 """
 
-from usersim.survey.elicitation import Ask, Heard
+from usersim.survey.elicitation import Ask, PartReply
 from usersim.survey.expressions import Expression, parse
 from usersim.survey.flow import Design, Step, Walk, itinerary
-from usersim.survey.given import Given
+from usersim.survey.given import GivenAnswer
 from usersim.survey.interview import Respondents
 from usersim.survey.population import Population
 from usersim.survey.questions import (
@@ -38,14 +38,14 @@ __all__ = [
     "Budget",
     "Design",
     "Expression",
-    "Given",
-    "Heard",
+    "GivenAnswer",
     "LikertScale",
     "Matrix",
     "Mode",
     "MultipleChoice",
     "NumberQuestion",
     "OpenText",
+    "PartReply",
     "Passage",
     "Population",
     "Ranking",

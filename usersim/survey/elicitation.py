@@ -17,7 +17,7 @@ from typing import Literal
 
 from usersim.simulation.answer import Answer
 from usersim.survey.base import Part
-from usersim.survey.given import Given, ItemValue
+from usersim.survey.given import GivenAnswer, ItemValue
 from usersim.survey.piping import fill
 from usersim.survey.questions import (
     Matrix,
@@ -32,7 +32,7 @@ __all__ = [
     "GIVES_AN_ANSWER",
     "Ask",
     "AskKey",
-    "Heard",
+    "PartReply",
     "Stage",
     "Wording",
     "map_question",
@@ -73,7 +73,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class PartReply:
     """What came of one elementary question.
 
     Attributes:
@@ -91,7 +91,7 @@ class Heard:
     reasoning_failed: bool = False
 
     @classmethod
-    def of(cls, answer: Answer) -> Heard:
+    def of(cls, answer: Answer) -> PartReply:
         """Return what a survey keeps of an answer."""
         action = answer.action
         assert not isinstance(action, tuple), "no single-answer question has several answers"
@@ -147,7 +147,7 @@ class Wording:
     respondent: str
     before: tuple[str, ...]
     memory: Sequence[tuple[str, str]]
-    given: Mapping[str, Given]
+    given: Mapping[str, GivenAnswer]
 
     def text(self, question: SurveyQuestion) -> str:
         """Return the question as the memory keeps it: without instructions."""

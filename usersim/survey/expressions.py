@@ -8,7 +8,7 @@
 
 Python's own parser reads the text, and every kind of node that is not listed above is refused:
 no attribute, index, arithmetic or other call can be written, and nothing is ever evaluated by
-Python. Knows answers as `Given`; knows nothing of models.
+Python. Knows answers as `GivenAnswer`; knows nothing of models.
 
 What was not answered (skipped, failed, refused) makes every comparison false, `!=` included;
 only equality with the refusal's own label can be true of a refusal. `answered` and `refused`
@@ -26,7 +26,7 @@ from typing import Final
 
 from usersim.errors import ExpressionError
 from usersim.survey.base import unfit
-from usersim.survey.given import Given
+from usersim.survey.given import GivenAnswer
 
 __all__ = ["MOST_CHARS", "MOST_DEEP", "Expression", "parse"]
 
@@ -118,7 +118,7 @@ class Expression:
         text: As it was written.
 
     Example:
-        >>> told = {"tea": Given(state="answered", items={"": "yes"})}
+        >>> told = {"tea": GivenAnswer(state="answered", items={"": "yes"})}
         >>> parse('tea == "yes" and not refused(tea)').holds(told)
         True
     """
@@ -144,7 +144,7 @@ class Expression:
         """
         yield from _compared(self._node)
 
-    def holds(self, given: Mapping[str, Given]) -> bool:
+    def holds(self, given: Mapping[str, GivenAnswer]) -> bool:
         """Return whether it is true of a respondent's earlier answers; unknown ones count as none.
 
         Args:
@@ -303,7 +303,7 @@ def _beside(
         yield from ((one.question, value, within) for value in values if isinstance(value, str))
 
 
-def _holds(node: _Node, given: Mapping[str, Given]) -> bool:
+def _holds(node: _Node, given: Mapping[str, GivenAnswer]) -> bool:
     if isinstance(node, _Joined):
         return (all if node.every else any)(_holds(part, given) for part in node.parts)
     if isinstance(node, _Not):
@@ -316,7 +316,7 @@ def _holds(node: _Node, given: Mapping[str, Given]) -> bool:
     return own.state == node.function
 
 
-_NOTHING = Given(state="skipped")
+_NOTHING = GivenAnswer(state="skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +327,7 @@ class _Side:
     codes: Mapping[str, float]
 
 
-def _compares(node: _Compare, given: Mapping[str, Given]) -> bool:
+def _compares(node: _Compare, given: Mapping[str, GivenAnswer]) -> bool:
     left, right = _side(node.left, given), _side(node.right, given)
     if left.value is None or right.value is None:
         return False
@@ -341,7 +341,7 @@ def _compares(node: _Compare, given: Mapping[str, Given]) -> bool:
     return a is not None and b is not None and _ORDERINGS[node.sign](a, b)
 
 
-def _side(term: _Literal | _Answer, given: Mapping[str, Given]) -> _Side:
+def _side(term: _Literal | _Answer, given: Mapping[str, GivenAnswer]) -> _Side:
     if isinstance(term, _Literal):
         return _Side(term.value, {})
     own = given.get(term.question, _NOTHING)

@@ -16,13 +16,13 @@ from usersim.survey.elicitation import (
     GIVES_AN_ANSWER,
     Ask,
     AskKey,
-    Heard,
+    PartReply,
     Stage,
     Wording,
     stages_of,
 )
 from usersim.survey.expressions import parse
-from usersim.survey.given import Given
+from usersim.survey.given import GivenAnswer
 from usersim.survey.piping import mentioned
 from usersim.survey.questions import (
     Budget,
@@ -91,6 +91,12 @@ def itinerary(survey: Instrument, respondent: str, *, seed: int) -> tuple[Step, 
 
     Returns:
         The questions in the order in which they come, with their options in order.
+
+    Example:
+        >>> from usersim.survey import Survey, YesNo
+        >>> survey = Survey(title="Tea", questions=(YesNo(id="tea", text="Do you drink tea?"),))
+        >>> [step.question.id for step in itinerary(survey, "ada", seed=0)]
+        ['tea']
     """
     stream = random.Random(derive_seed(seed, "order", survey.digest, respondent))  # noqa: S311
     sections = survey.all_sections
@@ -136,7 +142,7 @@ class Walk:
         design: How the survey is conducted.
         steps: Their way.
         given: What came of each question that is done with.
-        heard: What came of each elementary question, by question.
+        replies: What came of each elementary question, by question.
         shown: Options or rows that the respondent was shown, in their order, by question.
     """
 
@@ -144,9 +150,9 @@ class Walk:
     respondent: str
     design: Design
     steps: tuple[Step, ...] = ()
-    given: dict[str, Given] = field(default_factory=dict[str, Given])
-    heard: dict[str, dict[AskKey, Heard | Failure]] = field(
-        default_factory=dict[str, dict[AskKey, Heard | Failure]]
+    given: dict[str, GivenAnswer] = field(default_factory=dict[str, GivenAnswer])
+    replies: dict[str, dict[AskKey, PartReply | Failure]] = field(
+        default_factory=dict[str, dict[AskKey, PartReply | Failure]]
     )
     shown: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     _remembered: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -167,7 +173,7 @@ class Walk:
             if self._needs(step) <= self.given.keys():
                 reason = "" if self.design.everything else self._skip_reason(step)
                 if reason:
-                    self.given[step.question.id] = Given(state="skipped", reason=reason)
+                    self.given[step.question.id] = GivenAnswer(state="skipped", reason=reason)
                     continue
                 if self._only_option(step):
                     continue
@@ -183,9 +189,9 @@ class Walk:
         chooses = isinstance(question, SingleChoice | Ranking | Budget)
         if not chooses or question.refusal or len(shown) != 1:
             return False
-        heard = Heard(action=shown[0], probabilities={shown[0]: 1.0}, traces=(), seed=0)
+        replies = PartReply(action=shown[0], probabilities={shown[0]: 1.0}, traces=(), seed=0)
         stages = stages_of(question, self.design.mode)
-        self.heard[question.id] = {(stages[-1], ""): heard}
+        self.replies[question.id] = {(stages[-1], ""): replies}
         self._settle(step, stages[-1], last=True)
         return True
 
@@ -198,18 +204,18 @@ class Walk:
             one for one in step.shown if one not in conditions or conditions[one].holds(self.given)
         )
 
-    def take(self, question: str, heard: Mapping[AskKey, Heard | Failure]) -> None:
+    def take(self, question: str, replies: Mapping[AskKey, PartReply | Failure]) -> None:
         """Hear all answers of one stage of a question.
 
         Args:
             question: Its id.
-            heard: An answer or a failure for each elementary question of the stage.
+            replies: An answer or a failure for each elementary question of the stage.
         """
         step = next(one for one in self.steps if one.question.id == question)
-        own = self.heard.setdefault(question, {})
-        own |= heard
+        own = self.replies.setdefault(question, {})
+        own |= replies
         stages = stages_of(step.question, self.design.mode)
-        stage = next(iter(heard))[0]
+        stage = next(iter(replies))[0]
         self._settle(step, stage, last=stage == stages[-1])
 
     def _settle(self, step: Step, stage: Stage, *, last: bool) -> None:
@@ -219,14 +225,14 @@ class Walk:
                 self._remembered.append((self._wording(step).text(step.question), given.text))
 
     def _asks(self, step: Step) -> list[Ask]:
-        own = self.heard.get(step.question.id, {})
+        own = self.replies.get(step.question.id, {})
         done = [stage for stage, _ in own]
         stages = stages_of(step.question, self.design.mode)
         stage: Stage = next(one for one in stages if one not in done)
         said = {
             item: " ".join(str(one.action).split())
             for (earlier, item), one in own.items()
-            if earlier == "say" and isinstance(one, Heard)
+            if earlier == "say" and isinstance(one, PartReply)
         }
         shown = self.shown.setdefault(step.question.id, self._shown(step))
         return self._wording(step).asks(step.question, shown, stage, said)
@@ -287,23 +293,25 @@ class Walk:
             return "none of its options is shown: the conditions of all of them are false"
         return ""
 
-    def _settled(self, step: Step, stage: Stage, *, last: bool) -> Given | None:
+    def _settled(self, step: Step, stage: Stage, *, last: bool) -> GivenAnswer | None:
         """Return what came of a question; None while another stage is to come."""
         question = step.question
-        own = self.heard[question.id]
+        own = self.replies[question.id]
         lost = [one.message for one in own.values() if isinstance(one, Failure)]
         found = {
-            item: one for (at, item), one in own.items() if at == stage and isinstance(one, Heard)
+            item: one
+            for (at, item), one in own.items()
+            if at == stage and isinstance(one, PartReply)
         }
         if not found:
-            return Given(state="failed", reason="; ".join(lost), kind=question.type)
+            return GivenAnswer(state="failed", reason="; ".join(lost), kind=question.type)
         first = next(iter(found.values())).action
         if stage == "gate" and first != GIVES_AN_ANSWER:
-            return Given(state="refused", label=str(first), kind=question.type)
+            return GivenAnswer(state="refused", label=str(first), kind=question.type)
         if not last:
             return None
         if "" in found and first in question.refusal:
-            return Given(state="refused", label=str(first), kind=question.type)
+            return GivenAnswer(state="refused", label=str(first), kind=question.type)
         values = values_of(
             question,
             found,
@@ -316,4 +324,4 @@ class Walk:
             for label, code in codes_of(question).items()
             if label not in question.refusal
         }
-        return Given(state="answered", items=values, codes=codes, kind=question.type)
+        return GivenAnswer(state="answered", items=values, codes=codes, kind=question.type)

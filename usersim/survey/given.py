@@ -8,7 +8,7 @@ from typing import Literal
 
 from usersim.types import Number
 
-__all__ = ["MOST_CHARS", "Given", "ItemValue"]
+__all__ = ["MOST_CHARS", "GivenAnswer", "ItemValue"]
 
 ItemValue = str | float
 """A label, `yes` or `no`, a number, a rank, an amount, or a text."""
@@ -17,7 +17,7 @@ MOST_CHARS = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class GivenAnswer:
     """What came of one question for one respondent.
 
     Attributes:
@@ -30,7 +30,8 @@ class Given:
         kind: Type of the question.
 
     Example:
-        >>> Given(state="answered", items={"tea": "yes", "milk": "no"}, kind="multiple_choice").text
+        >>> drinks = {"tea": "yes", "milk": "no"}
+        >>> GivenAnswer(state="answered", items=drinks, kind="multiple_choice").text
         'tea'
     """
 

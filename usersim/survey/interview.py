@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from usersim.survey.elicitation import Ask, AskKey, Heard, mode_of
+from usersim.survey.elicitation import Ask, AskKey, PartReply, mode_of
 from usersim.survey.flow import Design, Step, Walk
 from usersim.survey.given import ItemValue
 from usersim.survey.questions import Budget, Ranking, SurveyQuestion, codes_of
@@ -21,7 +21,7 @@ from usersim.survey.reduction import Decision
 from usersim.survey.responses import SurveyFailure, SurveyResponse
 from usersim.survey.sections import Instrument
 from usersim.types import Failure
-from usersim.views import StageProgress
+from usersim.views import Progress
 
 __all__ = ["Interviews", "Respondents", "interview"]
 
@@ -50,15 +50,15 @@ class Respondents(Protocol):
         ...
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
-    ) -> Sequence[Heard | Failure]:
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
+    ) -> Sequence[PartReply | Failure]:
         """Return an answer or a failure to each question, in order.
 
         Args:
             asks: Of any respondents.
-            survey: Tells the survey and how it is conducted.
+            survey: Identity of the survey and of how it is conducted.
             wave: Number of the batch, from 1; a repeated survey asks the same in the same wave.
-            progress: Called with (name of the wave, done, total).
+            progress: Called with (stage, done, total); the stage is the wave's name.
         """
         ...
 
@@ -86,7 +86,7 @@ def interview(
     survey: Instrument,
     respondents: Respondents,
     design: Design,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> Interviews:
     """Ask everybody everything that their way through the survey holds.
 
@@ -94,7 +94,7 @@ def interview(
         survey: The instrument.
         respondents: Who is asked; nobody twice.
         design: How the survey is conducted.
-        progress: Called with (name of the wave, done, total).
+        progress: Called with (stage, done, total); the stage is the wave's name.
     """
     walks = [Walk(survey, person, design) for person in respondents.people]
     told = f"{survey.digest[:10]}-{design.mode}{'-memory' if design.memory else ''}"
@@ -102,7 +102,7 @@ def interview(
     while asks := [ask for walk in walks for ask in walk.pending()]:
         wave += 1
         answers = respondents.ask_many(asks, survey=told, wave=wave, progress=progress)
-        _tell(walks, asks, answers)
+        _pass_on(walks, asks, answers)
     return Interviews(
         responses=tuple(one for walk in walks for one in _responses(walk)),
         failures=tuple(one for walk in walks for one in _failures(walk)),
@@ -110,14 +110,16 @@ def interview(
     )
 
 
-def _tell(walks: Sequence[Walk], asks: Sequence[Ask], answers: Sequence[Heard | Failure]) -> None:
-    """Let every walk hear the answers to what it asked."""
-    heard: dict[tuple[str, str], dict[AskKey, Heard | Failure]] = {}
+def _pass_on(
+    walks: Sequence[Walk], asks: Sequence[Ask], answers: Sequence[PartReply | Failure]
+) -> None:
+    """Pass every walk the replies to what it asked."""
+    replies: dict[tuple[str, str], dict[AskKey, PartReply | Failure]] = {}
     for ask, answer in zip(asks, answers, strict=True):
-        own = heard.setdefault((ask.respondent, ask.question), {})
+        own = replies.setdefault((ask.respondent, ask.question), {})
         own[ask.stage, ask.item] = answer
     by_person = {walk.respondent: walk for walk in walks}
-    for (person, question), own in heard.items():
+    for (person, question), own in replies.items():
         by_person[person].take(question, own)
 
 
@@ -145,7 +147,7 @@ def _response(walk: Walk, step: Step, item: str, position: int | None) -> Survey
             skipped=given.reason,
             mode=mode_of(question, walk.design.mode),
         )
-    own = walk.heard[question.id]
+    own = walk.replies[question.id]
     if question.items[0] and item not in walk.shown[question.id]:
         return SurveyResponse(
             respondent=walk.respondent,
@@ -156,8 +158,8 @@ def _response(walk: Walk, step: Step, item: str, position: int | None) -> Survey
             mode=mode_of(question, walk.design.mode),
         )
     value: ItemValue | None = given.label or given.items.get(item)
-    source = _heard(own, "gate" if ("answer", item) not in own and given.label else "answer", item)
-    said = _heard(own, "say", item)
+    source = _reply(own, "gate" if ("answer", item) not in own and given.label else "answer", item)
+    said = _reply(own, "say", item)
     failed = None
     if value is None:
         lost = [one.message for one in own.values() if isinstance(one, Failure)]
@@ -181,15 +183,15 @@ def _response(walk: Walk, step: Step, item: str, position: int | None) -> Survey
     )
 
 
-def _heard(own: Mapping[AskKey, Heard | Failure], stage: str, item: str) -> Heard | None:
-    """Return what was heard of an item, or of the whole question where that was asked whole."""
+def _reply(own: Mapping[AskKey, PartReply | Failure], stage: str, item: str) -> PartReply | None:
+    """Return the reply about an item, or about the whole question where that was asked whole."""
     for (at, name), one in own.items():
-        if at == stage and name in {item, ""} and isinstance(one, Heard):
+        if at == stage and name in {item, ""} and isinstance(one, PartReply):
             return one
     return None
 
 
-def _why(own: Mapping[AskKey, Heard | Failure], item: str) -> str:
+def _why(own: Mapping[AskKey, PartReply | Failure], item: str) -> str:
     found = [
         one.message for (_, name), one in own.items() if name == item and isinstance(one, Failure)
     ]
@@ -201,7 +203,7 @@ def _code(question: SurveyQuestion, value: ItemValue | None) -> float | None:
     return codes_of(question).get(value) if isinstance(value, str) else value
 
 
-def _ordered(question: SurveyQuestion, source: Heard | None) -> dict[str, float]:
+def _ordered(question: SurveyQuestion, source: PartReply | None) -> dict[str, float]:
     """Return probabilities in the instrument's order; a store sorts them by name."""
     if source is None:
         return {}
@@ -222,6 +224,6 @@ def _failures(walk: Walk) -> list[SurveyFailure]:
             text=one.text,
         )
         for question in walk.survey.all_questions
-        for (_, item), one in walk.heard.get(question.id, {}).items()
+        for (_, item), one in walk.replies.get(question.id, {}).items()
         if isinstance(one, Failure)
     ]

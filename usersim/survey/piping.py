@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from usersim.survey.given import Given
+from usersim.survey.given import GivenAnswer
 
 __all__ = ["fill", "malformed", "mentioned"]
 
@@ -37,7 +37,7 @@ def malformed(text: str) -> bool:
     return bool(_BRACES.search(_PLACEHOLDER.sub("", text)))
 
 
-def fill(text: str, given: Mapping[str, Given]) -> str:
+def fill(text: str, given: Mapping[str, GivenAnswer]) -> str:
     """Return `text` with the answers in place of their placeholders.
 
     Args:
@@ -45,7 +45,7 @@ def fill(text: str, given: Mapping[str, Given]) -> str:
         given: What came of each earlier question.
 
     Example:
-        >>> told = {"a": Given(state="answered", items={"": "{{ b }}"})}
+        >>> told = {"a": GivenAnswer(state="answered", items={"": "{{ b }}"})}
         >>> fill("You said {{ a }}.", told)
         'You said {{ b }}.'
     """

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError, EmptyCellError
-from usersim.survey.elicitation import Ask, Heard
+from usersim.survey.elicitation import Ask, PartReply
 from usersim.survey.estimates import (
     AnswerTable,
     CountBy,
@@ -38,7 +38,7 @@ from usersim.survey.samples import HumanSample, human_table, table_of
 from usersim.survey.survey import Survey, SurveyResults
 from usersim.types import Failure
 from usersim.types.counting import counted
-from usersim.views import Sheet, StageProgress, facts, printed
+from usersim.views import Progress, Sheet, facts, printed
 
 __all__ = ["Population", "SomeRespondents", "Surveyed", "attributes_of"]
 
@@ -148,6 +148,14 @@ class Population:
         Raises:
             ConfigError: If there is nobody, somebody stands there twice, or simulators draw
                 under different seeds or settings of the answer.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> names = ("ada", "bob")
+            >>> rows = [{"user_id": name, "context": "Tea?", "action": "Yes."} for name in names]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     Population.of(sim, attributes={"ada": {"sex": "f"}}).attributes["ada"]
+            {'sex': 'f'}
         """
         given = list(simulators) if isinstance(simulators, Sequence) else [simulators]
         askers = tuple(sim.respondents(name=name, seed=seed) for sim in given)
@@ -194,22 +202,37 @@ class Population:
         return told[0] if len(told) == 1 else {"simulators": list(told)}
 
     def names(self, survey: str, waves: int) -> list[str]:
-        """Return the names of the runs that keep a survey's waves."""
+        """Return the names of the runs that keep a survey's waves.
+
+        Args:
+            survey: Identity of the survey and of how it is conducted.
+            waves: How many waves it took.
+        """
         return [name for asker in self._chosen() for name in asker.names(survey, waves)]
 
     def ask_many(
-        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: StageProgress | None
-    ) -> Sequence[Heard | Failure]:
-        """Ask a wave, each person by their own simulator; answers in the order of `asks`."""
-        found: dict[int, Heard | Failure] = {}
+        self, asks: Sequence[Ask], *, survey: str, wave: int, progress: Progress | None
+    ) -> Sequence[PartReply | Failure]:
+        """Ask a wave, each person by their own simulator; called by `Survey.run`.
+
+        Args:
+            asks: The elementary questions of the wave.
+            survey: Identity of the survey and of how it is conducted.
+            wave: Number of the wave, 1 for the first.
+            progress: Called with (stage, done, total).
+
+        Returns:
+            Replies and failures, in the order of `asks`.
+        """
+        found: dict[int, PartReply | Failure] = {}
         for asker in self._chosen():
             own = set(asker.people)
             places = [place for place, ask in enumerate(asks) if ask.respondent in own]
             if places:
-                heard = asker.ask_many(
+                replies = asker.ask_many(
                     [asks[place] for place in places], survey=survey, wave=wave, progress=progress
                 )
-                found.update(zip(places, heard, strict=True))
+                found.update(zip(places, replies, strict=True))
         return [found[place] for place in range(len(asks))]
 
     def _chosen(self) -> list[SomeRespondents]:
@@ -228,6 +251,14 @@ class Population:
 
         Raises:
             ConfigError: If nobody is left, or somebody is not in the population.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> names = ("ada", "bob")
+            >>> rows = [{"user_id": name, "context": "Tea?", "action": "Yes."} for name in names]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     Population.of(sim).keep("bob").people
+            ('bob',)
         """
         people = {people} if isinstance(people, str) else set(people)
         chosen = tuple(person for person in self.people if person in people)
@@ -280,6 +311,16 @@ class Population:
 
         Raises:
             EmptyCellError: If a category has fewer people.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> rows = [
+            ...     {"user_id": name, "context": "Tea?", "action": "Yes.", "metadata": {"sex": sex}}
+            ...     for name, sex in zip("abcd", "fffm")
+            ... ]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     len(Population.of(sim).quota("sex", {"f": 1, "m": 1}).people)
+            2
         """
         generator = random.Random(seed)  # noqa: S311 - a sample, not a secret
         chosen: list[str] = []
@@ -306,6 +347,17 @@ class Population:
 
         Raises:
             WeightingError: If no weights give these shares.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> rows = [
+            ...     {"user_id": name, "context": "Tea?", "action": "Yes.", "metadata": {"sex": sex}}
+            ...     for name, sex in zip("abcd", "fffm")
+            ... ]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     people = Population.of(sim).rake({"sex": {"f": 0.5, "m": 0.5}})
+            >>> {name: round(weight, 3) for name, weight in people.weights.items()}
+            {'a': 0.667, 'b': 0.667, 'c': 0.667, 'd': 2.0}
         """
         start = [self.weights[person] for person in self.people]
         found = weigh(self.people, self.attributes, margins, start=start, most=most)
@@ -316,8 +368,19 @@ class Population:
     def split_half(self, *, seed: int = 0) -> tuple[Self, Self]:
         """Return two random halves; the first has one more where their number is odd.
 
+        Args:
+            seed: Of the draw.
+
         Raises:
             ConfigError: If there is one person only.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> rows = [{"user_id": name, "context": "Tea?", "action": "Yes."} for name in "abcde"]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     first, second = Population.of(sim).split_half()
+            >>> len(first.people), len(second.people)
+            (3, 2)
         """
         if len(self.people) < 2:  # noqa: PLR2004 - one person has no halves
             raise ConfigError(f"{len(self.people)} person cannot be halved")
@@ -331,7 +394,22 @@ class Population:
     # what they say
 
     def table(self, results: Results) -> AnswerTable:
-        """Return these people's answers with their weights; several results are draws."""
+        """Return these people's answers with their weights.
+
+        Args:
+            results: Of a survey of these people; several of one survey are repeated draws.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea now?"),))
+            >>> rows = [{"user_id": name, "context": "Tea?", "action": "Yes."} for name in "abcde"]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     people = Population.of(sim)
+            ...     table = people.keep(["a", "c"]).table(survey.run(people, progress=False))
+            >>> table.respondents
+            ('a', 'c')
+        """
         found = table_of(results, weights=self.weights, groups=self.attributes)
         return found.keep([person for person in self.people if person in found.respondents])
 
@@ -357,6 +435,17 @@ class Population:
 
         Raises:
             EvaluationError: If there is no such item, or too little for `covers`.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea now?"),))
+            >>> rows = [{"user_id": name, "context": "Tea?", "action": "Yes."} for name in "abcde"]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     people = Population.of(sim)
+            ...     found = people.estimate(survey.run(people, progress=False), "tea")
+            >>> found.n, round(sum(share.value for share in found.shares), 6)
+            (5, 1.0)
         """
         table = self.table(results)
         gaps = None
@@ -389,6 +478,19 @@ class Population:
 
         Raises:
             EvaluationError: If too few humans are among these people.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea now?"),))
+            >>> rows = [{"user_id": f"u{n}", "context": "Tea?", "action": "Yes"} for n in range(40)]
+            >>> asked = {f"u{n}": {"tea": "yes" if n % 3 else "no"} for n in range(20)}
+            >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+            ...     people = Population.of(sim)
+            ...     results = survey.run(people, progress=False)
+            ...     (tea,) = people.rectify(results, asked)
+            >>> tea.item.key, len(tea.figures)
+            ('tea', 2)
         """
         real = human_table(_survey(results), human_sample)
         return rectified(self.table(results), real, columns=columns, by=by)
@@ -405,6 +507,18 @@ class Population:
 
         Raises:
             EvaluationError: If no item has enough answers on both sides.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea now?"),))
+            >>> rows = [{"user_id": f"u{n}", "context": "Tea?", "action": "Yes"} for n in range(20)]
+            >>> asked = {f"u{n}": {"tea": "yes" if n % 3 else "no"} for n in range(20)}
+            >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+            ...     people = Population.of(sim)
+            ...     fit = people.compare(survey.run(people, progress=False), asked)
+            >>> [(one.item.key, one.n_human) for one in fit.items]
+            [('tea', 20)]
         """
         people = {person: own for person, own in self.attributes.items() if own}
         real = human_table(_survey(results), human_sample, groups=people, weights=self.weights)

@@ -71,7 +71,13 @@ class _Listed(QuestionBase):
 
 
 class SingleChoice(_Listed):
-    """One of K options without an order."""
+    """One of K options without an order.
+
+    Example:
+        >>> drink = SingleChoice(id="drink", text="What do you drink?", options=("tea", "coffee"))
+        >>> drink.parts(drink.options)[0].space.options
+        ('tea', 'coffee')
+    """
 
     type: Literal["single_choice"] = "single_choice"
     codes: Mapping[Label, Code] = {}
@@ -96,6 +102,11 @@ class MultipleChoice(_Listed):
     """Any of K options. Each is asked for itself, yes or no, and never all as one string.
 
     A single option is a box to tick: yes or nothing.
+
+    Example:
+        >>> taken = MultipleChoice(id="taken", text="What with?", options=("milk", "sugar"))
+        >>> taken.items
+        ('milk', 'sugar')
     """
 
     type: Literal["multiple_choice"] = "multiple_choice"
@@ -141,7 +152,13 @@ class MultipleChoice(_Listed):
 
 
 class LikertScale(QuestionBase):
-    """One of K points in order: all labeled (`points`), or the two ends (`low`, `high`)."""
+    """One of K points in order: all labeled (`points`), or the two ends (`low`, `high`).
+
+    Example:
+        >>> joy = LikertScale(id="joy", text="How much?", points=5, low="none", high="a lot")
+        >>> codes_of(joy)
+        {'1': 1, '2': 2, '3': 3, '4': 4, '5': 5}
+    """
 
     type: Literal["likert"] = "likert"
     points: Labels | Annotated[int, Field(ge=2, le=101)] = 5
@@ -196,7 +213,12 @@ class LikertScale(QuestionBase):
 
 
 class YesNo(QuestionBase):
-    """Yes or no."""
+    """Yes or no.
+
+    Example:
+        >>> codes_of(YesNo(id="tea", text="Do you drink tea?"))
+        {'yes': 1, 'no': 0}
+    """
 
     type: Literal["yes_no"] = "yes_no"
     options: tuple[Label, Label] = YES_NO
@@ -218,7 +240,13 @@ class YesNo(QuestionBase):
 
 
 class NumberQuestion(QuestionBase):
-    """A number; it is drawn after each trace, and the answer is the median of the draws."""
+    """A number; it is drawn after each trace, and the answer is the median of the draws.
+
+    Example:
+        >>> cups = NumberQuestion(id="cups", text="How many?", low=0, high=20, integer=True)
+        >>> cups.parts(())[0].space.parse("3")
+        3.0
+    """
 
     type: Literal["number"] = "number"
     low: FiniteFloat | None = None
@@ -253,6 +281,10 @@ class Ranking(_Listed):
     the ranking is drawn, or found as the likeliest one, by choosing again and again among what
     is left with the same worths (Luce 1959, Individual Choice Behavior; Plackett 1975, The
     Analysis of Permutations, Applied Statistics 24(2)).
+
+    Example:
+        >>> Ranking(id="rank", text="Which first?", options=("tea", "coffee")).items
+        ('tea', 'coffee')
     """
 
     type: Literal["ranking"] = "ranking"
@@ -274,6 +306,10 @@ class Budget(_Listed):
     to the choice's probabilities, the mean of as many independent choices as there are units
     (Luce's choice rule); whole units are dealt out by largest remainders. How evenly one person
     spreads a total and how unsure the model is of them are one number here.
+
+    Example:
+        >>> Budget(id="spend", text="Where does it go?", options=("tea", "coffee"), total=10).items
+        ('tea', 'coffee')
     """
 
     type: Literal["budget"] = "budget"
@@ -303,7 +339,13 @@ class Budget(_Listed):
 
 
 class Matrix(QuestionBase):
-    """Several rows on one shared scale; each row is asked for itself."""
+    """Several rows on one shared scale; each row is asked for itself.
+
+    Example:
+        >>> like = Matrix(id="like", text="Like it?", rows=("tea", "milk"), options=("no", "yes"))
+        >>> like.items
+        ('tea', 'milk')
+    """
 
     type: Literal["matrix"] = "matrix"
     rows: Annotated[tuple[Label, ...], Field(min_length=1, max_length=200)]
@@ -357,7 +399,12 @@ class Matrix(QuestionBase):
 
 
 class OpenText(QuestionBase):
-    """An answer in the respondent's own words."""
+    """An answer in the respondent's own words.
+
+    Example:
+        >>> OpenText(id="why", text="Why?").parts(())[0].space.kind
+        'free_text'
+    """
 
     type: Literal["open_text"] = "open_text"
 
@@ -388,6 +435,9 @@ SurveyQuestion = Annotated[
 
 def space_of(question: SurveyQuestion) -> ActionSpace:
     """Return what people may answer about one item of a question, as a table of answers holds it.
+
+    Args:
+        question: The survey question.
 
     Example:
         >>> space_of(Ranking(id="q", text="Rank", options=("a", "b", "c")))
@@ -424,6 +474,9 @@ def codes_of(question: SurveyQuestion) -> dict[str, float]:
     in the instrument's order, the points of a scale from its `start`; yes is 1 and no is 0.
     Refusals without a code are -1, -2, and so on (lower where other codes go below 0), so that
     they cannot be taken for a value.
+
+    Args:
+        question: The survey question; an open one has no numbers.
 
     Example:
         >>> codes_of(YesNo(id="q", text="Tea?", refusal=("don't know",)))

@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from usersim.survey.elicitation import Heard
+from usersim.survey.elicitation import PartReply
 from usersim.survey.given import ItemValue
 from usersim.survey.questions import Budget, MultipleChoice, Ranking, SurveyQuestion
 
@@ -24,7 +24,7 @@ YES, NO = "yes", "no"
 
 def values_of(
     question: SurveyQuestion,
-    heard: Mapping[str, Heard],
+    replies: Mapping[str, PartReply],
     *,
     shown: Sequence[str],
     decision: Decision,
@@ -34,20 +34,20 @@ def values_of(
 
     Args:
         question: The survey question.
-        heard: What came of each elementary question, by item; an item that failed is missing.
+        replies: What came of each elementary question, by item; an item that failed is missing.
         shown: Options in the respondent's order, which decides between equal ones.
         decision: How a value is chosen.
         seed: Of a sampled ranking.
     """
     values: dict[str, ItemValue]
     if isinstance(question, Ranking):
-        values = {**rank(heard[""].probabilities, shown, decision=decision, seed=seed)}
+        values = {**rank(replies[""].probabilities, shown, decision=decision, seed=seed)}
     elif isinstance(question, Budget):
-        values = {**allocate(heard[""].probabilities, shown, question.total, question.integer)}
+        values = {**allocate(replies[""].probabilities, shown, question.total, question.integer)}
     elif isinstance(question, MultipleChoice):
-        values = {**choose_several(question, heard)}
+        values = {**choose_several(question, replies)}
     else:
-        values = {item: one.action for item, one in heard.items()}
+        values = {item: one.action for item, one in replies.items()}
     return {item: values[item] for item in question.items if item in values}
 
 
@@ -113,7 +113,7 @@ def allocate(
     return whole
 
 
-def choose_several(question: MultipleChoice, heard: Mapping[str, Heard]) -> dict[str, str]:
+def choose_several(question: MultipleChoice, replies: Mapping[str, PartReply]) -> dict[str, str]:
     """Return `yes` or `no` for each option that was answered.
 
     Every option is decided for itself; then the instrument's rules: of an option that excludes
@@ -122,13 +122,13 @@ def choose_several(question: MultipleChoice, heard: Mapping[str, Heard]) -> dict
 
     Args:
         question: The multiple choice.
-        heard: What came of each option.
+        replies: What came of each option.
     """
     # Options as the instrument lists them, so that equal ones are decided the same way.
     chance = {
-        one: heard[one].probabilities.get(YES, 0.0) for one in question.options if one in heard
+        one: replies[one].probabilities.get(YES, 0.0) for one in question.options if one in replies
     }
-    chosen = {one for one in chance if heard[one].action == YES}
+    chosen = {one for one in chance if replies[one].action == YES}
     alone = chosen & set(question.exclusive)
     if alone and len(chosen) > 1:
         best = max(sorted(alone), key=chance.__getitem__)

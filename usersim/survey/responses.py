@@ -94,6 +94,10 @@ class SurveyFailure(Config):
 def column_of(question: SurveyQuestion, item: str) -> str:
     """Return the name of an item's column: the question's id, with the item's place from 1.
 
+    Args:
+        question: The survey question.
+        item: One of its items; empty where the question has one answer.
+
     Example:
         >>> from usersim.survey import Ranking
         >>> column_of(Ranking(id="fruit", text="Which?", options=("apple", "pear")), "pear")

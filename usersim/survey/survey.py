@@ -22,7 +22,7 @@ from usersim.survey.loading import listed, of_data, plain, read_file, write_file
 from usersim.survey.responses import Mode, SurveyFailure, SurveyResponse, column_of
 from usersim.survey.sections import Instrument
 from usersim.types.counting import counted
-from usersim.views import Sheet, ShowProgress, StageProgress, printed, shortened, told
+from usersim.views import Progress, Sheet, printed, shortened, show_progress
 
 __all__ = ["Survey", "SurveyResults", "conduct"]
 
@@ -67,7 +67,7 @@ class Survey(Instrument):
         *,
         mode: Mode = "direct",
         memory: bool = False,
-        progress: ShowProgress = True,
+        progress: Progress | bool = True,
     ) -> SurveyResults:
         """Ask everybody everything that their way through the survey holds.
 
@@ -78,12 +78,22 @@ class Survey(Instrument):
             mode: How answers are elicited.
             memory: Whether respondents have their earlier questions and answers before them.
             progress: True shows the waves in a terminal and a notebook, False nowhere; a function
-                is called with (wave, done, total).
+                is called with (stage, done, total), the stage being the wave's name.
 
         Raises:
             SurveyError: If nobody is asked, or somebody twice.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Tea", questions=(YesNo(id="tea", text="Do you drink tea?"),))
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     results = survey.run(sim.respondents(), progress=False)
+            >>> results.of("tea")[0].value in ("yes", "no")
+            True
         """
-        with told(progress, "Survey.run()") as report:
+        with show_progress(progress, "Survey.run()") as report:
             return conduct(self, respondents, mode=mode, memory=memory, progress=report)
 
     @classmethod
@@ -96,6 +106,16 @@ class Survey(Instrument):
         Raises:
             SurveyError: If it cannot be read or is not an instrument; every problem is listed.
             MissingDependencyError: If it is YAML and PyYAML is not installed.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> question = '{"type": "yes_no", "id": "tea", "text": "Tea now?"}'
+            >>> with TemporaryDirectory() as folder:
+            ...     path = Path(folder) / "tea.json"
+            ...     _ = path.write_text(f'{{"title": "Tea", "questions": [{question}]}}')
+            ...     Survey.load(path).all_questions[0].id
+            'tea'
         """
         return of_data(cls, read_file(path), where=str(path))
 
@@ -108,6 +128,15 @@ class Survey(Instrument):
         Raises:
             SurveyError: If it cannot be written.
             MissingDependencyError: If it is YAML and PyYAML is not installed.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Tea", questions=(YesNo(id="tea", text="Do you drink tea?"),))
+            >>> with TemporaryDirectory() as folder:
+            ...     Survey.load(survey.save(Path(folder) / "tea.json")) == survey
+            True
         """
         return write_file(path, plain(self))
 
@@ -242,7 +271,7 @@ def conduct(
     mode: Mode = "direct",
     memory: bool = False,
     everything: bool = False,
-    progress: StageProgress | None = None,
+    progress: Progress | None = None,
 ) -> SurveyResults:
     """Ask everybody everything that their way through the survey holds.
 
@@ -252,13 +281,23 @@ def conduct(
         mode: How answers are elicited.
         memory: Whether respondents have their earlier questions and answers before them.
         everything: Ask what conditions would skip, too.
-        progress: Called with (name of the wave, done, total).
+        progress: Called with (stage, done, total); the stage is the wave's name.
 
     Returns:
         A response for every item of every question and respondent.
 
     Raises:
         SurveyError: If nobody is asked, or somebody twice.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> from usersim.survey import YesNo
+        >>> survey = Survey(title="Tea", questions=(YesNo(id="tea", text="Do you drink tea?"),))
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+        ...     results = conduct(survey, sim.respondents(), memory=True)
+        >>> results.people, results.memory
+        (('ada',), True)
     """
     people = tuple(respondents.people)
     if not people or len(set(people)) != len(people):

@@ -14,7 +14,6 @@ from usersim.training.checkpoints import check_one_process
 from usersim.training.lessons import PairLesson, RewardLesson, TraceLesson
 from usersim.training.manifest import Manifest
 from usersim.training.mixture import ReasoningWeight, fit_reasoning_weight
-from usersim.training.progress import TrainingProgress
 from usersim.training.rollouts import Probe
 from usersim.training.run import Hooks, StepNote
 from usersim.training.schedule import TraceEvaluation
@@ -33,7 +32,6 @@ __all__ = [
     "TraceEvaluation",
     "TraceLesson",
     "TrainedAdapter",
-    "TrainingProgress",
     "check_one_process",
     "fit_reasoning_weight",
     "load_artifact",

@@ -269,8 +269,16 @@ def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:
 def remove_artifact(adapter: TrainedAdapter) -> None:
     """Delete an adapter's files, and its folder if nothing else is in it.
 
+    Args:
+        adapter: The artifact; nothing else in its folder is touched.
+
     Raises:
         ArtifactError: If the disk refuses.
+
+    Example:
+        ```python
+        remove_artifact(load_artifact("adapters/ada-1f0c"))
+        ```
     """
     folder = adapter.folder
     try:
@@ -288,8 +296,20 @@ def remove_artifact(adapter: TrainedAdapter) -> None:
 def set_reasoning_weight(adapter: TrainedAdapter, weight: ReasoningWeight) -> TrainedAdapter:
     """Write a fitted reasoning weight into manifest and card; the weights stay as they are.
 
+    Args:
+        adapter: The artifact.
+        weight: As `fit_reasoning_weight` returned it.
+
+    Returns:
+        The artifact, read again.
+
     Raises:
         ArtifactError: If the disk refuses.
+
+    Example:
+        ```python
+        adapter = set_reasoning_weight(adapter, fit_reasoning_weight(given, without))
+        ```
     """
     manifest = adapter.manifest.model_copy(update={"reasoning_weight": weight})
     _write_texts(adapter.folder, manifest)

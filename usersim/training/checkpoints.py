@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from usersim.errors import TrainingError, UserForgottenError
 from usersim.files import file_digest, sync_tree, write_bytes
-from usersim.training.schedule import Evaluation, Measured, TraceEvaluation
+from usersim.training.schedule import ActionEvaluation, Measured, TraceEvaluation
 
 __all__ = ["Checkpoints", "History", "check_one_process", "run_folder"]
 
@@ -79,7 +79,7 @@ class History:
 
 def _evaluation(values: dict[str, Any]) -> Measured:
     """Bring back one evaluation; its fields tell its kind."""
-    return TraceEvaluation(**values) if "gain" in values else Evaluation(**values)
+    return TraceEvaluation(**values) if "gain" in values else ActionEvaluation(**values)
 
 
 class Checkpoints:
@@ -176,6 +176,9 @@ def check_one_process() -> None:
 
     Raises:
         TrainingError: If `accelerate launch` or torchrun started more than one.
+
+    Example:
+        >>> check_one_process()
     """
     world = os.environ.get("WORLD_SIZE", "1")
     if world != "1":

@@ -18,16 +18,16 @@ from usersim.training.dataset import EncodedExample, Encoder, Term
 from usersim.training.policy import Policy, trace_tokens, train_policy
 from usersim.training.preferences import plan_pairs, train_preferences
 from usersim.training.rollouts import Rollouts
-from usersim.training.run import Run
+from usersim.training.run import TrainingRun
 from usersim.training.trainer import train
 from usersim.transcript import OPEN
 from usersim.types import Failure, TraceExample, TracePair, TracePrompt, content_key
 
-__all__ = ["Lesson", "PairLesson", "Prepared", "RewardLesson", "TraceLesson"]
+__all__ = ["Lesson", "PairLesson", "PreparedLesson", "RewardLesson", "TraceLesson"]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedLesson:
     """A lesson that fits a model.
 
     Attributes:
@@ -39,7 +39,7 @@ class Prepared:
 
     steps: int
     size: int
-    train: Callable[[object, Run, object], object]
+    train: Callable[[object, TrainingRun, object], object]
     refused: tuple[Failure, ...]
 
 
@@ -65,7 +65,7 @@ class Lesson(Protocol):
 
     def prepare(
         self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
-    ) -> Prepared:
+    ) -> PreparedLesson:
         """Return the lesson as steps.
 
         Raises:
@@ -105,7 +105,7 @@ class TraceLesson:
 
     def prepare(
         self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
-    ) -> Prepared:
+    ) -> PreparedLesson:
         """Return the lesson as packed rows; see `Lesson`."""
         encoded: list[EncodedExample] = []
         refused: list[Failure] = []
@@ -124,7 +124,7 @@ class TraceLesson:
             seed=config.seed,
         )
 
-        def run_it(peft_model: object, run: Run, _: object) -> None:
+        def run_it(peft_model: object, run: TrainingRun, _: object) -> None:
             train(
                 peft_model,
                 run,
@@ -133,7 +133,7 @@ class TraceLesson:
                 reasoning_weight=1.0,
             )
 
-        return Prepared(len(plan), len(encoded), run_it, tuple(refused))
+        return PreparedLesson(len(plan), len(encoded), run_it, tuple(refused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class PairLesson:
 
     def prepare(
         self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
-    ) -> Prepared:
+    ) -> PreparedLesson:
         """Return the lesson as batches of pairs; see `Lesson`."""
         kept: list[TracePair] = []
         refused: list[Failure] = []
@@ -177,11 +177,11 @@ class PairLesson:
         _check(kept, len(self.pairs), refused, "pair of a better and a worse trace")
         ordered = [kept[i] for i in plan_pairs(len(kept), config)]
 
-        def run_it(peft_model: object, run: Run, tokenizer: object) -> None:
+        def run_it(peft_model: object, run: TrainingRun, tokenizer: object) -> None:
             train_preferences(peft_model, run, ordered, config, encoder, tokenizer)
 
         steps = -(-len(ordered) // config.dpo_batch)
-        return Prepared(steps, len(kept), run_it, tuple(refused))
+        return PreparedLesson(steps, len(kept), run_it, tuple(refused))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +220,7 @@ class RewardLesson:
 
     def prepare(
         self, config: SynthesizerConfig, encoder: Encoder, max_tokens: int | None
-    ) -> Prepared:
+    ) -> PreparedLesson:
         """Return the lesson as steps of `config.prompts` prompts each; see `Lesson`."""
         kept: list[TracePrompt] = []
         refused: list[Failure] = []
@@ -243,10 +243,10 @@ class RewardLesson:
             whole_turns=self.whole_turns,
         )
 
-        def run_it(peft_model: object, run: Run, tokenizer: object) -> None:
+        def run_it(peft_model: object, run: TrainingRun, tokenizer: object) -> None:
             train_policy(peft_model, run, replace(policy, tokenizer=tokenizer))
 
-        return Prepared(config.grpo_steps, len(kept), run_it, tuple(refused))
+        return PreparedLesson(config.grpo_steps, len(kept), run_it, tuple(refused))
 
 
 def _refuse(

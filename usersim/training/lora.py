@@ -19,7 +19,7 @@ import numpy as np
 from usersim.engines.transformers.decoding import forward_row
 from usersim.errors import TrainingError
 from usersim.training.batches import MicroBatch
-from usersim.training.schedule import Evaluation
+from usersim.training.schedule import ActionEvaluation
 from usersim.types.counting import counted
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def batch_loss(model: Any, batch: MicroBatch, reasoning_weight: float) -> torch.
     return loss
 
 
-def evaluate(model: Any, batches: Sequence[MicroBatch], step: int) -> Evaluation:
+def evaluate(model: Any, batches: Sequence[MicroBatch], step: int) -> ActionEvaluation:
     """Return the mean log-likelihood of the actions in `batches`, with and without traces.
 
     Both figures are of the same actions: one that has no trace counts in both as it is.
@@ -211,7 +211,7 @@ def evaluate(model: Any, batches: Sequence[MicroBatch], step: int) -> Evaluation
             given += found[last].tolist()
             alone += found[~batch.reasoned].tolist()
     model.train(training)
-    return Evaluation(
+    return ActionEvaluation(
         step=step,
         action_logprob=float(np.mean(given)),
         action_logprob_alone=float(np.mean(alone)),

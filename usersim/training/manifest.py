@@ -17,7 +17,7 @@ from usersim.config import Recipe, SynthesizerConfig, TrainingConfig
 from usersim.config.base import formerly
 from usersim.errors import TrainingError
 from usersim.training.mixture import ReasoningWeight
-from usersim.training.schedule import Evaluation, StopReason, TraceEvaluation
+from usersim.training.schedule import ActionEvaluation, StopReason, TraceEvaluation
 from usersim.types import Failure
 
 __all__ = [
@@ -141,11 +141,11 @@ class Manifest(Frozen):
     """Why the run ended."""
     losses: tuple[float, ...]
     """Training loss of each step, nats."""
-    before: Evaluation | None = None
+    before: ActionEvaluation | None = None
     """Validation figures of the base model."""
-    after: Evaluation | None = None
+    after: ActionEvaluation | None = None
     """Validation figures of the adapter."""
-    evaluations: tuple[Evaluation, ...] = ()
+    evaluations: tuple[ActionEvaluation, ...] = ()
     """All of them, in order."""
     refused: tuple[Failure, ...] = ()
     """The examples that were refused, and why."""

@@ -23,7 +23,7 @@ from usersim.training.dataset import Encoder
 from usersim.training.lora import own_randomness
 from usersim.training.rollouts import PolicyFolders, Rollouts, has_spread, step_figures
 from usersim.training.run import (
-    Run,
+    TrainingRun,
     drop_reference_copy,
     follow,
     guided,
@@ -43,7 +43,7 @@ __all__ = ["Policy", "shared_logprobs", "trace_tokens", "train_policy"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a run of GRPO needs beside its `Run`.
+    """What a run of GRPO needs beside its `TrainingRun`.
 
     Attributes:
         prompts: What is asked, in the order of the steps: `config.prompts` of them a step.
@@ -137,7 +137,7 @@ def _by_prompt(sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> lis
 class _Drawing:
     """Fills trl's batches: draws from the current weights, rewards, masks what teaches nothing."""
 
-    def __init__(self, policy: Policy, run: Run) -> None:
+    def __init__(self, policy: Policy, run: TrainingRun) -> None:
         self.policy = policy
         self.run = run
         self.folders = PolicyFolders(run.checkpoints.folder, run.base_model)
@@ -223,7 +223,7 @@ def _trainer_class() -> Any:
     return ReconGRPOTrainer
 
 
-def _arguments(policy: Policy, run: Run, device: Any) -> Any:
+def _arguments(policy: Policy, run: TrainingRun, device: Any) -> Any:
     from trl.trainer.grpo_config import GRPOConfig
 
     config = policy.config
@@ -245,7 +245,7 @@ def _arguments(policy: Policy, run: Run, device: Any) -> Any:
     )
 
 
-def train_policy(peft_model: Any, run: Run, policy: Policy) -> None:
+def train_policy(peft_model: Any, run: TrainingRun, policy: Policy) -> None:
     """Do what remains of a run.
 
     Args:

@@ -17,7 +17,7 @@ from usersim.config import SynthesizerConfig
 from usersim.training.dataset import Encoder
 from usersim.training.policy import trace_tokens
 from usersim.training.run import (
-    Run,
+    TrainingRun,
     drop_reference_copy,
     follow,
     guided,
@@ -79,7 +79,7 @@ def _trainer_class() -> Any:
     return TraceDPOTrainer
 
 
-def _arguments(config: SynthesizerConfig, run: Run, device: Any) -> Any:
+def _arguments(config: SynthesizerConfig, run: TrainingRun, device: Any) -> Any:
     from trl.trainer.dpo_config import DPOConfig
 
     return DPOConfig(
@@ -97,7 +97,7 @@ def _arguments(config: SynthesizerConfig, run: Run, device: Any) -> Any:
 
 def train_preferences(
     peft_model: Any,
-    run: Run,
+    run: TrainingRun,
     pairs: Sequence[TracePair],
     config: SynthesizerConfig,
     encoder: Encoder,

@@ -3,7 +3,7 @@
 
 Hugging Face's `Trainer` (and trl's, which are made from it) carries devices, optimizer, scheduler,
 random states and their restoring; what is ours is the measuring, the checkpoints' completeness
-and when to stop, which `Run` holds without knowing the `Trainer`.
+and when to stop, which `TrainingRun` holds without knowing the `Trainer`.
 Knows steps, losses and checkpoints; knows nothing of objectives, users or text.
 """
 
@@ -34,12 +34,12 @@ from usersim.training.schedule import (
     learning_rate_factor,
     stalled,
 )
+from usersim.views import Progress
 
 __all__ = [
     "Hooks",
-    "Run",
     "StepNote",
-    "StepProgress",
+    "TrainingRun",
     "drop_reference_copy",
     "follow",
     "go_on",
@@ -56,9 +56,6 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_STEPS = 50
 """Steps after which a checkpoint is due, if no evaluation made one before."""
 
-StepProgress = Callable[[int, int, float], None]
-"""Called with (steps done, steps in all, loss of the last step)."""
-
 StepNote = Callable[[int, int, Mapping[str, float]], None]
 """Called with (steps done, steps in all, figures of the last step)."""
 
@@ -68,20 +65,27 @@ class Hooks:
     """What the caller has to say while a run goes on.
 
     Attributes:
-        progress: Told after each step.
-        note: Told the figures of each step, where the objective has any.
+        progress: Called after each step with (stage, steps done, steps in all).
+        note: Called with the figures of each step, where the objective has any.
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes after which the run ends with the best so far; None for no limit.
+
+    Example:
+        >>> steps = []
+        >>> hooks = Hooks(progress=lambda *at: steps.append(at), max_minutes=30)
+        >>> hooks.progress("train", 1, 10)
+        >>> steps
+        [('train', 1, 10)]
     """
 
-    progress: StepProgress | None = None
+    progress: Progress | None = None
     note: StepNote | None = None
     stop_when: Callable[[], bool] | None = None
     max_minutes: float | None = None
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """One run: what is to be done, what was seen, and what follows from it.
 
     Attributes:
@@ -143,7 +147,7 @@ class Run:
         if diverged(seen):
             self._diverge(f"the training loss is {loss!r} at step {step} of {self.steps}")
         if self.hooks.progress:
-            self.hooks.progress(step, self.steps, loss)
+            self.hooks.progress("train", step, self.steps)
 
     def after_figures(self) -> None:
         """Tell the figures of the last step."""
@@ -241,7 +245,7 @@ def guided(base: type[Any]) -> type[Any]:
     """
 
     class Guided(base):
-        run: Run
+        run: TrainingRun
         step_loss: float = 0.0
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
@@ -276,7 +280,7 @@ def guided(base: type[Any]) -> type[Any]:
     return Guided
 
 
-def _steering(run: Run) -> Any:
+def _steering(run: TrainingRun) -> Any:
     """Return the callback that passes to the `Trainer` what the run wants after each step."""
     from transformers import TrainerCallback
 
@@ -311,7 +315,7 @@ def trl_warnings() -> Generator[None]:
         yield
 
 
-def quiet_arguments(run: Run, device: Any) -> dict[str, Any]:
+def quiet_arguments(run: TrainingRun, device: Any) -> dict[str, Any]:
     """Return the arguments that every trainer shares: `run` measures, saves and reports."""
     return {
         "output_dir": str(run.checkpoints.folder),
@@ -343,7 +347,7 @@ def drop_reference_copy(peft_model: Any) -> None:
         peft_model.delete_adapter("ref")
 
 
-def keep_result(run: Run, out: Path, manifest: Manifest) -> TrainedAdapter:
+def keep_result(run: TrainingRun, out: Path, manifest: Manifest) -> TrainedAdapter:
     """Make an artifact of a run's best state; a run that came to its end leaves nothing else.
 
     Raises:
@@ -363,7 +367,7 @@ def keep_result(run: Run, out: Path, manifest: Manifest) -> TrainedAdapter:
     return adapter
 
 
-def optimizers(peft_model: Any, run: Run, learning_rate: float) -> tuple[Any, Any]:
+def optimizers(peft_model: Any, run: TrainingRun, learning_rate: float) -> tuple[Any, Any]:
     """Return AdamW over the trainable weights, and its schedule over the run's steps."""
     import torch
 
@@ -375,7 +379,7 @@ def optimizers(peft_model: Any, run: Run, learning_rate: float) -> tuple[Any, An
     return optimizer, scheduler
 
 
-def follow(trainer: Any, run: Run) -> None:
+def follow(trainer: Any, run: TrainingRun) -> None:
     """Let `trainer`, of a `guided` class, do what remains of a run.
 
     Raises:

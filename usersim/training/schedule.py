@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeVar
 
 __all__ = [
     "FINISHED",
-    "Evaluation",
+    "ActionEvaluation",
     "Measured",
     "StopReason",
     "TraceEvaluation",
@@ -59,7 +59,7 @@ class Measured(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class ActionEvaluation:
     """What the validation examples said after a step.
 
     Attributes:

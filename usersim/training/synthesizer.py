@@ -21,7 +21,7 @@ from usersim.errors import TrainingError, boundary
 from usersim.training.artifact import TrainedAdapter, find_artifact
 from usersim.training.checkpoints import Checkpoints, run_folder
 from usersim.training.dataset import EngineEncoder
-from usersim.training.lessons import Lesson, Prepared
+from usersim.training.lessons import Lesson, PreparedLesson
 from usersim.training.lora import adapted, max_tokens, own_randomness
 from usersim.training.manifest import (
     Counts,
@@ -31,7 +31,7 @@ from usersim.training.manifest import (
     library_versions,
 )
 from usersim.training.rollouts import PolicyFolders, Probe
-from usersim.training.run import Hooks, Run, go_on, keep_result
+from usersim.training.run import Hooks, TrainingRun, go_on, keep_result
 from usersim.training.schedule import TraceEvaluation, best_evaluation
 from usersim.training.watch import suspicions
 from usersim.types import content_key
@@ -106,6 +106,13 @@ def train_synthesizer(
         DivergedError: If the loss is not finite; the last good checkpoint is kept.
         TrainingError: If the trainer fails, or another process trains the same.
         ArtifactError: If the adapter cannot be written.
+
+    Example:
+        ```python
+        lesson = PairLesson(preferences(scored, prompts, guards))
+        adapter = train_synthesizer(lesson, base_model="embedded", out_dir="adapters")
+        adapter.manifest.synthesizer.after
+        ```
     """
     facts = checked_provenance(provenance or {})
     folder = model_folder(base_model)
@@ -134,7 +141,7 @@ def train_synthesizer(
 
 def _train(
     task: _Task, checkpoints: Checkpoints, hooks: Hooks
-) -> tuple[Run, Prepared, TraceEvaluation | None]:
+) -> tuple[TrainingRun, PreparedLesson, TraceEvaluation | None]:
     """Run what remains; return the run, the lesson as it was taken, and the base's figures."""
     config, probe = task.config, task.probe
     tokenizer = load_tokenizer(task.folder)
@@ -149,7 +156,7 @@ def _train(
         with own_randomness(config.seed):  # as in `policy`: the run's random numbers are its own
             return probe.measure(folders.write(model, step), step)
 
-    run = Run(
+    run = TrainingRun(
         steps=prepared.steps,
         measure=measure if probe else None,
         checkpoints=checkpoints,
@@ -169,7 +176,7 @@ def _train(
 
 
 def _manifest(
-    task: _Task, run: Run, prepared: Prepared, before: TraceEvaluation | None
+    task: _Task, run: TrainingRun, prepared: PreparedLesson, before: TraceEvaluation | None
 ) -> Manifest:
     found = [one for one in run.history.evaluations if isinstance(one, TraceEvaluation)]
     return Manifest(

@@ -12,7 +12,7 @@ from typing import Any
 from usersim.training.batches import MicroBatch
 from usersim.training.lora import batch_loss
 from usersim.training.run import (
-    Run,
+    TrainingRun,
     follow,
     guided,
     on_one_device,
@@ -53,7 +53,7 @@ def _trainer_class(reasoning_weight: float) -> Any:
     return PackedTrainer
 
 
-def _arguments(run: Run, device: Any) -> Any:
+def _arguments(run: TrainingRun, device: Any) -> Any:
     from transformers import TrainingArguments
 
     return TrainingArguments(
@@ -66,7 +66,7 @@ def _arguments(run: Run, device: Any) -> Any:
 
 def train(
     peft_model: Any,
-    run: Run,
+    run: TrainingRun,
     batch: Callable[[int], MicroBatch],
     *,
     learning_rate: float,

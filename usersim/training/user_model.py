@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 
 from usersim.config import HistoryConfig, TrainingConfig
@@ -31,13 +32,13 @@ from usersim.training.manifest import (
     checked_provenance,
     library_versions,
 )
-from usersim.training.progress import UserModelProgress, step_progress
-from usersim.training.run import Hooks, Run, go_on, keep_result
-from usersim.training.schedule import Evaluation, best_evaluation
+from usersim.training.run import Hooks, TrainingRun, go_on, keep_result
+from usersim.training.schedule import ActionEvaluation, best_evaluation
 from usersim.training.trainer import train
-from usersim.training.windows import AsAsked, Step, Windows, lessons_digest
+from usersim.training.windows import AsAsked, TrainingStep, Windows, lessons_digest
 from usersim.types import Failure, PersonLesson, content_key
 from usersim.types.counting import counted
+from usersim.views import Progress
 
 __all__ = ["train_user_model"]
 
@@ -94,7 +95,7 @@ class _Data:
     """The people as windows of tokens, and what does not fit the model."""
 
     windows: Windows
-    plan: list[Step]
+    plan: list[TrainingStep]
     validation: tuple[MicroBatch, ...]
     counts: Counts
     refused: tuple[Failure, ...]
@@ -116,7 +117,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     start: TrainedAdapter | None = None,
     as_asked: AsAsked | None = None,
     provenance: Mapping[str, object] | None = None,
-    progress: UserModelProgress | None = None,
+    progress: Progress | None = None,
     stop_when: Callable[[], bool] | None = None,
     max_minutes: float | None = None,
     model: object | None = None,
@@ -148,7 +149,8 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
             run time. Training then stops by the score of the prompts that `respond` makes; None
             measures each held-out answer after what the person did before.
         provenance: Facts for the manifest: corpus digest, prompt digests, other settings.
-        progress: Called after each step.
+        progress: Called after each step with (stage, answers learned, answers planned); an answer
+            counts as often as it is learned.
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes of training after which the run ends with the best so far.
         model: The base model, already loaded and without adapters; left as it was.
@@ -329,15 +331,15 @@ def _train(
     base: object,
     checkpoints: Checkpoints,
     hooks: Hooks,
-    progress: UserModelProgress | None,
-) -> tuple[Run, Evaluation | None]:
+    progress: Progress | None,
+) -> tuple[TrainingRun, ActionEvaluation | None]:
     """Run what remains; return the run and the base model's own validation figures."""
     config = task.config
 
-    def measure(model: object, step: int) -> Evaluation:
+    def measure(model: object, step: int) -> ActionEvaluation:
         return evaluate(model, data.validation, step)
 
-    run = Run(
+    run = TrainingRun(
         steps=len(data.plan),
         measure=measure if data.validation else None,
         checkpoints=checkpoints,
@@ -347,7 +349,7 @@ def _train(
         hooks=hooks,
     )
     if progress is not None:
-        run.hooks = replace(hooks, progress=step_progress(progress, data.plan, run))
+        run.hooks = replace(hooks, progress=_in_answers(progress, data.plan))
     before = measure(base, 0) if data.validation else None
     start = task.start.folder if task.start is not None else None
     with (
@@ -364,8 +366,14 @@ def _train(
     return run, before
 
 
-def _manifest(task: _Task, data: _Data, run: Run, fingerprint: str) -> Manifest:
-    found = [one for one in run.history.evaluations if isinstance(one, Evaluation)]
+def _in_answers(progress: Progress, plan: Sequence[TrainingStep]) -> Progress:
+    """Return what a run calls after each step, to report answers in place of steps."""
+    answers = [0, *accumulate(step.answers for step in plan)]
+    return lambda stage, done, _: progress(stage, answers[done], answers[-1])
+
+
+def _manifest(task: _Task, data: _Data, run: TrainingRun, fingerprint: str) -> Manifest:
+    found = [one for one in run.history.evaluations if isinstance(one, ActionEvaluation)]
     answers, tokens = data.done(len(run.history.losses))
     return Manifest(
         name=task.name,

@@ -32,7 +32,7 @@ from usersim.types import (
     content_key,
 )
 
-__all__ = ["AsAsked", "Checked", "Step", "Window", "Windows", "lessons_digest"]
+__all__ = ["AsAsked", "LearnableCounts", "TrainingStep", "Window", "Windows", "lessons_digest"]
 
 AsAsked = Callable[[PersonLesson, Interaction], Sequence[Interaction]]
 """Returns the past interactions that the prompt shows with a question at run time, in the order
@@ -68,7 +68,7 @@ class Window(NamedTuple):
     shown: tuple[Interaction, ...] | None = None
 
 
-class Step(NamedTuple):
+class TrainingStep(NamedTuple):
     """What one optimizer step learns from.
 
     Attributes:
@@ -85,7 +85,7 @@ class Step(NamedTuple):
         return sum(len(window.members) - window.first for window in self.windows)
 
 
-class Checked(NamedTuple):
+class LearnableCounts(NamedTuple):
     """What can be learned of some people.
 
     Attributes:
@@ -153,7 +153,7 @@ class Windows:
             for lesson, own in zip(lessons, refused, strict=True)
         ]
 
-    def check(self) -> Checked:
+    def check(self) -> LearnableCounts:
         """Return what can be learned, and what does not fit the model even by itself."""
         learned = with_reasoning = 0
         for lesson, places in zip(self._lessons, self._places, strict=True):
@@ -162,9 +162,9 @@ class Windows:
             learned += len(own)
             if not lesson.after:
                 with_reasoning += sum(bool(lesson.reasonings.get(key)) for key in own)
-        return Checked(learned, with_reasoning, self._refused)
+        return LearnableCounts(learned, with_reasoning, self._refused)
 
-    def plan(self, *, epochs: float, seed: int) -> list[Step]:
+    def plan(self, *, epochs: float, seed: int) -> list[TrainingStep]:
         """Return every optimizer step of a run, laid out beforehand.
 
         Windows come in another order in each epoch. Where a person's order means nothing it is
@@ -174,7 +174,7 @@ class Windows:
             epochs: Passes over everybody; of the last one a part if it is not whole.
             seed: Decides the orders.
         """
-        steps: list[Step] = []
+        steps: list[TrainingStep] = []
         for epoch in range(ceil(epochs)):
             random = np.random.default_rng([seed, epoch])
             windows = [w for index in range(len(self._lessons)) for w in self._cut(index, random)]
@@ -183,7 +183,7 @@ class Windows:
             steps += rows[: max(1, round(part * len(rows)))]
         return steps
 
-    def validation(self, *, most: int) -> list[Step]:
+    def validation(self, *, most: int) -> list[TrainingStep]:
         """Return steps that predict what was held out, about `most` answers.
 
         Half of them are later answers of people who are learned from, half are answers of people
@@ -209,7 +209,7 @@ class Windows:
                 windows += self._measuring(index, max(answers // len(chosen), 1))
         return self._joined(windows)
 
-    def batch(self, step: Step) -> MicroBatch:
+    def batch(self, step: TrainingStep) -> MicroBatch:
         """Return a step as one token tree."""
         return make_batch([one for window in step.windows for one in self._encoded(window)])
 
@@ -327,18 +327,18 @@ class Windows:
             before = terms[0]
         return found
 
-    def _joined(self, windows: Sequence[_Sized]) -> list[Step]:
+    def _joined(self, windows: Sequence[_Sized]) -> list[TrainingStep]:
         """Join windows into steps of about the tokens of one window."""
-        steps: list[Step] = []
+        steps: list[TrainingStep] = []
         row: list[Window] = []
         used = 0
         for window, tokens in windows:
             if row and used + tokens > self._limit:
-                steps.append(Step(tuple(row), used))
+                steps.append(TrainingStep(tuple(row), used))
                 row, used = [], 0
             row.append(window)
             used += tokens
-        return [*steps, Step(tuple(row), used)] if row else steps
+        return [*steps, TrainingStep(tuple(row), used)] if row else steps
 
     def _learned(self, index: int) -> list[int]:
         lesson = self._lessons[index]

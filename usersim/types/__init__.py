@@ -50,6 +50,7 @@ from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
     WITHOUT_REASONING,
     Candidate,
+    Case,
     Direction,
     Leakage,
     RewardedTrace,
@@ -78,6 +79,7 @@ __all__ = [
     "ActionValue",
     "Batch",
     "Candidate",
+    "Case",
     "Choice",
     "Combine",
     "ContextLike",

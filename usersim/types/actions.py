@@ -83,7 +83,12 @@ def _check_options(options: tuple[str, ...], kind: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FreeText:
-    """Any text: an utterance, a comment, an open answer."""
+    """Any text: an utterance, a comment, an open answer.
+
+    Example:
+        >>> FreeText().parse("With milk, please.")
+        'With milk, please.'
+    """
 
     kind: Literal["free_text"] = "free_text"
 
@@ -104,7 +109,13 @@ class FreeText:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of K options without an order."""
+    """One of K options without an order.
+
+    Example:
+        >>> drink = Choice(("tea", "coffee"))
+        >>> drink.parse("Tea.")
+        'tea'
+    """
 
     options: tuple[str, ...]
     kind: Literal["choice"] = "choice"
@@ -127,7 +138,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One of K options in order, first to last: a Likert item, a rating."""
+    """One of K options in order, first to last: a Likert item, a rating.
+
+    Example:
+        >>> agree = Scale(("disagree", "neither", "agree"))
+        >>> agree.parse("Agree"), agree.rank("agree")
+        ('agree', 2)
+    """
 
     options: tuple[str, ...]
     kind: Literal["scale"] = "scale"
@@ -154,7 +171,13 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number, within a range where one is known."""
+    """A number, within a range where one is known.
+
+    Example:
+        >>> cups = Number(low=0, high=20, unit="cups", integer=True)
+        >>> cups.parse("3 cups"), cups.render(3.0)
+        (3.0, '3')
+    """
 
     low: float | None = None
     high: float | None = None
@@ -209,7 +232,15 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class MultiChoice:
-    """Any subset of K options."""
+    """Any subset of K options.
+
+    Example:
+        >>> taken = MultiChoice(("milk", "sugar", "lemon"))
+        >>> taken.render(("milk", "lemon"))
+        'milk | lemon'
+        >>> taken.parse("lemon | milk")
+        ('milk', 'lemon')
+    """
 
     options: tuple[str, ...]
     kind: Literal["multi_choice"] = "multi_choice"

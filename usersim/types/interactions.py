@@ -109,6 +109,20 @@ class Interaction:
         timestamp: ISO 8601 text, where known.
         split: Part that it belongs to.
         metadata: What else the source said.
+
+    Example:
+        >>> from usersim.types import Choice, Message
+        >>> one = Interaction(
+        ...     key="k1",
+        ...     user_id="ada",
+        ...     position=0,
+        ...     context=(Message("Tea or coffee?"),),
+        ...     action="tea",
+        ...     space=Choice(("tea", "coffee")),
+        ...     conversation="c1",
+        ... )
+        >>> one.action_text, one.question.space
+        ('tea', Choice(options=('tea', 'coffee'), kind='choice'))
     """
 
     key: str

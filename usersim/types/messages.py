@@ -54,6 +54,10 @@ class Message:
         content: The text, as it was written.
         role: The role that the source gave it.
         name: Who wrote it, where known; equal to the `user_id` for the person's own turns.
+
+    Example:
+        >>> Message("Tea?", role="assistant")
+        Message(content='Tea?', role='assistant', name=None)
     """
 
     content: str

@@ -29,6 +29,11 @@ class Failure:
         error: Class name of the error.
         message: What happened.
         text: The text that could not be used, whole.
+
+    Example:
+        >>> failure = Failure(index=3, item="k1", error="ContextLengthError", message="too long")
+        >>> f"{failure.index}: {failure.error}"
+        '3: ContextLengthError'
     """
 
     index: int

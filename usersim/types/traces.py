@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from usersim.types.interactions import content_key
+from usersim.types.interactions import Interaction, content_key
 
 __all__ = [
     "WITHOUT_REASONING",
     "Candidate",
+    "Case",
     "Direction",
     "Leakage",
     "RewardedTrace",
@@ -92,6 +93,30 @@ class Candidate:
             self.prompt_id,
             self.seed,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something that a person did, and what of their past is shown with it.
+
+    Recon draws traces for a case, and then scores them.
+
+    Attributes:
+        interaction: The observed pair of context and action.
+        history: What the person did before, as the prompt shows it.
+        candidates: The traces that were drawn for it, where there are any.
+
+    Example:
+        >>> from usersim.types import FreeText, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> Case(tea).history
+        ()
+    """
+
+    interaction: Interaction
+    history: tuple[Interaction, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,18 @@
 Knows texts and counts; knows nothing of people, models or storage.
 """
 
-from usersim.views.progress import ShowProgress, StageProgress, staged, told
+from usersim.views.progress import Progress, clock, show_progress, staged
 from usersim.views.tables import Cell, Sheet, facts, in_words, printed, shortened
 
 __all__ = [
     "Cell",
+    "Progress",
     "Sheet",
-    "ShowProgress",
-    "StageProgress",
+    "clock",
     "facts",
     "in_words",
     "printed",
     "shortened",
+    "show_progress",
     "staged",
-    "told",
 ]

@@ -18,16 +18,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["ShowProgress", "StageProgress", "staged", "told"]
+__all__ = ["Progress", "clock", "show_progress", "staged"]
 
 logger = logging.getLogger(__name__)
 
-StageProgress: TypeAlias = Callable[[str, int, int | None], None]
-"""Called with (stage, items done, items in all or None where that is not known)."""
-
-ShowProgress: TypeAlias = StageProgress | bool
-"""True shows progress in a terminal and in a notebook, False nowhere; a function is called with
-(stage, done, total) instead, `total` being None where it is not known."""
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Called with (stage, done, total); `total` is None where it is not known."""
 
 QUIET_SECONDS = 1.0
 """A call that ends sooner shows nothing."""
@@ -36,11 +32,12 @@ REDRAW_SECONDS = 0.5
 
 
 @contextmanager
-def told(progress: ShowProgress, call: str) -> Generator[StageProgress]:
+def show_progress(progress: Progress | bool, call: str) -> Generator[Progress]:  # noqa: FBT001 - as the caller gave it
     """Give what a long call reports its progress to; begin and end of each stage are logged too.
 
     Args:
-        progress: As the caller gave it.
+        progress: As the caller gave it: True shows progress in a terminal and in a notebook,
+            False nowhere; a function is called with (stage, done, total) instead.
         call: The public function, for the error.
 
     Yields:
@@ -69,12 +66,18 @@ def told(progress: ShowProgress, call: str) -> Generator[StageProgress]:
         view.close()
 
 
-def staged(stage: str, progress: StageProgress | None) -> Callable[[int, int | None], None] | None:
-    """Return `progress` of one stage, as the stage itself calls it."""
-    return (lambda done, total: progress(stage, done, total)) if progress else None
+def staged(stage: str, progress: Progress | None) -> Progress | None:
+    """Return `progress` for work that is one stage to the caller, whatever it calls itself.
+
+    Example:
+        >>> answered = staged("answer", lambda stage, done, total: print(stage, done, total))
+        >>> answered("generate", 1, 2)
+        answer 1 2
+    """
+    return (lambda _, done, total: progress(stage, done, total)) if progress else None
 
 
-def _both(first: StageProgress, second: StageProgress) -> StageProgress:
+def _both(first: Progress, second: Progress) -> Progress:
     def report(stage: str, done: int, total: int | None) -> None:
         first(stage, done, total)
         second(stage, done, total)
@@ -149,14 +152,14 @@ def _bars(console: object) -> Bars:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bars
 
     assert isinstance(console, Console), "made by _view"
-    return Progress(
+    return Bars(
         TextColumn("{task.description:<24}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -213,13 +216,21 @@ def _line(stage: str, done: int, total: int | None, begun: float, now: float) ->
         'score: 10 of 40, elapsed 0:30, remaining 1:30'
     """
     elapsed = now - begun
-    said = f"{stage}: {done} of {'?' if total is None else total}, elapsed {_clock(elapsed)}"
+    said = f"{stage}: {done} of {'?' if total is None else total}, elapsed {clock(elapsed)}"
     if total is None or not 0 < done < total:
         return said
-    return f"{said}, remaining {_clock(elapsed * (total - done) / done)}"
+    return f"{said}, remaining {clock(elapsed * (total - done) / done)}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float | None) -> str:
+    """Return a duration as a clock shows it.
+
+    Example:
+        >>> clock(84), clock(3723), clock(None)
+        ('1:24', '1:02:03', '-:--')
+    """
+    if seconds is None:
+        return "-:--"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

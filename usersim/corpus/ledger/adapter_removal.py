@@ -46,6 +46,15 @@ def adapter_named(ledger: Ledger, name: str) -> AdapterRecord:
 
     Raises:
         NotStoredError: If there is none, or several.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     try:
+        ...         adapter_named(corpus.ledger, "ada")
+        ...     except NotStoredError as error:
+        ...         print(error)
+        the store has no adapter 'ada'; there are []
     """
     known = ledger.adapters()
     found = [one for one in known if one.name == name]

@@ -19,7 +19,7 @@ from usersim.corpus.store.values import RowError
 from usersim.errors import SpeakerNotFoundError
 from usersim.types import content_key
 
-__all__ = ["EMPTY", "TOOLS", "Chat", "ChatRows", "Said", "messages_chat"]
+__all__ = ["EMPTY", "TOOLS", "Chat", "ChatRows", "ChatTurn", "messages_chat"]
 
 TOOLS = "tool turns"
 EMPTY = "empty turns"
@@ -54,7 +54,7 @@ _OWN = frozenset({*_LISTS, "user_id", "_refused", *_TIMES, *_CONVERSATIONS})
 
 
 @dataclass(slots=True)
-class Said:
+class ChatTurn:
     """One spoken turn.
 
     Attributes:
@@ -85,7 +85,7 @@ class Chat:
         metadata: What else the record says.
     """
 
-    turns: list[Said]
+    turns: list[ChatTurn]
     left: Counter[str] = field(default_factory=Counter[str])
     conversation: object = None
     time: object = None
@@ -170,7 +170,7 @@ class ChatRows:
 
 
 def _rows(
-    chat: Chat, spoken: list[Said], owner: object, who: str
+    chat: Chat, spoken: list[ChatTurn], owner: object, who: str
 ) -> Iterator[Mapping[str, object]]:
     if not isinstance(owner, str | int) or not owner:
         raise RowError("user_id", owner, "is missing, and the chat has no name for that role")
@@ -231,7 +231,7 @@ def messages_chat(record: Mapping[str, object]) -> Chat:
     return chat
 
 
-def _turn(message: dict[str, object], where: str) -> Said | str:
+def _turn(message: dict[str, object], where: str) -> ChatTurn | str:
     """Return a spoken turn, or why the message is none.
 
     Raises:
@@ -254,7 +254,7 @@ def _turn(message: dict[str, object], where: str) -> Said | str:
     if role is None:  # a speaker's name stands where a role is expected
         role, name = "user", name or label
     time = next((message[key] for key in _TIMES if message.get(key)), None)
-    return Said(role, label, content, None if name is None else str(name), time)
+    return ChatTurn(role, label, content, None if name is None else str(name), time)
 
 
 def _calls(message: Mapping[str, object], label: object, content: object) -> bool:
@@ -274,7 +274,7 @@ def _joined(parts: list[object]) -> str | None:
     return "\n".join(texts) or None
 
 
-def _is_person(turn: Said, who: str) -> bool:
+def _is_person(turn: ChatTurn, who: str) -> bool:
     if who in {turn.name, turn.label}:
         return True
     known = _ROLES.get(who.lower())
@@ -282,7 +282,7 @@ def _is_person(turn: Said, who: str) -> bool:
     return known == turn.role and turn.label.lower() in _ROLES
 
 
-def _named(spoken: list[Said]) -> str | None:
+def _named(spoken: list[ChatTurn]) -> str | None:
     """Return the one name of the person's turns; None if they have none, or several."""
     names = {turn.name for turn in spoken}
     return names.pop() if len(names) == 1 else None

@@ -23,7 +23,7 @@ from usersim.types import (
 )
 from usersim.types.counting import counted
 
-__all__ = ["ID_COLUMNS", "Codebook", "Item", "column_key"]
+__all__ = ["ID_COLUMNS", "Codebook", "CodebookItem", "column_key"]
 
 ID_COLUMNS = (
     "user_id", "respondent_id", "respondent id", "respondentid", "respondent", "participant",
@@ -39,7 +39,7 @@ _SCANNED = 200  # distinct cells of a column, more than any list of options has
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class CodebookItem:
     """One question of a codebook.
 
     Attributes:
@@ -94,9 +94,14 @@ class Codebook:
         id_column: Column of the respondent; None if it goes by a usual name.
         time_column: Column of the time; None if there is none.
         notes: What was settled while it was read.
+
+    Example:
+        >>> book = Codebook.read({"q1": {"text": "Tea?", "options": {"1": "yes", "2": "no"}}})
+        >>> book.items["q1"].space.options
+        ('yes', 'no')
     """
 
-    items: Mapping[str, Item]
+    items: Mapping[str, CodebookItem]
     id_column: str | None = None
     time_column: str | None = None
     notes: tuple[str, ...] = ()
@@ -125,7 +130,7 @@ class Codebook:
             CorpusFormatError: If it cannot be read, naming the column.
         """
         entries = codebook_entries(source)
-        items: dict[str, Item] = {}
+        items: dict[str, CodebookItem] = {}
         roles: dict[str, str] = {}
         notes: list[str] = []
         for order, (column, entry) in enumerate(entries.items()):
@@ -241,12 +246,12 @@ def _others(
     return [name for name in names if column_key(name) not in known]
 
 
-def _may_be_coded(item: Item) -> bool:
+def _may_be_coded(item: CodebookItem) -> bool:
     numbers = any(number_in(option) is not None for option in item.options)
     return bool(item.options) and not item.has_codes and not numbers
 
 
-def _pieces(cell: object, item: Item) -> list[object]:
+def _pieces(cell: object, item: CodebookItem) -> list[object]:
     """Return the values of a cell, each as it would be read; none where it is blank."""
     value = plain_value(cell)
     if isinstance(value, str) and item.space.kind == "multi_choice":
@@ -261,7 +266,7 @@ def _pieces(cell: object, item: Item) -> list[object]:
     return left
 
 
-def _by_position(cells: set[object], item: Item) -> dict[str, str]:
+def _by_position(cells: set[object], item: CodebookItem) -> dict[str, str]:
     missing = {number_in(plain_value(one)) for one in item.missing}
     found = cells - missing - set(item.missing)
     codes = {float(code): label for code, label in enumerate(item.options, start=1)}
@@ -270,12 +275,12 @@ def _by_position(cells: set[object], item: Item) -> dict[str, str]:
     return {str(int(code)): label for code, label in codes.items()}
 
 
-def _with_codes(item: Item, codes: Mapping[str, str]) -> Item:
+def _with_codes(item: CodebookItem, codes: Mapping[str, str]) -> CodebookItem:
     read = ValueReader(item.space, codes=codes, missing=item.missing)
     return replace(item, read=read, has_codes=True)
 
 
-def _item(column: str, order: int, fields: Mapping[str, object]) -> Item | None:
+def _item(column: str, order: int, fields: Mapping[str, object]) -> CodebookItem | None:
     """Return the question of a column; None if it leaves nothing to choose.
 
     Raises:
@@ -306,7 +311,7 @@ def _item(column: str, order: int, fields: Mapping[str, object]) -> Item | None:
     except ActionError as error:
         raise CorpusFormatError(f"codebook column {column!r}: {error}") from None
     text = text.replace("\r\n", "\n")
-    return Item(column, order, text, space, read, limits, missing, has_codes=bool(codes))
+    return CodebookItem(column, order, text, space, read, limits, missing, has_codes=bool(codes))
 
 
 def _labels(

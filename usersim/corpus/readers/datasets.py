@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from usersim.corpus.readers.chat import EMPTY, Chat, Said, messages_chat
+from usersim.corpus.readers.chat import EMPTY, Chat, ChatTurn, messages_chat
 from usersim.corpus.readers.records import MOST_CONTEXT, LeftOut, UnusableRow
 from usersim.corpus.readers.talk import OPENING
 from usersim.corpus.store.values import RowError
@@ -56,7 +56,7 @@ def hh_chat(record: Object) -> Chat:
             chat.left[EMPTY] += 1
             continue
         label = "user" if mark[1] == "Human" else "assistant"
-        chat.turns.append(Said(label, label, said))
+        chat.turns.append(ChatTurn(label, label, said))
     return chat
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from usersim.corpus.readers.codebook import Codebook, Item
+from usersim.corpus.readers.codebook import Codebook, CodebookItem
 from usersim.corpus.readers.records import LeftOut, UnusableRow
 from usersim.corpus.store.values import RowError
 from usersim.errors import ActionError, CorpusFormatError
@@ -79,7 +79,7 @@ class WideRows:
 
 
 def _answer(
-    cell: object, item: Item, row: dict[str, object]
+    cell: object, item: CodebookItem, row: dict[str, object]
 ) -> dict[str, object] | UnusableRow | LeftOut | None:
     """Return the row of a cell; None if it is blank."""
     plain = plain_value(cell)

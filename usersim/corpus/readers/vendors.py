@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from usersim.corpus.readers.chat import EMPTY, TOOLS, Chat, Said
+from usersim.corpus.readers.chat import EMPTY, TOOLS, Chat, ChatTurn
 from usersim.corpus.store.values import RowError
 
 __all__ = ["chatgpt_chat", "claude_chat"]
@@ -67,7 +67,7 @@ def chatgpt_chat(record: Object) -> Chat:
     return chat
 
 
-def _chatgpt_turn(message: Object, left: Counter[str]) -> Said | str:
+def _chatgpt_turn(message: Object, left: Counter[str]) -> ChatTurn | str:
     """Return a spoken turn, or why the message is none; media in it are counted."""
     role = str(_object(message.get("author")).get("role"))
     content = _object(message.get("content"))
@@ -85,7 +85,7 @@ def _chatgpt_turn(message: Object, left: Counter[str]) -> Said | str:
     said = "\n".join(text for text in texts if text.strip())
     if not said.strip():
         return EMPTY
-    return Said(role, role, said, time=message.get("create_time"))
+    return ChatTurn(role, role, said, time=message.get("create_time"))
 
 
 def _unspoken(message: Object, role: str, kind: str) -> str:
@@ -141,7 +141,7 @@ def _claude_branch(messages: Sequence[Object], leaf: object) -> set[int]:
     return {places[key] for key in _path(chosen, parents)}
 
 
-def _claude_turn(message: Object, left: Counter[str]) -> Said | str:
+def _claude_turn(message: Object, left: Counter[str]) -> ChatTurn | str:
     sender = _SENDERS.get(str(message.get("sender")))
     if sender is None:
         return SYSTEM
@@ -165,7 +165,7 @@ def _claude_turn(message: Object, left: Counter[str]) -> Said | str:
     if not said.strip():
         return EMPTY
     label = "user" if sender == "user" else sender
-    return Said(sender, label, said, time=message.get("created_at"))
+    return ChatTurn(sender, label, said, time=message.get("created_at"))
 
 
 def _newest_leaf(parents: Mapping[str, str | None], order: Mapping[str, float]) -> str:

@@ -36,6 +36,7 @@ from usersim.corpus.store.owners import row_ids
 from usersim.corpus.store.tables import responses, run_items, runs, users
 from usersim.corpus.store.values import clean_text
 from usersim.types import Failure, RunItem, RunStatus
+from usersim.views import Progress
 
 __all__ = ["Runs"]
 
@@ -140,7 +141,7 @@ class Runs:
         run_id: int,
         lines: Iterator[bytes],
         *,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Store a run's items, in small transactions; those that are there stay as they are.
 
@@ -150,7 +151,7 @@ class Runs:
         Args:
             run_id: The run.
             lines: Its requests in order, as `Requests.lines` gives them.
-            progress: Called with how many are stored.
+            progress: Called with (stage, requests stored, None).
         """
         kind = sqlite.insert if self._database.is_sqlite else postgresql.insert
         statement = kind(run_items).on_conflict_do_nothing()
@@ -173,7 +174,7 @@ class Runs:
                 met.clear()
             met |= same
             if progress is not None:
-                progress(place)
+                progress("store requests", place, None)
         with self._database.write() as connection:
             connection.execute(update(runs).where(runs.c.id == run_id).values(total=place))
 

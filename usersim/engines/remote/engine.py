@@ -22,7 +22,6 @@ from usersim.engines.base import (
     Capabilities,
     Draw,
     GenerateRequest,
-    Progress,
     Score,
     ScoreRequest,
     require,
@@ -35,7 +34,7 @@ from usersim.engines.remote.http import Transport
 from usersim.engines.remote.probe import Probed, probe
 from usersim.engines.remote.wire import (
     Json,
-    Whole,
+    StreamAssembler,
     choice_of,
     draw_of,
     drawing,
@@ -54,6 +53,7 @@ from usersim.errors import (
     EngineResponseError,
     UsersimError,
 )
+from usersim.views import Progress
 
 __all__ = ["RemoteEngine"]
 
@@ -162,7 +162,7 @@ class RemoteEngine:
         self._prepare(requests)
         asks = [(at, index) for at, one in enumerate(requests) for index in range(one.n)]
         work = [partial(self._drawn, requests[at], index) for at, index in asks]
-        found = self._all(work, [at for at, _ in asks], progress)
+        found = self._all("generate", work, [at for at, _ in asks], progress)
         draws: list[list[Draw]] = [[] for _ in requests]
         for (at, _), draw in zip(asks, found, strict=True):
             draws[at].append(draw)
@@ -170,6 +170,7 @@ class RemoteEngine:
 
     def _all(
         self,
+        stage: str,
         work: Sequence[Callable[[], Coroutine[None, None, Result]]],
         owners: Sequence[int],
         progress: Progress | None,
@@ -184,7 +185,7 @@ class RemoteEngine:
             while (place := finished.get()) is not None:
                 left[owners[place]] -= 1
                 if progress and not left[owners[place]]:
-                    progress(sum(not count for count in left.values()), total)
+                    progress(stage, sum(not count for count in left.values()), total)
         except BaseException:
             future.cancel()
             raise
@@ -257,7 +258,7 @@ class RemoteEngine:
         body = self._named(request.adapter, body | STREAMED)
         inbox: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         pumping = self._http.submit(pump(self._http.events(path, body), inbox))
-        pieces, whole = Pieces(request.stop), Whole(self._texts, request.prefix)
+        pieces, whole = Pieces(request.stop), StreamAssembler(self._texts, request.prefix)
         try:
             while (event := inbox.get()) is not None:
                 if (text := whole.more(event)) and (piece := pieces.more(text)):
@@ -295,7 +296,7 @@ class RemoteEngine:
         for request in requests:
             prompt, own = self._texts.scored(request)
             work.append(partial(self._scored, request.adapter, prompt, own))
-        return self._all(work, range(len(work)), progress)
+        return self._all("score", work, range(len(work)), progress)
 
     async def _scored(self, adapter: AdapterRef | None, prompt: list[int], own: list[int]) -> Score:
         def read(answer: Json) -> Score:

@@ -17,7 +17,7 @@ from usersim.errors import EngineError, EngineResponseError, EngineUnavailableEr
 
 __all__ = [
     "Json",
-    "Whole",
+    "StreamAssembler",
     "choice_of",
     "draw_of",
     "drawing",
@@ -100,7 +100,7 @@ def draw_of(texts: Texts | None, choice: Json, request: GenerateRequest) -> Draw
 
     Args:
         texts: The model's tokens, if they are known here.
-        choice: What `choice_of` or `Whole.choice` returned.
+        choice: What `choice_of` or `StreamAssembler.choice` returned.
         request: What was asked for.
 
     Raises:
@@ -178,7 +178,7 @@ def _counted(answer: Json) -> dict[str, Any]:
     return {"completion_tokens": cast("Json", usage).get("completion_tokens")}
 
 
-class Whole:
+class StreamAssembler:
     """Puts a streamed answer together again.
 
     Args:

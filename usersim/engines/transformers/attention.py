@@ -23,7 +23,7 @@ from usersim.engines.packing import common_length
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NAME", "Beginnings", "Shared", "share_beginnings"]
+__all__ = ["NAME", "Beginnings", "SharedPrefix", "share_beginnings"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ prompt after which reasoning is drawn, and of the one after which options are sc
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedPrefix:
     """Keys and values of a shared beginning.
 
     Attributes:
@@ -49,13 +49,15 @@ class Shared:
     length: int
     layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
-    def first(self, length: int) -> Shared:
+    def first(self, length: int) -> SharedPrefix:
         """Return the first `length` tokens of it; nothing is copied."""
         if length == self.length:
             return self
-        return Shared(length, tuple((k[:, :, :length], v[:, :, :length]) for k, v in self.layers))
+        return SharedPrefix(
+            length, tuple((k[:, :, :length], v[:, :, :length]) for k, v in self.layers)
+        )
 
-    def behind(self, before: Shared | None) -> Shared:
+    def behind(self, before: SharedPrefix | None) -> SharedPrefix:
         """Return `before` and this as one beginning."""
         import torch
 
@@ -67,7 +69,7 @@ class Shared:
                 before.layers, self.layers, strict=True
             )
         )
-        return Shared(before.length + self.length, layers)
+        return SharedPrefix(before.length + self.length, layers)
 
 
 def _attend(
@@ -77,7 +79,7 @@ def _attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
-    shared: Shared | None = None,
+    shared: SharedPrefix | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend to the shared beginning and to the row's own tokens.
@@ -198,9 +200,13 @@ class Beginnings:
     same person begins with the same history.
     """
 
-    kept: OrderedDict[tuple[str, tuple[int, ...]], Shared] = field(default_factory=OrderedDict)
+    kept: OrderedDict[tuple[str, tuple[int, ...]], SharedPrefix] = field(
+        default_factory=OrderedDict
+    )
 
-    def find(self, model: Any, weights: str, sequences: Sequence[Sequence[int]]) -> Shared | None:
+    def find(
+        self, model: Any, weights: str, sequences: Sequence[Sequence[int]]
+    ) -> SharedPrefix | None:
         """Return the beginning that all `sequences` share, computed once; None if it is short.
 
         Every sequence keeps at least one token of its own.
@@ -224,7 +230,7 @@ class Beginnings:
             self.kept.popitem(last=False)
         return shared
 
-    def _longest(self, weights: str, tokens: tuple[int, ...]) -> Shared | None:
+    def _longest(self, weights: str, tokens: tuple[int, ...]) -> SharedPrefix | None:
         """Return as much of the beginning of `tokens` as one of the kept holds."""
         best, length = None, MIN_SHARED - 1
         for key in reversed(self.kept):
@@ -243,7 +249,7 @@ def _shared_length(sequences: Sequence[Sequence[int]]) -> int:
     return min(common_length(sequences[0], sequences[-1]), limit)
 
 
-def _run(model: Any, tokens: Sequence[int], after: Shared | None = None) -> Shared:
+def _run(model: Any, tokens: Sequence[int], after: SharedPrefix | None = None) -> SharedPrefix:
     """Compute the keys and values of `tokens`, which go on from `after`."""
     import torch
 
@@ -257,7 +263,7 @@ def _run(model: Any, tokens: Sequence[int], after: Shared | None = None) -> Shar
             input_ids=ids, position_ids=positions, use_cache=True, logits_to_keep=last, **more
         )
     layers = tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
-    return Shared(len(tokens), layers).behind(after)
+    return SharedPrefix(len(tokens), layers).behind(after)
 
 
 def _hands_down(model: Any) -> bool:

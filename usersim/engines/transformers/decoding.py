@@ -20,7 +20,7 @@ import numpy as np
 from usersim.engines.packing import PackedRow, pack
 from usersim.engines.sampling import gumbel_max
 from usersim.engines.texts import cut_at
-from usersim.engines.transformers.attention import Shared
+from usersim.engines.transformers.attention import SharedPrefix
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ def forward_row(
     *,
     keep: torch.Tensor,
     use_cache: bool,
-    shared: Shared | None = None,
+    shared: SharedPrefix | None = None,
 ) -> Any:
     """Run a model over one packed row.
 
@@ -119,7 +119,7 @@ class _Rows:
     """
 
     def __init__(
-        self, model: Any, draws: Sequence[DrawState], row_tokens: int, shared: Shared | None
+        self, model: Any, draws: Sequence[DrawState], row_tokens: int, shared: SharedPrefix | None
     ) -> None:
         import torch
 
@@ -261,7 +261,7 @@ def decode(
     ends: frozenset[int],
     text_of: Callable[[list[int]], str],
     row_tokens: int,
-    shared: Shared | None = None,
+    shared: SharedPrefix | None = None,
 ) -> Iterator[None]:
     """Draw until every draw has finished; yields after each step, for streaming and progress.
 

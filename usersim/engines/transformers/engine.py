@@ -23,7 +23,6 @@ from usersim.engines.base import (
     Capabilities,
     Draw,
     GenerateRequest,
-    Progress,
     Score,
     ScoreRequest,
     require_for_patterns,
@@ -34,7 +33,7 @@ from usersim.engines.loading import import_torch, load_model, load_tokenizer
 from usersim.engines.packing import PackedRow, pack
 from usersim.engines.sampling import stream_of
 from usersim.engines.texts import Pieces, Texts
-from usersim.engines.transformers.attention import Beginnings, Shared, share_beginnings
+from usersim.engines.transformers.attention import Beginnings, SharedPrefix, share_beginnings
 from usersim.engines.transformers.decoding import DrawState, decode, forward_row
 from usersim.engines.transformers.grouping import by_adapter, decode_batches
 from usersim.errors import (
@@ -42,6 +41,7 @@ from usersim.errors import (
     EngineError,
     boundary,
 )
+from usersim.views import Progress
 
 __all__ = ["TransformersEngine"]
 
@@ -164,10 +164,10 @@ class TransformersEngine:
                     results[members[which]] = score
                 done += len(row.members)
                 if progress:
-                    progress(done, len(requests))
+                    progress("score", done, len(requests))
         return [score for score in results if score is not None]
 
-    def _shared(self, adapter: AdapterRef | None, prompts: list[list[int]]) -> Shared | None:
+    def _shared(self, adapter: AdapterRef | None, prompts: list[list[int]]) -> SharedPrefix | None:
         """Return the beginning that `prompts` share, if it is worth it."""
         if not self._shares:
             return None
@@ -176,7 +176,7 @@ class TransformersEngine:
             return self._beginnings.find(self._model, owner, sorted(prompts))
 
     def _score_row(
-        self, row: PackedRow, targets: list[list[int]], shared: Shared | None
+        self, row: PackedRow, targets: list[list[int]], shared: SharedPrefix | None
     ) -> list[Score]:
         """Score each path's targets; the node before predicts each, the last one the last."""
         torch = import_torch()
@@ -231,7 +231,7 @@ class TransformersEngine:
                 done += len(batch)
                 if progress:
                     finished = sum(all(s.finish for s in group) for group in states)
-                    progress(finished, len(requests))
+                    progress("generate", finished, len(requests))
         return [tuple(_draw(state) for state in group) for group in states]
 
     def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:

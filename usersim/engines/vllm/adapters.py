@@ -17,7 +17,7 @@ from usersim.engines.adapters import check_adapter
 from usersim.engines.base import AdapterRef
 from usersim.errors import AdapterLoadError, boundary
 
-__all__ = ["RANKS", "Adapters", "adapter_id"]
+__all__ = ["RANKS", "VllmAdapters", "adapter_id"]
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest ranks that vLLM can be started with."""
@@ -43,7 +43,7 @@ def adapter_id(ref: AdapterRef) -> int:
     return _IDS[ref.name]
 
 
-class Adapters:
+class VllmAdapters:
     """Loads adapters into one engine, at most `room` at a time.
 
     Args:

@@ -23,7 +23,6 @@ from usersim.engines.base import (
     Capabilities,
     Draw,
     GenerateRequest,
-    Progress,
     Score,
     ScoreRequest,
 )
@@ -31,11 +30,11 @@ from usersim.engines.embedded import model_folder
 from usersim.engines.identity import model_digest
 from usersim.engines.loading import load_texts
 from usersim.engines.texts import Pieces
-from usersim.engines.vllm.adapters import Adapters
+from usersim.engines.vllm.adapters import VllmAdapters
 from usersim.engines.vllm.directions import drawn, forced
 from usersim.engines.vllm.loop import EngineLoop, Ticket
 from usersim.engines.vllm.start import (
-    Plan,
+    StartPlan,
     adapter_room,
     dtype_of,
     import_vllm,
@@ -43,6 +42,7 @@ from usersim.engines.vllm.start import (
     stop_engine,
 )
 from usersim.errors import CapabilityError, EngineError
+from usersim.views import Progress
 
 __all__ = ["VllmEngine"]
 
@@ -78,7 +78,7 @@ class VllmEngine:
         self._config = config
         self._texts = load_texts(self._folder, config.max_model_len)
         self._loop: EngineLoop | None = None
-        self._plan = Plan()
+        self._plan = StartPlan()
         self._closed = False
         self._lock = threading.RLock()
         self._digest = model_digest(self._folder)
@@ -152,7 +152,7 @@ class VllmEngine:
             if len(draws[at]) == requests[at].n:
                 done += 1
                 if progress:
-                    progress(done, len(requests))
+                    progress("generate", done, len(requests))
         return [tuple(own[index] for index in sorted(own)) for own in draws]
 
     def stream(self, request: GenerateRequest) -> Generator[str, None, Draw]:
@@ -239,7 +239,7 @@ class VllmEngine:
         for done, (ticket, output) in enumerate(self._run(list(tickets)), start=1):
             scores[tickets[ticket]] = Score(tuple(_logprobs(output.outputs[0])))
             if progress:
-                progress(done, len(requests))
+                progress("score", done, len(requests))
         return [score for score in scores if score is not None]
 
     # ------------------------------------------------------------------ life
@@ -292,17 +292,17 @@ class VllmEngine:
             if self._loop is not None:
                 logger.info("starting vLLM again, for adapters up to rank %d", rank)
                 self._loop.close()
-            self._plan = Plan.of(max(rank, self._plan.rank))
+            self._plan = StartPlan.of(max(rank, self._plan.rank))
             self._loop = self._started(self._plan)
             return self._loop
 
-    def _started(self, plan: Plan) -> EngineLoop:
+    def _started(self, plan: StartPlan) -> EngineLoop:
         begun = time.perf_counter()
         logger.info("starting vLLM with %r", self._name)
         loop = EngineLoop(
             lambda: start_engine(self._folder, self._config, plan),
             stop_engine,
-            Adapters(self._folder, adapter_room(self._config)),
+            VllmAdapters(self._folder, adapter_room(self._config)),
         )
         # At the end of the process too: a thread that the interpreter ends within a step of vLLM
         # takes the process down with it.

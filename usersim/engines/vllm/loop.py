@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from usersim.engines.base import AdapterRef
-from usersim.engines.vllm.adapters import Adapters
+from usersim.engines.vllm.adapters import VllmAdapters
 from usersim.errors import EngineError, EngineUnavailableError, UsersimError, boundary
 
 __all__ = ["EngineLoop", "Ticket"]
@@ -61,7 +61,7 @@ class EngineLoop:
     """
 
     def __init__(
-        self, start: Callable[[], Any], stop: Callable[[Any], None], adapters: Adapters
+        self, start: Callable[[], Any], stop: Callable[[Any], None], adapters: VllmAdapters
     ) -> None:
         self._start, self._stop = start, stop
         self._adapters = adapters

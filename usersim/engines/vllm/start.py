@@ -31,7 +31,7 @@ from usersim.errors import (
 )
 
 __all__ = [
-    "Plan",
+    "StartPlan",
     "adapter_room",
     "dtype_of",
     "engine_arguments",
@@ -93,7 +93,7 @@ _SERVER_SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StartPlan:
     """What an engine is started for: a request that does not fit needs another start.
 
     Attributes:
@@ -107,7 +107,7 @@ class Plan:
         return rank <= self.rank
 
     @classmethod
-    def of(cls, rank: int) -> Plan:
+    def of(cls, rank: int) -> StartPlan:
         """Return the smallest plan for adapters up to `rank`.
 
         Raises:
@@ -166,7 +166,7 @@ def on_gpu() -> bool:
     return bool(import_torch().cuda.is_available())
 
 
-def start_engine(folder: str | Path, config: VllmConfig, plan: Plan) -> Any:
+def start_engine(folder: str | Path, config: VllmConfig, plan: StartPlan) -> Any:
     """Start vLLM's engine.
 
     Args:
@@ -200,7 +200,7 @@ def start_engine(folder: str | Path, config: VllmConfig, plan: Plan) -> Any:
     return engine
 
 
-def engine_arguments(folder: str | Path, config: VllmConfig, plan: Plan) -> dict[str, Any]:
+def engine_arguments(folder: str | Path, config: VllmConfig, plan: StartPlan) -> dict[str, Any]:
     """Return the arguments of vLLM's `EngineArgs`, `config.extra` last."""
     gpu = on_gpu()
     arguments: dict[str, Any] = {

@@ -89,6 +89,16 @@ def default_metrics(interactions: Sequence[Interaction]) -> tuple[Metric, ...]:
 
     chrF and ROUGE-L are left out where their packages are not installed; naming them in
     `evaluate(metrics=…)` instead raises an error that says what to install.
+
+    Args:
+        interactions: What is to be predicted.
+
+    Example:
+        >>> from usersim.types import Choice, Message
+        >>> item = Interaction(key="k1", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...     action="yes", space=Choice(("yes", "no")), conversation="c1", split="held_out")
+        >>> "brier" in [metric.name for metric in default_metrics([item])]
+        True
     """
     return tuple(
         metric

@@ -65,7 +65,7 @@ class Metric:
         """Whether the value is the mean of the items' own scores, and not a ratio of sums."""
         return isinstance(self.statistics, MeanOf)
 
-    def told(self, prediction: Prediction) -> bool:
+    def can_measure(self, prediction: Prediction) -> bool:
         """Return whether `prediction` holds what the metric needs."""
         if self.needs == "probabilities":
             return bool(prediction.probabilities)

@@ -63,6 +63,17 @@ def write_report(  # noqa: PLR0913 - keyword-only, each a part of the page
     Raises:
         MissingDependencyError: If matplotlib is not installed.
         EvaluationError: If `also_against` names no arm, or a file cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from usersim.evaluation import evaluate, uniform_arm
+        >>> from usersim.types import Choice, Interaction, Message
+        >>> item = Interaction(key="k1", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...     action="yes", space=Choice(("yes", "no")), conversation="c1", split="held_out")
+        >>> measured = evaluate([uniform_arm()], [item], bootstrap=100)
+        >>> with TemporaryDirectory() as folder:
+        ...     write_report(measured, folder, title="Tea", provenance={"command": "…"}).name
+        'report.html'
     """
     target = Path(folder)
     told = {**provenance, **_versions(), "seed of the intervals": evaluation.seed}

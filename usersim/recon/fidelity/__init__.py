@@ -1,6 +1,6 @@
 """Fidelity scores: how well an action is reconstructed from context and reasoning."""
 
-from usersim.recon.fidelity.base import Aids, Case, Embed, Fidelity, Scorer, measure
+from usersim.recon.fidelity.base import Aids, Embed, Fidelity, Scorer, Trial, measure
 from usersim.recon.fidelity.choose import scorer_for
 from usersim.recon.fidelity.closed import (
     ChoiceScore,
@@ -14,7 +14,6 @@ from usersim.recon.fidelity.similarity import SampledSimilarity
 
 __all__ = [
     "Aids",
-    "Case",
     "ChoiceScore",
     "Embed",
     "Fidelity",
@@ -23,6 +22,7 @@ __all__ = [
     "SampledSimilarity",
     "ScaleScore",
     "Scorer",
+    "Trial",
     "brier",
     "crps",
     "measure",

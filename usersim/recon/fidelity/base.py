@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from usersim.config import HistoryConfig, ScoringConfig
-from usersim.engines import ChatPrompt, Draw, Engine, GenerateRequest, Progress, Score, ScoreRequest
+from usersim.engines import ChatPrompt, Draw, Engine, GenerateRequest, Score, ScoreRequest
 from usersim.errors import ConfigError, ScoringError
 from usersim.prompts import respond_prompt
-from usersim.types import Interaction, Question
+from usersim.types import Case, Question
+from usersim.views import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Aids",
     "Answers",
-    "Case",
     "Embed",
     "Fidelity",
-    "Plan",
     "Scorer",
+    "ScoringPlan",
+    "Trial",
     "ask",
     "measure",
     "planned",
@@ -47,6 +48,11 @@ class Aids:
     Attributes:
         embed: Turns texts into vectors, for `sampled_similarity`; None leaves the cosine out.
         judge: Ranks reconstructions, for `judge_listwise`, which needs one.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> aids = Aids(judge=ScriptedEngine(name="judge"))
+        >>> aids.check(ScoringConfig(scorer="judge_listwise"), ScriptedEngine())
     """
 
     embed: Embed | None = None
@@ -80,37 +86,35 @@ class Aids:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One interaction, and traces whose help in predicting its action is to be measured.
+class Trial:
+    """Traces whose help in predicting what a person did is to be measured.
 
     Attributes:
-        interaction: The observed pair.
-        history: What the person did before, as it is shown.
+        case: What the person did, and the history that is shown with it.
         reasonings: The traces; the empty one is added by the scorer.
         view: Character limits of the prompt.
         withheld: The context and the history are not shown (guard L3).
     """
 
-    interaction: Interaction
-    history: tuple[Interaction, ...]
+    case: Case
     reasonings: tuple[str, ...]
     view: HistoryConfig
     withheld: bool = False
 
     def prompt(self, option_order: Sequence[int] | None = None) -> ChatPrompt:
-        """Return the reconstructor's prompt, the same for every trace of the case."""
-        space = self.interaction.space
+        """Return the reconstructor's prompt, the same for every trace of the trial."""
+        one = self.case.interaction
         return respond_prompt(
-            self.interaction.user_id,
-            Question((), space) if self.withheld else self.interaction.question,
-            () if self.withheld else self.history,
+            one.user_id,
+            Question((), one.space) if self.withheld else one.question,
+            () if self.withheld else self.case.history,
             config=self.view,
             option_order=option_order,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ScoringPlan:
     """What is to be asked of the engine."""
 
     score: tuple[ScoreRequest, ...] = ()
@@ -158,17 +162,17 @@ class Scorer(Protocol):
         """Raise `CapabilityError` if `engine` cannot do what the scorer needs."""
         ...
 
-    def plan(self, case: Case) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Return what to ask; raises `ScoringError` if the action's kind does not fit."""
         ...
 
-    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+    def read(self, trial: Trial, answers: Answers) -> tuple[Fidelity, ...]:
         """Return one value per trace; raises `ScoringError` if the answers say nothing."""
         ...
 
 
 def ask(
-    engine: Engine, plans: Sequence[Plan], *, progress: Progress | None = None
+    engine: Engine, plans: Sequence[ScoringPlan], *, progress: Progress | None = None
 ) -> list[Answers]:
     """Put many plans to the engine in one `score` and one `generate` call.
 
@@ -195,54 +199,54 @@ def ask(
 
 def measure(
     engine: Engine,
-    cases: Sequence[Case],
+    trials: Sequence[Trial],
     scorers: Sequence[Scorer],
     *,
     progress: Progress | None = None,
 ) -> list[tuple[Fidelity, ...] | ScoringError]:
-    """Return per case one fidelity per trace, or why it cannot be had.
+    """Return per trial one fidelity per trace, or why it cannot be had.
 
     Args:
         engine: The reconstructor.
-        cases: What is to be measured; kinds of actions may be mixed.
-        scorers: The scorer of each case.
-        progress: Called with (requests done, requests in all).
+        trials: What is to be measured; kinds of actions may be mixed.
+        scorers: The scorer of each trial.
+        progress: Called with (stage, requests done, requests in all).
 
     Raises:
         CapabilityError: If the engine cannot do what one of the scorers needs.
     """
-    plans: list[Plan | ScoringError] = []
-    for case, scorer in zip(cases, scorers, strict=True):
+    plans: list[ScoringPlan | ScoringError] = []
+    for trial, scorer in zip(trials, scorers, strict=True):
         scorer.check(engine)
-        plans.append(planned(scorer, case))
+        plans.append(planned(scorer, trial))
     answers = iter(
-        ask(engine, [plan for plan in plans if isinstance(plan, Plan)], progress=progress)
+        ask(engine, [plan for plan in plans if isinstance(plan, ScoringPlan)], progress=progress)
     )
     return [
-        read(scorer, case, next(answers)) if isinstance(plan, Plan) else plan
-        for plan, scorer, case in zip(plans, scorers, cases, strict=True)
+        read(scorer, trial, next(answers)) if isinstance(plan, ScoringPlan) else plan
+        for plan, scorer, trial in zip(plans, scorers, trials, strict=True)
     ]
 
 
-def planned(scorer: Scorer, case: Case) -> Plan | ScoringError:
+def planned(scorer: Scorer, trial: Trial) -> ScoringPlan | ScoringError:
     """Return the plan, or the error as a value: one item's failure is data."""
     try:
-        return scorer.plan(case)
+        return scorer.plan(trial)
     except ScoringError as error:
         return error
 
 
-def read(scorer: Scorer, case: Case, answers: Answers) -> tuple[Fidelity, ...] | ScoringError:
+def read(scorer: Scorer, trial: Trial, answers: Answers) -> tuple[Fidelity, ...] | ScoringError:
     """Return the fidelities, or the error as a value."""
     try:
-        return scorer.read(case, answers)
+        return scorer.read(trial, answers)
     except ScoringError as error:
         return error
 
 
-def wrong_kind(scorer: str, case: Case) -> ScoringError:
+def wrong_kind(scorer: str, trial: Trial) -> ScoringError:
     """Return the error of a scorer that is given a kind of action which it cannot score."""
-    item = case.interaction
+    item = trial.case.interaction
     return ScoringError(
         f"scorer {scorer!r} cannot score a {item.space.kind!r} action"
         f" (user {item.user_id!r}, interaction {item.key[:12]!r})",

@@ -14,7 +14,7 @@ from random import Random
 
 from usersim.engines import Engine, require
 from usersim.engines.options import OptionQuery, normalized, option_requests
-from usersim.recon.fidelity.base import Answers, Case, Fidelity, Plan, wrong_kind
+from usersim.recon.fidelity.base import Answers, Fidelity, ScoringPlan, Trial, wrong_kind
 from usersim.transcript import prefix
 from usersim.types import Choice, Scale
 
@@ -79,16 +79,16 @@ class ChoiceScore:
         """Raise unless the engine scores given text."""
         require(engine, "logprobs", self.name)
 
-    def plan(self, case: Case) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for every option in every order, after the empty reasoning and each trace."""
-        space = self._space(case)
-        return _plan(case, space, self._orders(case, space))
+        space = self._space(trial)
+        return _plan(trial, space, self._orders(trial, space))
 
-    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+    def read(self, trial: Trial, answers: Answers) -> tuple[Fidelity, ...]:
         """Return the log-score gains on both halves of the orders."""
-        space = self._space(case)
-        orders = self._orders(case, space)
-        chosen = space.options.index(case.interaction.action_text)
+        space = self._space(trial)
+        orders = self._orders(trial, space)
+        chosen = space.options.index(trial.case.interaction.action_text)
         random = 1 < len(orders) < math.factorial(len(space.options))
         half = (len(orders) + 1) // 2 if random else len(orders)
         table = _probabilities(space, len(orders), answers)
@@ -109,21 +109,21 @@ class ChoiceScore:
             for i in range(1, len(table))
         )
 
-    def _space(self, case: Case) -> Choice | Scale:
-        space = case.interaction.space
+    def _space(self, trial: Trial) -> Choice | Scale:
+        space = trial.case.interaction.space
         if not isinstance(space, Choice | Scale):
-            raise wrong_kind(self.name, case)
+            raise wrong_kind(self.name, trial)
         return space
 
     def _log(self, p: float) -> float:
         return max(math.log(p), self.floor) if p > 0 else self.floor
 
-    def _orders(self, case: Case, space: Choice | Scale) -> list[tuple[int, ...]]:
-        """Return the option orders of a case: the options' own first, then random ones."""
+    def _orders(self, trial: Trial, space: Choice | Scale) -> list[tuple[int, ...]]:
+        """Return the option orders of a trial: the options' own first, then random ones."""
         own = tuple(range(len(space.options)))
         if self.orders >= math.factorial(len(own)):
             return list(permutations(own))
-        random = Random(case.interaction.key)  # noqa: S311 - reproducible, nothing secret
+        random = Random(trial.case.interaction.key)  # noqa: S311 - reproducible, nothing secret
         found = {own: None}
         while len(found) < self.orders:
             found[tuple(random.sample(own, len(own)))] = None
@@ -153,15 +153,15 @@ class ScaleScore:
         """Raise unless the engine scores given text."""
         require(engine, "logprobs", self.name)
 
-    def plan(self, case: Case) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for every option in both directions, after the empty reasoning and each trace."""
-        space = self._space(case)
-        return _plan(case, space, self._orders(space))
+        space = self._space(trial)
+        return _plan(trial, space, self._orders(space))
 
-    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+    def read(self, trial: Trial, answers: Answers) -> tuple[Fidelity, ...]:
         """Return how much each trace lowers the ranked probability score."""
-        space = self._space(case)
-        chosen = space.rank(case.interaction.action_text)
+        space = self._space(trial)
+        chosen = space.rank(trial.case.interaction.action_text)
         table = _probabilities(space, len(self._orders(space)), answers)
         none, *rows = (_mean(row) for row in table)
         rps_none = ranked_probability_score(none, chosen)
@@ -180,10 +180,10 @@ class ScaleScore:
             for value, row in zip(values, rows, strict=True)
         )
 
-    def _space(self, case: Case) -> Scale:
-        space = case.interaction.space
+    def _space(self, trial: Trial) -> Scale:
+        space = trial.case.interaction.space
         if not isinstance(space, Scale):
-            raise wrong_kind(self.name, case)
+            raise wrong_kind(self.name, trial)
         return space
 
     def _orders(self, space: Scale) -> list[tuple[int, ...]]:
@@ -191,14 +191,14 @@ class ScaleScore:
         return [own, own[::-1]][: self.orders]
 
 
-def _plan(case: Case, space: Choice | Scale, orders: Sequence[tuple[int, ...]]) -> Plan:
+def _plan(trial: Trial, space: Choice | Scale, orders: Sequence[tuple[int, ...]]) -> ScoringPlan:
     """Ask order by order, trace by trace, option by option: what is shared comes first."""
-    return Plan(
+    return ScoringPlan(
         score=tuple(
             request
             for order in orders
-            for prompt in [case.prompt(order)]
-            for reasoning in ("", *case.reasonings)
+            for prompt in [trial.prompt(order)]
+            for reasoning in ("", *trial.reasonings)
             for request in option_requests(
                 OptionQuery(prompt=prompt, prefix=prefix(reasoning), options=space.options)
             )

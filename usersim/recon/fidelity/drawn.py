@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from usersim.engines import Draw, GenerateRequest
 from usersim.errors import TranscriptError
-from usersim.recon.fidelity.base import Case, Plan
+from usersim.recon.fidelity.base import ScoringPlan, Trial
 from usersim.transcript import parse_action, prefix
 
 __all__ = ["drawn_actions", "drawn_text"]
@@ -14,20 +14,20 @@ _MAX_TOKENS = 256
 _TOP_P = 0.95
 
 
-def drawn_actions(case: Case, *, n: int, seed: int, temperature: float) -> Plan:
+def drawn_actions(trial: Trial, *, n: int, seed: int, temperature: float) -> ScoringPlan:
     """Ask for `n` actions after the empty reasoning and after each trace.
 
     A draw may be about twice as long as the true action, then it is cut, and taken as it is.
 
     Args:
-        case: The interaction and its traces.
+        trial: The interaction and its traces.
         n: Draws for each.
         seed: Seed of the draws.
         temperature: Of the draws.
     """
-    prompt = case.prompt()
-    roughly = _TOKENS_MARGIN + len(case.interaction.action_text) // 2
-    return Plan(
+    prompt = trial.prompt()
+    roughly = _TOKENS_MARGIN + len(trial.case.interaction.action_text) // 2
+    return ScoringPlan(
         generate=tuple(
             GenerateRequest(
                 prompt=prompt,
@@ -38,7 +38,7 @@ def drawn_actions(case: Case, *, n: int, seed: int, temperature: float) -> Plan:
                 n=n,
                 seed=seed,
             )
-            for reasoning in ("", *case.reasonings)
+            for reasoning in ("", *trial.reasonings)
         )
     )
 

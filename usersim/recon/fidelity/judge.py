@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from usersim.engines import Engine, GenerateRequest
 from usersim.errors import ScoringError
 from usersim.prompts import judge_prompt
-from usersim.recon.fidelity.base import Answers, Case, Fidelity, Plan
+from usersim.recon.fidelity.base import Answers, Fidelity, ScoringPlan, Trial
 from usersim.recon.fidelity.drawn import drawn_actions, drawn_text
 
 __all__ = ["JudgeListwise", "read_ranking"]
@@ -31,7 +31,7 @@ class JudgeListwise:
     Unit: share of the list, -1 to 1. Requirements: text generation only.
     Source: the listwise mode of arXiv 2605.26969, with the empty reasoning added to the list.
     Relations: a judge's taste is not the person's; `LoglikGain` asks none.
-    Edge cases: a reply of the judge that is no ranking of the whole list leaves the interaction
+    Edge trials: a reply of the judge that is no ranking of the whole list leaves the interaction
     unscored, never zero. Replies that cannot be read as an action share the last place.
 
     Attributes:
@@ -49,11 +49,11 @@ class JudgeListwise:
     def check(self, engine: Engine) -> None:
         """Accept every engine: all of them generate."""
 
-    def plan(self, case: Case) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for one action after the empty reasoning and after each trace."""
-        return drawn_actions(case, n=1, seed=self.seed, temperature=self.temperature)
+        return drawn_actions(trial, n=1, seed=self.seed, temperature=self.temperature)
 
-    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+    def read(self, trial: Trial, answers: Answers) -> tuple[Fidelity, ...]:
         """Have the replies ranked and return each trace's gain in rank.
 
         Raises:
@@ -63,7 +63,7 @@ class JudgeListwise:
         readable = [i for i, text in enumerate(texts) if text]
         ranks = [float(len(texts))] * len(texts)
         if len(readable) > 1:
-            found = self._ranks(case, [texts[i] for i in readable])
+            found = self._ranks(trial, [texts[i] for i in readable])
             for place, rank in zip(readable, found, strict=True):
                 ranks[place] = rank
         elif readable:
@@ -79,14 +79,14 @@ class JudgeListwise:
             for rank in own
         )
 
-    def _ranks(self, case: Case, texts: Sequence[str]) -> list[float]:
+    def _ranks(self, trial: Trial, texts: Sequence[str]) -> list[float]:
         """Return the mean rank of each text over both orders of the list, 1 for the best.
 
         Raises:
             ScoringError: If the judge's reply is not a ranking.
         """
         orders = (range(len(texts)), range(len(texts) - 1, -1, -1))
-        one = case.interaction
+        one = trial.case.interaction
         requests = [
             GenerateRequest(
                 prompt=judge_prompt(
@@ -94,7 +94,7 @@ class JudgeListwise:
                     one.question,
                     one.action_text,
                     [texts[i] for i in order],
-                    config=case.view,
+                    config=trial.view,
                 ),
                 max_tokens=_TOKENS_A_RANK * len(texts),
                 temperature=0.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from usersim.engines import Engine, ScoreRequest, require
-from usersim.recon.fidelity.base import Answers, Case, Fidelity, Plan
+from usersim.recon.fidelity.base import Answers, Fidelity, ScoringPlan, Trial
 from usersim.transcript import action_text, prefix
 
 __all__ = ["LoglikGain"]
@@ -40,20 +40,20 @@ class LoglikGain:
         """Raise unless the engine scores given text."""
         require(engine, "logprobs", self.name)
 
-    def plan(self, case: Case) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for the action after the empty reasoning and after each trace."""
-        prompt = case.prompt()
-        action = action_text(case.interaction.action_text)
-        return Plan(
+        prompt = trial.prompt()
+        action = action_text(trial.case.interaction.action_text)
+        return ScoringPlan(
             score=tuple(
                 ScoreRequest(prompt=prompt, prefix=prefix(reasoning), continuation=action)
-                for reasoning in ("", *case.reasonings)
+                for reasoning in ("", *trial.reasonings)
             )
         )
 
-    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+    def read(self, trial: Trial, answers: Answers) -> tuple[Fidelity, ...]:
         """Return the difference of the two means for each trace."""
-        del case
+        del trial
         none, *values = (score.mean(self.floor) for score in answers.scores)
         return tuple(
             Fidelity(

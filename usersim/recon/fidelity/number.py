@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from usersim.engines import Draw, Engine, GenerateRequest
 from usersim.errors import ActionError, ScoringError, TranscriptError
-from usersim.recon.fidelity.base import Answers, Case, Fidelity, Plan, wrong_kind
+from usersim.recon.fidelity.base import Answers, Fidelity, ScoringPlan, Trial, wrong_kind
 from usersim.transcript import parse_action, prefix
 from usersim.types import Number
 
@@ -63,11 +63,11 @@ class NumberScore:
     def check(self, engine: Engine) -> None:
         """Accept every engine: all of them generate."""
 
-    def plan(self, case: Case) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for M numbers after the empty reasoning and after each trace."""
-        self._space(case)
-        prompt = case.prompt()
-        return Plan(
+        self._space(trial)
+        prompt = trial.prompt()
+        return ScoringPlan(
             generate=tuple(
                 GenerateRequest(
                     prompt=prompt,
@@ -77,18 +77,18 @@ class NumberScore:
                     n=self.samples,
                     seed=self.seed,
                 )
-                for reasoning in ("", *case.reasonings)
+                for reasoning in ("", *trial.reasonings)
             )
         )
 
-    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+    def read(self, trial: Trial, answers: Answers) -> tuple[Fidelity, ...]:
         """Return how much each trace lowers the CRPS on both halves of the draws.
 
         Raises:
             ScoringError: If no draw of the interaction is a number.
         """
-        item = case.interaction
-        space = self._space(case)
+        item = trial.case.interaction
+        space = self._space(trial)
         observed = float(item.action_text)
         rows = [[_number(space, draw) for draw in draws] for draws in answers.draws]
         read = [value for row in rows for value in row if value is not None]
@@ -118,10 +118,10 @@ class NumberScore:
             for i in range(1, len(rows))
         )
 
-    def _space(self, case: Case) -> Number:
-        space = case.interaction.space
+    def _space(self, trial: Trial) -> Number:
+        space = trial.case.interaction.space
         if not isinstance(space, Number):
-            raise wrong_kind(self.name, case)
+            raise wrong_kind(self.name, trial)
         return space
 
 

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from usersim.engines import Engine
 from usersim.errors import MissingDependencyError, ScoringError
-from usersim.recon.fidelity.base import Answers, Case, Embed, Fidelity, Plan
+from usersim.recon.fidelity.base import Answers, Embed, Fidelity, ScoringPlan, Trial
 from usersim.recon.fidelity.drawn import drawn_actions, drawn_text
 from usersim.recon.words import tokens
 from usersim.style import style_distance
@@ -54,13 +54,13 @@ class SampledSimilarity:
     def check(self, engine: Engine) -> None:
         """Accept every engine: all of them generate."""
 
-    def plan(self, case: Case) -> Plan:
+    def plan(self, trial: Trial) -> ScoringPlan:
         """Ask for M actions after the empty reasoning and after each trace."""
-        return drawn_actions(case, n=self.samples, seed=self.seed, temperature=self.temperature)
+        return drawn_actions(trial, n=self.samples, seed=self.seed, temperature=self.temperature)
 
-    def read(self, case: Case, answers: Answers) -> tuple[Fidelity, ...]:
+    def read(self, trial: Trial, answers: Answers) -> tuple[Fidelity, ...]:
         """Return the likeness gained on both halves of the draws, and every component."""
-        true = case.interaction.action_text
+        true = trial.case.interaction.action_text
         rows = [self.components(true, [drawn_text(d) for d in draws]) for draws in answers.draws]
         half = (self.samples + 1) // 2
         select = [_mean(row[:half]) for row in rows]

@@ -11,7 +11,7 @@ import numpy as np
 from usersim.evaluation import ARM_SPECS, ArmName, holm, title_of
 from usersim.evaluation.metrics import LOG_LIKELIHOOD, LOG_SCORE, METRICS, Metric
 from usersim.evaluation.report_files import read_kinds, read_scores
-from usersim.research.pooling import Pooled, pool
+from usersim.research.pooling import PooledDifference, pool
 from usersim.research.study.cells import Cell
 from usersim.research.study.plan import Comparison, SetPlan, StudyPlan
 from usersim.types.counting import counted
@@ -36,7 +36,7 @@ class Contrast:
     comparison: Comparison
     of: str
     metric: Metric
-    pooled: Pooled
+    pooled: PooledDifference
     people: int
 
     @property
@@ -72,7 +72,7 @@ class ArmFigures:
 
     title: str
     value: float
-    against: Pooled | None
+    against: PooledDifference | None
     p_holm: float
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from usersim.errors import ActionError
 from usersim.server.recognition.edsl import EDSL_FORMS
-from usersim.server.recognition.parts import Found, PromptForm
+from usersim.server.recognition.parts import ClosedQuestion, PromptForm
 from usersim.server.recognition.plain import PLAIN_FORMS
 from usersim.types import ActionSpace, ActionValue
 
@@ -78,7 +78,7 @@ def recognize(text: str) -> Recognized | None:
     )
 
 
-def _read(form: PromptForm, text: str) -> Found | None:
+def _read(form: PromptForm, text: str) -> ClosedQuestion | None:
     """Read a message; options that cannot be ones (two alike, only one) are none."""
     try:
         found = form.read(text)

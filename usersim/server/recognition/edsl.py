@@ -8,7 +8,7 @@ import re
 from usersim.server.recognition.parts import (
     LEAST_OPTIONS,
     MOST_OPTIONS,
-    Found,
+    ClosedQuestion,
     PromptForm,
     by_label,
     by_text,
@@ -52,7 +52,7 @@ def _edsl_plain(head: str) -> tuple[str, list[str]] | None:
     return question.strip(), options
 
 
-def _edsl_choice(text: str) -> Found | None:
+def _edsl_choice(text: str) -> ClosedQuestion | None:
     parts = _edsl_parts(text, _EDSL_ONE)
     if parts is None or parts[1] != (
         "Respond only with a string corresponding to one of the options."
@@ -62,7 +62,7 @@ def _edsl_choice(text: str) -> Found | None:
     return None if found is None else by_text(*found)
 
 
-def _edsl_yes_no(text: str) -> Found | None:
+def _edsl_yes_no(text: str) -> ClosedQuestion | None:
     parts = _edsl_parts(text, _EDSL_ONE)
     if parts is None or parts[1] != "Please respond with just your answer.":
         return None
@@ -70,7 +70,7 @@ def _edsl_yes_no(text: str) -> Found | None:
     return None if found is None else by_text(*found)
 
 
-def _edsl_coded(text: str) -> Found | None:
+def _edsl_coded(text: str) -> ClosedQuestion | None:
     parts = _edsl_parts(text, _EDSL_ONE)
     if parts is None or parts[1] not in {
         "Respond only with the code corresponding to one of the options.",
@@ -81,7 +81,7 @@ def _edsl_coded(text: str) -> Found | None:
     return None if found is None else by_label(found[0].strip(), found[1])
 
 
-def _edsl_scale(text: str) -> Found | None:
+def _edsl_scale(text: str) -> ClosedQuestion | None:
     parts = _edsl_parts(text, _EDSL_ONE)
     if parts is None or parts[1] != (
         "Respond only with the code corresponding to one of the options. "
@@ -110,7 +110,7 @@ _EDSL_MOST = re.compile(r"Maximum number of options that must be selected: (\d{1
 _EDSL_EXACTLY = re.compile(r"You must select exactly (\d{1,3}) options\.\s*\Z")
 
 
-def _edsl_checkbox(text: str) -> Found | None:
+def _edsl_checkbox(text: str) -> ClosedQuestion | None:
     parts = _edsl_parts(text, _EDSL_SEVERAL)
     if parts is None or parts[1] != (
         "the options that apply, with square brackets. E.g., ['Good', 'Bad', 'Ugly']"
@@ -130,7 +130,7 @@ def _edsl_checkbox(text: str) -> Found | None:
     )
 
 
-def _edsl_checkbox_coded(text: str) -> Found | None:
+def _edsl_checkbox_coded(text: str) -> ClosedQuestion | None:
     parts = _edsl_parts(text, _EDSL_SEVERAL)
     if parts is None or parts[1] != (
         "the code of the options that apply, with square brackets. E.g., [0, 1, 3]"
@@ -170,7 +170,7 @@ _EDSL_NUMBER = "This question requires a numerical response in the form of an in
 _EDSL_BOUND = re.compile(r"\n[ \t]*(Minimum|Maximum) answer value: (-?\d{1,15}(?:\.\d{1,9})?)\s*\Z")
 
 
-def _edsl_number(text: str) -> Found | None:
+def _edsl_number(text: str) -> ClosedQuestion | None:
     parts = _edsl_parts(text, _EDSL_NUMBER)
     if parts is None or parts[1] != (
         "(e.g., -12, 0, 1, 2, 3.45, ...). Respond with just your number on a single line. "
@@ -182,7 +182,7 @@ def _edsl_number(text: str) -> Found | None:
         head = head[: found.start()]
         bounds[found[1]] = float(found[2])
     space = Number(low=bounds.get("Minimum"), high=bounds.get("Maximum"))
-    return Found(head.strip(), space, space.render)
+    return ClosedQuestion(head.strip(), space, space.render)
 
 
 _COMMENT_LINE = (

@@ -13,7 +13,7 @@ __all__ = [
     "LEAST_OPTIONS",
     "MOST_OPTIONS",
     "MOST_SUBSETS",
-    "Found",
+    "ClosedQuestion",
     "PromptForm",
     "by_label",
     "by_text",
@@ -30,7 +30,7 @@ MOST_SUBSETS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ClosedQuestion:
     """What a form reads: the question, the answers, and how one is written."""
 
     question: str
@@ -50,7 +50,7 @@ class PromptForm:
     """
 
     name: str
-    read: Callable[[str], Found | None]
+    read: Callable[[str], ClosedQuestion | None]
     example: str
     preamble: re.Pattern[str] | None = None
 
@@ -86,17 +86,17 @@ def labeled(lines: Sequence[str], pattern: re.Pattern[str]) -> tuple[str, dict[s
     return "\n".join(kept), options
 
 
-def by_label(question: str, options: dict[str, str], *, ordered: bool = False) -> Found:
+def by_label(question: str, options: dict[str, str], *, ordered: bool = False) -> ClosedQuestion:
     """Return a choice that is answered with an option's label."""
     space = (Scale if ordered else Choice)(tuple(options.values()))
     label_of = {option: label for label, option in options.items()}
-    return Found(question, space, lambda action: label_of[str(action)])
+    return ClosedQuestion(question, space, lambda action: label_of[str(action)])
 
 
-def by_text(question: str, options: Sequence[str]) -> Found:
+def by_text(question: str, options: Sequence[str]) -> ClosedQuestion:
     """Return a choice that is answered with an option's text."""
     space = (Scale if tuple(options) == _LIKERT else Choice)(tuple(options))
-    return Found(question, space, str)
+    return ClosedQuestion(question, space, str)
 
 
 _LIKERT = ("Strongly disagree", "Disagree", "Neutral", "Agree", "Strongly agree")
@@ -109,18 +109,18 @@ def selection(
     least: int,
     most: int,
     write: Callable[[list[str]], str],
-) -> Found | None:
+) -> ClosedQuestion | None:
     """Return a multiple choice: scored selection by selection where there are not too many."""
     several = MultiChoice(tuple(options))
     subsets = _subsets(options, range(least, min(most, len(options)) + 1))
     if len(subsets) <= MOST_SUBSETS:
         by_text = {several.render(chosen): chosen for chosen in subsets}
-        return Found(
+        return ClosedQuestion(
             question, Choice(tuple(by_text)), lambda action: write(list(by_text[str(action)]))
         )
     if least > 0 or most < len(options):
         return None  # a selection that is written keeps to no limits
-    return Found(
+    return ClosedQuestion(
         question,
         several,
         lambda action: write(list(action) if isinstance(action, tuple) else [str(action)]),

@@ -9,7 +9,7 @@ from typing import cast
 
 from usersim.server.recognition.parts import (
     LEAST_OPTIONS,
-    Found,
+    ClosedQuestion,
     PromptForm,
     by_label,
     by_text,
@@ -92,7 +92,7 @@ def _fits(what: str, options: dict[str, str]) -> bool:
     return what.casefold() == "code" or digits == (what.casefold() != "letter")
 
 
-def _plain(text: str) -> Found | None:
+def _plain(text: str) -> ClosedQuestion | None:
     found = _listing(text)
     if found is None:
         return None
@@ -107,12 +107,12 @@ def _plain(text: str) -> Found | None:
     return None
 
 
-def _json(text: str) -> Found | None:
+def _json(text: str) -> ClosedQuestion | None:
     found = _templated(text)
     return None if found is None or "action" in found[1] else found[0]
 
 
-def _tinytroupe(text: str) -> Found | None:
+def _tinytroupe(text: str) -> ClosedQuestion | None:
     found = _templated(text)
     if found is None:
         return None
@@ -128,7 +128,7 @@ _BARE = re.compile(rf'(?<!"){_PLACE.pattern}(?!")')
 _LABEL_WORD = re.compile("letter|number|code|digit")
 
 
-def _templated(text: str) -> tuple[Found, dict[str, object]] | None:
+def _templated(text: str) -> tuple[ClosedQuestion, dict[str, object]] | None:
     """Return a question whose answer takes a marked place in a JSON object, and the object."""
     found = _listing(text)
     match = None if found is None else _JSON_INSTRUCTION.fullmatch(found[2])
@@ -150,7 +150,7 @@ def _templated(text: str) -> tuple[Found, dict[str, object]] | None:
         filled = _filled(shape, place, int(value) if bare else value)
         return json.dumps(filled, ensure_ascii=False)
 
-    return Found(question, chosen.space, write), shape
+    return ClosedQuestion(question, chosen.space, write), shape
 
 
 def _object(text: str) -> dict[str, object] | None:
@@ -190,7 +190,7 @@ _RANGE = re.compile(
 )
 
 
-def _one_of(text: str) -> Found | None:
+def _one_of(text: str) -> ClosedQuestion | None:
     match = _ONE_OF.search(text)
     if match is None:
         return None
@@ -199,14 +199,14 @@ def _one_of(text: str) -> Found | None:
     return by_text(text[: match.start()].strip(), options)
 
 
-def _yes_no(text: str) -> Found | None:
+def _yes_no(text: str) -> ClosedQuestion | None:
     match = _YES_NO.search(text)
     if match is None or (match["yes"].casefold() == "yes") != (match["no"].casefold() == "no"):
         return None
     return by_text(text[: match.start()].strip(), [match["yes"], match["no"]])
 
 
-def _range(text: str) -> Found | None:
+def _range(text: str) -> ClosedQuestion | None:
     match = _RANGE.search(text)
     if match is None:
         return None
@@ -216,9 +216,9 @@ def _range(text: str) -> Found | None:
         return None
     if high - low < MOST_STEPS:
         space = Scale(tuple(str(step) for step in range(low, high + 1)))
-        return Found(question, space, str)
+        return ClosedQuestion(question, space, str)
     number = Number(low=low, high=high, integer=True)
-    return Found(question, number, number.render)
+    return ClosedQuestion(question, number, number.render)
 
 
 PLAIN_FORMS: tuple[PromptForm, ...] = (

@@ -45,6 +45,10 @@ class Scenario:
         opening: A fixed first message of whoever begins; empty has it made.
         draw: Tells dialogues of the same scenario apart: another number, other turns.
         metadata: What else the caller says about it; comes back with the dialogue.
+
+    Example:
+        >>> Scenario(goal="a cup of tea", opening="Good morning.").begins
+        'user'
     """
 
     goal: str = ""
@@ -123,6 +127,14 @@ class Dialogue:
 
         Args:
             traces: Add the reasoning behind each turn of the person, as `reasoning`.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     dialogue = sim.dialogue(lambda messages: "With milk?", "a cup of tea")
+            >>> [message["role"] for message in dialogue.messages()][:2]
+            ['user', 'assistant']
         """
         return [message(turn, traces=traces) for turn in self.turns if turn.text]
 
@@ -160,7 +172,17 @@ class Dialogue:
         return _adapter().validate_python(data)
 
     def to_chat(self, *, traces: bool = False) -> dict[str, object]:
-        """Return the dialogue as one record of a `messages` file, marked as simulated."""
+        """Return the dialogue as one record of a `messages` file, marked as simulated.
+
+        Example:
+            >>> from usersim import UserSimulator
+            >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+            >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+            ...     dialogue = sim.dialogue(lambda messages: "With milk?", "a cup of tea")
+            >>> record = dialogue.to_chat()
+            >>> record["user_id"], record["goal"], record["simulated"]
+            ('ada', 'a cup of tea', True)
+        """
         return {
             "id": self.key,
             "user_id": self.user_id,

@@ -42,10 +42,10 @@ from usersim.survey.questions import (
 )
 
 __all__ = [
-    "Asked",
     "Choices",
     "Names",
     "Order",
+    "SourceQuestion",
     "UnusableError",
     "answers_of",
     "codes_for",
@@ -89,7 +89,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class SourceQuestion:
     """One question of the source, while it is taken over.
 
     Attributes:
@@ -162,7 +162,7 @@ class Choices:
         return tuple(self.labels.values())
 
 
-def rows_of(asked: Asked, *, fields: bool = False) -> Choices:
+def rows_of(asked: SourceQuestion, *, fields: bool = False) -> Choices:
     """Return a question's choices, those carried forward from another question among them.
 
     Args:
@@ -184,7 +184,7 @@ def rows_of(asked: Asked, *, fields: bool = False) -> Choices:
     )
 
 
-def answers_of(asked: Asked) -> Choices:
+def answers_of(asked: SourceQuestion) -> Choices:
     """Return the answers of a grid; conditions of single answers are noted."""
     found = _labels(asked, "Answers", "AnswerOrder")
     for label, text in found.conditions.items():
@@ -192,7 +192,7 @@ def answers_of(asked: Asked) -> Choices:
     return Choices(labels=found.labels, exclusive=found.exclusive)
 
 
-def _labels(asked: Asked, name: str, order: str, *, fields: bool = False) -> Choices:
+def _labels(asked: SourceQuestion, name: str, order: str, *, fields: bool = False) -> Choices:
     entries = _entries(asked, name)
     wanted = [str(key) for key in list_in(asked.payload, order)] or list(entries)
     labels: dict[str, str] = {}
@@ -218,12 +218,12 @@ def _labels(asked: Asked, name: str, order: str, *, fields: bool = False) -> Cho
     return Choices(labels=labels, conditions=conditions, exclusive=tuple(exclusive))
 
 
-def _missing(asked: Asked, key: str, order: str) -> None:
+def _missing(asked: SourceQuestion, key: str, order: str) -> None:
     if not asked.payload.get("DynamicChoices"):
         asked.note(f"{order} names {key!r}", "skipped: there is no such choice")
 
 
-def _entries(asked: Asked, name: str) -> dict[str, Mapping[str, object]]:
+def _entries(asked: SourceQuestion, name: str) -> dict[str, Mapping[str, object]]:
     raw = asked.payload.get(name)
     if isinstance(raw, list):
         listed = cast("list[object]", raw)
@@ -231,7 +231,7 @@ def _entries(asked: Asked, name: str) -> dict[str, Mapping[str, object]]:
     return {key: as_map(one) for key, one in as_map(raw).items()}
 
 
-def _label(asked: Asked, entry: Mapping[str, object], *, field: bool) -> str:
+def _label(asked: SourceQuestion, entry: Mapping[str, object], *, field: bool) -> str:
     source = str(entry.get("Display") or "")
     image = as_map(entry.get("Image"))
     if image:
@@ -249,7 +249,7 @@ def _label(asked: Asked, entry: Mapping[str, object], *, field: bool) -> str:
     return label
 
 
-def _choice_condition(asked: Asked, entry: Mapping[str, object], label: str) -> Condition:
+def _choice_condition(asked: SourceQuestion, entry: Mapping[str, object], label: str) -> Condition:
     logic = entry.get("DisplayLogic")
     if not isinstance(logic, Mapping):
         return True
@@ -261,7 +261,7 @@ def _choice_condition(asked: Asked, entry: Mapping[str, object], label: str) -> 
         return True
 
 
-def _carried(asked: Asked) -> Choices | None:
+def _carried(asked: SourceQuestion) -> Choices | None:
     """Return the choices that are carried forward; None if there are none."""
     dynamic = map_in(asked.payload, "DynamicChoices")
     locator = str(dynamic.get("Locator") or "")
@@ -306,7 +306,7 @@ class Order:
     last: tuple[str, ...] = ()
 
 
-def order_of(asked: Asked, labels: Mapping[str, str], *, several: bool = False) -> Order:
+def order_of(asked: SourceQuestion, labels: Mapping[str, str], *, several: bool = False) -> Order:
     """Return how a question's choices are shuffled.
 
     Args:
@@ -339,7 +339,7 @@ def order_of(asked: Asked, labels: Mapping[str, str], *, several: bool = False) 
     return Order()
 
 
-def _advanced(asked: Asked, fixed: Sequence[str], labels: Mapping[str, str]) -> Order:
+def _advanced(asked: SourceQuestion, fixed: Sequence[str], labels: Mapping[str, str]) -> Order:
     """Return the order of choices that move among each other, of which the last may stay."""
     moves = [place for place, one in enumerate(fixed) if one == _MOVES]
     if not moves or moves != list(range(len(moves))):
@@ -349,7 +349,7 @@ def _advanced(asked: Asked, fixed: Sequence[str], labels: Mapping[str, str]) -> 
     return Order(shuffled=True, last=last)
 
 
-def codes_for(asked: Asked, labels: Mapping[str, str]) -> dict[str, str]:
+def codes_for(asked: SourceQuestion, labels: Mapping[str, str]) -> dict[str, str]:
     """Return the label by the number that a numeric export writes.
 
     That is the recode value, or else the choice's own number.
@@ -383,7 +383,7 @@ def recoded(codes: Mapping[str, str], labels: Sequence[str], *, start: int = 1) 
     return {label: numbers[label] for label in (*labels, *numbers) if label in numbers}
 
 
-def variable_names(asked: Asked, labels: Mapping[str, str]) -> dict[str, str]:
+def variable_names(asked: SourceQuestion, labels: Mapping[str, str]) -> dict[str, str]:
     """Return labels by the variable names that an export writes in their place."""
     named = {
         key: plain_label(name) for key, name in map_in(asked.payload, "VariableNaming").items()
@@ -426,7 +426,7 @@ def picks(
     return found
 
 
-def note_unread(asked: Asked, *, text: bool = False) -> None:
+def note_unread(asked: SourceQuestion, *, text: bool = False) -> None:
     """Note every attribute of a question that was not looked at and is not known to be cosmetic.
 
     Args:

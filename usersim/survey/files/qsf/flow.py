@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from usersim.survey.files.notes import Column, Notes
-from usersim.survey.files.qsf.asked import Asked, Names, note_unread, short
+from usersim.survey.files.qsf.asked import Names, SourceQuestion, note_unread, short
 from usersim.survey.files.qsf.draft import DraftPassage, DraftQuestion, DraftSection
 from usersim.survey.files.qsf.known import COSMETIC, UNSET, is_set
 from usersim.survey.files.qsf.logic import (
@@ -39,7 +39,7 @@ from usersim.survey.files.traced import (
 )
 from usersim.survey.questions import SurveyQuestion
 
-__all__ = ["Walk"]
+__all__ = ["FlowImport"]
 
 MOST_QUESTIONS = 2_000
 """Most questions that are taken over."""
@@ -94,7 +94,7 @@ class _Block:
 
 
 @dataclass
-class Walk:
+class FlowImport:
     """Goes through the flow, and keeps what it finds.
 
     Attributes:
@@ -473,7 +473,9 @@ class Walk:
             passage.before = passage.before or imported.questions[0].id
         self._remember(number, replace(imported, displayed=displayed), loop)
 
-    def _asked(self, number: str, payload: Traced, where: str, loop: _Loop | None) -> Asked:
+    def _asked(
+        self, number: str, payload: Traced, where: str, loop: _Loop | None
+    ) -> SourceQuestion:
         tag = str(payload.get("DataExportTag") or number)
 
         def pipe(text: str, what: str) -> str:
@@ -489,7 +491,7 @@ class Walk:
         if not text and str(payload.get("QuestionType")) != _SHOWN:
             self.notes.add(where, "a question without a text", "asked as '…'")
             text = "…"
-        return Asked(
+        return SourceQuestion(
             tag=f"{tag}_loop{loop.number}" if loop else tag,
             text=text[:5000],
             payload=payload,
@@ -502,7 +504,7 @@ class Walk:
             pipe=pipe,
         )
 
-    def _remarks(self, asked: Asked) -> None:
+    def _remarks(self, asked: SourceQuestion) -> None:
         """Note what a question has beside its words."""
         payload = asked.payload
         media = media_in(payload.get("QuestionText"))
@@ -529,7 +531,7 @@ class Walk:
             settle_at(payload, "ChoiceGroups")
             payload.get("ChoiceGroupOrder")
 
-    def _shown_if(self, asked: Asked) -> Condition:
+    def _shown_if(self, asked: SourceQuestion) -> Condition:
         try:
             return condition(map_in(asked.payload, "DisplayLogic"), self._known, self._fields)
         except UnmappedError as error:
@@ -537,7 +539,7 @@ class Walk:
             settle_at(asked.payload, "DisplayLogic")
             return True
 
-    def _text(self, asked: Asked, found: _Block, only_if: list[Condition]) -> None:
+    def _text(self, asked: SourceQuestion, found: _Block, only_if: list[Condition]) -> None:
         """Keep a text to read; the question from which on it is read comes next."""
         if asked.text:
             passage = DraftPassage(text=asked.text, only_if=only_if, where=asked.where)

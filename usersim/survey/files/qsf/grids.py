@@ -13,8 +13,8 @@ from typing import Final
 
 from usersim.survey.files.notes import Column
 from usersim.survey.files.qsf.asked import (
-    Asked,
     Choices,
+    SourceQuestion,
     UnusableError,
     answers_of,
     codes_for,
@@ -57,7 +57,7 @@ _OF_LABELS = ("RecodeValues", "VariableNaming", "AnalyzeChoices")
 """Attributes of labels, which mean nothing where there are none to choose."""
 
 
-def _likert(asked: Asked) -> Imported:
+def _likert(asked: SourceQuestion) -> Imported:
     if asked.sub_selector.startswith("Multiple"):
         return _several_a_row(asked)
     rows, answers = rows_of(asked), answers_of(asked)
@@ -103,7 +103,7 @@ def _value(key: str, question: SurveyQuestion, row: str) -> dict[str, Value]:
         return {}
 
 
-def _several_a_row(asked: Asked) -> Imported:
+def _several_a_row(asked: SourceQuestion) -> Imported:
     """Any of several answers in each row: a multiple choice per row."""
     rows, answers = rows_of(asked), answers_of(asked)
     order_of(asked, rows.labels, several=True)
@@ -126,7 +126,7 @@ def _several_a_row(asked: Asked) -> Imported:
     )  # fmt: skip
 
 
-def _bipolar(asked: Asked) -> Imported:
+def _bipolar(asked: SourceQuestion) -> Imported:
     """A scale between two ends in each row: a scale per row."""
     rows, answers = rows_of(asked), answers_of(asked)
     order_of(asked, rows.labels, several=True)
@@ -167,7 +167,7 @@ def _points(answers: Choices) -> dict[str, str]:
     }
 
 
-def _texts(asked: Asked) -> Imported:
+def _texts(asked: SourceQuestion) -> Imported:
     """A text in each cell: an open question per row and column."""
     settle_at(asked.payload, *_OF_LABELS)
     rows, answers = rows_of(asked), answers_of(asked)
@@ -185,7 +185,7 @@ def _texts(asked: Asked) -> Imported:
     return Imported(questions=tuple(questions), labels=rows.labels, values=values, columns=columns)
 
 
-def _form(asked: Asked) -> Imported:
+def _form(asked: SourceQuestion) -> Imported:
     """A form: an open question, or a number, per field."""
     rows = rows_of(asked, fields=True)
     entries = map_in(asked.payload, "Choices")
@@ -209,7 +209,7 @@ def _form(asked: Asked) -> Imported:
     )  # fmt: skip
 
 
-def _slider(asked: Asked) -> Imported:
+def _slider(asked: SourceQuestion) -> Imported:
     """A number per row, between the ends of the slider."""
     settle_at(asked.payload, *_OF_LABELS)
     setup = map_in(asked.payload, "Configuration")
@@ -244,7 +244,7 @@ Columns = Callable[[SurveyQuestion, str, str], Mapping[str, Column]]
 
 
 def _per_row(
-    asked: Asked,
+    asked: SourceQuestion,
     rows: Choices,
     make: Callable[[str, str], SurveyQuestion],
     *,
@@ -291,12 +291,12 @@ def _per_row(
     )
 
 
-def _row_text(asked: Asked, row: str) -> str:
+def _row_text(asked: SourceQuestion, row: str) -> str:
     """Return the text of a question about one row; a row without words adds none."""
     return asked.text if row.startswith("[") and row.endswith("]") else f"{asked.text}\n{row}"
 
 
-def _side_by_side(asked: Asked) -> Imported:
+def _side_by_side(asked: SourceQuestion) -> Imported:
     """Several grids with the same rows: each for itself.
 
     Raises:
@@ -326,7 +326,9 @@ def _side_by_side(asked: Asked) -> Imported:
     )
 
 
-def _column(asked: Asked, part: Traced, number: str, rows: Mapping[str, object]) -> Imported | None:
+def _column(
+    asked: SourceQuestion, part: Traced, number: str, rows: Mapping[str, object]
+) -> Imported | None:
     """Return one column of a side-by-side; None after a note."""
     own = part.merged(rows)  # its rows are those of the whole
     kind = (str(own.get("QuestionType")), str(own.get("Selector")))
@@ -363,7 +365,7 @@ def _column(asked: Asked, part: Traced, number: str, rows: Mapping[str, object])
     return found
 
 
-def _drill_down(asked: Asked) -> Imported:
+def _drill_down(asked: SourceQuestion) -> Imported:
     """A list that leads to a list: a single choice per level, its options under a condition.
 
     Raises:
@@ -417,7 +419,7 @@ def _under(above: SurveyQuestion | None, options: Mapping[str, Sequence[str]]) -
     }
 
 
-GRIDS: Final[Mapping[tuple[str, str], Callable[[Asked], Imported]]] = {
+GRIDS: Final[Mapping[tuple[str, str], Callable[[SourceQuestion], Imported]]] = {
     ("Matrix", "Likert"): _likert,
     ("Matrix", "Bipolar"): _bipolar,
     ("Matrix", "TE"): _texts,

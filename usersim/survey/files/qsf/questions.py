@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from usersim.survey.files.notes import Column
 from usersim.survey.files.qsf.asked import (
-    Asked,
     Choices,
+    SourceQuestion,
     UnusableError,
     codes_for,
     number_of,
@@ -41,7 +41,7 @@ from usersim.survey.questions import (
 
 __all__ = ["NOTHING_ASKED", "read_question"]
 
-Maker = Callable[[Asked], Imported]
+Maker = Callable[[SourceQuestion], Imported]
 
 NOTHING_ASKED = frozenset({"Timing", "Captcha", "Meta"})
 """Types that measure the respondent's visit and ask nothing."""
@@ -51,7 +51,7 @@ _SINGLE = {"SAVR", "SAHR", "SACOL", "DL", "SB", "STB"}
 _NPS_POINTS = 11
 
 
-def read_question(asked: Asked, scales: frozenset[str]) -> Imported | None:
+def read_question(asked: SourceQuestion, scales: frozenset[str]) -> Imported | None:
     """Return the question, or None after a note if there is none of ours for it.
 
     Args:
@@ -72,7 +72,7 @@ def read_question(asked: Asked, scales: frozenset[str]) -> Imported | None:
         return None
 
 
-def _maker(kind: str, asked: Asked, scales: frozenset[str]) -> Maker | None:
+def _maker(kind: str, asked: SourceQuestion, scales: frozenset[str]) -> Maker | None:
     scale = asked.tag in scales
     several = asked.selector in _MULTIPLE
     makers: dict[str, tuple[bool, Maker]] = {
@@ -90,13 +90,13 @@ def _maker(kind: str, asked: Asked, scales: frozenset[str]) -> Maker | None:
     return make if fits else GRIDS.get((kind, asked.selector))
 
 
-def _apart(asked: Asked, choices: Choices) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _apart(asked: SourceQuestion, choices: Choices) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return options and refusals."""
     refused = [label for label in choices.all if label.casefold() in asked.refusals]
     return tuple(label for label in choices.all if label not in refused), tuple(refused)
 
 
-def _excluded(asked: Asked, labels: Mapping[str, str]) -> None:
+def _excluded(asked: SourceQuestion, labels: Mapping[str, str]) -> None:
     """Note choices that Qualtrics leaves out of its own reports."""
     told = dict(map_in(asked.payload, "AnalyzeChoices"))
     out = [labels[key] for key, value in told.items() if value == "No" and key in labels]
@@ -107,7 +107,7 @@ def _excluded(asked: Asked, labels: Mapping[str, str]) -> None:
         )
 
 
-def _single(asked: Asked, *, scale: bool) -> Imported:
+def _single(asked: SourceQuestion, *, scale: bool) -> Imported:
     choices = rows_of(asked)
     labels = choices.labels
     if len(labels) == 1:
@@ -149,7 +149,7 @@ def _in_order(numbers: list[float]) -> bool:
     return numbers in (sorted(numbers), sorted(numbers, reverse=True))
 
 
-def _several(asked: Asked) -> Imported:
+def _several(asked: SourceQuestion) -> Imported:
     choices = rows_of(asked)
     labels, options = choices.labels, choices.all
     _excluded(asked, labels)
@@ -179,7 +179,7 @@ def _several(asked: Asked) -> Imported:
     )
 
 
-def _limits(asked: Asked, size: int) -> tuple[int, int | None]:
+def _limits(asked: SourceQuestion, size: int) -> tuple[int, int | None]:
     """Return how many options must and may be chosen."""
     rule = asked.setting("Type")
     low, high = number_of(asked.setting("MinChoices")), number_of(asked.setting("MaxChoices"))
@@ -194,7 +194,7 @@ def _limits(asked: Asked, size: int) -> tuple[int, int | None]:
     return min(int(least or 0), size), None if most is None else max(1, min(int(most), size))
 
 
-def _nps(asked: Asked) -> Imported:
+def _nps(asked: SourceQuestion) -> Imported:
     columns = list_in(asked.payload, "ColumnLabels")
     ends = [plain_label(as_map(one).get("Display", one)) for one in columns]
     low, high = (ends[0], ends[-1]) if len(ends) > 1 else ("not at all", "extremely")
@@ -212,7 +212,7 @@ def _nps(asked: Asked) -> Imported:
     )
 
 
-def _entry(asked: Asked) -> Imported:
+def _entry(asked: SourceQuestion) -> Imported:
     question = _text_or_number(asked, asked.take(asked.tag), asked.text)
     columns = {rest: Column(question=question.id) for rest in ("", "_TEXT")}
     return Imported(
@@ -223,7 +223,7 @@ def _entry(asked: Asked) -> Imported:
     )
 
 
-def _text_or_number(asked: Asked, name: str, text: str) -> OpenText | NumberQuestion:
+def _text_or_number(asked: SourceQuestion, name: str, text: str) -> OpenText | NumberQuestion:
     """Return a text entry as the validation that is switched on says it."""
     rule, content = asked.setting("Type"), asked.setting("ContentType")
     if rule == "ContentType" and content == "ValidNumber":
@@ -243,7 +243,7 @@ def _text_or_number(asked: Asked, name: str, text: str) -> OpenText | NumberQues
     return OpenText(id=name, text=text)
 
 
-def _ranking(asked: Asked) -> Imported:
+def _ranking(asked: SourceQuestion) -> Imported:
     choices = rows_of(asked)
     order = order_of(asked, choices.labels)
     name = asked.take(asked.tag, len(choices.labels))
@@ -254,7 +254,7 @@ def _ranking(asked: Asked) -> Imported:
     return _listed(asked, question, choices)
 
 
-def _budget(asked: Asked) -> Imported:
+def _budget(asked: SourceQuestion) -> Imported:
     choices = rows_of(asked)
     order = order_of(asked, choices.labels)
     total = number_of(asked.setting("ChoiceTotal"))
@@ -270,7 +270,7 @@ def _budget(asked: Asked) -> Imported:
     return _listed(asked, question, choices)
 
 
-def _listed(asked: Asked, question: Ranking | Budget, choices: Choices) -> Imported:
+def _listed(asked: SourceQuestion, question: Ranking | Budget, choices: Choices) -> Imported:
     codes_for(asked, choices.labels)
     variable_names(asked, choices.labels)
     return Imported(

@@ -15,7 +15,7 @@ from usersim.errors import SurveyFileError
 from usersim.survey.files.notes import Notes, SurveyImport, listed
 from usersim.survey.files.qsf.asked import short
 from usersim.survey.files.qsf.draft import finished
-from usersim.survey.files.qsf.flow import Walk
+from usersim.survey.files.qsf.flow import FlowImport
 from usersim.survey.files.qsf.known import COSMETIC, ELEMENTS, is_set
 from usersim.survey.files.qsf.source import Source, read_source
 from usersim.survey.files.texts import plain_label
@@ -47,7 +47,7 @@ def read_qsf(
     name = "the given bytes" if isinstance(source, bytes) else repr(str(source))
     parts = read_source(source, name)
     notes = Notes()
-    walk = Walk(
+    walk = FlowImport(
         source=parts,
         notes=notes,
         refusals=frozenset(label.casefold() for label in refusals),
@@ -72,7 +72,7 @@ def read_qsf(
     )
 
 
-def _account(source: Source, walk: Walk, notes: Notes) -> None:
+def _account(source: Source, walk: FlowImport, notes: Notes) -> None:
     """Note whatever stands in the file beside blocks, flow and questions."""
     _unread(source.top, "file", ("SurveyElements", "SurveyEntry"), notes)
     _unread(source.entry, "survey", COSMETIC["SurveyEntry"], notes)
@@ -91,7 +91,7 @@ def _account(source: Source, walk: Walk, notes: Notes) -> None:
                 _other(payload, kind, notes)
 
 
-def _quota(payload: Mapping[str, object], where: str, walk: Walk, notes: Notes) -> None:
+def _quota(payload: Mapping[str, object], where: str, walk: FlowImport, notes: Notes) -> None:
     what = f"quota {payload.get('Name')!r} of {payload.get('Occurrences')}"
     if said := walk.said(map_in(payload, "Logic")):
         what += f" where {said}"
