@@ -576,9 +576,7 @@ def print_measurement(measured: Measurement) -> None:
     from usersim.evaluation import verdicts
 
     console.print(measured.evaluation)
-    for line in verdicts(measured.evaluation):
-        console.print(Text(line))
-    for line in reasoning_added(measured.evaluation):
+    for line in [*verdicts(measured.evaluation), *reasoning_added(measured.evaluation)]:
         console.print(Text(line))
     for warning in measured.leakage.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))

@@ -28,7 +28,7 @@ from usersim.evaluation.metrics import METRICS, Metric, default_metrics
 from usersim.evaluation.reference import others_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
-from usersim.evaluation.verdict import added, sentence, verdicts
+from usersim.evaluation.verdict import sentence, verdicts
 
 __all__ = [
     "ARMS",
@@ -58,7 +58,6 @@ __all__ = [
     "Section",
     "Shown",
     "WinRate",
-    "added",
     "agreement",
     "by_traces",
     "check_arms",

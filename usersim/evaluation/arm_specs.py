@@ -226,6 +226,9 @@ def check_arms(arms: Sequence[str]) -> tuple[ArmName, ...]:
 def title_of(arm: ArmName) -> str:
     """Return what tables call an arm.
 
+    Args:
+        arm: Its name.
+
     Example:
         >>> title_of("backward")
         'B3 Backward Synthesis'

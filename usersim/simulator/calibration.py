@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from usersim.evaluation import Evaluation, added
+from usersim.evaluation import Evaluation
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
+from usersim.evaluation.verdict import added
 from usersim.prediction import GROUPS, Pool
 from usersim.prediction.pool import FEW
 from usersim.simulator.predicting import SIMULATOR

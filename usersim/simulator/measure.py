@@ -27,7 +27,6 @@ from usersim.evaluation import (
     Judgment,
     LeakageTable,
     Metric,
-    added,
     check_arms,
     default_metrics,
     evaluate,
@@ -35,6 +34,7 @@ from usersim.evaluation import (
     verdicts,
     write_report,
 )
+from usersim.evaluation.verdict import added
 from usersim.recon import Aids
 from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
 from usersim.simulator.asking import Asker
