@@ -21,6 +21,7 @@ from usersim.cli import (
     endpoint,
     explore,
     mcp,
+    plan,
     runs,
     serving,
     simulate,
@@ -54,6 +55,7 @@ endpoint.register(app)
 serving.register(app)
 explore.register(app)
 study.register(app)
+plan.register(app)
 mcp.register(app)
 cache.register(app)
 demo.register(app)

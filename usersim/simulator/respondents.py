@@ -101,8 +101,9 @@ class StoreRespondents:
 
     @property
     def provenance(self) -> Mapping[str, JsonValue]:
-        """Engine, adapter and settings behind the answers."""
-        return cast("Mapping[str, JsonValue]", self.runner.settings())
+        """Engine, adapter, predictors and settings behind the answers."""
+        told = {**self.runner.settings(), "predictors": list(self.runner.asker.pooled)}
+        return cast("Mapping[str, JsonValue]", told)
 
     def dry_run(self, survey: Survey, *, mode: Mode = "direct", memory: bool = False) -> SurveyCost:
         """Return what a survey would take at the most; nothing is asked or stored."""

@@ -8,6 +8,7 @@ Stands below the simulator, which asks the people of a store (`UserSimulator.sur
 answers by the protocol `Respondents` alone.
 """
 
+from usersim.survey.comparison import SurveyComparison, compare_survey
 from usersim.survey.elicitation import Ask, PartReply
 from usersim.survey.expressions import Expression, parse
 from usersim.survey.flow import Design, Step, Walk, itinerary
@@ -55,6 +56,7 @@ __all__ = [
     "SingleChoice",
     "Step",
     "Survey",
+    "SurveyComparison",
     "SurveyFailure",
     "SurveyQuestion",
     "SurveyResponse",
@@ -63,6 +65,7 @@ __all__ = [
     "YesNo",
     "codes_of",
     "column_of",
+    "compare_survey",
     "conduct",
     "itinerary",
     "parse",

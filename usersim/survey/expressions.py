@@ -28,7 +28,20 @@ from usersim.errors import ExpressionError
 from usersim.survey.base import unfit
 from usersim.survey.given import GivenAnswer
 
-__all__ = ["MOST_CHARS", "MOST_DEEP", "Expression", "parse"]
+__all__ = [
+    "MOST_CHARS",
+    "MOST_DEEP",
+    "Comparison",
+    "Constant",
+    "Expression",
+    "Joined",
+    "Negation",
+    "Node",
+    "Reference",
+    "State",
+    "Value",
+    "parse",
+]
 
 MOST_CHARS = 4_000
 """Longest expression."""
@@ -60,14 +73,14 @@ _ORDERINGS: Final[dict[str, Callable[[float, float], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Literal:
+class Constant:
     """A number, a text or a list of them."""
 
     value: Value
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Reference:
     """The answer to a question, or to one of its items."""
 
     question: str
@@ -75,16 +88,16 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compare:
+class Comparison:
     """One comparison."""
 
-    left: _Literal | _Answer
+    left: Constant | Reference
     sign: str
-    right: _Literal | _Answer
+    right: Constant | Reference
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
+class State:
     """`answered`, `refused` or `selected`."""
 
     function: str
@@ -93,21 +106,21 @@ class _Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Not:
+class Negation:
     """Negation."""
 
-    inner: _Node
+    inner: Node
 
 
 @dataclass(frozen=True, slots=True)
-class _Joined:
+class Joined:
     """`and` (all) or `or` (any) of several."""
 
     every: bool
-    parts: tuple[_Node, ...]
+    parts: tuple[Node, ...]
 
 
-_Node = _Compare | _Ask | _Not | _Joined
+Node = Comparison | State | Negation | Joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,7 @@ class Expression:
 
     Attributes:
         text: As it was written.
+        node: What it says, as a tree; exports write it in other languages.
 
     Example:
         >>> told = {"tea": GivenAnswer(state="answered", items={"": "yes"})}
@@ -124,7 +138,7 @@ class Expression:
     """
 
     text: str
-    _node: _Node
+    node: Node
 
     @property
     def questions(self) -> frozenset[str]:
@@ -134,7 +148,7 @@ class Expression:
     @property
     def mentions(self) -> tuple[tuple[str, str | None], ...]:
         """Questions with the item or option that is named beside them; None where none is."""
-        return tuple(_mentions(self._node))
+        return tuple(_mentions(self.node))
 
     def compared(self) -> Iterator[tuple[str, str, bool]]:
         """Yield each question that is compared with a text, the text, and how.
@@ -142,7 +156,7 @@ class Expression:
         Yields:
             Id, text (of a list each of its texts), and whether it is `"text" in question`.
         """
-        yield from _compared(self._node)
+        yield from _compared(self.node)
 
     def holds(self, given: Mapping[str, GivenAnswer]) -> bool:
         """Return whether it is true of a respondent's earlier answers; unknown ones count as none.
@@ -150,7 +164,7 @@ class Expression:
         Args:
             given: What came of each earlier question, by id.
         """
-        return _holds(self._node, given)
+        return _holds(self.node, given)
 
 
 @lru_cache(maxsize=4096)
@@ -192,42 +206,42 @@ class _Reader:
 
     text: str
 
-    def condition(self, node: ast.expr, depth: int) -> _Node:
+    def condition(self, node: ast.expr, depth: int) -> Node:
         if depth > MOST_DEEP:
             raise _error(self.text, f"it is nested deeper than {MOST_DEEP}")
         if isinstance(node, ast.BoolOp):
             parts = tuple(self.condition(one, depth + 1) for one in node.values)
-            return _Joined(isinstance(node.op, ast.And), parts)
+            return Joined(isinstance(node.op, ast.And), parts)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return _Not(self.condition(node.operand, depth + 1))
+            return Negation(self.condition(node.operand, depth + 1))
         if isinstance(node, ast.Compare):
             return self._comparison(node)
         if isinstance(node, ast.Call):
             name, question, option = self._call(node)
             if name != "item":
-                return _Ask(name, question, option)
+                return State(name, question, option)
         raise self._refused(node, "is not a condition")
 
-    def _comparison(self, node: ast.Compare) -> _Node:
+    def _comparison(self, node: ast.Compare) -> Node:
         terms = [self._term(one) for one in (node.left, *node.comparators)]
-        parts: list[_Node] = []
+        parts: list[Node] = []
         for left, sign, right in zip(terms, node.ops, terms[1:], strict=False):
             if type(sign) not in _COMPARISONS:
                 raise self._refused(node, "uses `is` to compare")
-            parts.append(_Compare(left, _COMPARISONS[type(sign)], right))
-        return parts[0] if len(parts) == 1 else _Joined(every=True, parts=tuple(parts))
+            parts.append(Comparison(left, _COMPARISONS[type(sign)], right))
+        return parts[0] if len(parts) == 1 else Joined(every=True, parts=tuple(parts))
 
-    def _term(self, node: ast.expr) -> _Literal | _Answer:
+    def _term(self, node: ast.expr) -> Constant | Reference:
         if isinstance(node, ast.Name):
-            return _Answer(node.id, None)
+            return Reference(node.id, None)
         if isinstance(node, ast.Call):
             name, question, option = self._call(node)
             if name == "item":
-                return _Answer(question, option)
+                return Reference(question, option)
             raise self._refused(node, "cannot be compared")
         if isinstance(node, ast.List | ast.Tuple):
-            return _Literal(tuple(self._constant(one) for one in node.elts))
-        return _Literal(self._constant(node))
+            return Constant(tuple(self._constant(one) for one in node.elts))
+        return Constant(self._constant(node))
 
     def _constant(self, node: ast.expr) -> str | float:
         # One sign at the most: Python's grammar allows any number of them, each a level deeper.
@@ -266,49 +280,49 @@ class _Reader:
         return _error(self.text, f"{part!r} {why}")
 
 
-def _leaves(node: _Node) -> Iterator[_Compare | _Ask]:
+def _leaves(node: Node) -> Iterator[Comparison | State]:
     """Yield the comparisons and calls of a condition, from left to right."""
-    if isinstance(node, _Not):
+    if isinstance(node, Negation):
         yield from _leaves(node.inner)
-    elif isinstance(node, _Joined):
+    elif isinstance(node, Joined):
         for part in node.parts:
             yield from _leaves(part)
     else:
         yield node
 
 
-def _mentions(node: _Node) -> Iterator[tuple[str, str | None]]:
+def _mentions(node: Node) -> Iterator[tuple[str, str | None]]:
     for leaf in _leaves(node):
-        if isinstance(leaf, _Ask):
+        if isinstance(leaf, State):
             yield leaf.question, leaf.option or None
         else:
             for term in (leaf.left, leaf.right):
-                if isinstance(term, _Answer):
+                if isinstance(term, Reference):
                     yield term.question, term.item
 
 
-def _compared(node: _Node) -> Iterator[tuple[str, str, bool]]:
+def _compared(node: Node) -> Iterator[tuple[str, str, bool]]:
     for leaf in _leaves(node):
-        if isinstance(leaf, _Compare):
+        if isinstance(leaf, Comparison):
             within = "in" in leaf.sign
             yield from _beside(leaf.left, leaf.right, within=False)
             yield from _beside(leaf.right, leaf.left, within=within)
 
 
 def _beside(
-    one: _Literal | _Answer, other: _Literal | _Answer, *, within: bool
+    one: Constant | Reference, other: Constant | Reference, *, within: bool
 ) -> Iterator[tuple[str, str, bool]]:
-    if isinstance(one, _Answer) and one.item is None and isinstance(other, _Literal):
+    if isinstance(one, Reference) and one.item is None and isinstance(other, Constant):
         values = other.value if isinstance(other.value, tuple) else (other.value,)
         yield from ((one.question, value, within) for value in values if isinstance(value, str))
 
 
-def _holds(node: _Node, given: Mapping[str, GivenAnswer]) -> bool:
-    if isinstance(node, _Joined):
+def _holds(node: Node, given: Mapping[str, GivenAnswer]) -> bool:
+    if isinstance(node, Joined):
         return (all if node.every else any)(_holds(part, given) for part in node.parts)
-    if isinstance(node, _Not):
+    if isinstance(node, Negation):
         return not _holds(node.inner, given)
-    if isinstance(node, _Compare):
+    if isinstance(node, Comparison):
         return _compares(node, given)
     own = given.get(node.question, _NOTHING)
     if node.function == "selected":
@@ -327,7 +341,7 @@ class _Side:
     codes: Mapping[str, float]
 
 
-def _compares(node: _Compare, given: Mapping[str, GivenAnswer]) -> bool:
+def _compares(node: Comparison, given: Mapping[str, GivenAnswer]) -> bool:
     left, right = _side(node.left, given), _side(node.right, given)
     if left.value is None or right.value is None:
         return False
@@ -341,8 +355,8 @@ def _compares(node: _Compare, given: Mapping[str, GivenAnswer]) -> bool:
     return a is not None and b is not None and _ORDERINGS[node.sign](a, b)
 
 
-def _side(term: _Literal | _Answer, given: Mapping[str, GivenAnswer]) -> _Side:
-    if isinstance(term, _Literal):
+def _side(term: Constant | Reference, given: Mapping[str, GivenAnswer]) -> _Side:
+    if isinstance(term, Constant):
         return _Side(term.value, {})
     own = given.get(term.question, _NOTHING)
     if own.state == "refused":

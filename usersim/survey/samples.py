@@ -366,7 +366,9 @@ def _codes(question: SurveyQuestion) -> dict[str, str]:
     if isinstance(question, MultipleChoice | YesNo):
         yes, no = (label for label in codes if label not in question.refusal)
         words = {"true": yes, "True": yes, "TRUE": yes, "false": no, "False": no, "FALSE": no}
-        return {**_counted(codes), **words}
+        # Of several options each is chosen or not; their refusal is none of these labels.
+        told = {label: code for label, code in codes.items() if label in question.labels}
+        return {**_counted(told), **words}
     own = bool(getattr(question, "codes", {}))
     counted = _counted(codes)
     if own or implied_codes(question.labels):
@@ -383,7 +385,9 @@ def _is_refusal(question: SurveyQuestion, value: object) -> bool:
     if isinstance(value, str) and normalized(value) in map(normalized, question.refusal):
         return True
     number = number_in(value)
-    if number is None or not isinstance(question, NumberQuestion | Ranking | Budget):
+    if number is None or not isinstance(
+        question, NumberQuestion | Ranking | Budget | MultipleChoice
+    ):
         return False
     low = question.low if isinstance(question, NumberQuestion) else 0.0
     codes = codes_of(question)

@@ -209,13 +209,45 @@ class SurveyResults(Config):
             f"{counted(len(self.responses), 'response')})"
         )
 
+    @property
+    def answered_by(self) -> str:
+        """What answered, in words: engine, adapter, predictors; empty where nothing is known.
+
+        Example:
+            >>> from usersim.survey import YesNo
+            >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea?"),))
+            >>> told = {"engine": "scripted", "adapter": None, "seed": 0}
+            >>> SurveyResults(
+            ...     survey=survey, people=("ada",), responses=(), seed=0, provenance=told
+            ... ).answered_by
+            'engine scripted, no adapter'
+        """
+        told = self.provenance
+        if isinstance(known := told.get("answered_by"), str):
+            return known
+        parts = [f"engine {told['engine']}"] if told.get("engine") else []
+        if "adapter" in told:
+            digest = str(told.get("adapter digest") or "")[:12]
+            named = f"adapter {told['adapter']} {digest}".strip()
+            parts.append(named if told["adapter"] else "no adapter")
+        if isinstance(own := told.get("own adapters"), Mapping):
+            parts.append(
+                counted(len(own), "adapter of a single person", "adapters of single people")
+            )
+        if isinstance(pooled := told.get("predictors"), list):
+            parts.append(f"predictors {' + '.join(map(str, pooled))}")
+        return ", ".join(parts)
+
     def long(self) -> Iterator[dict[str, object]]:
         """Yield one plain row per response: every field, question text and type included.
+
+        The last column says what answered.
 
         Yields:
             Rows with the same columns; a mapping or tuple stays one.
         """
         texts = {question.id: question for question in self.survey.all_questions}
+        answered_by = self.answered_by
         for one in self.responses:
             question = texts[one.question]
             yield {
@@ -229,6 +261,7 @@ class SurveyResults(Config):
                     for name in SurveyResponse.model_fields
                     if name not in {"respondent", "question"}
                 },
+                "answered_by": answered_by,
             }
 
     def wide(self, *, codes: bool = False) -> Iterator[dict[str, object]]:

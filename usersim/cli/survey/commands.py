@@ -22,7 +22,7 @@ from usersim.cli.simulate import (
     RequireReasoningOption,
     open_simulator,
 )
-from usersim.cli.survey import estimates, files
+from usersim.cli.survey import compare, estimates, files
 from usersim.cli.tables import Column, JsonOption, WideOption, print_rows
 from usersim.config import DEFAULT_PRESET
 from usersim.errors import SurveyFileError
@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
         group.command()(command)
     files.register(group)
     estimates.register(group)
+    compare.register(group)
     app.add_typer(group, name="survey")
 
 

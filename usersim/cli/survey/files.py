@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -25,11 +26,14 @@ from usersim.files import json_line, write_bytes, write_text
 from usersim.survey import Survey, SurveyResults
 from usersim.survey.files import (
     Shape,
+    SurveyExport,
     check_ending,
     read_answers,
     read_qsf,
     read_qualtrics_csv,
     weight_column,
+    write_form,
+    write_qsf,
     write_table,
 )
 from usersim.survey.files.frames import WEIGHT
@@ -41,6 +45,8 @@ from usersim.types.counting import counted
 
 __all__ = ["InstrumentOption", "register"]
 
+Program = Literal["qsf", "html"]
+"""What a survey itself is exported for."""
 InstrumentOption = Annotated[
     Path, typer.Option("--instrument", "-i", help="The survey: a YAML or JSON file.")
 ]
@@ -132,12 +138,31 @@ def import_(  # noqa: PLR0913, PLR0917 - options of a command
     console.print(Text(f"{people}\nwritten to {records}"))
 
 
-def export(
-    answers: Annotated[
-        Path, typer.Argument(help="File of answers from `survey run --out`: .jsonl.")
+def export(  # noqa: PLR0913 - options of a command
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="File of answers from `survey run --out`: .jsonl. With --to: the survey, a YAML "
+            "or JSON file."
+        ),
     ],
-    instrument: InstrumentOption,
-    out: Annotated[Path, typer.Option(help="File to write: .csv, .parquet or .sav (SPSS).")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File to write: .csv, .parquet or .sav (SPSS). With --to: .qsf or .html."
+        ),
+    ],
+    instrument: Annotated[
+        Path | None,
+        typer.Option("--instrument", "-i", help="The survey that the answers are to."),
+    ] = None,
+    to: Annotated[
+        Program | None,
+        typer.Option(
+            help="Export the survey itself: qsf, which Qualtrics imports, or html, a form that "
+            "works without a network and saves answers for --human."
+        ),
+    ] = None,
     shape: Annotated[
         Shape, typer.Option(help="One row per answer, or one per respondent.")
     ] = "wide",
@@ -148,11 +173,42 @@ def export(
     codes: Annotated[
         bool, typer.Option(help="In wide tables: write codes instead of labels.")
     ] = False,
+    optional: Annotated[
+        bool, typer.Option("--optional", help="With --to html: questions may be left blank.")
+    ] = False,
 ) -> None:
-    """Write simulated answers as a table; every row is marked as simulated."""
+    """Write simulated answers as a table, or the survey itself as a Qualtrics file or a form.
+
+    Every row of a table is marked as simulated. What Qualtrics cannot hold is listed.
+
+    Raises:
+        ConfigError: If options of the one are given for the other.
+    """
+    if to is not None:
+        answers_only = {"--instrument": instrument, "--margins": margins, "--corpus": corpus}
+        if given := [name for name, value in answers_only.items() if value is not None]:
+            raise ConfigError(
+                f"{given[0]} is for answers; with --to {to} the survey itself is exported",
+                hint=f"usersim survey export {source} --to {to} --out {out}",
+            )
+        survey = Survey.load(source)
+        done = (
+            write_qsf(survey, out)
+            if to == "qsf"
+            else write_form(survey, out, required=not optional)
+        )
+        console.print(Text(str(done)), soft_wrap=True)
+        if reread := _reread(done):
+            console.print(Text(f"to import it again: {reread}"), soft_wrap=True)
+        return
+    if instrument is None:
+        raise ConfigError(
+            f"--instrument is missing: the survey that the answers in {str(source)!r} are to",
+            hint="pass --instrument FILE; to export a survey itself, pass --to qsf or --to html",
+        )
     weighting = Weighting(margins, corpus, most)
     check_ending(out)
-    results = read_answers(answers, Survey.load(instrument))
+    results = read_answers(source, Survey.load(instrument))
     made = weighting.weights([results])
     write_table(results, out, shape, codes=codes, weights=None if made is None else made[1])
     said = counted(len(results.people), "simulated respondent")
@@ -161,6 +217,18 @@ def export(
         wide = shape == "wide" or out.suffix.lower() == ".sav"
         column = weight_column(results.survey) if wide else WEIGHT
         console.print(Text(f"weights in column {column!r}: {made[0]}"))
+
+
+def _reread(done: SurveyExport) -> str:
+    """Return the command that reads an export back; empty if the file says everything."""
+    told = [
+        *(("--refusal", one) for one in done.refusals),
+        *(("--scale", one) for one in done.scales),
+    ]
+    if done.path.suffix.lower() != ".qsf" or not told:
+        return ""
+    words = ["usersim", "survey", "import", str(done.path), "--out", "FILE"]
+    return shlex.join([*words, *(word for pair in told for word in pair)])
 
 
 def report(  # noqa: PLR0913, PLR0917 - options of a command

@@ -12,7 +12,7 @@ import typer
 from usersim.cli.console import open_corpus
 from usersim.delimited import BrokenRecord, Dialect, read_records, recognize
 from usersim.errors import ConfigError, SurveyError, SurveyFileError
-from usersim.files import read_json
+from usersim.files import read_json, unescape_cell
 from usersim.survey import SurveyResults
 from usersim.survey.estimates import Margins, Weights
 from usersim.survey.estimation import weigh
@@ -47,7 +47,7 @@ HumanOption = Annotated[
     Path | None,
     typer.Option(
         help="Answers of real people: .csv or .jsonl, one row per person, columns as in wide "
-        "results."
+        "results; or a folder of such files."
     ),
 ]
 MissingOption = Annotated[
@@ -117,11 +117,19 @@ def _margins(path: Path) -> Margins:
 
 
 def human_rows(path: Path) -> list[Mapping[str, object]]:
-    """Return the rows of a human sample.
+    """Return the rows of a human sample; of a folder those of every file in it, by name.
 
     Raises:
-        SurveyFileError: If it cannot be read.
+        SurveyFileError: If it cannot be read, or the folder has no such file.
     """
+    if path.is_dir():
+        held = sorted(one for one in path.iterdir() if one.suffix.lower() in {".csv", ".jsonl"})
+        if not held:
+            raise SurveyFileError(
+                f"{str(path)!r} has no .csv or .jsonl file",
+                hint="pass the folder with the files that respondents saved",
+            )
+        return [row for one in held for row in human_rows(one)]
     try:
         if path.suffix.lower() == ".csv":
             return _delimited(path)
@@ -158,7 +166,7 @@ def _delimited(path: Path) -> list[Mapping[str, object]]:
                 f"row {number} of {str(path)!r} has {counted(len(row), 'cell')}, its header has "
                 f"{len(names)}"
             )
-    return [dict(zip(names, row, strict=True)) for row in rows[1:]]
+    return [dict(zip(names, map(unescape_cell, row), strict=True)) for row in rows[1:]]
 
 
 def missing_values(told: Sequence[str] | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ answer tables; knows nothing of surveys or models.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,10 @@ _BOUNDS = {
     "total_variation": (0.0, 1.0),
     "score": (-math.inf, 100.0),
     "entropy_ratio": (0.0, math.inf),
+    "wasserstein": (0.0, 1.0),
 }
+_MEANS = ("total_variation", "score", "entropy_ratio")
+"""Figures whose mean over items stands for the survey."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class ItemFit:
         human: Weighted share of each option.
         simulated: The same of the simulation.
         distances: Between the two, with the humans' own halves beside.
+        intervals: 95 % interval of `total_variation`, `wasserstein`, `score` and `entropy_ratio`,
+            by their names in `distances`; resamples respondents.
         same_again: Share of pairs of draws of one simulated respondent with the same answer;
             NaN for a single draw.
     """
@@ -55,6 +60,7 @@ class ItemFit:
     human: tuple[float, ...]
     simulated: tuple[float, ...]
     distances: Distances
+    intervals: Mapping[str, Interval]
     same_again: float
 
 
@@ -156,14 +162,19 @@ def survey_fit(
             hint="items are matched by key: check that human and simulated answers are to the same "
             "survey",
         )
-    fits = [_item_fit(human, simulated, item, by) for item in shared]
     resampled = _resampled(human, simulated, shared, by, seed)
-    names = ("total_variation", "score", "entropy_ratio")
-    means = {n: _mean([getattr(f.distances, n) for f in fits]) for n in names}
+    fits = [
+        _item_fit(
+            human, simulated, item, by, {name: rows[place] for name, rows in resampled.items()}
+        )
+        for place, item in enumerate(shared)
+    ]
+    means = {n: _mean([getattr(f.distances, n) for f in fits]) for n in _MEANS}
+    over = {n: _nanmean(resampled[n]) for n in _MEANS}
     numeric = [item.key for item in shared if item.numeric]
     return SurveyFit(
         items=tuple(fits),
-        **{n: _within(basic_interval(means[n], resampled[n]), _BOUNDS[n]) for n in names},
+        **{n: _within(basic_interval(means[n], over[n]), _BOUNDS[n]) for n in _MEANS},
         floor=_mean([f.distances.floor for f in fits]),
         same_again=_mean([f.same_again for f in fits]),
         correlation=correlation_gap(human, simulated, numeric, seed=seed)
@@ -195,17 +206,28 @@ def _shared(human: AnswerTable, simulated: AnswerTable) -> list[Item]:
     return found
 
 
-def _item_fit(human: AnswerTable, simulated: AnswerTable, item: Item, by: CountBy) -> ItemFit:
+def _item_fit(
+    human: AnswerTable,
+    simulated: AnswerTable,
+    item: Item,
+    by: CountBy,
+    resampled: Mapping[str, FloatArray],
+) -> ItemFit:
     real, guess = human.shares(item.key), simulated.shares(item.key, by=by)
     given = human.draws(item.key)[0]
     counts = np.bincount(given[np.isfinite(given)].astype(int), minlength=len(item.options))
+    found = distances(guess, real, counts=counts.tolist(), ordered=item.ordered)
     return ItemFit(
         item=item,
         n_human=int(human.answered(item.key).sum()),
         n_simulated=int(simulated.answered(item.key).sum()),
         human=tuple(real.tolist()),
         simulated=tuple(guess.tolist()),
-        distances=distances(guess, real, counts=counts.tolist(), ordered=item.ordered),
+        distances=found,
+        intervals={
+            name: _within(basic_interval(getattr(found, name), draws), _BOUNDS[name])
+            for name, draws in resampled.items()
+        },
         same_again=_same_again(simulated.draws(item.key)),
     )
 
@@ -234,7 +256,7 @@ def _mean(values: Sequence[float]) -> float:
 def _resampled(
     human: AnswerTable, simulated: AnswerTable, items: Sequence[Item], by: CountBy, seed: int
 ) -> dict[str, FloatArray]:
-    """Return the means over items in resamples of respondents. Shape `(b,)` each.
+    """Return each item's figures in resamples of respondents. Shape `(items, b)` each.
 
     Where both tables hold the same people, both sides are resampled alike.
     """
@@ -243,7 +265,7 @@ def _resampled(
     of_simulated = of_humans / human.weights * simulated.weights if same else None
     if of_simulated is None:
         of_simulated = _counts(simulated, seed + 1)
-    parts: dict[str, list[FloatArray]] = {"total_variation": [], "score": [], "entropy_ratio": []}
+    parts: dict[str, list[FloatArray]] = {name: [] for name in _BOUNDS}
     for item in items:
         q = _shares(human.mass(item.key), of_humans)
         p = _shares(simulated.mass(item.key, by=by), of_simulated)
@@ -252,7 +274,9 @@ def _resampled(
         parts["total_variation"].append(tv)
         parts["score"].append(divide(uniform - tv, uniform) * 100)
         parts["entropy_ratio"].append(divide(_entropies(p), _entropies(q)))
-    return {name: _nanmean(np.stack(rows)) for name, rows in parts.items()}
+        moved = np.abs(np.cumsum(p - q, axis=1)[:, :-1]).sum(axis=1) / max(len(item.options) - 1, 1)
+        parts["wasserstein"].append(moved if item.ordered else np.full_like(moved, np.nan))
+    return {name: np.stack(rows) for name, rows in parts.items()}
 
 
 def _nanmean(rows: FloatArray) -> FloatArray:

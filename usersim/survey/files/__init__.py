@@ -2,6 +2,7 @@
 
 from usersim.survey.files.answers import read_answers
 from usersim.survey.files.codebooks import codebook_of
+from usersim.survey.files.form.page import write_form
 from usersim.survey.files.frames import (
     Shape,
     to_csv,
@@ -9,8 +10,9 @@ from usersim.survey.files.frames import (
     to_parquet,
     weight_column,
 )
-from usersim.survey.files.notes import Column, Note, SurveyImport
+from usersim.survey.files.notes import Column, Note, SurveyExport, SurveyImport
 from usersim.survey.files.qsf.reader import read_qsf
+from usersim.survey.files.qsf.writer import write_qsf
 from usersim.survey.files.qualtrics_csv import (
     PERSONAL,
     QualtricsAnswers,
@@ -26,6 +28,7 @@ __all__ = [
     "Note",
     "QualtricsAnswers",
     "Shape",
+    "SurveyExport",
     "SurveyImport",
     "check_ending",
     "codebook_of",
@@ -38,5 +41,7 @@ __all__ = [
     "to_parquet",
     "to_spss",
     "weight_column",
+    "write_form",
+    "write_qsf",
     "write_table",
 ]

@@ -28,7 +28,7 @@ def read_answers(path: str | Path, survey: Survey) -> SurveyResults:
 
     Returns:
         The results. Failures and settings are not in the file, nor is the seed of the orders:
-        `provenance` names the file instead.
+        `provenance` names the file instead, and what answered.
 
     Raises:
         SurveyFileError: If it cannot be read, or a row is not a valid answer to this instrument.
@@ -36,6 +36,7 @@ def read_answers(path: str | Path, survey: Survey) -> SurveyResults:
     responses: list[SurveyResponse] = []
     items = {question.id: question.items for question in survey.all_questions}
     seen: set[tuple[str, str, str]] = set()
+    answered_by: dict[str, None] = {}
     for number, row in _rows(Path(path)):
         one = _response(row, f"row {number} of {str(path)!r}")
         if one.item not in items.get(one.question, ()):
@@ -48,6 +49,8 @@ def read_answers(path: str | Path, survey: Survey) -> SurveyResults:
             raise SurveyFileError(f"row {number} of {str(path)!r} answers {spot!r} again")
         seen.add(spot)
         responses.append(one)
+        if row.get("answered_by"):
+            answered_by[str(row["answered_by"])] = None
     if not responses:
         raise SurveyFileError(f"{str(path)!r} has no answers")
     return SurveyResults(
@@ -56,7 +59,7 @@ def read_answers(path: str | Path, survey: Survey) -> SurveyResults:
         responses=tuple(responses),
         mode=responses[0].mode,
         seed=0,
-        provenance={"answers": str(path)},
+        provenance={"answers": str(path), "answered_by": "; ".join(answered_by)},
     )
 
 

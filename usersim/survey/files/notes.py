@@ -1,14 +1,15 @@
-"""What came of an import: the instrument, where its answers stand in exports, and what was lost."""
+"""What came of an import or export of an instrument, and what was lost on the way."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from usersim.survey.survey import Survey
 from usersim.types.counting import counted
 
-__all__ = ["Column", "Note", "Notes", "SurveyImport", "listed"]
+__all__ = ["Column", "Note", "Notes", "SurveyExport", "SurveyImport", "listed"]
 
 _SHOWN = 4
 """Places of a note that are named; the others are counted."""
@@ -16,10 +17,10 @@ _SHOWN = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """One thing that was not imported as it is in the source.
+    """One thing that was not taken over as it is in the source.
 
     Attributes:
-        where: Question, block or element, by its id in the source.
+        where: Question, section, block or element, by its id in the source.
         what: The attribute or value concerned.
         done: What was done instead.
     """
@@ -110,6 +111,36 @@ class SurveyImport:
         """Say how much came over, and list what did not."""
         count = (
             f"{len(self.ids)} of {self.asked} questions of {self.survey.title!r}; "
+            f"{counted(len(self.notes), 'note')}"
+        )
+        return "\n".join([count, *(f"  {line}" for line in listed(self.notes))])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyExport:
+    """An instrument that was written for another program.
+
+    Attributes:
+        path: The file.
+        title: Of the survey.
+        questions: How many questions it asks.
+        notes: What the other program cannot hold as it was; empty if it holds everything.
+        refusals: Labels that are refusals, which the file cannot say; for `read_qsf(refusals=)`.
+        scales: Ids of questions that are scales, which the file cannot say; for
+            `read_qsf(scales=)`.
+    """
+
+    path: Path
+    title: str
+    questions: int
+    notes: tuple[Note, ...] = ()
+    refusals: tuple[str, ...] = ()
+    scales: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say what was written, and list what could not be."""
+        count = (
+            f"{counted(self.questions, 'question')} of {self.title!r} written to {self.path}; "
             f"{counted(len(self.notes), 'note')}"
         )
         return "\n".join([count, *(f"  {line}" for line in listed(self.notes))])

@@ -488,12 +488,12 @@ class FlowImport:
             return said
 
         text = pipe(plain_text(payload.get("QuestionText")), "its text")
-        if not text and str(payload.get("QuestionType")) != _SHOWN:
+        if (asks := str(payload.get("QuestionType")) != _SHOWN) and not text:
             self.notes.add(where, "a question without a text", "asked as '…'")
             text = "…"
         return SourceQuestion(
             tag=f"{tag}_loop{loop.number}" if loop else tag,
-            text=text[:5000],
+            text=text[: 5_000 if asks else 20_000],  # as much as a question, or a passage, holds
             payload=payload,
             where=where,
             known=self._known,

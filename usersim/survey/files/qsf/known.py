@@ -39,7 +39,7 @@ COSMETIC: Final[Mapping[str, tuple[str, ...]]] = {
         "AnswerColumns", "AnswerDataExportTag", "ChoiceColumnWidthPixels",
         "NumberOfQuestions", "GraphicsDescription", "ClarifyingSymbolType",
         "DynamicChoicesData", "SearchSource", "AutoLabel", "ChoiceOrder", "AnswerOrder",
-        "SubSelector",
+        "SubSelector", "ColumnLabels.*.IsLabelDefault",
         *(f"Configuration.{name}" for name in _LAYOUT),
         *(f"Validation.Settings.{name}" for name in _VALIDATION),
         *(f"Choices.*.{name}" for name in _OPTION_LAYOUT),

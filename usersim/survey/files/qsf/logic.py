@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from usersim.survey.files.notes import Column
 from usersim.survey.questions import SurveyQuestion
+from usersim.types import Number
 
 __all__ = [
     "Condition",
@@ -287,7 +288,7 @@ def _compared(value: Value, operator: str, right: str) -> str:
         number = float(right)
     except ValueError:
         raise UnmappedError(f"{right!r} is not a number") from None
-    return f"{value.term} {_SIGNS[operator]} {number:g}"
+    return f"{value.term} {_SIGNS[operator]} {Number().render(number)}"
 
 
 def quoted(label: str) -> str:

@@ -201,7 +201,8 @@ def _nps(asked: SourceQuestion) -> Imported:
     name = asked.take(asked.tag)
     scale = LikertScale(id=name, text=asked.text, points=_NPS_POINTS, start=0, low=low, high=high)
     numbers = {str(place): label for place, label in enumerate(scale.options)}
-    dict(map_in(asked.payload, "Choices"))
+    for choice in map_in(asked.payload, "Choices").values():
+        as_map(choice).get("Display")  # its number
     return Imported(
         questions=(scale,),
         labels=numbers,
