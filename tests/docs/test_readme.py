@@ -107,11 +107,12 @@ def test_python_blocks_run(page: Path, without_model: Callable[[], None], workpl
 
 @pytest.mark.model
 @pytest.mark.slow
+@pytest.mark.usefixtures("brief_presets")
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial/first-user.md"])
 def test_python_blocks_run_on_the_embedded_model(
     name: str, embedded_model: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The README and the tutorial run with the model that a reader has."""
+    """The README and the tutorial run with the model that a reader has, with few, short draws."""
     run(ROOT / name)
     assert capsys.readouterr().out
 

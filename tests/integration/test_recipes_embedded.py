@@ -27,32 +27,32 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 CONFIG = PipelineConfig(
     history=HistoryConfig(recent=1, evidence=0, max_item_chars=60, max_context_chars=100),
-    synthesis=SynthesisConfig(n_forward=3, n_backward=2, max_tokens=24),
+    synthesis=SynthesisConfig(n_forward=3, n_backward=2, max_tokens=24, redraws=0),
     scoring=ScoringConfig(option_orders=1, samples=2),
-    training=TrainingConfig(rank=2, epochs=1, evaluations=4, batch_tokens=256),
+    training=TrainingConfig(rank=2, epochs=1, evaluations=1, batch_tokens=512),
     synthesizer=SynthesizerConfig(
         rank=2,
         rounds=1,
         rft_epochs=2,
         batch_tokens=64,
         held_out_share=0.3,
-        grpo_steps=3,
+        grpo_steps=2,
         group=2,
         prompts=1,
         dpo_batch=1,
-        evaluations=3,
+        evaluations=2,
     ),
-    simulation=SimulationConfig(traces=1, max_reasoning_tokens=16),
+    simulation=SimulationConfig(traces=1, max_reasoning_tokens=12),
 )
 
 CHILD = """
 import os, signal, sys
 from tests.integration.test_recipes_embedded import simulator
 
-store, model, recipe = sys.argv[1:]
+store, model, recipe, steps = sys.argv[1:]
 
 def report(stage, done, total):
-    if "synthesizer" in stage and stage.startswith("train") and done == 2:
+    if "synthesizer" in stage and stage.startswith("train") and done == int(steps):
         os.kill(os.getpid(), signal.SIGKILL)
 
 with simulator(store, model) as sim:
@@ -63,7 +63,7 @@ with simulator(store, model) as sim:
 def simulator(store: str | Path, model: str | Path) -> UserSimulator:
     """A simulator of one invented person."""
     return UserSimulator.from_corpus(
-        person("ada", 8),
+        person("ada", 5),
         user_id="ada",
         store=store,
         model=model,
@@ -72,13 +72,13 @@ def simulator(store: str | Path, model: str | Path) -> UserSimulator:
     )
 
 
-@pytest.mark.parametrize("recipe", ["rft", "dpo", "grpo"])
+@pytest.mark.parametrize(("recipe", "steps"), [("rft", 1), ("dpo", 1), ("grpo", 2)])
 def test_a_recipe_is_killed_and_ends_with_a_user_model(
-    embedded_model: Path, tmp_path: Path, recipe: str, learners: Nursery
+    embedded_model: Path, tmp_path: Path, recipe: str, steps: int, learners: Nursery
 ) -> None:
-    """Killed in its second step, it draws nothing twice, and ends with a person who answers."""
+    """Killed after its first steps, it draws nothing twice, and ends with a person who answers."""
     store = tmp_path / "ada.usersim.db"
-    child = learners.run(CHILD, store, embedded_model, recipe)
+    child = learners.run(CHILD, store, embedded_model, recipe, str(steps))
     assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
     first: dict[str, tuple[int, int]] = {}
 

@@ -202,6 +202,19 @@ def test_an_oversized_body_is_refused_before_and_while_it_comes(base_url: str) -
     assert well(base_url)
 
 
+def test_a_body_that_is_a_little_too_long_is_read_before_it_is_refused() -> None:
+    """A proxy that still sends when the connection closes would answer 502 in its own name."""
+    body = json.dumps(chat("x" * 30_000)).encode()
+    with served(max_body_bytes=20_000) as url, connected(url) as wire:
+        wire.sendall(head(len(body)) + body[:1_000])
+        wire.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            wire.recv(1)  # nothing is told while the body comes
+        wire.settimeout(60)
+        wire.sendall(body[1_000:])
+        assert rest(wire).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_body_that_does_not_come_is_not_waited_for(base_url: str) -> None:
     """A client that sends nothing is told so in time."""
     with connected(base_url) as wire:

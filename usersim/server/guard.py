@@ -11,6 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,9 @@ logger = logging.getLogger("usersim.server.access")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _OPEN = frozenset({"/health", "/health/ready"})
 """Paths that need no key: load balancers have none."""
+_TOO_LARGE = 413
+_READ_ON = 4
+"""A refused body is read to its end if it says that it has at most so many times the limit."""
 
 
 @dataclass(slots=True)
@@ -80,18 +84,21 @@ class RequestGuard:
             return
         visit = _Visit(time.monotonic(), secrets.token_hex(8))
 
+        async def part() -> Message:
+            return await self._part(receive, visit)
+
         async def take() -> Message:
-            return await self._taken(receive, visit)
+            return self._within(await part(), visit)
 
         async def give(message: Message) -> None:
             await self._given(message, send, visit)
 
         try:
-            await self._enter(scope, take, give)
+            await self._enter(scope, part, take, give)
         finally:
             self._note(scope, visit)
 
-    async def _enter(self, scope: Scope, take: Receive, give: Send) -> None:
+    async def _enter(self, scope: Scope, part: Receive, take: Receive, give: Send) -> None:
         heads = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
@@ -100,6 +107,8 @@ class RequestGuard:
             self._check(str(scope["path"]), heads)
             await self._app(scope, take, give)
         except RefusedRequestError as refusal:
+            if refusal.status == _TOO_LARGE and "expect" not in heads:
+                await self._read_on(part, heads)
             await _refuse(give, refusal)
 
     # ------------------------------------------------------------------ checks
@@ -160,17 +169,29 @@ class RequestGuard:
     def _too_large(self) -> RefusedRequestError:
         return RefusedRequestError(
             f"the body is longer than {self._config.max_body_bytes} bytes",
-            status=413,
+            status=_TOO_LARGE,
             code="body_too_large",
         )
 
+    async def _read_on(self, part: Receive, heads: Mapping[str, str]) -> None:
+        """Take what comes of a body that is not much too long, and keep nothing of it.
+
+        A proxy that is still sending when the connection closes would answer 502 in its own name.
+        """
+        length = heads.get("content-length", "")
+        if not length.isdecimal() or int(length) > _READ_ON * self._config.max_body_bytes:
+            return
+        with suppress(RefusedRequestError):  # it took too long, and what is told is its length
+            while (await part()).get("more_body", False):
+                pass
+
     # ------------------------------------------------------------------ body and reply
 
-    async def _taken(self, receive: Receive, visit: _Visit) -> Message:
+    async def _part(self, receive: Receive, visit: _Visit) -> Message:
         """Return the next part of the body; once it is whole, wait for the client to leave.
 
         Raises:
-            RefusedRequestError: If it is too long, or takes too long to come.
+            RefusedRequestError: If it takes too long to come.
         """
         if visit.taken:
             return await receive()
@@ -186,6 +207,14 @@ class RequestGuard:
             ) from None
         visit.read += len(message.get("body", b""))
         visit.taken = not message.get("more_body", False)
+        return message
+
+    def _within(self, message: Message, visit: _Visit) -> Message:
+        """Return a part of the body.
+
+        Raises:
+            RefusedRequestError: If it is too long with it.
+        """
         if visit.read > self._config.max_body_bytes:
             raise self._too_large()
         return message
