@@ -11,6 +11,13 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 # Processes that run the tests side by side; each takes up to 4 GB with the real model.
 WORKERS ?= 2
+# Of `make study`: the folder of its corpora, a size of its plan, models, and some of its sets.
+DATA ?=
+SIZE ?=
+MODEL ?=
+RECON_MODEL ?=
+SETS ?=
+STUDY ?= out/study
 # Rounds of `make fuzz`; SEED repeats one.
 ROUNDS ?= 3
 SEED ?=
@@ -31,7 +38,7 @@ EXTRAS := local,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-fast test-vllm soak testbeds fuzz system environments vllm bench-vllm notebooks \
+.PHONY: help demo study test test-all test-fast test-vllm soak testbeds fuzz system environments vllm bench-vllm notebooks \
   check lint types imports docs wheel-test bench format clean python
 
 # Sets of strings have the same order in every run; `make fuzz` tries others.
@@ -47,6 +54,12 @@ help:  ## Show this list
 
 demo: $(VENV)/.run  ## Predict the answers of real survey respondents (10 minutes)
 	$(BIN)/usersim demo $(DEMO_ARGS)
+
+study: $(VENV)/.run  ## Run the study of benchmarks/study.yaml: make study DATA=folder [SIZE=gpu MODEL=folder]
+	$(BIN)/usersim study run benchmarks/study.yaml --data $(or $(DATA),$(error name the folder \
+	  of the corpora: make study DATA=folder)) --out $(STUDY) $(if $(SIZE),--size $(SIZE)) \
+	  $(if $(SETS),--sets $(SETS)) $(if $(MODEL),--model $(MODEL)) \
+	  $(if $(RECON_MODEL),--recon-model $(RECON_MODEL))
 
 test: $(VENV)/.test  ## Run the tests, including those with the real model
 	$(PYTEST) -m "not slow and not vllm" $(PYTEST_ARGS)

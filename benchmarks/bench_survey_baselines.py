@@ -20,8 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from usersim import PipelineConfig, UserSimulator
-from usersim.evaluation import Evaluation
-from usersim.simulator import ArmName
+from usersim.evaluation import ArmName, Evaluation
 from usersim.survey.estimates import population_rows
 
 ARMS: tuple[ArmName, ...] = ("chance", "others", "profile", "few_shot")

@@ -17,9 +17,9 @@ from typing import get_args
 
 from usersim import PipelineConfig, UserSimulator
 from usersim.config import Preset, Recipe
-from usersim.evaluation import verdicts
+from usersim.evaluation import ArmName, verdicts
 from usersim.research import planted_users
-from usersim.simulator import ArmName, naming_rates
+from usersim.simulator import naming_rates
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from usersim import config
-from usersim.simulator import ARMS
+from usersim.evaluation import ARMS
 
 PAGE = Path(__file__).parents[2] / "docs" / "glossary.md"
 ROOMS = (
@@ -17,6 +17,7 @@ ROOMS = (
     *("usersim.engines", "usersim.corpus", "usersim.recon", "usersim.training"),
     *("usersim.prediction", "usersim.simulation", "usersim.evaluation", "usersim.survey"),
     *("usersim.survey.estimates", "usersim.survey.files", "usersim.research"),
+    "usersim.research.study",
     *("usersim.simulator", "usersim.explorer", "usersim.server"),
 )
 SETTINGS = {"user_id", "embedded", "default", "trace_judge", *ARMS}

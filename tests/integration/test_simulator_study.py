@@ -26,8 +26,7 @@ from usersim.config import (
 from usersim.engines import Draw, GenerateRequest
 from usersim.engines.transformers.engine import TransformersEngine
 from usersim.errors import ArtifactError, UserNotFoundError
-from usersim.evaluation import by_traces
-from usersim.simulator.arm_names import TITLES
+from usersim.evaluation import by_traces, title_of
 from usersim.transcript import REASONING_STOP
 
 CONFIG = PipelineConfig(
@@ -129,7 +128,7 @@ def test_the_control_arms_learn_as_they_say_and_the_page_names_their_k(
             traces=4,
             out=tmp_path / "out",
         )
-    after, guarded = TITLES["after_answer"], TITLES["guarded_backward"]
+    after, guarded = title_of("after_answer"), title_of("guarded_backward")
     manifests = {arm: one.manifest for arm, one in found.adapters.items()}
     assert manifests["after_answer"].counts.with_reasoning == 0
     assert manifests["guarded_backward"].counts.with_reasoning > 0
@@ -137,7 +136,7 @@ def test_the_control_arms_learn_as_they_say_and_the_page_names_their_k(
     predictions = found.evaluation.predictions
     assert not any(one.detail["reasonings"] for one in predictions[after])
     assert all(len(one.detail["reasonings"]) == 4 for one in predictions[guarded])
-    rows = by_traces(found.evaluation, none=TITLES["none"])
+    rows = by_traces(found.evaluation, none=title_of("none"))
     assert [(row.arm, row.k) for row in rows] == [(guarded, 1), (guarded, 4)]
     assert all(row.over_none is not None for row in rows)
     assert "K = 4" in found.evaluation.arms[guarded]
@@ -263,3 +262,30 @@ def test_the_embedded_model_answers_as_an_invented_person(embedded_model: Path) 
     assert answer.reasoning
     assert 0 < answer.influence.own < 1
     assert answer.influence.unit == "probability"
+
+
+def test_the_pool_holds_the_adapter_of_recon_select_where_that_is_measured(
+    roomy_model: Path, tmp_path: Path
+) -> None:
+    """The pool's answers are those of `respond` with the trained adapter, not the base model's."""
+    with simulator(tmp_path, ScriptedDraws(roomy_model)) as sim:
+        found = sim.evaluate(arms=("recon_select", "pool"), limit=4, held_out=4, progress=False)
+        closed = [
+            (asked, one)
+            for asked, one in zip(
+                found.evaluation.interactions,
+                found.evaluation.predictions[title_of("pool")],
+                strict=True,
+            )
+            if one.probabilities
+        ]
+        assert closed
+        answers = {}
+        for adapter in (None, found.adapters["recon_select"]):
+            sim.use_adapter(adapter)
+            answers[adapter is not None] = [
+                sim.respond(asked, user_id=asked.user_id, store=False) for asked, _ in closed
+            ]
+    for (_, one), base, trained in zip(closed, answers[False], answers[True], strict=True):
+        assert one.probabilities == pytest.approx(dict(trained.probabilities))
+        assert one.probabilities != pytest.approx(dict(base.probabilities), abs=1e-9)

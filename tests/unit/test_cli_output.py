@@ -28,7 +28,8 @@ from usersim.cli.app import app, main
 from usersim.cli.codes import ExitCode
 from usersim.cli.progress import LINE_SECONDS, Lines, Times
 from usersim.corpus import RefusedRow, RefusedRows
-from usersim.simulator import DEFAULT_ARMS, UserSimulator, face
+from usersim.evaluation import DEFAULT_ARMS
+from usersim.simulator import UserSimulator, face
 from usersim.transcript import REASONING_STOP
 
 CLI = Path(usersim.__file__).parent / "cli"

@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 
 from tests.fixtures.recon_engine import pair
-from usersim.evaluation import Arm, Evaluation, by_traces, evaluate
-from usersim.simulator.arm_names import TITLES
+from usersim.evaluation import Arm, Evaluation, by_traces, evaluate, title_of
 from usersim.simulator.pages import k_notes, k_sections
 from usersim.types import Batch, Interaction, Prediction
 
 PEOPLE = 6
-NONE = TITLES["none"]
+NONE = title_of("none")
 
 
 def held_out(n: int) -> list[Interaction]:

@@ -309,7 +309,17 @@ def test_every_kind_of_question_has_examples_of_its_own() -> None:
 
 def test_every_template_has_a_name_and_a_content_hash() -> None:
     """Ids differ between templates, and the key of all is a SHA-256."""
-    names = ["backward", "forward", "judge", "judge_pair", "respond", "tell_apart", "turns", "why"]
+    names = [
+        "backward",
+        "forward",
+        "judge",
+        "judge_pair",
+        "persona",
+        "respond",
+        "tell_apart",
+        "turns",
+        "why",
+    ]
     assert template_names() == names
     assert len({load_template(name).id for name in names}) == len(names)
     assert len(templates_key()) == 64

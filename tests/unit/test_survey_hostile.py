@@ -10,7 +10,8 @@ import pytest
 from tests.fixtures import qsf
 from tests.soak.attack import patience
 from usersim.errors import SurveyError
-from usersim.survey import Survey, loading
+from usersim.files import documents
+from usersim.survey import Survey
 from usersim.survey.files import read_qsf
 from usersim.survey.loading import MOST_QUESTIONS, MOST_TOLD, of_data, read_file
 
@@ -46,7 +47,7 @@ def test_many_values_name_the_limit_of_values(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of the greatest size could hold a million of them."""
-    monkeypatch.setattr(loading, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(documents, "MOST_VALUES", 1_000)
     path = tmp_path / f"a.{ending}"
     path.write_text(f"[{'1,' * 1_001}1]", encoding="utf-8")
     with pytest.raises(SurveyError, match="has more than 1000 values"):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tests.fixtures.surveys import EVERY
 from usersim.errors import MissingDependencyError, SurveyError
+from usersim.files import MOST_BYTES
 from usersim.survey import (
     LikertScale,
     Matrix,
@@ -24,7 +25,6 @@ from usersim.survey import (
     YesNo,
     codes_of,
 )
-from usersim.survey.loading import MOST_BYTES
 
 
 def refused(**fields: object) -> str:

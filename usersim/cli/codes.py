@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
     INCOMPLETE = 3
     """The command ran to its end, and what was asked for was not done: no row kept, no request
     answered, or, with `--strict`, a row rejected or a request failed; of `forget`, something of
-    the person remains, which the output names."""
+    the person remains, which the output names; of `study run`, a cell failed."""
     INTERRUPTED = 130
     """Ctrl-C; what was finished is stored, and the same command resumes."""
 

@@ -23,9 +23,9 @@ from usersim.cli.demo_data import demo_rows
 from usersim.cli.progress import stages
 from usersim.cli.simulate import EngineOption, ModelOption, print_measurement
 from usersim.config import PipelineConfig
-from usersim.evaluation import LeakageTable, sentence
+from usersim.evaluation import ArmName, LeakageTable, sentence
 from usersim.prediction import PREDICTORS
-from usersim.simulator import ArmName, UserSimulator
+from usersim.simulator import UserSimulator
 from usersim.simulator.calibrating import calibrate_on
 from usersim.simulator.calibration import POOL, Calibration
 from usersim.simulator.measure import pick_held_out

@@ -25,22 +25,20 @@ from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ConfigError, ContextLengthError, EvaluationError
+from usersim.evaluation import ARMS, DEFAULT_ARMS, ArmName, check_arms
 from usersim.files import write_bytes
 from usersim.simulator import (
-    ARMS,
-    DEFAULT_ARMS,
     SOURCES,
-    ArmName,
     Measurement,
-    TraceSource,
     UserSimulator,
-    check_arms,
     naming_rates,
     plan_evaluation,
     time_evaluation,
 )
+from usersim.simulator.measure import reasoning_added
 from usersim.simulator.predicting import check_predictors
 from usersim.training import Board, StepNote, TrainedAdapter
+from usersim.types import TraceSource
 from usersim.types.counting import counted
 from usersim.views import clock
 
@@ -371,6 +369,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     people: Annotated[
         int | None, typer.Option(help="Number of people, the first ones in the corpus.")
     ] = None,
+    panel: Annotated[
+        int | None,
+        typer.Option(
+            help="Further people of the corpus, neither trained on nor measured, whose training "
+            "answers the arms others, panel and pool know. Needs --people.",
+            min=1,
+        ),
+    ] = None,
     pairs: Annotated[int | None, typer.Option(help="Training interactions per person.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Total number of held-out answers.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed for sampling and training.")] = 0,
@@ -401,6 +407,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             min=1,
         ),
     ] = None,
+    calibrate: Annotated[
+        int | None,
+        typer.Option(
+            help="Before the arms that pool predictors are measured, fit the pool's weights on "
+            "this number of training answers that nothing was trained on.",
+            min=8,
+        ),
+    ] = None,
     *,
     texts: Annotated[
         bool,
@@ -424,11 +438,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
     config = PipelineConfig.preset(preset).with_seed(seed)
     check_arms(names)
+    loaded = _loaded(people, panel)
     store = ":memory:"
     if not dry_run:
         out.mkdir(parents=True, exist_ok=True)
         store = str(out / f"{source.name.split('.')[0]}.usersim.db")
-    rows = first_people(source, people)
+    rows = first_people(source, loaded)
     with (
         other_engine(trace_judge, engine, dtype) as ranking,
         _read(rows, store, model, _named(model, engine, dtype), config, ranking) as sim,
@@ -439,17 +454,20 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         if sim.report is not None:
             more = "usersim load FILE --refused REFUSED writes all of them"
             print_load(sim.report, more, to=notes)
-        _tell_plan(sim, names, pairs, held_out, recon_engine, traces)
+        chosen = sim.users[:people] if panel is not None else None
+        _tell_plan(sim, names, chosen, pairs, held_out, recon_engine, traces)
         if dry_run:
             return
         with stages() as progress:
             measured = sim.evaluate(
                 arms=names,
+                people=chosen,
                 limit=pairs,
                 held_out=held_out,
                 texts=texts or judge is not None,
                 judge=judging,
                 traces=traces,
+                calibrate=calibrate,
                 recon_engine=recon_engine,
                 second=reconstructor,
                 out=out,
@@ -460,6 +478,22 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     print_measurement(measured)
     if facts is not None:
         print_naming(measured, facts, out, config)
+
+
+def _loaded(people: int | None, panel: int | None) -> int | None:
+    """Return how many people are loaded; None for everybody.
+
+    Raises:
+        ConfigError: If there is to be a panel beside everybody.
+    """
+    if panel is None:
+        return people
+    if people is None:
+        raise ConfigError(
+            f"a panel of {panel} people needs a number of people who are measured",
+            hint="add --people N",
+        )
+    return people + panel
 
 
 def _read(
@@ -488,13 +522,16 @@ def _read(
 def _tell_plan(
     sim: UserSimulator,
     arms: list[ArmName],
+    people: list[str] | None,
     limit: int | None,
     held_out: int | None,
     recon_engine: Engine | None,
     traces: int | None,
 ) -> None:
     """Print what will be done and about how long it takes, timed with the real model."""
-    plan = plan_evaluation(sim, arms=arms, limit=limit, held_out=held_out, traces=traces)
+    plan = plan_evaluation(
+        sim, arms=arms, people=people, limit=limit, held_out=held_out, traces=traces
+    )
     notes.print(Text(str(plan)), soft_wrap=True)
     began = time.perf_counter()
     try:
@@ -539,7 +576,7 @@ def print_measurement(measured: Measurement) -> None:
     from usersim.evaluation import verdicts
 
     console.print(measured.evaluation)
-    for line in verdicts(measured.evaluation):
+    for line in [*verdicts(measured.evaluation), *reasoning_added(measured.evaluation)]:
         console.print(Text(line))
     for warning in measured.leakage.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))

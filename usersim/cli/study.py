@@ -1,4 +1,4 @@
-"""The command group `usersim study`: planted, power, pool, transfer."""
+"""The command group `usersim study`: run, planted, power, pool, transfer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console, notes
+from usersim.cli.study_run import run
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.errors import ConfigError, CorpusError
 from usersim.files import json_line, make_folder, write_bytes
@@ -27,10 +28,11 @@ NEIGHBORS = (-0.05, -0.02, -0.01, 0.0, 0.01, 0.02, 0.05)
 def register(app: typer.Typer) -> None:
     """Add the group to `app`."""
     group = typer.Typer(
-        help="Plan a study and compare its runs: planted people, power, pooling, transfer.",
+        help="Run a study of a written plan, or its parts: planted people, power, pooling, "
+        "transfer.",
         no_args_is_help=True,
     )
-    for command in (planted, power, pool, transfer):
+    for command in (run, planted, power, pool, transfer):
         group.command()(command)
     app.add_typer(group, name="study")
 

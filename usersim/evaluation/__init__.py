@@ -5,6 +5,17 @@ another SDK and a person are measured by the same harness. Knows nothing of the 
 """
 
 from usersim.evaluation.agreement import Agreement, agreement
+from usersim.evaluation.arm_specs import (
+    ARM_SPECS,
+    ARMS,
+    DEFAULT_ARMS,
+    ArmName,
+    ArmSpec,
+    Control,
+    Shown,
+    check_arms,
+    title_of,
+)
 from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import Interval, Resampling, WinRate, holm, win_rate
 from usersim.evaluation.cache import FileCache, PredictionCache
@@ -20,11 +31,17 @@ from usersim.evaluation.results import Comparison, Estimate, Evaluation
 from usersim.evaluation.verdict import sentence, verdicts
 
 __all__ = [
+    "ARMS",
+    "ARM_SPECS",
+    "DEFAULT_ARMS",
     "METRICS",
     "Agreement",
     "Arm",
+    "ArmName",
+    "ArmSpec",
     "AtK",
     "Comparison",
+    "Control",
     "Curves",
     "Estimate",
     "Evaluation",
@@ -39,9 +56,11 @@ __all__ = [
     "PredictionCache",
     "Resampling",
     "Section",
+    "Shown",
     "WinRate",
     "agreement",
     "by_traces",
+    "check_arms",
     "check_judge",
     "default_metrics",
     "evaluate",
@@ -49,6 +68,7 @@ __all__ = [
     "holm",
     "others_arm",
     "sentence",
+    "title_of",
     "uniform_arm",
     "verdicts",
     "win_rate",

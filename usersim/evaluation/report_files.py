@@ -13,7 +13,14 @@ from pydantic import BaseModel, RootModel, ValidationError
 from usersim.errors import EvaluationError
 from usersim.evaluation.metrics import METRICS
 
-__all__ = ["PREDICTIONS", "PROVENANCE", "ItemScores", "read_provenance", "read_scores"]
+__all__ = [
+    "PREDICTIONS",
+    "PROVENANCE",
+    "ItemScores",
+    "read_kinds",
+    "read_provenance",
+    "read_scores",
+]
 
 PREDICTIONS = "predictions.jsonl"
 PROVENANCE = "command.json"
@@ -34,6 +41,7 @@ class _Row(BaseModel):
     key: str
     user_id: str
     conversation: str
+    kind: str = ""
     arms: dict[str, _Scores]
 
 
@@ -96,6 +104,19 @@ def read_scores(folder: str | Path, metric: str) -> dict[str, ItemScores]:
             hint=f"its metrics: {sorted(known)!r}",
         )
     return found
+
+
+def read_kinds(folder: str | Path) -> set[str]:
+    """Return the kinds of the answers of a report: `scale`, `free_text`.
+
+    Args:
+        folder: The `--out` folder of `usersim evaluate`.
+
+    Raises:
+        EvaluationError: If there are no predictions, or they are damaged.
+    """
+    lines = filter(None, _text(Path(folder), PREDICTIONS).split("\n"))
+    return {_read(_Row, line, Path(folder, PREDICTIONS)).kind for line in lines}
 
 
 def read_provenance(folder: str | Path) -> dict[str, object]:

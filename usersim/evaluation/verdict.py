@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from usersim.evaluation.metrics import Metric
+from usersim.evaluation.metrics import LOG_SCORE, Metric
 from usersim.evaluation.results import Comparison, Evaluation, headline_metrics
 from usersim.types.counting import counted
 
-__all__ = ["sentence", "verdicts"]
+__all__ = ["added", "sentence", "verdicts"]
 
 _ALPHA = 0.05
 
@@ -56,6 +56,36 @@ def sentence(evaluation: Evaluation, comparison: Comparison) -> str:
         else ""
     )
     return f"{head} is {word} than {comparison.baseline}: {figures}{caution}."
+
+
+def added(evaluation: Evaluation, whole: str, without: str, what: str) -> list[str]:
+    """Say what a part of a pool adds to it: the paired difference in log score.
+
+    Args:
+        evaluation: Holds both arms.
+        whole: The arm that pools everything.
+        without: The arm that pools everything else.
+        what: The part, in words.
+
+    Returns:
+        One sentence; none where one of the arms was not measured.
+    """
+    if without not in evaluation.arms:
+        return []
+    compared = evaluation.against(without)
+    one = next((c for c in compared if (c.arm, c.metric) == (whole, LOG_SCORE.name)), None)
+    if one is None:
+        return []
+    gap = one.difference
+    verdict = "not distinguishable from no effect"
+    if gap.excludes(0.0):
+        verdict = "a gain" if gap.value > 0 else "a loss"
+    said = (
+        f"To the pool's log score {what} added {gap.value:+.3f} nats "
+        f"[{gap.low:+.3f}, {gap.high:+.3f}] on {counted(one.n_items, 'answer')} of "
+        f"{counted(evaluation.n_users, 'person', 'people')}: {verdict}."
+    )
+    return [said]
 
 
 def verdicts(

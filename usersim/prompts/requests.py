@@ -30,6 +30,7 @@ __all__ = [
     "forward_prompt",
     "judge_pair_prompt",
     "judge_prompt",
+    "persona_prompt",
     "respond_prompt",
     "tell_apart_prompt",
     "turn_text",
@@ -89,6 +90,39 @@ def respond_prompt(
         user_id=user_id,
         profile=profile or "",
         history=view_history(user_id, history, config=config, reasonings=reasonings),
+        question=view_question(user_id, question, config=config, option_order=option_order),
+    )
+
+
+def persona_prompt(
+    user_id: str,
+    question: Question,
+    profile: str | None,
+    *,
+    config: HistoryConfig,
+    option_order: Sequence[int] | None = None,
+) -> _ChatPrompt:
+    """Return a prompt as tools prompt that know of a person only facts, such as EDSL.
+
+    A peer to be measured against: no history, no reasoning.
+
+    Args:
+        user_id: Who is to answer; not shown.
+        question: What is to be answered.
+        profile: `name: value` pairs; None if nothing is known.
+        config: Character limits.
+        option_order: Order in which the options are shown; None for their own.
+
+    Returns:
+        (role, content) pairs.
+
+    Example:
+        >>> asked = persona_prompt("ada", Question.of("Tea?"), "age: 36", config=HistoryConfig())
+        >>> asked[0][1].splitlines()[-1]
+        'You are a person with: age: 36.'
+    """
+    return load_template("persona").render(
+        profile=profile or "",
         question=view_question(user_id, question, config=config, option_order=option_order),
     )
 

@@ -30,12 +30,14 @@ class PooledDifference:
         difference: Mean over items and runs of arm minus baseline, in the metric's unit; the
             interval resamples people, conversations and runs.
         by_run: The mean difference in each run.
+        p_value: Two-sided, from the same resamples.
         n_items: Items that both arms were measured on in every run.
     """
 
     arm: str
     difference: Interval
     by_run: tuple[float, ...]
+    p_value: float
     n_items: int
 
     @property
@@ -111,9 +113,11 @@ def _pooled(
     means = totals[:, :-1] / totals[:, -1:]  # (b, r)
     draws = np.take_along_axis(means, drawn, axis=1).mean(axis=1)
     low, high = np.quantile(draws, [0.025, 0.975])
+    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
     return PooledDifference(
         arm=arm,
         difference=Interval(float(rows.mean()), float(low), float(high)),
         by_run=tuple(float(value) for value in rows.mean(axis=1)),
+        p_value=min(1.0, 2 * (1 + tail) / (draws.size + 1)),
         n_items=rows.shape[1],
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from usersim.config import HistoryConfig, SimulationConfig
 from usersim.engines import AdapterRef, ChatPrompt
-from usersim.prompts import forward_prompt, respond_prompt
+from usersim.prompts import forward_prompt, persona_prompt, respond_prompt
 from usersim.types import (
     ActionSpace,
     Choice,
@@ -40,6 +40,8 @@ class RespondItem:
         reasonings: Kept reasoning by interaction key, shown with the history.
         gains: Reconstruction gain of those traces, for the record.
         profile: What is known of the person, shown first.
+        persona: Whether the prompt is the plain instruction of persona tools: the profile and the
+            question, nothing else.
         predictors: Distributions over the options that need no model.
         group: Kind of question that it is for the pool; None where nothing is pooled.
         combine: Pools them with the simulator's own; None leaves the simulator alone.
@@ -59,6 +61,7 @@ class RespondItem:
     reasonings: Mapping[str, str] = field(default_factory=dict[str, str])
     gains: Mapping[str, float] = field(default_factory=dict[str, float])
     profile: str | None = None
+    persona: bool = False
     predictors: Mapping[Predictor, Distribution] = field(
         default_factory=dict[Predictor, Distribution]
     )
@@ -79,6 +82,10 @@ class RespondItem:
 
     def prompt(self, config: HistoryConfig, order: Sequence[int] | None = None) -> ChatPrompt:
         """Return the rendered prompt, with the options in `order`."""
+        if self.persona:
+            return persona_prompt(
+                self.user_id, self.question, self.profile, config=config, option_order=order
+            )
         return respond_prompt(
             self.user_id,
             self.question,

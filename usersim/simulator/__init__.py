@@ -2,7 +2,6 @@
 
 from usersim.simulator.adapter_list import StoredAdapter, StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Base
-from usersim.simulator.arm_names import ARMS, DEFAULT_ARMS, ArmName, check_arms
 from usersim.simulator.calibration import Calibration
 from usersim.simulator.costs import CostPlan, Lengths, StageCost, lengths_of, plan_costs
 from usersim.simulator.dialogue import Voices
@@ -25,21 +24,18 @@ from usersim.simulator.planning import (
 from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.respondents import StoreRespondents, SurveyCost
 from usersim.simulator.run import Run, RunCost, RunFailure
-from usersim.simulator.sources import SOURCES, TraceSource
+from usersim.simulator.sources import SOURCES
 from usersim.simulator.stores import open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
 from usersim.simulator.surveyed import SurveyCalibration, calibrate_on_survey
 from usersim.simulator.synthesizer import RECIPES
 
 __all__ = [
-    "ARMS",
-    "DEFAULT_ARMS",
     "GPUS",
     "RECIPES",
     "SOURCES",
     "AdapterChoice",
     "AnswerStream",
-    "ArmName",
     "AsyncAnswerStream",
     "Base",
     "Calibration",
@@ -63,11 +59,9 @@ __all__ = [
     "SurveyCalibration",
     "SurveyCost",
     "TimeEstimate",
-    "TraceSource",
     "UserSimulator",
     "Voices",
     "calibrate_on_survey",
-    "check_arms",
     "compare_elicitation",
     "lengths_of",
     "naming_rates",

@@ -10,18 +10,27 @@ from dataclasses import dataclass
 
 from usersim.config import PipelineConfig
 from usersim.engines import Engine
-from usersim.evaluation import Arm, others_arm, uniform_arm
-from usersim.simulator.arm_names import ARMS, MEMORIES, TITLES, ArmName, source_of, title_of
+from usersim.evaluation import (
+    ARM_SPECS,
+    Arm,
+    ArmName,
+    ArmSpec,
+    others_arm,
+    title_of,
+    uniform_arm,
+)
 from usersim.simulator.arms import ModelArms
+from usersim.simulator.asking import Asker
 from usersim.simulator.history import Histories
+from usersim.simulator.pool_arms import pool_arm
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.sources import SOURCES, WITHOUT_REASONING, reasonings
+from usersim.simulator.sources import SOURCES, reasonings
 from usersim.training import TrainedAdapter
-from usersim.types import Interaction
+from usersim.types import Interaction, TraceSource
 
 __all__ = ["OFF", "RECON", "SWAPPED", "ArmBuilder"]
 
-RECON = TITLES["recon_select"]
+RECON = title_of("recon_select")
 OFF = f"{RECON} (reasoning off)"
 """The same adapter, answering without reasoning."""
 SWAPPED = f"{RECON} (traces swapped)"
@@ -37,8 +46,10 @@ class ArmBuilder:
         histories: Finds what is shown.
         config: Settings of every stage.
         train: What was learned from.
+        others: What counts as other people's answers.
         held_out: What is asked.
         found: The base model's traces.
+        asker: Puts questions to the pool.
         texts: Whether the answers to open questions are drawn too.
         traces: K of the arms with reasoning; None takes that of the configuration.
     """
@@ -47,8 +58,10 @@ class ArmBuilder:
     histories: Histories
     config: PipelineConfig
     train: Sequence[Interaction]
+    others: Sequence[Interaction]
     held_out: Sequence[Interaction]
     found: Reconstruction
+    asker: Asker
     texts: bool = False
     traces: int | None = None
 
@@ -66,41 +79,46 @@ class ArmBuilder:
             adapters: The trained user models.
         """
         built: list[Arm] = []
-        for name in ARMS:
+        for name, spec in ARM_SPECS.items():
             if name not in names:
                 continue
             if name in adapters:
-                built.extend(self._trained(name, adapters[name]))
+                built.extend(self._trained(spec, adapters[name]))
+            elif spec.answers == "pool":
+                people = list(dict.fromkeys(one.user_id for one in self.held_out))
+                built.append(pool_arm(spec, self.engine, self.asker, people))
             else:
-                built.append(self._untrained(name))
+                built.append(self._untrained(spec))
         return built
 
-    def _untrained(self, name: ArmName) -> Arm:
-        if name == "chance":
+    def _untrained(self, spec: ArmSpec) -> Arm:
+        if spec.name == "chance":
             return uniform_arm()
-        if name == "others":
-            return others_arm(self.train)
-        if name == "profile":
-            own = {i.user_id: [j for j in self.train if j.user_id == i.user_id] for i in self.train}
-            base = self._model(shown="profile", train=own)
-            return base.arm("B0 profile prompt", "base model, facts about the person only")
-        if name == "few_shot":
-            base = self._model()
-            return base.arm("B1 history in the prompt", "base model, past answers in the prompt")
-        source, title = MEMORIES[name]
-        kept = reasonings(source, self.found, self.config.guards, seed=self.config.training.seed)
-        memory = self._model(shown="kept", kept=kept, traces=self._k)
-        told = f"base model, past answers with traces: {SOURCES[source]}; K = {self._k}"
-        return memory.arm(title, told)
+        if spec.name == "others":
+            return others_arm(self.others)
+        if spec.traces is not None:
+            return self._memory(spec, spec.traces)
+        if spec.shown == "history":
+            return self._model().arm(spec.title, "base model, past answers in the prompt")
+        own = {i.user_id: [j for j in self.train if j.user_id == i.user_id] for i in self.train}
+        base = self._model(shown=spec.shown, train=own)
+        plain = " in the plain instruction of persona tools" if spec.shown == "persona" else ""
+        return base.arm(spec.title, f"base model, facts about the person only{plain}")
 
-    def _trained(self, source: ArmName, adapter: TrainedAdapter) -> list[Arm]:
-        title, text = title_of(source), f"trained on {source_of(source)}"
-        if source in WITHOUT_REASONING:
+    def _memory(self, spec: ArmSpec, source: TraceSource) -> Arm:
+        kept = reasonings(source, self.found, self.config.guards, seed=self.config.training.seed)
+        memory = self._model(shown=spec.shown, kept=kept, traces=self._k)
+        told = f"base model, past answers with traces: {SOURCES[source]}; K = {self._k}"
+        return memory.arm(spec.title, told)
+
+    def _trained(self, spec: ArmSpec, adapter: TrainedAdapter) -> list[Arm]:
+        title, text = spec.title, f"trained on {_learned_from(spec)}"
+        if not spec.reasons:
             return [self._model(adapter=adapter.ref).arm(title, text, weight=0.0)]
         model = self._model(adapter=adapter.ref, traces=self._k)
         text = f"{text}; K = {self._k}"
         arms = [model.arm(title, text)]
-        if source == "recon_select":
+        if spec.name == "recon_select":
             fitted = adapter.manifest.reasoning_weight
             if fitted is not None:
                 note = f"{text}; {fitted.summary}"
@@ -112,3 +130,12 @@ class ArmBuilder:
 
     def _model(self, **how: object) -> ModelArms:
         return ModelArms(self.engine, self.histories, self.config, texts=self.texts, **how)  # type: ignore[arg-type]
+
+
+def _learned_from(spec: ArmSpec) -> str:
+    """Return in words what a trained arm learned from."""
+    if spec.traces is None:
+        return "the reward of its own predictions (a control)"
+    if spec.training != "select":
+        return f"the best traces of a synthesizer trained by {spec.training}"
+    return SOURCES[spec.traces]

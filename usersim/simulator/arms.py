@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.batching import each
 from usersim.engines.options import OPTION_RULE
-from usersim.evaluation import Arm
+from usersim.evaluation import Arm, Shown
 from usersim.prompts import templates_key
 from usersim.simulation import Likelihoods, RespondItem, likelihoods, prediction
 from usersim.simulation.opened import ActionRequest, draw_actions
@@ -22,11 +21,7 @@ from usersim.simulator.history import Histories, profile_of
 from usersim.simulator.train import respond_item
 from usersim.types import Batch, Interaction, Prediction, content_key, is_closed
 
-__all__ = ["ModelArms", "Shown"]
-
-Shown = Literal["profile", "history", "kept"]
-"""What of the person stands in the prompt: facts only, the history, or the history with its kept
-traces (Recon-Memory)."""
+__all__ = ["ModelArms"]
 
 
 @dataclass(slots=True)
@@ -42,7 +37,7 @@ class ModelArms:
         traces: K; 0 answers without reasoning.
         texts: Whether the answers to open questions are drawn too, not only their likelihood.
         kept: Kept reasoning by interaction key, for `shown="kept"`.
-        train: The people's train split, for `shown="profile"`.
+        train: The people's train split, for the facts in it: `shown="profile"` or `"persona"`.
     """
 
     engine: Engine
@@ -171,7 +166,8 @@ class ModelArms:
 
     def _item(self, interaction: Interaction) -> RespondItem:
         history: tuple[Interaction, ...] = ()
-        if self.shown != "profile":
+        facts = self.shown in {"profile", "persona"}
+        if not facts:
             history = self.histories.of(interaction.user_id, interaction.question, before=None)
         item = respond_item(interaction, history, seed=self.config.simulation.seed)
         return replace(
@@ -180,9 +176,8 @@ class ModelArms:
             reasonings={
                 past.key: self.kept[past.key] for past in history if self.kept.get(past.key)
             },
-            profile=profile_of(self.train.get(interaction.user_id, ()))
-            if self.shown == "profile"
-            else None,
+            profile=profile_of(self.train.get(interaction.user_id, ())) if facts else None,
+            persona=self.shown == "persona",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar, cast
 
 from usersim.config import PipelineConfig
@@ -23,6 +23,7 @@ from usersim.simulation import Answer, RespondItem, derive_seed, respond
 from usersim.simulator.adapters import Adapters, reasoning_weight
 from usersim.simulator.calls import in_call
 from usersim.simulator.predicting import Predictions
+from usersim.training import TrainedAdapter
 from usersim.types import (
     Batch,
     ContextLike,
@@ -214,6 +215,15 @@ class Asker:
     def pooled(self) -> tuple[Predictor, ...]:
         """The predictors whose distributions are pooled."""
         return self.predictors or self.config.prediction.predictors
+
+    def under(self, config: PipelineConfig) -> Asker:
+        """Return what puts the same questions under other settings."""
+        return replace(self, config=config, predictions=self.predictions.under(config))
+
+    def answering(self, adapter: TrainedAdapter) -> Asker:
+        """Return what puts the same questions to one adapter, whoever is asked."""
+        adapters = Adapters(self.corpus, self.adapters.base, "fixed", adapter)
+        return replace(self, adapters=adapters)
 
     def simulator(self, user_id: str) -> str:
         """Return what answers for a person: digest of the adapter, or name of the base model."""

@@ -50,6 +50,7 @@ __all__ = [
     "ObservedAnswer",
     "calibrate",
     "calibrate_on",
+    "calibrate_once",
     "calibrate_people",
     "observe",
 ]
@@ -107,6 +108,44 @@ def calibrate_people(
     )
 
 
+def calibrate_once(
+    asker: Asker,
+    engine: Callable[[], Engine],
+    people: People,
+    *,
+    answers: int,
+    progress: Progress | None = None,
+) -> None:
+    """Fit the pool as `calibrate_people` does, unless the store holds what the same call fitted.
+
+    So an evaluation that is resumed does not predict the same answers again.
+
+    Args:
+        asker: Puts the questions, as they are put at run time.
+        engine: Returns what runs the model; called only where a predictor needs it.
+        people: Whose answers are predicted.
+        answers: How many at the most.
+        progress: Called with (stage, done, total).
+
+    Raises:
+        EvaluationError: If there is no answer to fit on.
+        CorpusError: If rows came or went meanwhile.
+    """
+    fits = asker.corpus.fits
+    simulators = sorted({asker.simulator(person) for person in people.users})
+    names = [asker.predictions.pool_key(one, asker.pooled) for one in simulators]
+    mark, state = content_key("calibrated", answers, names), fits.state()
+
+    def weights() -> bytes:
+        """Return what tells the weights that are in use from others."""
+        pools = [asker.predictions.pool(one, asker.pooled) for one in simulators]
+        return content_key([pool.to_bytes().decode() for pool in pools]).encode()
+
+    if fits.get("pool", mark, state=state) != weights():
+        calibrate_people(asker, engine, people, answers=answers, progress=progress)
+        fits.put("pool", mark, state=state, data=weights())
+
+
 def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
     asker: Asker,
     engine: Callable[[], Engine],
@@ -155,13 +194,31 @@ def calibrate_on(  # noqa: PLR0913 - keyword-only, each a plain fact
         title=title,
         provenance=provenance,
     )
+    pools = {asker.pooled: found.pool, **_pool_without_reasoning(asker, observed)}
     for simulator in simulators:
-        if not asker.predictions.keep_pool(simulator, asker.pooled, found.pool):
-            raise CorpusError(
-                "rows were loaded or deleted during the calibration, so its result was discarded",
-                hint="repeat it",
-            )
+        for pooled, pool in pools.items():
+            if not asker.predictions.keep_pool(simulator, pooled, pool):
+                raise CorpusError(
+                    "rows were loaded or deleted during the calibration, so its result was "
+                    "discarded",
+                    hint="repeat it",
+                )
     return found
+
+
+def _pool_without_reasoning(
+    asker: Asker, observed: Sequence[ObservedAnswer]
+) -> dict[tuple[Predictor, ...], Pool]:
+    """Return the pool of the other predictors, so that what reasoning adds can be measured.
+
+    Nothing where there is no reasoning, or nothing besides it.
+    """
+    others: tuple[Predictor, ...] = tuple(one for one in asker.pooled if one not in {"reasoning"})
+    if others in {(), asker.pooled}:
+        return {}
+    left = _without([one.observation for one in observed], frozenset({"reasoning"}))
+    left = [one for one in left if one.predictors]
+    return {others: fit_pool(left, seed=asker.config.prediction.seed, intervals=False)}
 
 
 def _met_as_new(one: Interaction) -> bool:

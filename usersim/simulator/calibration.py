@@ -11,6 +11,7 @@ import numpy as np
 
 from usersim.evaluation import Evaluation
 from usersim.evaluation.metrics.closed import ECE_BINS, top_option
+from usersim.evaluation.verdict import added
 from usersim.prediction import GROUPS, Pool
 from usersim.prediction.pool import FEW
 from usersim.simulator.predicting import SIMULATOR
@@ -91,24 +92,7 @@ class Calibration:
         return tuple(
             sentence
             for name, (words, _) in ABLATIONS.items()
-            if name in self.evaluation.arms
-            for sentence in self._added(name, words)
-        )
-
-    def _added(self, without: str, words: str) -> Iterator[str]:
-        found = self.evaluation
-        compared = found.against(without)
-        one = next((c for c in compared if (c.arm, c.metric) == (POOL, "log_score")), None)
-        if one is None:
-            return
-        gap = one.difference
-        verdict = "not distinguishable from no effect"
-        if gap.excludes(0.0):
-            verdict = "a gain" if gap.value > 0 else "a loss"
-        yield (
-            f"To the pool's log score {words} added {gap.value:+.3f} nats "
-            f"[{gap.low:+.3f}, {gap.high:+.3f}] on {counted(one.n_items, 'answer')} of "
-            f"{counted(found.n_users, 'person', 'people')}: {verdict}."
+            for sentence in added(self.evaluation, POOL, name, words)
         )
 
     def _by_confidence(self, name: str) -> dict[int, list[tuple[float, float]]]:

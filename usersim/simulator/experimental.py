@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from usersim.config import PipelineConfig
 from usersim.engines import AdapterRef, Draw, Engine, GenerateRequest, ScoreRequest
 from usersim.engines.base import weights_of
 from usersim.errors import TranscriptError
+from usersim.evaluation import Control
 from usersim.prompts import respond_prompt, templates_key
 from usersim.recon.fidelity.similarity import likeness
 from usersim.simulator.history import Histories
@@ -36,14 +36,7 @@ from usersim.transcript import (
 from usersim.types import Interaction, RewardedTrace, Scale, TracePrompt, content_key, is_closed
 from usersim.views import Progress, staged
 
-__all__ = ["CONTROLS", "Control", "action_worth", "train_control"]
-
-Control = Literal["likelihood_rl", "e2e_grpo"]
-CONTROLS: Mapping[Control, str] = {
-    "likelihood_rl": "B9 likelihood RL",
-    "e2e_grpo": "B11 E2E-GRPO",
-}
-"""What each control is called in tables."""
+__all__ = ["action_worth", "train_control"]
 
 
 def train_control(

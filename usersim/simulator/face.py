@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn, Self
@@ -14,14 +15,13 @@ from usersim.corpus.readers.formats import Format
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import ArgumentError, ConfigError, UsersimError
-from usersim.evaluation import Arm
+from usersim.evaluation import DEFAULT_ARMS, Arm, ArmName
 from usersim.prediction import Embed, Similarity
 from usersim.simulation import Answer, Piece, stream_answer
 from usersim.simulation.dialogue import Assistant, Dialogue, Reached, Scenario, Speaker
 from usersim.simulator import saving
 from usersim.simulator.adapter_list import StoredAdapters, stored_adapters
 from usersim.simulator.adapters import AdapterChoice, Adapters, Base
-from usersim.simulator.arm_names import DEFAULT_ARMS, ArmName
 from usersim.simulator.asking import (
     Asker,
     Context,
@@ -45,12 +45,11 @@ from usersim.simulator.requested import RequestSource
 from usersim.simulator.respondents import Chosen, StoreRespondents, respondents_of
 from usersim.simulator.run import Run, RunCost
 from usersim.simulator.running import CHUNK, Runner
-from usersim.simulator.sources import TraceSource
 from usersim.simulator.stores import load_into_store, open_store
 from usersim.simulator.streams import AnswerStream, AsyncAnswerStream
 from usersim.survey import Mode, Survey, SurveyResults
 from usersim.training import StepNote, TrainedAdapter
-from usersim.types import Batch, DateOrder, Predictor, ScoredCandidate
+from usersim.types import Batch, DateOrder, Predictor, ScoredCandidate, TraceSource
 from usersim.views import Progress, Sheet, facts, printed, show_progress, staged
 
 __all__ = ["LOADING", "UserSimulator"]
@@ -755,11 +754,13 @@ class UserSimulator:
         *,
         arms: Sequence[ArmName] = DEFAULT_ARMS,
         more: Sequence[Arm] = (),
+        people: Sequence[str] | None = None,
         limit: int | None = None,
         held_out: int | None = None,
         texts: bool = False,
         judge: Engine | None = None,
         traces: int | None = None,
+        calibrate: int | None = None,
         recon_engine: Engine | None = None,
         second: Engine | None = None,
         out: str | Path | None = None,
@@ -773,8 +774,11 @@ class UserSimulator:
         would answer with one of the arms.
 
         Args:
-            arms: What to compare; see `usersim.simulator.ARMS`.
+            arms: What to compare; see `usersim.evaluation.ARMS`.
             more: Arms of your own: any callable that predicts interactions.
+            people: Who is learned from and measured; None takes everybody. The others are the
+                panel: their training answers are known to `others` and to the arms that pool
+                predictors.
             limit: Training interactions of each person, the newest; None takes all.
             held_out: Held-out interactions in all; None takes every one.
             texts: Also draw the open answers, and measure their text.
@@ -782,6 +786,9 @@ class UserSimulator:
                 arm with those of the baseline.
             traces: K, traces drawn for each answer of an arm with reasoning; None takes that of
                 the configuration. The report shows K = 1, 4 and 16 up to it.
+            calibrate: Before it measures the arms that pool predictors, fit their weights on so
+                many training answers that nothing learned from; None takes the weights of the
+                store.
             recon_engine: Another, larger model that writes and scores the traces that the
                 simulator's own learns from.
             second: A reconstructor of another model family: says whether the choice of traces
@@ -813,10 +820,25 @@ class UserSimulator:
                 hint=f"arms=[{arms!r}]",
             )
         page = ReportPage(out=out, provenance=provenance, title=title)
-        asked = Measures(arms=arms, more=more, texts=texts, judge=judge, traces=traces)
+        chosen = self._people.only(people)
+        asked = Measures(
+            arms=arms,
+            more=more,
+            texts=texts,
+            judge=judge,
+            traces=traces,
+            calibrate=calibrate,
+            panel=[user for user in self.users if user not in chosen.users] if people else (),
+        )
         with show_progress(progress, "evaluate()") as report:
-            return self._learner(self._ready(report), recon_engine, second).evaluate(
-                asked, limit=limit, held_out=held_out, progress=report, page=page
+            learner = self._learner(self._ready(report), recon_engine, second)
+            return replace(learner, people=chosen).evaluate(
+                asked,
+                asker=self.asker(),
+                limit=limit,
+                held_out=held_out,
+                progress=report,
+                page=page,
             )
 
     def _learner(

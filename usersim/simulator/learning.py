@@ -14,15 +14,16 @@ from usersim.engines.base import weights_of
 from usersim.errors import ArtifactError
 from usersim.recon import Aids
 from usersim.simulator.adapters import Base, Purpose
+from usersim.simulator.asking import Asker
 from usersim.simulator.history import Histories
-from usersim.simulator.measure import Measurement, Measures, Study, Traces, pick_held_out
+from usersim.simulator.measure import Measurement, Measurer, Measures, Traces, pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import Recon, Reconstruction
-from usersim.simulator.sources import TraceSource, check_source
+from usersim.simulator.sources import check_source
 from usersim.simulator.synthesizer import SynthesizerTrainer, check_recipe
 from usersim.simulator.train import Trainer
 from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
-from usersim.types import Interaction
+from usersim.types import Interaction, TraceSource
 from usersim.views import Progress
 
 __all__ = ["Learner", "ReportPage", "TrainingResult"]
@@ -229,12 +230,21 @@ class Learner:
         self,
         asked: Measures,
         *,
+        asker: Asker,
         limit: int | None,
         held_out: int | None,
         progress: Progress | None,
         page: ReportPage,
     ) -> Measurement:
         """Measure arms against each other on answers held out; trains what is missing.
+
+        Args:
+            asked: What is to be measured.
+            asker: Puts questions as `respond` does.
+            limit: Training interactions of each person, the newest; None takes all.
+            held_out: Held-out interactions in all; None takes every one.
+            progress: Called with (stage, done, total).
+            page: What the report receives.
 
         Raises:
             UserForgottenError: If somebody was forgotten meanwhile; no weights that were made
@@ -243,30 +253,32 @@ class Learner:
         check_one_process()
         with self.corpus.trainings.under_way(self.people.users) as training:
             return replace(self, training=training)._evaluate(  # noqa: SLF001 - a copy of this
-                asked, limit=limit, held_out=held_out, progress=progress, page=page
+                asked, asker=asker, limit=limit, held_out=held_out, progress=progress, page=page
             )
 
     def _evaluate(
         self,
         asked: Measures,
         *,
+        asker: Asker,
         limit: int | None,
         held_out: int | None,
         progress: Progress | None,
         page: ReportPage,
     ) -> Measurement:
-        study = Study(
+        measurer = Measurer(
             corpus=self.corpus,
             engine=self.engine,
             recon_engine=self.recon_engine,
             config=self.config,
             histories=self.histories,
+            asker=asker,
             trainer=self._trainer("arm"),
             written=self._written,
             second=self.second,
             aids=self.aids,
         )
-        return study.run(
+        return measurer.run(
             self.people.train(limit),
             pick_held_out(self.corpus, self.people.users, held_out),
             asked=asked,

@@ -16,38 +16,39 @@ from usersim.corpus import Corpus
 from usersim.engines import Engine
 from usersim.errors import EvaluationError
 from usersim.evaluation import (
+    ARM_SPECS,
     Agreement,
     Arm,
+    ArmName,
+    ArmSpec,
     Evaluation,
     Faithfulness,
     FileCache,
     Judgment,
     LeakageTable,
     Metric,
+    check_arms,
     default_metrics,
     evaluate,
+    title_of,
     verdicts,
     write_report,
 )
+from usersim.evaluation.verdict import added
 from usersim.recon import Aids
 from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
-from usersim.simulator.arm_names import (
-    MEMORIES,
-    SYNTHESIZERS,
-    TITLES,
-    ArmName,
-    check_arms,
-    title_of,
-)
+from usersim.simulator.asking import Asker
+from usersim.simulator.calibrating import calibrate_once
 from usersim.simulator.checks import (
     check_sections,
     faithfulness_of,
     judgments_of,
     refuse_selector,
 )
-from usersim.simulator.experimental import CONTROLS, train_control
+from usersim.simulator.experimental import train_control
 from usersim.simulator.history import Histories
 from usersim.simulator.pages import (
+    added_sections,
     curves_of,
     examples,
     k_notes,
@@ -55,15 +56,15 @@ from usersim.simulator.pages import (
     sizes,
     synthesizer_section,
 )
+from usersim.simulator.people import People
 from usersim.simulator.probes import diagnostics, second_opinion
 from usersim.simulator.recon import Recon, Reconstruction
-from usersim.simulator.sources import SOURCES
 from usersim.simulator.train import Trainer
 from usersim.training import TrainedAdapter
 from usersim.types import Interaction, is_closed
 from usersim.views import Progress, Sheet, printed
 
-__all__ = ["Measurement", "Measures", "Study", "Traces", "pick_held_out"]
+__all__ = ["Measurement", "Measurer", "Measures", "Traces", "pick_held_out", "reasoning_added"]
 
 
 class Traces(NamedTuple):
@@ -97,6 +98,7 @@ Written = Callable[[Recipe, Sequence[Interaction], Progress | None], Traces]
 def _sheet(found: Measurement) -> Sheet:
     table = found.evaluation.sheet()
     said = [*verdicts(found.evaluation), *k_notes(found.evaluation)]
+    said += reasoning_added(found.evaluation)
     said += [*(f"warning: {one}" for one in found.leakage.warnings)]
     said += [str(one) for one in (found.agreement, found.faithfulness) if one is not None]
     said += [f"judge: {one}" for one in found.judgments]
@@ -145,6 +147,9 @@ class Measures:
         texts: Whether the answers to open questions are drawn too, not only their likelihood.
         judge: Compares the drawn answers; None asks no judge.
         traces: K, traces drawn for each answer; None takes that of the configuration.
+        calibrate: Training answers that the weights of pools are fitted on before they are
+            measured; None takes the weights of the store.
+        panel: People beside those who are measured, whose training answers count as others'.
     """
 
     arms: Sequence[ArmName]
@@ -152,6 +157,13 @@ class Measures:
     texts: bool = False
     judge: Engine | None = None
     traces: int | None = None
+    calibrate: int | None = None
+    panel: Sequence[str] = ()
+
+    @property
+    def specs(self) -> list[ArmSpec]:
+        """What the arms are, in the order of the tables."""
+        return [spec for name, spec in ARM_SPECS.items() if name in self.arms]
 
 
 def pick_held_out(
@@ -187,7 +199,7 @@ def pick_held_out(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
+class Measurer:
     """Everything that a measurement needs.
 
     Attributes:
@@ -196,6 +208,7 @@ class Study:
         recon_engine: Writes and scores the traces: mostly the same.
         config: Settings of every stage.
         histories: Finds what is shown.
+        asker: Puts questions as `respond` does.
         trainer: Trains the adapters.
         written: Trains a synthesizer and lets it write, for the arms that need one.
         second: A reconstructor of another model family, which says whether the choice of traces
@@ -208,6 +221,7 @@ class Study:
     recon_engine: Engine
     config: PipelineConfig
     histories: Histories
+    asker: Asker
     trainer: Trainer
     written: Written
     second: Engine | None = None
@@ -248,15 +262,17 @@ class Study:
         if asked.judge is not None:
             scorer = self.config.scoring.scorer
             selected_by = refuse_selector(asked.judge, self.aids.judge, scorer)
-        found = self._reconstruct(train, asked.arms, progress)
-        trained = self._train(asked.arms, train, found, progress)
+        found = self._reconstruct(train, asked.specs, progress)
+        trained = self._train(asked.specs, train, found, progress)
         build = ArmBuilder(
             engine=self.engine,
             histories=self.histories,
             config=self.config,
             train=train,
+            others=self._others(train, asked.panel),
             held_out=held_out,
             found=found,
+            asker=self._pooling(asked, trained, progress),
             texts=asked.texts,
             traces=asked.traces,
         )
@@ -290,11 +306,11 @@ class Study:
     def _reconstruct(
         self,
         train: Sequence[Interaction],
-        arms: Sequence[ArmName],
+        specs: Sequence[ArmSpec],
         progress: Progress | None,
     ) -> Reconstruction:
         """Run Recon, unless no arm has any use for traces."""
-        if set(arms) & {*(set(SOURCES) - {"none"}), *MEMORIES}:
+        if any(spec.needs_traces for spec in specs):
             recon = Recon(
                 self.corpus, self.recon_engine, self.config, self.histories, aids=self.aids
             )
@@ -305,32 +321,64 @@ class Study:
 
     def _train(
         self,
-        arms: Sequence[ArmName],
+        specs: Sequence[ArmSpec],
         train: Sequence[Interaction],
         found: Reconstruction,
         progress: Progress | None,
     ) -> _Trained:
         """Train every arm that has weights; all share pairs, budget, steps and seeds."""
-        adapters: dict[ArmName, TrainedAdapter] = {}
-        synthesizers: dict[ArmName, TrainedAdapter] = {}
-        written: list[Reconstruction] = []
-        for source in SOURCES:
-            if source in arms:
-                name = source.replace("_", "-")
-                adapters[source] = self.trainer.train(found, source, name=name, progress=progress)
-        for arm, (recipe, title) in SYNTHESIZERS.items():
-            if arm in arms:
-                synthesizer, traces = self.written(recipe, train, progress)
-                written.append(traces)
-                if synthesizer is not None:
-                    synthesizers[arm] = synthesizer
-                adapters[arm] = self.trainer.train(
-                    traces, "recon_select", name=title.lower(), progress=progress
-                )
-        for control in CONTROLS:
-            if control in arms:
-                adapters[control] = train_control(control, self.trainer, train, progress=progress)
-        return _Trained(adapters, synthesizers, written)
+        made = _Trained({}, {}, [])
+        for spec in specs:
+            if spec.answers == "adapter":
+                made.adapters[spec.name] = self._adapter(spec, train, found, made, progress)
+        return made
+
+    def _adapter(
+        self,
+        spec: ArmSpec,
+        train: Sequence[Interaction],
+        found: Reconstruction,
+        made: _Trained,
+        progress: Progress | None,
+    ) -> TrainedAdapter:
+        if spec.control is not None:
+            return train_control(spec.control, self.trainer, train, progress=progress)
+        assert spec.traces is not None, "an adapter learns from traces or from a reward"
+        if spec.recipe in {None, "select"}:
+            name = spec.name.replace("_", "-")
+            return self.trainer.train(found, spec.traces, name=name, progress=progress)
+        assert spec.recipe is not None, "a synthesizer is trained by a recipe"
+        synthesizer, traces = self.written(spec.recipe, train, progress)
+        made.written.append(traces)
+        if synthesizer is not None:
+            made.synthesizers[spec.name] = synthesizer
+        return self.trainer.train(traces, spec.traces, name=spec.title.lower(), progress=progress)
+
+    def _others(self, train: Sequence[Interaction], panel: Sequence[str]) -> Sequence[Interaction]:
+        """Return the answers that count as other people's: those learned from, and the panel's."""
+        if not panel:
+            return train
+        return [*train, *self.corpus.interactions(panel, split="train")]
+
+    def _pooling(self, asked: Measures, trained: _Trained, progress: Progress | None) -> Asker:
+        """Return what puts questions to the pool, its weights fitted where that is asked for.
+
+        The simulator in it is Recon-Select's adapter where that is measured, and otherwise what
+        answers now.
+        """
+        asker = self.asker
+        if asked.traces is not None:
+            simulation = self.config.simulation.model_copy(update={"traces": asked.traces})
+            asker = asker.under(asker.config.model_copy(update={"simulation": simulation}))
+        if "recon_select" in trained.adapters:
+            asker = asker.answering(trained.adapters["recon_select"])
+        pooled = any(spec.answers == "pool" and len(spec.predictors) > 1 for spec in asked.specs)
+        if asked.calibrate is not None and pooled:
+            everybody = People(self.corpus, None)
+            calibrate_once(
+                asker, lambda: self.engine, everybody, answers=asked.calibrate, progress=progress
+            )
+        return asker
 
     def _metrics(self, held_out: Sequence[Interaction], *, texts: bool) -> list[Metric]:
         """Open answers are measured by their likelihood, and by their text where it is drawn."""
@@ -375,7 +423,7 @@ class Study:
         self, measured: Measurement, out: Path, title: str, provenance: dict[str, object]
     ) -> Measurement:
         evaluation = measured.evaluation
-        eligible = TITLES["random_eligible"]
+        also = [title_of("random_eligible"), title_of("pool_without_reasoning")]
         synthesizers = [(title_of(arm), one) for arm, one in measured.synthesizers.items()]
         told = {
             **provenance,
@@ -393,9 +441,10 @@ class Study:
             provenance=told,
             leakage=measured.leakage,
             examples=examples(evaluation, RECON),
-            also_against=[eligible] if eligible in evaluation.arms else [],
+            also_against=[name for name in also if name in evaluation.arms],
             sections=[
                 sizes(measured.found, evaluation, measured.adapters),
+                *added_sections(reasoning_added(evaluation)),
                 *k_sections(evaluation),
                 *check_sections(measured.faithfulness, measured.judgments),
                 *(synthesizer_section(*one) for one in synthesizers),
@@ -407,5 +456,15 @@ class Study:
 
 def _headline(names: Sequence[str]) -> str:
     """Return the arm that others are compared with: Recon's, trained or not, else the last."""
-    recons = (RECON, MEMORIES["recon_memory"][1])
+    recons = (RECON, title_of("recon_memory"))
     return next((name for name in recons if name in names), names[-1])
+
+
+def reasoning_added(evaluation: Evaluation) -> list[str]:
+    """Say what reasoning added to the pool of everything else; nothing where it was not measured.
+
+    Args:
+        evaluation: Holds the pool with and without the reasoning predictor.
+    """
+    pool, without = title_of("pool"), title_of("pool_without_reasoning")
+    return added(evaluation, pool, without, "the reasoning")

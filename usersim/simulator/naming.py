@@ -6,7 +6,8 @@ from usersim.config import PipelineConfig
 from usersim.errors import EvaluationError
 from usersim.research import NamingRate, PlantedFacts, naming_rate
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.sources import TraceSource, reasonings
+from usersim.simulator.sources import reasonings
+from usersim.types import TraceSource
 
 __all__ = ["NAMING_SOURCES", "naming_rates"]
 

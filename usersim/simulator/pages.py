@@ -6,11 +6,19 @@ Knows finished measurements and trained adapters; measures and trains nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
-from usersim.evaluation import AtK, Curves, Evaluation, Example, Section, by_traces
-from usersim.simulator.arm_names import TITLES, ArmName, title_of
+from usersim.evaluation import (
+    ArmName,
+    AtK,
+    Curves,
+    Evaluation,
+    Example,
+    Section,
+    by_traces,
+    title_of,
+)
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.synthesizer import RECIPES
 from usersim.training import TraceEvaluation, TrainedAdapter
@@ -19,6 +27,7 @@ from usersim.types.counting import counted
 
 __all__ = [
     "PANELS",
+    "added_sections",
     "curves_of",
     "examples",
     "k_notes",
@@ -109,7 +118,7 @@ _GROUPS = (
 
 
 def _at_k(evaluation: Evaluation) -> list[AtK]:
-    return by_traces(evaluation, none=TITLES["none"])
+    return by_traces(evaluation, none=title_of("none"))
 
 
 def k_notes(evaluation: Evaluation) -> list[str]:
@@ -134,7 +143,7 @@ def k_sections(evaluation: Evaluation) -> list[Section]:
                 "Arm",
                 "K",
                 "Log-likelihood",
-                *([f"Less {TITLES['none']}"] if compared else []),
+                *([f"Less {title_of('none')}"] if compared else []),
                 "Answers",
             ),
             rows=tuple(
@@ -149,6 +158,26 @@ def k_sections(evaluation: Evaluation) -> list[Section]:
             ),
         )
     ]
+
+
+def added_sections(sentences: Sequence[str]) -> list[Section]:
+    """Return what the report says of the pool with and without reasoning; nothing without both.
+
+    Args:
+        sentences: What may be said of the difference.
+    """
+    if not sentences:
+        return []
+    heading = "What reasoning adds to everything else"
+    return [Section(heading=heading, paragraphs=(*sentences, _ADDED))]
+
+
+_ADDED = (
+    "Both pools answer the same questions, from the train split alone. Without reasoning, the pool "
+    "holds the model's answer without reasoning, how the other people answered, the panel model "
+    "and the person's own use of the options. A pool has weights of its own; the arms' "
+    "descriptions say whether they were fitted."
+)
 
 
 def synthesizer_section(title: str, synthesizer: TrainedAdapter) -> Section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from usersim.corpus import Corpus
@@ -22,20 +22,26 @@ class People:
     Attributes:
         corpus: The store.
         user_id: The person; None for everybody.
+        chosen: Of everybody, only these; empty for all of them.
     """
 
     corpus: Corpus
     user_id: str | None
+    chosen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.user_id is not None:
             self.corpus.require(self.user_id)
+        for user_id in self.chosen:
+            self.corpus.require(user_id)
 
     @property
     def users(self) -> list[str]:
         """Their ids."""
         if self.user_id is not None:
             return [self.user_id]
+        if self.chosen:
+            return list(self.chosen)
         return [summary.user_id for summary in self.corpus.users()]
 
     @property
@@ -88,6 +94,22 @@ class People:
                 hint="give one person for all contexts, or one for each",
             )
         return people
+
+    def only(self, user_ids: Sequence[str] | None) -> People:
+        """Return some of these people; None for all of them.
+
+        Raises:
+            ArgumentError: If the list is empty, or `user_ids` is a single text.
+            UserNotFoundError: If there is no such user.
+        """
+        if user_ids is None:
+            return self
+        if isinstance(user_ids, str) or not user_ids:
+            raise ArgumentError(
+                f"people must be a list of user ids, at least one; got {user_ids!r}",
+                hint=f"people=[{user_ids!r}]" if user_ids else "leave it out for everybody",
+            )
+        return replace(self, user_id=None, chosen=tuple(dict.fromkeys(user_ids)))
 
     def train(self, limit: int | None) -> list[Interaction]:
         """Return the train split, the newest `limit` interactions of each person.

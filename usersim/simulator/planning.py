@@ -14,17 +14,15 @@ from types import MappingProxyType
 from usersim import transcript
 from usersim.config import PipelineConfig
 from usersim.engines import Engine, ScoreRequest
+from usersim.evaluation import ARM_SPECS, ArmName, check_arms
 from usersim.recon import Aids
 from usersim.recon.scoring import score_candidates
 from usersim.recon.synthesis import synthesize
 from usersim.simulation import likelihoods
-from usersim.simulator.arm_names import MEMORIES, SYNTHESIZERS, ArmName, check_arms
-from usersim.simulator.experimental import CONTROLS
 from usersim.simulator.face import UserSimulator
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
-from usersim.simulator.sources import SOURCES, WITHOUT_REASONING
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
 from usersim.types import Interaction
 from usersim.types.counting import counted
@@ -36,10 +34,6 @@ SAMPLE = 2
 """Pairs and answers that are timed."""
 TRAINING_FACTOR = 3.0
 """A training step's cost, in forward passes over the same tokens: one forward, two backward."""
-WITHOUT_MODEL: tuple[ArmName, ...] = ("chance", "others")
-"""Arms that run no model."""
-UNTIMED: tuple[ArmName, ...] = (*SYNTHESIZERS, *CONTROLS)
-"""Arms whose training is too long and too varied to be timed beforehand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +122,7 @@ def plan_evaluation(
     sim: UserSimulator,
     *,
     arms: Sequence[ArmName],
+    people: Sequence[str] | None = None,
     limit: int | None = None,
     held_out: int | None = None,
     traces: int | None = None,
@@ -137,6 +132,7 @@ def plan_evaluation(
     Args:
         sim: The simulator.
         arms: What is to be compared.
+        people: Who is learned from and measured; None takes everybody.
         limit: Training interactions of each person, the newest; None takes all.
         held_out: Held-out interactions in all; None takes every one.
         traces: K, traces drawn for each answer; None takes that of the configuration.
@@ -146,29 +142,24 @@ def plan_evaluation(
         EmptySplitError: If there is nothing to learn from.
     """
     check_arms(arms)
-    train = People(sim.corpus, sim.user_id).train(limit)
-    measured = pick_held_out(sim.corpus, sim.users, held_out)
-    drawn = [arm for arm in arms if _draws(arm)]
-    needs_traces = set(arms) & {*(set(SOURCES) - {"none"}), *MEMORIES}
+    specs = [ARM_SPECS[arm] for arm in arms]
+    chosen = People(sim.corpus, sim.user_id).only(people)
+    train = chosen.train(limit)
+    measured = pick_held_out(sim.corpus, chosen.users, held_out)
     each = sim.config.synthesis.n_forward + sim.config.synthesis.n_backward
     # Recon-Select's adapter is also measured after the traces of other contexts.
-    swapped = ["swapped"] if "recon_select" in arms else []
+    swapped = int("recon_select" in arms)
     return EvaluationPlan(
         people=len({one.user_id for one in (*train, *measured)}),
         train=tuple(train),
         held_out=tuple(measured),
         arms=tuple(arms),
-        candidates=len(train) * each if needs_traces else 0,
-        trainings=len([arm for arm in arms if arm in SOURCES or arm in UNTIMED]),
-        predictions=len(measured) * len([*(a for a in arms if a not in WITHOUT_MODEL), *swapped]),
-        drawn=len(measured) * len([*drawn, *swapped]),
+        candidates=len(train) * each if any(spec.needs_traces for spec in specs) else 0,
+        trainings=sum(spec.answers == "adapter" for spec in specs),
+        predictions=len(measured) * (sum(spec.runs_model for spec in specs) + swapped),
+        drawn=len(measured) * (sum(spec.reasons for spec in specs) + swapped),
         traces=traces,
     )
-
-
-def _draws(arm: ArmName) -> bool:
-    """Return whether an arm draws traces before it answers."""
-    return arm in MEMORIES or arm in UNTIMED or (arm in SOURCES and arm not in WITHOUT_REASONING)
 
 
 def time_evaluation(
@@ -220,7 +211,8 @@ def time_evaluation(
         again = min(config.scoring.diagnostics, pairs)
         traces = probe.pair(plan.train[:SAMPLE]) * (pairs + again)
     tell("time a few steps", 3, 4)
-    timed = plan.trainings - len(set(plan.arms) & set(UNTIMED))
+    untimed: tuple[ArmName, ...] = tuple(arm for arm in plan.arms if not ARM_SPECS[arm].timed)
+    timed = plan.trainings - len(untimed)
     if timed:
         step = TRAINING_FACTOR * probe.forward(plan.train[-SAMPLE:])
         validated = round(config.training.validation_share * pairs)
@@ -230,7 +222,7 @@ def time_evaluation(
     answers = (plan.predictions - plan.drawn) * plain + plan.drawn * drawn
     return TimeEstimate(
         stages=MappingProxyType({"traces": traces, "training": training, "answers": answers}),
-        untimed=tuple(arm for arm in plan.arms if arm in UNTIMED),
+        untimed=untimed,
     )
 
 

@@ -114,6 +114,7 @@ class Predictions:
     ) -> None:
         self._corpus = corpus
         self._config = config
+        self._plugs = plugs
         self._loaded: tuple[str, PanelModel | None] | None = None
         self._pools: dict[str, Pool] = {}
         self.histories = Histories(
@@ -123,6 +124,10 @@ class Predictions:
             similarity=plugs.meaning,
             retriever=plugs.over(corpus),
         )
+
+    def under(self, config: PipelineConfig) -> Predictions:
+        """Return the same of this store under other settings."""
+        return self if config == self._config else Predictions(self._corpus, config, self._plugs)
 
     def panel(self) -> PanelModel | None:
         """Return the panel model of the store as it is now; None for a single person.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
 
 from usersim.config import GuardConfig
 from usersim.errors import ConfigError
@@ -23,24 +22,9 @@ from usersim.recon.arms import (
     random_of,
 )
 from usersim.simulator.recon import Reconstruction
-from usersim.types import ScoredCandidate, Selection
+from usersim.types import ScoredCandidate, Selection, TraceSource
 
-__all__ = ["SOURCES", "WITHOUT_REASONING", "TraceSource", "check_source", "reasonings"]
-
-TraceSource = Literal[
-    "recon_select",
-    "best_eligible",
-    "positive_gain",
-    "random_eligible",
-    "random",
-    "backward",
-    "guarded_backward",
-    "forward",
-    "longest",
-    "oracle",
-    "after_answer",
-    "none",
-]
+__all__ = ["SOURCES", "check_source", "reasonings"]
 
 SOURCES: Mapping[TraceSource, str] = MappingProxyType(
     {
@@ -59,8 +43,6 @@ SOURCES: Mapping[TraceSource, str] = MappingProxyType(
     }
 )
 """What each source is, in words."""
-WITHOUT_REASONING: frozenset[str] = frozenset({"after_answer", "none"})
-"""Sources after which a user model answers without reasoning: it learned none before an action."""
 
 
 def check_source(source: str) -> None:

@@ -24,7 +24,7 @@ from usersim.simulator.adapters import Purpose
 from usersim.simulator.history import Histories
 from usersim.simulator.lessons import person_lessons, shown_when_asked
 from usersim.simulator.recon import Reconstruction
-from usersim.simulator.sources import WITHOUT_REASONING, TraceSource, reasonings
+from usersim.simulator.sources import reasonings
 from usersim.training import (
     TrainedAdapter,
     fit_reasoning_weight,
@@ -32,7 +32,7 @@ from usersim.training import (
     set_reasoning_weight,
     train_user_model,
 )
-from usersim.types import Interaction
+from usersim.types import WITHOUT_REASONING, Interaction, TraceSource
 from usersim.views import Progress, staged
 
 __all__ = ["Trainer", "known", "register", "removed_if_forgotten", "respond_item", "watched"]

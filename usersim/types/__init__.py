@@ -48,6 +48,7 @@ from usersim.types.predictions import (
 from usersim.types.results import Batch, Failure, PersonLesson, Prediction, TrainingExample
 from usersim.types.runs import RunItem, RunRequest, RunStatus
 from usersim.types.traces import (
+    WITHOUT_REASONING,
     Candidate,
     Case,
     Direction,
@@ -59,6 +60,7 @@ from usersim.types.traces import (
     TracePair,
     TracePrompt,
     TraceScores,
+    TraceSource,
 )
 from usersim.types.values import (
     ValueReader,
@@ -71,6 +73,7 @@ from usersim.types.values import (
 
 __all__ = [
     "ROLES",
+    "WITHOUT_REASONING",
     "ActionKind",
     "ActionSpace",
     "ActionValue",
@@ -117,6 +120,7 @@ __all__ = [
     "TracePair",
     "TracePrompt",
     "TraceScores",
+    "TraceSource",
     "TrainingExample",
     "ValueReader",
     "action_space",

@@ -9,6 +9,7 @@ from typing import Literal
 from usersim.types.interactions import Interaction, content_key
 
 __all__ = [
+    "WITHOUT_REASONING",
     "Candidate",
     "Case",
     "Direction",
@@ -20,9 +21,28 @@ __all__ = [
     "TracePair",
     "TracePrompt",
     "TraceScores",
+    "TraceSource",
 ]
 
 Direction = Literal["forward", "backward", "decoy"]
+
+TraceSource = Literal[
+    "recon_select",
+    "best_eligible",
+    "positive_gain",
+    "random_eligible",
+    "random",
+    "backward",
+    "guarded_backward",
+    "forward",
+    "longest",
+    "oracle",
+    "after_answer",
+    "none",
+]
+"""Which of the same candidates a user model learns from; all sources share pairs and draws."""
+WITHOUT_REASONING: frozenset[str] = frozenset({"after_answer", "none"})
+"""Sources after which a user model answers without reasoning: it learned none before an action."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

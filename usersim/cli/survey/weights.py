@@ -12,11 +12,10 @@ import typer
 from usersim.cli.console import open_corpus
 from usersim.delimited import BrokenRecord, Dialect, read_records, recognize
 from usersim.errors import ConfigError, SurveyError, SurveyFileError
-from usersim.files import unescape_cell
+from usersim.files import read_json, unescape_cell
 from usersim.survey import SurveyResults
 from usersim.survey.estimates import Margins, Weights
 from usersim.survey.estimation import weigh
-from usersim.survey.loading import read_json
 from usersim.survey.population import attributes_of
 from usersim.types.counting import counted
 
@@ -105,7 +104,7 @@ def _margins(path: Path) -> Margins:
         ConfigError: If they are none.
     """
     try:
-        told = read_json(path.read_text(encoding="utf-8"), str(path))
+        told = read_json(path.read_text(encoding="utf-8"), str(path), error=SurveyError)
         return {
             str(name): {str(category): float(share) for category, share in shares.items()}
             for name, shares in cast("dict[str, dict[str, float]]", told).items()
