@@ -39,6 +39,7 @@
     │  └─ WeightingError             respondents cannot be weighted to the margins asked for
     │     ├─ EmptyCellError          a margin has a category without respondents, or the reverse
     │     └─ ImpossibleMarginsError  no weights meet all margins at once
+    ├─ FleetError                    workers cannot be started, or are gone
     ├─ SurveyError                   an instrument is wrong; every problem found is listed
     │  ├─ ExpressionError            a condition of an instrument cannot be read
     │  └─ SurveyFileError            a survey's file cannot be read or written
@@ -85,6 +86,7 @@ __all__ = [
     "EngineUnavailableError",
     "EvaluationError",
     "ExpressionError",
+    "FleetError",
     "ImpossibleMarginsError",
     "MissingDependencyError",
     "ModelLoadError",
@@ -393,6 +395,10 @@ class EmptyCellError(WeightingError):
 
 class ImpossibleMarginsError(WeightingError):
     """No weights meet all margins at once, or a margin is not a distribution."""
+
+
+class FleetError(UsersimError):
+    """Workers that share a long piece of work cannot be started, or are gone."""
 
 
 class SurveyError(UsersimError):

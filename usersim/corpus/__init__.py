@@ -70,6 +70,7 @@ __all__ = [
     "Runs",
     "StoreCounts",
     "StoredAnswer",
+    "TaskState",
     "TraceRecord",
     "Training",
     "Trainings",

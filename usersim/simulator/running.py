@@ -38,7 +38,17 @@ from usersim.types import Failure, RunItem, RunStatus, content_key
 from usersim.types.counting import counted
 from usersim.views import Progress
 
-__all__ = ["CHUNK", "Runner", "asked_of", "begin_run", "check_unchanged"]
+__all__ = [
+    "ASKED_OF",
+    "CHUNK",
+    "Runner",
+    "asked_of",
+    "begin_run",
+    "check_requests",
+    "check_unchanged",
+    "run_of",
+    "stored_run",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -117,31 +127,12 @@ class Runner:
             raise ConfigError(f"chunk must be at least 1 request; got {self.chunk!r}")
         record, requests = self._begun(source, name)
         self._work(record, progress)
-        return Run(
-            id=record.id,
-            name=record.name,
-            fingerprint=record.fingerprint,
-            settings=record.settings,
-            refused=requests.refused if requests is not None else RefusedRows(),
-            other_users=requests.tally.other_users if requests is not None else 0,
-            _runs=self.corpus.runs,
-        )
+        return run_of(self.corpus, record, requests)
 
     def read(self, source: RequestSource) -> Requests:
-        """Read and check requests; needs no engine.
-
-        Raises:
-            RefusedRowsError: If none of them can be asked.
-        """
+        """Read and check requests; needs no engine."""
         requests = self.corpus.requests(rows_of(source), user_id=self.user_id)
-        if not len(requests):
-            said = "".join(f"\n{group}" for group in requests.refused.groups()[:SHOWN_GROUPS])
-            others = requests.tally.other_users
-            raise RefusedRowsError(
-                f"no valid requests: {counted(len(requests.refused), 'row')} refused, "
-                f"{counted(others, 'row')} of other people{said}",
-                hint='a request is a row such as {"user_id": "ada", "context": "Tea or coffee?"}',
-            )
+        check_requests(requests)
         return requests
 
     def _begun(
@@ -154,25 +145,8 @@ class Runner:
         return begin_run(self.corpus, requests, self.settings(asked_of(requests)), name), requests
 
     def stored(self, name: str | None) -> RunRecord:
-        """Return a run that the store holds with all its requests, under unchanged settings.
-
-        Raises:
-            ConfigError: If there is none of that name, or its requests are not complete.
-        """
-        record = self.corpus.runs.find(name) if name else None
-        if record is None:
-            names = [one.name for one in self.corpus.runs.all()]
-            raise ConfigError(
-                f"there is no run {name!r} to resume; there are {names!r}"
-                if name
-                else "neither requests nor the name of a run to resume",
-                hint="give the requests, or the name of a run that `usersim runs` lists",
-            )
-        if record.total is None:
-            raise ConfigError(
-                f"run {name!r} cannot be resumed: its requests were not stored completely",
-                hint="pass the same requests again",
-            )
+        """Return a run that the store holds with all its requests, under unchanged settings."""
+        record = stored_run(self.corpus, name)
         asked = {field: record.settings[field] for field in ASKED_OF}
         check_unchanged(f"run {record.name!r}", record.settings, self.settings(asked))
         return record
@@ -321,6 +295,23 @@ class Runner:
             ) from error
 
 
+def check_requests(requests: Requests) -> None:
+    """Do nothing for requests of which at least one can be asked.
+
+    Raises:
+        RefusedRowsError: If there is none; says why.
+    """
+    if len(requests):
+        return
+    said = "".join(f"\n{group}" for group in requests.refused.groups()[:SHOWN_GROUPS])
+    others = requests.tally.other_users
+    raise RefusedRowsError(
+        f"no valid requests: {counted(len(requests.refused), 'row')} refused, "
+        f"{counted(others, 'row')} of other people{said}",
+        hint='a request is a row such as {"user_id": "ada", "context": "Tea or coffee?"}',
+    )
+
+
 def asked_of(requests: Requests) -> dict[str, object]:
     """Return the settings that describe a list of requests."""
     return dict(zip(ASKED_OF, (requests.digest, len(requests)), strict=True))
@@ -346,6 +337,42 @@ def begin_run(
     if record.total is None:
         corpus.runs.fill(record.id, requests.lines())
     return record
+
+
+def stored_run(corpus: Corpus, name: str | None) -> RunRecord:
+    """Return a run that the store holds with all its requests.
+
+    Raises:
+        ConfigError: If there is none of that name, or its requests are not complete.
+    """
+    record = corpus.runs.find(name) if name else None
+    if record is None:
+        names = [one.name for one in corpus.runs.all()]
+        raise ConfigError(
+            f"there is no run {name!r} to resume; there are {names!r}"
+            if name
+            else "neither requests nor the name of a run to resume",
+            hint="give the requests, or the name of a run that `usersim runs` lists",
+        )
+    if record.total is None:
+        raise ConfigError(
+            f"run {name!r} cannot be resumed: its requests were not stored completely",
+            hint="pass the same requests again",
+        )
+    return record
+
+
+def run_of(corpus: Corpus, record: RunRecord, requests: Requests | None) -> Run:
+    """Return a stored run as it is handed out; `requests` is None where it was resumed by name."""
+    return Run(
+        id=record.id,
+        name=record.name,
+        fingerprint=record.fingerprint,
+        settings=record.settings,
+        refused=requests.refused if requests is not None else RefusedRows(),
+        other_users=requests.tally.other_users if requests is not None else 0,
+        _runs=corpus.runs,
+    )
 
 
 def _failure(item: RunItem, error: UserNotFoundError) -> Failure:

@@ -50,9 +50,7 @@ class Fleets:
 
     # Fleets
 
-    def begin(
-        self, name: str, kind: FleetKind, settings: Mapping[str, object]
-    ) -> FleetRecord:
+    def begin(self, name: str, kind: FleetKind, settings: Mapping[str, object]) -> FleetRecord:
         """Store a fleet, if there is none of that name, and return what is stored.
 
         The caller compares the settings: an older fleet of that name stays as it is.

@@ -132,9 +132,7 @@ class Runs:
                 for user, state, n in connection.execute(query):
                     found.setdefault(user, {})[state] = n
         return {
-            user: RunStatus(
-                done=n.get("done", 0), failed=n.get("failed", 0), left=n.get("open", 0)
-            )
+            user: RunStatus(done=n.get("done", 0), failed=n.get("failed", 0), left=n.get("open", 0))
             for user, n in found.items()
         }
 

@@ -1,0 +1,29 @@
+"""Work on many people, spread over workers on one machine or on a cluster (Ray).
+
+    job (one person's train, reconstruct or simulate) -> driver -> workers
+                                                          |-> ledger of tasks in the store
+
+Importing this package does not import Ray. Knows the simulator; knows no table and no command.
+"""
+
+from usersim.fleet.cluster import Resources, WorkerLostError
+from usersim.fleet.jobs import Job, ReconstructJob, Setting, SimulateJob, TrainJob, Work, absolute
+from usersim.fleet.outcomes import Outcome
+from usersim.fleet.running import How, learn, shared_adapter, simulate
+
+__all__ = [
+    "How",
+    "Job",
+    "Outcome",
+    "ReconstructJob",
+    "Resources",
+    "Setting",
+    "SimulateJob",
+    "TrainJob",
+    "Work",
+    "WorkerLostError",
+    "absolute",
+    "learn",
+    "shared_adapter",
+    "simulate",
+]
