@@ -12,6 +12,7 @@ import math
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -177,8 +178,10 @@ def cluster(address: str | None, resources: Resources) -> Generator[Cluster]:
         ConfigError: If the cluster has no room for so many workers.
         FleetError: If it cannot be started or reached.
     """
-    ray = _import_ray()
     with ExitStack() as opened:
+        if address is None:
+            opened.enter_context(_environment(_own_environment()))
+        ray = _import_ray()
         if address is None:
             opened.enter_context(_started(ray, resources))
         else:
@@ -217,6 +220,26 @@ def fitted(resources: Resources, cpus: float, gpus: float) -> Resources:
     return Resources(workers=wanted, cpus=resources.cpus, gpus=each)
 
 
+def _own_environment() -> dict[str, str]:
+    """Return the variables of a cluster that only this process can use.
+
+    Ray reads them when it is imported: where a program imported it before, its choice stays.
+    """
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}
+    if "ray" in sys.modules and not _guarded:
+        logger.warning(
+            "Ray was imported before usersim could ask for a token: other users of the network "
+            "may reach the cluster; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+        )
+        return {}
+    _guarded.append(True)
+    return own
+
+
+_guarded: list[bool] = []
+"""Not empty once Ray was imported with our token."""
+
+
 def _import_ray() -> ModuleType:
     """Import Ray, which then sends nothing to anybody.
 
@@ -248,9 +271,8 @@ def _started(ray: ModuleType, resources: Resources) -> Generator[None]:
     # Sockets have short names on every system, so no folder of tests or of macOS.
     parent = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - a folder of our own in it
     folder = tempfile.mkdtemp(prefix="usersim-fleet-", dir=parent)
-    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}
     try:
-        with _environment(own), _ended(ray):
+        with _ended(ray):
             with boundary(FleetError, "starting Ray on this machine", hint=_RERUN):
                 ray.init(
                     address="local",
