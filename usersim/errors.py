@@ -39,7 +39,8 @@
     │  └─ WeightingError             respondents cannot be weighted to the margins asked for
     │     ├─ EmptyCellError          a margin has a category without respondents, or the reverse
     │     └─ ImpossibleMarginsError  no weights meet all margins at once
-    ├─ FleetError                    workers cannot be started, or are gone
+    ├─ FleetError                    workers cannot be started, or the cluster is gone
+    │  └─ WorkerLostError            a worker is gone in the middle of its work
     ├─ SurveyError                   an instrument is wrong; every problem found is listed
     │  ├─ ExpressionError            a condition of an instrument cannot be read
     │  └─ SurveyFileError            a survey's file cannot be read or written
@@ -105,6 +106,7 @@ __all__ = [
     "UserNotFoundError",
     "UsersimError",
     "WeightingError",
+    "WorkerLostError",
     "boundary",
 ]
 
@@ -398,7 +400,11 @@ class ImpossibleMarginsError(WeightingError):
 
 
 class FleetError(UsersimError):
-    """Workers that share a long piece of work cannot be started, or are gone."""
+    """Workers that share a long piece of work cannot be started, or the cluster is gone."""
+
+
+class WorkerLostError(FleetError):
+    """A worker is gone in the middle of its work: killed, or its machine is."""
 
 
 class SurveyError(UsersimError):

@@ -17,7 +17,7 @@ ROOMS = (
     *("usersim.engines", "usersim.corpus", "usersim.recon", "usersim.training"),
     *("usersim.prediction", "usersim.simulation", "usersim.evaluation", "usersim.survey"),
     *("usersim.survey.estimates", "usersim.survey.files", "usersim.research"),
-    *("usersim.simulator", "usersim.explorer", "usersim.server"),
+    *("usersim.simulator", "usersim.explorer", "usersim.server", "usersim.fleet"),
 )
 SETTINGS = {"user_id", "embedded", "default", "trace_judge", *ARMS}
 """Names of arguments, and values that they take."""

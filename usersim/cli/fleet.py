@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -327,12 +328,16 @@ def status(
             print_rows(rows, FLEETS, as_json=as_json, wide=wide)
             return
         record = _found(opened, name)
-        tasks = [_task(one) for one in opened.fleets.tasks(record.id, state=_state(state))]
+        tasks = list(opened.fleets.tasks(record.id, state=_state(state)))
+    rows = [_task(one) for one in tasks]
     if as_json:
-        print_json({**_fleet(record, as_json=True), "tasks": tasks})
+        print_json({**_fleet(record, as_json=True), "tasks": rows})
         return
     console.print(Text(f"fleet {record.name} ({record.kind}): {record.status}"), soft_wrap=True)
-    lines = [{**one, "result": _brief(one["result"]), "error": _reason(one)} for one in tasks]
+    lines = [
+        {**row, "result": _brief(one.result), "error": _reason(one)}
+        for one, row in zip(tasks, rows, strict=True)
+    ]
     print_rows(lines, TASKS, wide=wide)
 
 
@@ -507,11 +512,10 @@ def _task(task: FleetTask) -> dict[str, object]:
     }
 
 
-def _brief(result: object) -> str:
+def _brief(result: Mapping[str, object]) -> str:
     shown = ("adapter", "kept", "answered")
-    told = result if isinstance(result, dict) else {}
-    return ", ".join(f"{name} {told[name]}" for name in shown if name in told)  # pyright: ignore[reportUnknownVariableType]
+    return ", ".join(f"{name} {result[name]}" for name in shown if name in result)
 
 
-def _reason(row: dict[str, object]) -> str:
-    return f"{row['error']}: {row['message']}" if row["error"] else ""
+def _reason(task: FleetTask) -> str:
+    return f"{task.error}: {task.message}" if task.error else ""

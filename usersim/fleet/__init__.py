@@ -6,7 +6,7 @@
 Importing this package does not import Ray. Knows the simulator; knows no table and no command.
 """
 
-from usersim.fleet.cluster import Resources, WorkerLostError
+from usersim.fleet.cluster import Resources
 from usersim.fleet.jobs import Job, ReconstructJob, Setting, SimulateJob, TrainJob, Work, absolute
 from usersim.fleet.outcomes import Outcome
 from usersim.fleet.running import How, learn, shared_adapter, simulate
@@ -21,7 +21,6 @@ __all__ = [
     "SimulateJob",
     "TrainJob",
     "Work",
-    "WorkerLostError",
     "absolute",
     "learn",
     "shared_adapter",

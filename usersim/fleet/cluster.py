@@ -21,12 +21,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from usersim.errors import ConfigError, FleetError, MissingDependencyError, boundary
+from usersim.errors import (
+    ConfigError,
+    FleetError,
+    MissingDependencyError,
+    WorkerLostError,
+    boundary,
+)
 from usersim.fleet.jobs import Job
 from usersim.fleet.worker import Worker
 from usersim.types.counting import counted
 
-__all__ = ["Cluster", "Hand", "Resources", "WorkerLostError", "cluster"]
+__all__ = ["Cluster", "Hand", "Resources", "cluster", "fitted"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +42,6 @@ _TOKEN = secrets.token_hex(32)
 """Of the clusters that this process starts. Ray listens on every interface; who has no token is
 refused. Ray reads it once in a process."""
 _RERUN = "rerun the same command to resume; finished people are not repeated"
-
-
-class WorkerLostError(FleetError):
-    """A worker is gone in the middle of its work: killed, or its machine is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +302,7 @@ def _joined(ray: ModuleType, address: str) -> Generator[None]:
         with boundary(
             FleetError,
             f"connecting to the cluster at {address!r}",
-            hint="start one with `ray start --head`, with the same versions of Python, Ray and "
+            hint="start it with Ray's own command, with the same versions of Python, Ray and "
             "usersim on every machine, and with the same RAY_AUTH_MODE and RAY_AUTH_TOKEN here",
         ):
             ray.init(address=address, log_to_driver=False, configure_logging=False)

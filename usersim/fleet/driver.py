@@ -19,8 +19,8 @@ from typing import cast
 
 from usersim.corpus import Fleets, FleetStatus, FleetTask
 from usersim.engines import Progress
-from usersim.errors import CorpusError, FleetError, UsersimError
-from usersim.fleet.cluster import Cluster, Hand, WorkerLostError
+from usersim.errors import CorpusError, FleetError, UsersimError, WorkerLostError
+from usersim.fleet.cluster import Cluster, Hand
 from usersim.fleet.jobs import Job
 from usersim.fleet.outcomes import Outcome
 
