@@ -16,6 +16,7 @@
     │  ├─ SpeakerNotFoundError(LookupError)
     │  │                             who is modeled in a chat is not named; lists who speaks
     │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
+    │  ├─ FleetHeldError             another process drives the fleet
     │  └─ EmptySplitError            too few interactions for what was asked
     ├─ PromptError                   an undefined variable or an unknown template
     ├─ TranscriptError               a text is not "reasoning, then action"; keeps the text
@@ -88,6 +89,7 @@ __all__ = [
     "EvaluationError",
     "ExpressionError",
     "FleetError",
+    "FleetHeldError",
     "ImpossibleMarginsError",
     "MissingDependencyError",
     "ModelLoadError",
@@ -272,6 +274,10 @@ class NotStoredError(CorpusError, LookupError):
 
 class EmptySplitError(CorpusError):
     """A user has too few interactions for what was asked."""
+
+
+class FleetHeldError(CorpusError):
+    """Another process drives the fleet."""
 
 
 class PromptError(UsersimError):

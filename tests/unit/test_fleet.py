@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from usersim.cli.app import app
 from usersim.corpus import FleetStatus
 from usersim.errors import (
     ConfigError,
-    CorpusError,
+    FleetHeldError,
     MissingDependencyError,
     RefusedRowsError,
     UserNotFoundError,
@@ -98,7 +99,7 @@ def test_a_fleet_has_one_driver(corpus: Corpus) -> None:
     fleet, ledger = begun(corpus), corpus.fleets
     here = socket.gethostname()
     ledger.hold(fleet, f"{here}:{os.getppid()}", seconds=60)
-    with pytest.raises(CorpusError, match=f"train 'f' is already being driven by {here}:"):
+    with pytest.raises(FleetHeldError, match=f"train 'f' is already being driven by {here}:"):
         ledger.hold(fleet, driver_name(), seconds=60)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -117,10 +118,25 @@ def test_a_driver_elsewhere_lets_go_by_the_clock(tmp_path: Path) -> None:
         corpus.fleets._clock = lambda: now[0]
         fleet = begun(corpus)
         corpus.fleets.hold(fleet, "elsewhere:1", seconds=30)
-        with pytest.raises(CorpusError, match="already being driven by elsewhere:1"):
+        with pytest.raises(FleetHeldError, match="already being driven by elsewhere:1"):
             corpus.fleets.hold(fleet, driver_name(), seconds=30)
         now[0] += 31
         corpus.fleets.hold(fleet, driver_name(), seconds=30)
+
+
+def test_a_driver_that_lost_its_fleet_is_told(tmp_path: Path) -> None:
+    """A driver that slept while another one took over does not go on beside it."""
+    with Corpus.open(tmp_path / "a.usersim.db") as corpus:
+        corpus.add([row for user in PEOPLE for row in closed(user, 3)])
+        fleet = begun(corpus)
+        with held(corpus.fleets, fleet, seconds=0.03) as hold:
+            hold.check()
+            corpus.fleets.let_go(fleet, driver_name())
+            corpus.fleets.hold(fleet, f"{socket.gethostname()}:{os.getppid()}", seconds=600)
+            while hold.lost is None:
+                time.sleep(0.01)
+            with pytest.raises(FleetHeldError, match="is already being driven by"):
+                hold.check()
 
 
 def test_a_forgotten_person_is_no_task_any_more(corpus: Corpus) -> None:
@@ -266,6 +282,9 @@ def test_the_command_reads_people_from_a_file(tmp_path: Path) -> None:
         corpus.add(closed("ada", 3))
     people = tmp_path / "people.txt"
     how = ["fleet", "train", "-c", str(store), "--start", "none", "--users", str(people)]
+    people.write_bytes(b"\xff\xfe")
+    unreadable = CliRunner().invoke(app, [*how, "--engine", "scripted"])
+    assert "cannot be read" in str(unreadable.exception)
     people.write_text("\n")
     empty = CliRunner().invoke(app, [*how, "--engine", "scripted"])
     assert isinstance(empty.exception, ConfigError)

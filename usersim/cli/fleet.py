@@ -435,11 +435,16 @@ def _chosen(user: list[str] | None, users: Path | None) -> list[str] | None:
     """Return the people that were named; None for everybody.
 
     Raises:
-        ConfigError: If the file names nobody.
+        ConfigError: If the file cannot be read, or names nobody.
     """
     if users is None:
         return user or None
-    lines = [line.strip() for line in users.read_text(encoding="utf-8").splitlines()]
+    try:
+        lines = [line.strip() for line in users.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{str(users)!r} cannot be read: {error}", hint="write one id a line into it, in UTF-8"
+        ) from error
     listed = [*(user or []), *filter(None, lines)]
     if not listed:
         raise ConfigError(f"{str(users)!r} names nobody", hint="write one id a line into it")

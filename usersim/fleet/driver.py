@@ -19,12 +19,18 @@ from typing import cast
 
 from usersim.corpus import Fleets, FleetStatus, FleetTask
 from usersim.engines import Progress
-from usersim.errors import CorpusError, FleetError, UsersimError, WorkerLostError
+from usersim.errors import (
+    CorpusError,
+    FleetError,
+    FleetHeldError,
+    UsersimError,
+    WorkerLostError,
+)
 from usersim.fleet.cluster import Cluster, Hand
 from usersim.fleet.jobs import Job
 from usersim.fleet.outcomes import Outcome
 
-__all__ = ["Driver", "driver_name", "first_worker", "held"]
+__all__ = ["Driver", "Hold", "driver_name", "first_worker", "held"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,31 +45,50 @@ def driver_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
+class Hold:
+    """That a fleet is held, or was lost to another driver; made by `held`."""
+
+    def __init__(self) -> None:
+        self.lost: CorpusError | None = None
+
+    def check(self) -> None:
+        """Do nothing while the fleet is held.
+
+        Raises:
+            CorpusError: If another driver has it: this machine slept, or lost sight of the store.
+        """
+        if self.lost is not None:
+            raise self.lost
+
+
 @contextmanager
-def held(fleets: Fleets, fleet_id: int, *, seconds: float = HOLD_SECONDS) -> Generator[None]:
+def held(fleets: Fleets, fleet_id: int, *, seconds: float = HOLD_SECONDS) -> Generator[Hold]:
     """Hold a fleet for as long as the block runs, so that nobody else drives it.
 
     Yields:
-        Nothing.
+        What says whether it is still held.
 
     Raises:
         CorpusError: If another driver holds it.
     """
     own = driver_name()
     fleets.hold(fleet_id, own, seconds=seconds)
-    ended = threading.Event()
+    hold, ended = Hold(), threading.Event()
 
     def extend() -> None:
         while not ended.wait(seconds / 3):
             try:
                 fleets.hold(fleet_id, own, seconds=seconds)
+            except FleetHeldError as error:
+                hold.lost = error
+                return
             except CorpusError as error:  # the next write says whether the store is there
                 logger.warning("the fleet could not be held for longer: %s", error)
 
     thread = threading.Thread(target=extend, name="usersim-fleet", daemon=True)
     thread.start()
     try:
-        yield
+        yield hold
     finally:
         ended.set()
         thread.join()
@@ -79,6 +104,7 @@ class Driver:
     Attributes:
         fleets: The ledger.
         fleet_id: The fleet.
+        hold: Says whether the caller still holds it.
         cluster: Where workers are hired.
         job: What they do.
         about: What they are told with every task.
@@ -92,6 +118,7 @@ class Driver:
 
     fleets: Fleets
     fleet_id: int
+    hold: Hold
     cluster: Cluster
     job: Job
     about: str = ""
@@ -119,6 +146,7 @@ class Driver:
             self._tell(over, total)
             self._hire(status.left)
             while self._give():
+                self.hold.check()
                 ended = self.cluster.ended(list(self._calls), seconds=WAIT_SECONDS)
                 for call in ended:
                     over += self._end(call)

@@ -26,7 +26,7 @@ from usersim.simulator.people import People
 from usersim.simulator.plugs import GivenRetriever, Plugs
 from usersim.simulator.predicting import Predictions
 from usersim.simulator.running import Runner
-from usersim.training import TrainedAdapter
+from usersim.training import KeptBase, TrainedAdapter
 
 __all__ = [
     "CLAIMS",
@@ -207,6 +207,7 @@ class _Learning:
                 people=People(corpus, None),
                 second=load(second) if second else None,
                 aids=plugs.aids,
+                kept=KeptBase(),
             )
             self.close = opened.pop_all().close
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 from usersim.corpus import Corpus, FleetKind, FleetRecord, Requests, RunRecord
 from usersim.errors import ConfigError, UserNotFoundError
-from usersim.fleet.cluster import Cluster, Hand, Resources, cluster
+from usersim.fleet.cluster import Resources, cluster
 from usersim.fleet.driver import Driver, first_worker, held
 from usersim.fleet.jobs import CLAIMS, ReconstructJob, Setting, SimulateJob, TrainJob
 from usersim.prompts import templates_key
@@ -104,7 +104,7 @@ def learn(
     chosen = name or f"{kind}-{content_key('fleet', settings)[:12]}"
     record = corpus.fleets.begin(chosen, kind, settings)
     check_unchanged(f"fleet {record.name!r}", record.settings, settings)
-    with held(corpus.fleets, record.id):
+    with held(corpus.fleets, record.id) as hold:
         if not record.complete:
             corpus.fleets.fill(record.id, people)
         corpus.fleets.resume(record.id, failed=how.retry_failed)
@@ -113,6 +113,7 @@ def learn(
                 Driver(
                     fleets=corpus.fleets,
                     fleet_id=record.id,
+                    hold=hold,
                     cluster=opened,
                     job=job,
                     retries=how.retries,
@@ -156,40 +157,28 @@ def simulate(
         hand, known = first_worker(opened, job, asked, prefix=CLAIMS, retries=how.retries)
         run = _run(corpus, read, known, name)
         record = _fleet_of(corpus, run)
-        with held(corpus.fleets, record.id):
+        with held(corpus.fleets, record.id) as hold:
             if not record.complete:
                 corpus.fleets.fill(record.id, corpus.runs.people(run.id))
             corpus.runs.release_all(run.id, CLAIMS)
             corpus.fleets.resume(record.id, failed=how.retry_failed)
-            _answer(corpus, job, run, record, opened, hand, how, progress)
+            left = corpus.fleets.status(record.id).left
+            Driver(
+                fleets=corpus.fleets,
+                fleet_id=record.id,
+                hold=hold,
+                cluster=opened,
+                job=job,
+                about=run.name,
+                # Small enough that no worker is idle while another has half of the people.
+                at_once=max(min(how.people_at_once, math.ceil(left / (2 * opened.workers))), 1),
+                retries=how.retries,
+                progress=staged("simulate", progress),
+                prefix=CLAIMS,
+                lost=lambda worker: corpus.runs.release(run.id, worker),
+                hired=[hand],
+            ).run()
     return run_of(corpus, run, read), _again(corpus, record)
-
-
-def _answer(
-    corpus: Corpus,
-    job: SimulateJob,
-    run: RunRecord,
-    record: FleetRecord,
-    opened: Cluster,
-    hand: Hand,
-    how: How,
-    progress: StageProgress | None,
-) -> None:
-    left = corpus.fleets.status(record.id).left
-    Driver(
-        fleets=corpus.fleets,
-        fleet_id=record.id,
-        cluster=opened,
-        job=job,
-        about=run.name,
-        # Small enough that no worker is idle while another has half of the people.
-        at_once=max(min(how.people_at_once, math.ceil(left / (2 * opened.workers))), 1),
-        retries=how.retries,
-        progress=staged("simulate", progress),
-        prefix=CLAIMS,
-        lost=lambda worker: corpus.runs.release(run.id, worker),
-        hired=[hand],
-    ).run()
 
 
 def _asked(

@@ -3,6 +3,7 @@
 Importing it loads no torch; that happens when a training starts.
 """
 
+from usersim.training.arithmetic import KeptBase
 from usersim.training.artifact import (
     TrainedAdapter,
     load_artifact,
@@ -23,6 +24,7 @@ from usersim.training.user_model import train_user_model
 __all__ = [
     "Board",
     "Hooks",
+    "KeptBase",
     "Manifest",
     "PairLesson",
     "Probe",

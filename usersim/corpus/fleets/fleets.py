@@ -28,7 +28,7 @@ from usersim.corpus.store.database import Database
 from usersim.corpus.store.owners import row_ids
 from usersim.corpus.store.tables import fleet_tasks, fleets, users
 from usersim.corpus.store.values import clean_text
-from usersim.errors import CorpusError
+from usersim.errors import FleetHeldError
 
 __all__ = ["Fleets"]
 
@@ -150,7 +150,7 @@ class Fleets:
             seconds: How long that counts.
 
         Raises:
-            CorpusError: If another driver holds it.
+            FleetHeldError: If another driver holds it.
         """
         with self._database.write() as connection:
             now = self._now(connection)
@@ -158,7 +158,7 @@ class Fleets:
                 select(fleets).where(fleets.c.id == fleet_id).with_for_update()
             ).one()
             if row.driver != driver and not _is_free(row, now):
-                raise CorpusError(
+                raise FleetHeldError(
                     f"{row.kind} {row.name!r} is already being driven by {row.driver}",
                     hint="wait until it ends; if it was killed on another machine, try again in "
                     "half a minute",
