@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from tests.fixtures.fleets import TINY, closed, simulate_job, train_job
@@ -25,7 +26,7 @@ from usersim.errors import (
 )
 from usersim.fleet import How, ReconstructJob, Resources, Setting, learn, shared_adapter, simulate
 from usersim.fleet import cluster as cluster_module
-from usersim.fleet.cluster import fitted
+from usersim.fleet.cluster import fitted, swept
 from usersim.fleet.driver import driver_name, held
 from usersim.fleet.outcomes import tried
 
@@ -238,6 +239,17 @@ def test_a_cluster_that_is_too_small_is_an_error() -> None:
         fitted(Resources(workers=2), cpus=4, gpus=1)
     assert fitted(Resources(gpus=0.5), cpus=8, gpus=1).workers == 2
     assert fitted(Resources(workers=3, gpus=0), cpus=4, gpus=1).gpus == 0
+
+
+def test_folders_of_killed_drivers_are_deleted(tmp_path: Path) -> None:
+    """A folder whose driver lives, or is only just being made, stays."""
+    alive, dead, new = (tmp_path / f"usersim-fleet-{name}" for name in ("alive", "dead", "new"))
+    for folder in (alive, dead, new):
+        folder.mkdir()
+    (dead / "driver.lock").touch()
+    with FileLock(alive / "driver.lock"):
+        assert swept(tmp_path) == [dead]
+    assert sorted(tmp_path.iterdir()) == [alive, new]
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from usersim.errors import (
     ConfigError,
@@ -32,7 +34,7 @@ from usersim.fleet.jobs import Job
 from usersim.fleet.worker import Worker
 from usersim.types.counting import counted
 
-__all__ = ["Cluster", "Hand", "Resources", "cluster", "fitted"]
+__all__ = ["Cluster", "Hand", "Resources", "cluster", "fitted", "swept"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ _STORE_BYTES = 80 * 2**20
 _TOKEN = secrets.token_hex(32)
 """Of the clusters that this process starts. Ray listens on every interface; who has no token is
 refused. Ray reads it once in a process."""
+_FOLDER, _LOCK = "usersim-fleet-", "driver.lock"
 _RERUN = "rerun the same command to resume; finished people are not repeated"
 
 
@@ -270,25 +273,54 @@ def _started(ray: ModuleType, resources: Resources) -> Generator[None]:
         Nothing.
     """
     cores = max(os.cpu_count() or 1, math.ceil((resources.workers or 1) * resources.cpus))
+    with _own_folder() as folder, _ended(ray):
+        with boundary(FleetError, "starting Ray on this machine", hint=_RERUN):
+            ray.init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                object_store_memory=_STORE_BYTES,
+                log_to_driver=False,
+                configure_logging=False,
+                _temp_dir=str(folder),
+                _node_ip_address="127.0.0.1",
+            )
+        yield
+
+
+@contextmanager
+def _own_folder() -> Generator[Path]:
+    """Give Ray a folder that only this user may read, and delete it, and those of the dead.
+
+    Yields:
+        The folder.
+    """
     # Sockets have short names on every system, so no folder of tests or of macOS.
-    parent = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - a folder of our own in it
-    folder = tempfile.mkdtemp(prefix="usersim-fleet-", dir=parent)
+    parent = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # noqa: S108 - a folder of our own in it
+    swept(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent))
     try:
-        with _ended(ray):
-            with boundary(FleetError, "starting Ray on this machine", hint=_RERUN):
-                ray.init(
-                    address="local",
-                    num_cpus=cores,
-                    include_dashboard=False,
-                    object_store_memory=_STORE_BYTES,
-                    log_to_driver=False,
-                    configure_logging=False,
-                    _temp_dir=folder,
-                    _node_ip_address="127.0.0.1",
-                )
-            yield
+        with FileLock(folder / _LOCK):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def swept(parent: Path) -> list[Path]:
+    """Delete the folders that killed drivers of this user left, and return them.
+
+    Args:
+        parent: Where they are. A driver that lives holds the lock in its folder.
+    """
+    gone: list[Path] = []
+    for folder in sorted(parent.glob(f"{_FOLDER}*")):
+        # Another user's is not opened; one without a lock was made at this moment.
+        with suppress(Timeout, OSError):
+            if (folder / _LOCK).exists():
+                with FileLock(folder / _LOCK, timeout=0):
+                    shutil.rmtree(folder)
+                    gone.append(folder)
+    return gone
 
 
 @contextmanager
