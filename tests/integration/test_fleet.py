@@ -157,6 +157,8 @@ def test_who_fails_is_reported_and_the_others_go_on(children: Nursery, tmp_path:
     (tmp_path / "met").mkdir()
     done = children.run(CHILD, "drive_faults", store, tmp_path / "met")
     assert done.returncode == 0, done.stderr
+    assert "joined" not in done.stdout, "a cluster is for the process that started it"
+    assert "Failed to connect to Ray cluster" in done.stdout
     found = {one.user_id: one for one in tasks(store)}
     assert {user: (one.state, one.attempts) for user, one in found.items()} == {
         "deadly": ("failed", 3),
