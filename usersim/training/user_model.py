@@ -186,7 +186,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     )
     out = Path(out_dir).expanduser()
     fingerprint = task.fingerprint
-    done = find_artifact(out, fingerprint)
+    done = find_artifact(out, fingerprint, name)
     if done is not None:
         logger.info("%s is already trained: %s", name, done.folder)
         return done
