@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -150,16 +151,34 @@ def test_a_killed_driver_is_resumed(children: Nursery, tmp_path: Path) -> None:
         assert fleet == outcome(sim.run(requests, name="wave", progress=False))
 
 
-def test_who_fails_is_reported_and_the_others_go_on(children: Nursery, tmp_path: Path) -> None:
-    """An error of ours fails at once, a deadly task after its retries, bad luck is tried again."""
-    people = ["deadly", "empty", "fine", "once", "shaky"]
-    store = store_of(tmp_path, people)
-    (tmp_path / "met").mkdir()
-    done = children.run(CHILD, "drive_faults", store, tmp_path / "met")
+@dataclass
+class Faults:
+    """A cluster on which tasks went wrong, and what others found who used it."""
+
+    tasks: dict[str, FleetTask]
+    stranger: str
+    command: tuple[int, str, str]
+    reconstructed: Path
+
+
+@pytest.fixture(scope="module")
+def faults(children: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Faults:
+    """One cluster for several tests: each takes seconds to start."""
+    folder = tmp_path_factory.mktemp("faults")
+    store = store_of(folder, ["deadly", "empty", "fine", "once", "shaky"])
+    other = store_of(folder / "other", ["ada", "bob"], 3)
+    (folder / "met").mkdir()
+    done = children.run(CHILD, "drive_faults", store, folder / "met", other, **{MARK: str(folder)})
     assert done.returncode == 0, done.stderr
-    assert "joined" not in done.stdout, "a cluster is for the process that started it"
-    assert "Failed to connect to Ray cluster" in done.stdout
+    wait_until_gone(str(folder))
+    told = json.loads((folder / "met" / "told.json").read_text())
     found = {one.user_id: one for one in tasks(store)}
+    return Faults(found, told["stranger"], tuple(told["command"]), other)
+
+
+def test_who_fails_is_reported_and_the_others_go_on(faults: Faults) -> None:
+    """An error of ours fails at once, a deadly task after its retries, bad luck is tried again."""
+    found = faults.tasks
     assert {user: (one.state, one.attempts) for user, one in found.items()} == {
         "deadly": ("failed", 3),
         "empty": ("failed", 1),
@@ -174,35 +193,34 @@ def test_who_fails_is_reported_and_the_others_go_on(children: Nursery, tmp_path:
     assert found["fine"].result == {"seen": "fine"}
 
 
-COMMAND = """
-import sys
-from tests.fixtures import brief
-brief.install()
-from usersim.cli import main
-main()
-"""
+def test_a_cluster_is_for_those_who_have_its_token(faults: Faults) -> None:
+    """A process of the same machine without it cannot join."""
+    assert "joined" not in faults.stranger
+    assert "Failed to connect to Ray cluster" in faults.stranger
 
 
-def test_the_commands(children: Nursery, tmp_path: Path) -> None:
-    """`fleet reconstruct` says who failed and why, and `fleet status` lists everybody."""
-    store = store_of(tmp_path, ["ada", "bob"], 3)
-    how = ("--corpus", store, "--engine", "scripted", "--limit", 0, "--name", "first")
-    done = children.run(COMMAND, "fleet", "reconstruct", *how, **{MARK: str(tmp_path)})
-    assert done.returncode == 3, done.stderr
-    assert "fleet first: 0 done, 2 failed, 0 waiting, 0 running of 2" in done.stdout
-    assert "2 failed ('ada', 'bob'): EmptySplitError: no training data" in done.stderr
+def test_the_commands(faults: Faults, children: Nursery) -> None:
+    """On a cluster with an address: who failed and why is said and listed, and not repeated."""
+    status, out, said = faults.command
+    assert status == 3, said
+    assert "fleet first: 0 done, 2 failed, 0 waiting, 0 running of 2" in out
+    assert "2 failed ('ada', 'bob'): EmptySplitError: no training data" in said
+    store = faults.reconstructed
     told = children.run(COMMAND, "fleet", "status", "first", "--corpus", store, "--json")
-    shown = json.loads(told.stdout)
-    assert [(one["user"], one["state"]) for one in shown["tasks"]] == [
+    assert [(one["user"], one["state"]) for one in json.loads(told.stdout)["tasks"]] == [
         ("ada", "failed"), ("bob", "failed"),
     ]  # fmt: skip
     table = children.run(COMMAND, "fleet", "status", "--corpus", store).stdout
     assert table.splitlines()[1].split()[:2] == ["first", "reconstruct"]
-    again = children.run(COMMAND, "fleet", "reconstruct", *how)
-    assert (again.returncode, again.stdout) == (3, done.stdout), "nothing is tried again unasked"
-    other = children.run(COMMAND, "fleet", "reconstruct", *how, "--preset", "tiny", "--limit", 1)
+    how = ("--corpus", store, "--engine", "scripted", "--name", "first", "--limit")
+    again = children.run(COMMAND, "fleet", "reconstruct", *how, 0)
+    assert (again.returncode, again.stdout) == (3, out), "nothing waits: no worker is started"
+    other = children.run(COMMAND, "fleet", "reconstruct", *how, 1)
     assert other.returncode == 2
-    assert "fleet 'first' was started with different settings: limit was 0 and is 1" in (
-        other.stderr.replace("\n", " ")
-    )
-    wait_until_gone(str(tmp_path))
+    assert "fleet 'first' was started with different settings: limit was 0 and is 1" in other.stderr
+
+
+COMMAND = """
+from usersim.cli import main
+main()
+"""

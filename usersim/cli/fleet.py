@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -50,6 +53,8 @@ from usersim.simulator import TraceSource
 from usersim.simulator.running import CHUNK
 
 __all__ = ["register"]
+
+logger = logging.getLogger(__name__)
 
 UserOption = Annotated[
     list[str] | None,
@@ -274,7 +279,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
             require_reasoning=require_reasoning,
         )
         job = SimulateJob(setting=setting, adapter=adapter, seed=seed, chunk=chunk)
-        with stages() as progress:
+        with redirect_stdout(_Ray()), stages() as progress:
             run, record = simulate_fleet(
                 opened, job, requests, name=name, how=how, progress=progress
             )
@@ -341,6 +346,16 @@ def status(
     print_rows(lines, TASKS, wide=wide)
 
 
+class _Ray(io.TextIOBase):
+    """Takes what Ray prints of lost workers, so that standard output has results alone."""
+
+    def write(self, text: str) -> int:
+        """Log a text; `--verbose` shows it."""
+        if text.strip():
+            logger.info("Ray: %s", text.strip())
+        return len(text)
+
+
 def _learn(
     opened: Corpus,
     job: TrainJob | ReconstructJob,
@@ -355,7 +370,7 @@ def _learn(
     Raises:
         Exit: If nothing was done, or somebody failed and --strict is given.
     """
-    with stages() as progress:
+    with redirect_stdout(_Ray()), stages() as progress:
         record = learn(opened, job, users=people, name=name, how=how, progress=progress)
     _tell(opened, record, job.setting.store)
     if not record.status.done or (strict and record.status.failed):
