@@ -28,10 +28,10 @@ from pathlib import Path
 
 from usersim import Corpus, PipelineConfig
 from usersim.config import HistoryConfig, ScoringConfig, SynthesisConfig, TrainingConfig
-from usersim.fleet import Job, Outcome, Resources, Setting, TrainJob
+from usersim.fleet import Job, Outcome, Resources, TrainJob, WorkerSettings
 from usersim.fleet.cluster import cluster
-from usersim.fleet.driver import Driver, first_worker, held
-from usersim.fleet.outcomes import tried
+from usersim.fleet.driver import Driver, first_worker, hold_fleet
+from usersim.fleet.outcomes import attempt
 
 BLOCK = b"x" * (1 << 20)
 BRIEF = PipelineConfig(
@@ -61,7 +61,7 @@ class HashJob:
 
     def do(self, people: Sequence[str], about: str) -> list[Outcome]:  # noqa: ARG002 - too
         """Hash."""
-        return [tried(person, self._one) for person in people]
+        return [attempt(person, self._one) for person in people]
 
     def _one(self, person: str) -> dict[str, object]:
         told = sha256(person.encode())
@@ -93,13 +93,15 @@ def measure(tasks: int, workers: int, blocks: int, model: str) -> dict[str, floa
             for person in people
             for n in range(2 if model else 1)
         )
-        setting = Setting(store=corpus.name, model=model, engine="transformers", config=BRIEF)
+        setting = WorkerSettings(
+            store=corpus.name, model=model, engine="transformers", config=BRIEF
+        )
         job: Job = TrainJob(setting=setting) if model else HashJob(blocks)
         record = corpus.fleets.begin("bench", "train", {})
         corpus.fleets.fill(record.id, people)
         began = time.perf_counter()
         with (
-            held(corpus.fleets, record.id) as hold,
+            hold_fleet(corpus.fleets, record.id) as hold,
             cluster(None, Resources(workers=workers)) as opened,
         ):
             hired = [first_worker(opened, job, {}, prefix="", retries=0)[0] for _ in range(workers)]

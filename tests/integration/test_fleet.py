@@ -57,7 +57,7 @@ def busy_worker(mark: str) -> psutil.Process:
     while time.monotonic() < end:
         for process in marked(mark):
             try:
-                if process.cmdline()[0].startswith("ray::Worker.do"):
+                if process.cmdline()[0].startswith("ray::FleetWorker.do"):
                     return process
             except (psutil.Error, IndexError):
                 continue

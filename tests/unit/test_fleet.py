@@ -24,11 +24,19 @@ from usersim.errors import (
     RefusedRowsError,
     UserNotFoundError,
 )
-from usersim.fleet import How, ReconstructJob, Resources, Setting, learn, shared_adapter, simulate
+from usersim.fleet import (
+    FleetOptions,
+    ReconstructJob,
+    Resources,
+    WorkerSettings,
+    run_fleet,
+    shared_adapter,
+    simulate,
+)
 from usersim.fleet import cluster as cluster_module
-from usersim.fleet.cluster import fitted, swept
-from usersim.fleet.driver import driver_name, held
-from usersim.fleet.outcomes import tried
+from usersim.fleet.cluster import fit_resources, remove_stale_folders
+from usersim.fleet.driver import driver_name, hold_fleet
+from usersim.fleet.outcomes import attempt
 
 PEOPLE = ["ada", "bob", "cy"]
 
@@ -106,7 +114,7 @@ def test_a_fleet_has_one_driver(corpus: Corpus) -> None:
     ended.wait()
     ledger.let_go(fleet, f"{here}:{os.getppid()}")
     ledger.hold(fleet, f"{here}:{ended.pid}", seconds=60)
-    with held(ledger, fleet):
+    with hold_fleet(ledger, fleet):
         assert ledger.all()[0].driver == driver_name()
     assert ledger.all()[0].driver == ""
 
@@ -130,7 +138,7 @@ def test_a_driver_that_lost_its_fleet_is_told(tmp_path: Path) -> None:
     with Corpus.open(tmp_path / "a.usersim.db") as corpus:
         corpus.add([row for user in PEOPLE for row in closed(user, 3)])
         fleet = begun(corpus)
-        with held(corpus.fleets, fleet, seconds=0.03) as hold:
+        with hold_fleet(corpus.fleets, fleet, seconds=0.03) as hold:
             hold.check()
             corpus.fleets.let_go(fleet, driver_name())
             corpus.fleets.hold(fleet, f"{socket.gethostname()}:{os.getppid()}", seconds=600)
@@ -180,10 +188,10 @@ def test_unknown_people_are_named(corpus: Corpus) -> None:
     """One unknown person brings similar ids, several are listed, and no fleet is stored."""
     job = train_job(corpus.name, "model")
     with pytest.raises(UserNotFoundError, match="no user 'adda'") as one:
-        learn(corpus, job, users=["ada", "adda"])
+        run_fleet(corpus, job, users=["ada", "adda"])
     assert "did you mean 'ada'" in one.value.hint
     with pytest.raises(UserNotFoundError, match="2 users of 3 not in the corpus: 'x', 'y'"):
-        learn(corpus, job, users=["ada", "y", "x"])
+        run_fleet(corpus, job, users=["ada", "y", "x"])
     assert corpus.fleets.all() == []
 
 
@@ -193,7 +201,7 @@ def test_an_empty_store_has_nobody_to_work_on(tmp_path: Path) -> None:
         Corpus.open(tmp_path / "a.usersim.db") as corpus,
         pytest.raises(ConfigError, match="nobody to work on in"),
     ):
-        learn(corpus, train_job(corpus.name, "model"))
+        run_fleet(corpus, train_job(corpus.name, "model"))
 
 
 def test_requests_that_cannot_be_asked_start_no_worker(corpus: Corpus) -> None:
@@ -206,7 +214,7 @@ def test_requests_that_cannot_be_asked_start_no_worker(corpus: Corpus) -> None:
 
 def test_a_training_needs_a_shared_adapter_or_none(corpus: Corpus) -> None:
     """That the store has no shared adapter is said, and fresh weights are never taken instead."""
-    setting = Setting(store=corpus.name, model="m", engine="scripted")
+    setting = WorkerSettings(store=corpus.name, model="m", engine="scripted")
     with pytest.raises(ConfigError, match="has no shared adapter of 'm' to start from") as error:
         shared_adapter(corpus, setting, "default")
     assert "--start none" in error.value.cli_hint
@@ -216,9 +224,9 @@ def test_a_training_needs_a_shared_adapter_or_none(corpus: Corpus) -> None:
 def test_without_ray_the_extra_is_named(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """The missing package is an error that installs it, and the fleet can be resumed later."""
     monkeypatch.setitem(sys.modules, "ray", None)
-    job = ReconstructJob(setting=Setting(store=corpus.name, engine="scripted", config=TINY))
+    job = ReconstructJob(setting=WorkerSettings(store=corpus.name, engine="scripted", config=TINY))
     with pytest.raises(MissingDependencyError, match="'ray' is needed for") as error:
-        learn(corpus, job, name="later")
+        run_fleet(corpus, job, name="later")
     assert error.value.hint == 'install it with: pip install "usersim-recon[fleet]"'
     assert str(corpus.fleets.find("later").status) == "0 done, 0 failed, 3 waiting, 0 running of 3"
 
@@ -236,9 +244,9 @@ def test_ray_that_was_imported_before_is_warned_about(
 def test_a_cluster_that_is_too_small_is_an_error() -> None:
     """More workers than have room would wait for ever."""
     with pytest.raises(ConfigError, match="4 cores and 1 GPUs, which is too few for 2 workers"):
-        fitted(Resources(workers=2), cpus=4, gpus=1)
-    assert fitted(Resources(gpus=0.5), cpus=8, gpus=1).workers == 2
-    assert fitted(Resources(workers=3, gpus=0), cpus=4, gpus=1).gpus == 0
+        fit_resources(Resources(workers=2), cpus=4, gpus=1)
+    assert fit_resources(Resources(gpus=0.5), cpus=8, gpus=1).workers == 2
+    assert fit_resources(Resources(workers=3, gpus=0), cpus=4, gpus=1).gpus == 0
 
 
 def test_folders_of_killed_drivers_are_deleted(tmp_path: Path) -> None:
@@ -248,7 +256,7 @@ def test_folders_of_killed_drivers_are_deleted(tmp_path: Path) -> None:
         folder.mkdir()
     (dead / "driver.lock").touch()
     with FileLock(alive / "driver.lock"):
-        assert swept(tmp_path) == [dead]
+        assert remove_stale_folders(tmp_path) == [dead]
     assert sorted(tmp_path.iterdir()) == [alive, new]
 
 
@@ -258,8 +266,8 @@ def test_folders_of_killed_drivers_are_deleted(tmp_path: Path) -> None:
         (lambda: Resources(workers=0), "workers must be at least 1; got 0"),
         (lambda: Resources(cpus=0), "more than 0 cores"),
         (lambda: Resources(gpus=-1), "got 1 cores and -1 GPUs"),
-        (lambda: How(retries=-1), "retries must be at least 0"),
-        (lambda: How(people_at_once=0), "got 2 and 0"),
+        (lambda: FleetOptions(retries=-1), "retries must be at least 0"),
+        (lambda: FleetOptions(people_at_once=0), "got 2 and 0"),
     ],
 )
 def test_resources_that_nobody_can_give_are_rejected(make, said: str) -> None:
@@ -275,7 +283,7 @@ def test_an_outcome_says_whether_to_try_again() -> None:
         def work(_: str):
             raise error
 
-        return tried("ada", work)
+        return attempt("ada", work)
 
     ours = fail(ConfigError("wrong", hint="mend it"))
     assert (ours.error, ours.message, ours.retryable) == ("ConfigError", "wrong; mend it", False)

@@ -38,14 +38,14 @@ from usersim.corpus import Corpus, FleetRecord, FleetTask, TaskState
 from usersim.engines.select import EngineName
 from usersim.errors import ConfigError
 from usersim.fleet import (
-    How,
+    FleetOptions,
     ReconstructJob,
     Resources,
-    Setting,
     SimulateJob,
     TrainJob,
-    absolute,
-    learn,
+    WorkerSettings,
+    absolute_store,
+    run_fleet,
     shared_adapter,
 )
 from usersim.fleet import simulate as simulate_fleet
@@ -361,7 +361,7 @@ def _learn(
     job: TrainJob | ReconstructJob,
     people: list[str] | None,
     name: str | None,
-    how: How,
+    how: FleetOptions,
     *,
     strict: bool,
 ) -> None:
@@ -371,7 +371,7 @@ def _learn(
         Exit: If nothing was done, or somebody failed and --strict is given.
     """
     with redirect_stdout(_Ray()), stages() as progress:
-        record = learn(opened, job, users=people, name=name, how=how, progress=progress)
+        record = run_fleet(opened, job, users=people, name=name, how=how, progress=progress)
     _tell(opened, record, job.setting.store)
     if not record.status.done or (strict and record.status.failed):
         raise typer.Exit(ExitCode.INCOMPLETE)
@@ -397,8 +397,8 @@ def _how(
     people_at_once: int = 16,
     *,
     retry_failed: bool,
-) -> How:
-    return How(
+) -> FleetOptions:
+    return FleetOptions(
         address=address,
         resources=Resources(workers=workers, cpus=cpus, gpus=gpus),
         retries=retries,
@@ -419,7 +419,7 @@ def _setting(  # noqa: PLR0913 - options that the commands have in common
     *,
     trace_judge: str | None = None,
     require_reasoning: bool = False,
-) -> Setting:
+) -> WorkerSettings:
     """Return where workers find people and model.
 
     Raises:
@@ -431,11 +431,11 @@ def _setting(  # noqa: PLR0913 - options that the commands have in common
             hint="pass --base-url http://HOST:PORT/v1 with --engine remote, or without --engine",
         )
     file = "://" not in corpus
-    return Setting(
-        store=absolute(corpus),
+    return WorkerSettings(
+        store=absolute_store(corpus),
         # Beside a file they move with it; for a database every machine needs the same path.
-        adapters=absolute(adapters or opened.adapters_root) if adapters or not file else None,
-        model=absolute(model) if Path(model).is_dir() else model,
+        adapters=absolute_store(adapters or opened.adapters_root) if adapters or not file else None,
+        model=absolute_store(model) if Path(model).is_dir() else model,
         engine=engine,
         dtype=dtype,
         base_url=base_url,

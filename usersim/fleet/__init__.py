@@ -7,22 +7,30 @@ Importing this package does not import Ray. Knows the simulator; knows no table 
 """
 
 from usersim.fleet.cluster import Resources
-from usersim.fleet.jobs import Job, ReconstructJob, Setting, SimulateJob, TrainJob, Work, absolute
+from usersim.fleet.jobs import (
+    Job,
+    ReconstructJob,
+    SimulateJob,
+    TrainJob,
+    Work,
+    WorkerSettings,
+    absolute_store,
+)
 from usersim.fleet.outcomes import Outcome
-from usersim.fleet.running import How, learn, shared_adapter, simulate
+from usersim.fleet.running import FleetOptions, run_fleet, shared_adapter, simulate
 
 __all__ = [
-    "How",
+    "FleetOptions",
     "Job",
     "Outcome",
     "ReconstructJob",
     "Resources",
-    "Setting",
     "SimulateJob",
     "TrainJob",
     "Work",
-    "absolute",
-    "learn",
+    "WorkerSettings",
+    "absolute_store",
+    "run_fleet",
     "shared_adapter",
     "simulate",
 ]

@@ -31,10 +31,17 @@ from usersim.errors import (
     boundary,
 )
 from usersim.fleet.jobs import Job
-from usersim.fleet.worker import Worker
+from usersim.fleet.worker import FleetWorker
 from usersim.types.counting import counted
 
-__all__ = ["Cluster", "Hand", "Resources", "cluster", "fitted", "swept"]
+__all__ = [
+    "Cluster",
+    "Resources",
+    "WorkerHandle",
+    "cluster",
+    "fit_resources",
+    "remove_stale_folders",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +84,7 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class WorkerHandle:
     """A worker as the driver has it.
 
     Attributes:
@@ -103,7 +110,9 @@ class Cluster:
         self.workers = resources.workers or 1
         self._hired = 0
 
-    def hire(self, job: Job, asked: Mapping[str, object], *, prefix: str = "") -> tuple[Hand, Any]:
+    def start_worker(
+        self, job: Job, asked: Mapping[str, object], *, prefix: str = ""
+    ) -> tuple[WorkerHandle, Any]:
         """Start a worker; return it, and the call that says when it is ready.
 
         Args:
@@ -113,16 +122,16 @@ class Cluster:
         """
         self._hired += 1
         name = f"{prefix}{self._hired}-{secrets.token_hex(4)}"
-        kind = self._ray.remote(Worker).options(
+        kind = self._ray.remote(FleetWorker).options(
             num_cpus=self.resources.cpus,
             num_gpus=self.resources.gpus or 0,
             max_restarts=0,  # a new worker is hired by whoever knows what this one had in hand
             max_task_retries=0,
         )
-        hand = Hand(name, kind.remote(job, name))
+        hand = WorkerHandle(name, kind.remote(job, name))
         return hand, hand.actor.ready.remote(dict(asked))
 
-    def give(self, hand: Hand, people: Sequence[str], about: str) -> Any:
+    def give(self, hand: WorkerHandle, people: Sequence[str], about: str) -> Any:
         """Give people to a worker; return the call."""
         return hand.actor.do.remote(list(people), about)
 
@@ -156,7 +165,7 @@ class Cluster:
             except errors.RayActorError as error:
                 raise WorkerLostError(_first_line(error)) from error
 
-    def dismiss(self, hand: Hand) -> None:
+    def stop_worker(self, hand: WorkerHandle) -> None:
         """End a worker, whatever it does."""
         with boundary(FleetError, "ending a worker"):
             self._ray.kill(hand.actor, no_restart=True)
@@ -192,10 +201,10 @@ def cluster(address: str | None, resources: Resources) -> Generator[Cluster]:
         else:
             opened.enter_context(_joined(ray, address))
         has = ray.cluster_resources()
-        yield Cluster(ray, fitted(resources, has.get("CPU", 0.0), has.get("GPU", 0.0)))
+        yield Cluster(ray, fit_resources(resources, has.get("CPU", 0.0), has.get("GPU", 0.0)))
 
 
-def fitted(resources: Resources, cpus: float, gpus: float) -> Resources:
+def fit_resources(resources: Resources, cpus: float, gpus: float) -> Resources:
     """Return resources with nothing left open, and check that a cluster has room for them.
 
     Args:
@@ -207,9 +216,9 @@ def fitted(resources: Resources, cpus: float, gpus: float) -> Resources:
         ConfigError: If it has not.
 
     Example:
-        >>> fitted(Resources(), cpus=64, gpus=8)
+        >>> fit_resources(Resources(), cpus=64, gpus=8)
         Resources(workers=8, cpus=1, gpus=1)
-        >>> fitted(Resources(), cpus=8, gpus=0)
+        >>> fit_resources(Resources(), cpus=8, gpus=0)
         Resources(workers=1, cpus=1, gpus=0)
     """
     each = resources.gpus if resources.gpus is not None else (1 if gpus else 0)
@@ -297,7 +306,7 @@ def _own_folder() -> Generator[Path]:
     """
     # Sockets have short names on every system, so no folder of tests or of macOS.
     parent = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # noqa: S108 - a folder of our own in it
-    swept(parent)
+    remove_stale_folders(parent)
     folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent))
     try:
         with FileLock(folder / _LOCK):
@@ -306,7 +315,7 @@ def _own_folder() -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def swept(parent: Path) -> list[Path]:
+def remove_stale_folders(parent: Path) -> list[Path]:
     """Delete the folders that killed drivers of this user left, and return them.
 
     Args:

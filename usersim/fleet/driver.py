@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from usersim.corpus import Fleets, FleetStatus, FleetTask
-from usersim.engines import Progress
 from usersim.errors import (
     CorpusError,
     FleetError,
@@ -26,11 +25,12 @@ from usersim.errors import (
     UsersimError,
     WorkerLostError,
 )
-from usersim.fleet.cluster import Cluster, Hand
+from usersim.fleet.cluster import Cluster, WorkerHandle
 from usersim.fleet.jobs import Job
 from usersim.fleet.outcomes import Outcome
+from usersim.views import Progress
 
-__all__ = ["Driver", "Hold", "driver_name", "first_worker", "held"]
+__all__ = ["Driver", "FleetHold", "driver_name", "first_worker", "hold_fleet"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def driver_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-class Hold:
+class FleetHold:
     """That a fleet is held, or was lost to another driver; made by `held`."""
 
     def __init__(self) -> None:
@@ -62,7 +62,9 @@ class Hold:
 
 
 @contextmanager
-def held(fleets: Fleets, fleet_id: int, *, seconds: float = HOLD_SECONDS) -> Generator[Hold]:
+def hold_fleet(
+    fleets: Fleets, fleet_id: int, *, seconds: float = HOLD_SECONDS
+) -> Generator[FleetHold]:
     """Hold a fleet for as long as the block runs, so that nobody else drives it.
 
     Yields:
@@ -73,7 +75,7 @@ def held(fleets: Fleets, fleet_id: int, *, seconds: float = HOLD_SECONDS) -> Gen
     """
     own = driver_name()
     fleets.hold(fleet_id, own, seconds=seconds)
-    hold, ended = Hold(), threading.Event()
+    hold, ended = FleetHold(), threading.Event()
 
     def extend() -> None:
         while not ended.wait(seconds / 3):
@@ -110,7 +112,7 @@ class Driver:
         about: What they are told with every task.
         at_once: People that a worker is given at once.
         retries: How often a task is tried again.
-        progress: Called with (people whose task is over, people).
+        progress: Called with (stage, people whose task is over, people).
         prefix: Beginning of the workers' names.
         lost: Called with the name of a worker that is gone.
         hired: Workers that are ready and idle.
@@ -118,7 +120,7 @@ class Driver:
 
     fleets: Fleets
     fleet_id: int
-    hold: Hold
+    hold: FleetHold
     cluster: Cluster
     job: Job
     about: str = ""
@@ -127,9 +129,9 @@ class Driver:
     progress: Progress | None = None
     prefix: str = ""
     lost: Callable[[str], None] | None = None
-    hired: list[Hand] = field(default_factory=list[Hand])
-    _calls: dict[object, tuple[Hand, tuple[FleetTask, ...]]] = field(
-        default_factory=dict[object, tuple[Hand, tuple[FleetTask, ...]]]
+    hired: list[WorkerHandle] = field(default_factory=list[WorkerHandle])
+    _calls: dict[object, tuple[WorkerHandle, tuple[FleetTask, ...]]] = field(
+        default_factory=dict[object, tuple[WorkerHandle, tuple[FleetTask, ...]]]
     )
     _useless: int = 0
 
@@ -155,12 +157,12 @@ class Driver:
         finally:
             for hand in [*self.hired, *(hand for hand, _ in self._calls.values())]:
                 with suppress(UsersimError):  # whatever ended the fleet says more
-                    self.cluster.dismiss(hand)
+                    self.cluster.stop_worker(hand)
         return self.fleets.status(self.fleet_id)
 
     def _tell(self, over: int, total: int) -> None:
         if self.progress is not None:
-            self.progress(over, total)
+            self.progress("tasks", over, total)
 
     def _hire(self, left: int) -> None:
         """Start as many workers as have something to do."""
@@ -170,7 +172,7 @@ class Driver:
             self._replace()
 
     def _replace(self) -> None:
-        hand, call = self.cluster.hire(self.job, {}, prefix=self.prefix)
+        hand, call = self.cluster.start_worker(self.job, {}, prefix=self.prefix)
         self._calls[call] = (hand, ())
 
     def _give(self) -> bool:
@@ -228,7 +230,7 @@ class Driver:
             over += not again
         return over
 
-    def _lose(self, hand: Hand, tasks: Sequence[FleetTask], error: WorkerLostError) -> int:
+    def _lose(self, hand: WorkerHandle, tasks: Sequence[FleetTask], error: WorkerLostError) -> int:
         """Let wait what a lost worker had in hand, and hire another one."""
         logger.warning("worker %s is gone: %s", hand.name, error)
         if self.lost is not None:
@@ -248,14 +250,14 @@ class Driver:
             self._useless += 1
             check_useful(self._useless, self.retries, error)
         with suppress(UsersimError):  # it may be there still, and only be out of reach
-            self.cluster.dismiss(hand)
+            self.cluster.stop_worker(hand)
         self._replace()
         return over
 
 
 def first_worker(
     cluster: Cluster, job: Job, asked: Mapping[str, object], *, prefix: str, retries: int
-) -> tuple[Hand, dict[str, object]]:
+) -> tuple[WorkerHandle, dict[str, object]]:
     """Hire a worker; return it, ready, and what only a worker knows.
 
     Args:
@@ -267,7 +269,7 @@ def first_worker(
     """
     useless = 0
     while True:
-        hand, call = cluster.hire(job, asked, prefix=prefix)
+        hand, call = cluster.start_worker(job, asked, prefix=prefix)
         while not cluster.ended([call], seconds=WAIT_SECONDS):
             pass
         try:

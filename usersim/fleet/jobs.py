@@ -18,7 +18,7 @@ from usersim.corpus import Corpus, RunRecord
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
 from usersim.errors import UserForgottenError
-from usersim.fleet.outcomes import Outcome, tried
+from usersim.fleet.outcomes import Outcome, attempt
 from usersim.prediction import Embed
 from usersim.simulator import AdapterChoice, TraceSource, UserSimulator
 from usersim.simulator.learning import Learner
@@ -26,17 +26,17 @@ from usersim.simulator.people import People
 from usersim.simulator.plugs import GivenRetriever, Plugs
 from usersim.simulator.predicting import Predictions
 from usersim.simulator.running import Runner
-from usersim.training import KeptBase, TrainedAdapter
+from usersim.training import BaseModelCache, TrainedAdapter
 
 __all__ = [
     "CLAIMS",
     "Job",
     "ReconstructJob",
-    "Setting",
     "SimulateJob",
     "TrainJob",
     "Work",
-    "absolute",
+    "WorkerSettings",
+    "absolute_store",
 ]
 
 
@@ -65,11 +65,11 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class WorkerSettings:
     """Where workers find people and model; the same on every machine.
 
     Attributes:
-        store: SQLite file, absolute, or URL of a database.
+        store: SQLite file, absolute_store, or URL of a database.
         adapters: Folder of the store's adapters; None for the one that belongs to the store.
         model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
         engine: Engine that runs it.
@@ -114,7 +114,7 @@ class ReconstructJob:
         recon_model: Another model that writes and scores the traces.
     """
 
-    setting: Setting
+    setting: WorkerSettings
     limit: int | None = None
     recon_model: str | None = None
 
@@ -147,7 +147,7 @@ class TrainJob:
         second: A model of another family that stops the synthesizer's training.
     """
 
-    setting: Setting
+    setting: WorkerSettings
     start: TrainedAdapter | None = None
     recipe: Recipe = "select"
     traces: TraceSource = "recon_select"
@@ -182,7 +182,7 @@ class _Learning:
 
     def __init__(
         self,
-        setting: Setting,
+        setting: WorkerSettings,
         recon_model: str | None,
         second: str | None,
         one: Callable[[Learner], dict[str, object]],
@@ -207,7 +207,7 @@ class _Learning:
                 people=People(corpus, None),
                 second=load(second) if second else None,
                 aids=plugs.aids,
-                kept=KeptBase(),
+                cache=BaseModelCache(),
             )
             self.close = opened.pop_all().close
 
@@ -217,7 +217,7 @@ class _Learning:
 
     def do(self, people: Sequence[str], about: str) -> list[Outcome]:  # noqa: ARG002 - see `Work`
         """Learn from some people, one after another."""
-        return [tried(person, self._learn) for person in people]
+        return [attempt(person, self._learn) for person in people]
 
     def _learn(self, person: str) -> dict[str, object]:
         own = People(self._learner.corpus, person)
@@ -235,7 +235,7 @@ class SimulateJob:
         chunk: Requests between two commits.
     """
 
-    setting: Setting
+    setting: WorkerSettings
     adapter: AdapterChoice = "default"
     seed: int | None = None
     chunk: int
@@ -295,7 +295,7 @@ class _Answering:
             self._runner.work_for(run, people, self._worker)
             return {}
 
-        whole = tried(", ".join(people), answer)
+        whole = attempt(", ".join(people), answer)
         counts = self._runner.corpus.runs.counts(run.id, people)
         found: list[Outcome] = []
         for person in people:
@@ -319,7 +319,7 @@ class _Answering:
         return found
 
 
-def absolute(path: str | Path) -> str:
+def absolute_store(path: str | Path) -> str:
     """Return a store as every process finds it, whatever its working folder."""
     text = str(path)
     return text if "://" in text else str(Path(text).expanduser().resolve())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from usersim.errors import UserNotFoundError, UsersimError
 
-__all__ = ["Outcome", "tried"]
+__all__ = ["Outcome", "attempt"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Outcome:
     retryable: bool = False
 
 
-def tried(user_id: str, work: Callable[[str], Mapping[str, object]]) -> Outcome:
+def attempt(user_id: str, work: Callable[[str], Mapping[str, object]]) -> Outcome:
     """Do one person's task; what fails is data, so that the others go on.
 
     An error of ours says that the same attempt would fail again, unless it says otherwise. What
@@ -46,7 +46,7 @@ def tried(user_id: str, work: Callable[[str], Mapping[str, object]]) -> Outcome:
         work: Does it, and returns what it made.
 
     Example:
-        >>> tried("ada", lambda user: {"adapter": f"{user}-1"}).result
+        >>> attempt("ada", lambda user: {"adapter": f"{user}-1"}).result
         {'adapter': 'ada-1'}
     """
     began = time.monotonic()

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from usersim.corpus import Corpus, FleetKind, FleetRecord, Requests, RunRecord
 from usersim.errors import ConfigError, UserNotFoundError
 from usersim.fleet.cluster import Resources, cluster
-from usersim.fleet.driver import Driver, first_worker, held
-from usersim.fleet.jobs import CLAIMS, ReconstructJob, Setting, SimulateJob, TrainJob
+from usersim.fleet.driver import Driver, first_worker, hold_fleet
+from usersim.fleet.jobs import CLAIMS, ReconstructJob, SimulateJob, TrainJob, WorkerSettings
 from usersim.prompts import templates_key
 from usersim.simulator import AdapterChoice, Base, Run
 from usersim.simulator.adapters import Adapters
@@ -32,16 +32,16 @@ from usersim.simulator.running import (
 from usersim.training import TrainedAdapter
 from usersim.types import content_key
 from usersim.types.counting import counted
-from usersim.views import StageProgress, staged
+from usersim.views import Progress, staged
 
-__all__ = ["How", "learn", "shared_adapter", "simulate"]
+__all__ = ["FleetOptions", "run_fleet", "shared_adapter", "simulate"]
 
 SHOWN = 5
 """People that an error names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class How:
+class FleetOptions:
     """Where and how a fleet works; nothing of this changes a result.
 
     Attributes:
@@ -71,14 +71,14 @@ class How:
             )
 
 
-def learn(
+def run_fleet(
     corpus: Corpus,
     job: TrainJob | ReconstructJob,
     *,
     users: Sequence[str] | None = None,
     name: str | None = None,
-    how: How = How(),
-    progress: StageProgress | None = None,
+    how: FleetOptions = FleetOptions(),
+    progress: Progress | None = None,
 ) -> FleetRecord:
     """Train an adapter for each person, or reconstruct their traces; resumes where it stopped.
 
@@ -104,7 +104,7 @@ def learn(
     chosen = name or f"{kind}-{content_key('fleet', settings)[:12]}"
     record = corpus.fleets.begin(chosen, kind, settings)
     check_unchanged(f"fleet {record.name!r}", record.settings, settings)
-    with held(corpus.fleets, record.id) as hold:
+    with hold_fleet(corpus.fleets, record.id) as hold:
         if not record.complete:
             corpus.fleets.fill(record.id, people)
         corpus.fleets.resume(record.id, failed=how.retry_failed)
@@ -128,8 +128,8 @@ def simulate(
     requests: RequestSource | None = None,
     *,
     name: str | None = None,
-    how: How = How(),
-    progress: StageProgress | None = None,
+    how: FleetOptions = FleetOptions(),
+    progress: Progress | None = None,
 ) -> tuple[Run, FleetRecord]:
     """Answer a long list of requests, each person's on one worker; resumes where it stopped.
 
@@ -157,7 +157,7 @@ def simulate(
         hand, known = first_worker(opened, job, asked, prefix=CLAIMS, retries=how.retries)
         run = _run(corpus, read, known, name)
         record = _fleet_of(corpus, run)
-        with held(corpus.fleets, record.id) as hold:
+        with hold_fleet(corpus.fleets, record.id) as hold:
             if not record.complete:
                 corpus.fleets.fill(record.id, corpus.runs.people(run.id))
             corpus.runs.release_all(run.id, CLAIMS)
@@ -216,7 +216,9 @@ def _again(corpus: Corpus, record: FleetRecord) -> FleetRecord:
     return found
 
 
-def shared_adapter(corpus: Corpus, setting: Setting, start: AdapterChoice) -> TrainedAdapter | None:
+def shared_adapter(
+    corpus: Corpus, setting: WorkerSettings, start: AdapterChoice
+) -> TrainedAdapter | None:
     """Return the adapter that everybody's training starts from.
 
     Args:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from usersim.fleet.jobs import Job, Work
 from usersim.fleet.outcomes import Outcome
 
-__all__ = ["Worker"]
+__all__ = ["FleetWorker"]
 
 
-class Worker:
+class FleetWorker:
     """Does one person's task after another.
 
     Args:

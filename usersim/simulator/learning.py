@@ -21,7 +21,7 @@ from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import TraceSource, check_source
 from usersim.simulator.synthesizer import SynthesizerTrainer, check_recipe
 from usersim.simulator.train import Trainer
-from usersim.training import Hooks, KeptBase, StepNote, TrainedAdapter, check_one_process
+from usersim.training import BaseModelCache, Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction
 from usersim.views import Progress
 
@@ -76,7 +76,7 @@ class Learner:
         second: A reconstructor of another model family; it only measures (guard L8).
         aids: What some scorers use besides.
         training: How the store knows that these people are learned from; None before it does.
-        kept: Keeps the base model of user models for the next training; None loads it for each.
+        cache: Keeps the base model of user models for the next training; None loads it for each.
     """
 
     corpus: Corpus
@@ -88,7 +88,7 @@ class Learner:
     second: Engine | None = None
     aids: Aids = Aids()
     training: Training | None = None
-    kept: KeptBase | None = None
+    cache: BaseModelCache | None = None
 
     def reconstruct(
         self,
@@ -296,7 +296,7 @@ class Learner:
             self.people.folder,
             purpose,
             self.training,
-            self.kept,
+            self.cache,
         )
 
 

@@ -28,7 +28,7 @@ from usersim.training.lora import adapted, batch_loss
 from usersim.training.manifest import Arithmetic
 from usersim.types import content_key
 
-__all__ = ["KeptBase", "arithmetic_of", "load_base"]
+__all__ = ["BaseModelCache", "arithmetic_of", "load_base"]
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def load_base(folder: str | Path, digest: str, dtype: str) -> tuple[Any, Arithme
     return model.to(getattr(torch, found.dtype)), found
 
 
-class KeptBase:
+class BaseModelCache:
     """Keeps a base model for trainings that follow each other in one process.
 
     A training leaves the model as it was, so that the next one begins with the same weights.

@@ -19,7 +19,7 @@ from usersim.engines.identity import is_model, model_digest
 from usersim.engines.loading import load_tokenizer
 from usersim.errors import SHORTEN_PROMPT, NoTrainingDataError, TrainingError, boundary
 from usersim.prompts import templates_key
-from usersim.training.arithmetic import KeptBase, arithmetic_of
+from usersim.training.arithmetic import BaseModelCache, arithmetic_of
 from usersim.training.artifact import TrainedAdapter, find_artifact
 from usersim.training.batches import MicroBatch
 from usersim.training.checkpoints import Checkpoints, run_folder
@@ -121,7 +121,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     stop_when: Callable[[], bool] | None = None,
     max_minutes: float | None = None,
     model: object | None = None,
-    kept: KeptBase | None = None,
+    cache: BaseModelCache | None = None,
 ) -> TrainedAdapter:
     """Train an adapter that reasons and acts like some people.
 
@@ -155,7 +155,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes of training after which the run ends with the best so far.
         model: The base model, already loaded and without adapters; left as it was.
-        kept: Keeps the base model for the next training; None loads it for this one alone.
+        cache: Keeps the base model for the next training; None loads it for this one alone.
 
     Returns:
         The adapter, with its manifest.
@@ -193,7 +193,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     what = f"training the user model {name!r}"
     users = {lesson.user_id for lesson in lessons} | set(task.users)
     with boundary(TrainingError, what), run_folder(out, fingerprint, users) as checkpoints:
-        base, arithmetic = _base(task, model, checkpoints, kept or KeptBase())
+        base, arithmetic = _base(task, model, checkpoints, cache or BaseModelCache())
         data = _encode(task, base)
         hooks = Hooks(stop_when=stop_when, max_minutes=max_minutes)
         run, before = _train(task, data, base, checkpoints, hooks, progress)
@@ -221,17 +221,17 @@ def _compare(manifest: Manifest) -> None:
 
 
 def _base(
-    task: _Task, model: object | None, checkpoints: Checkpoints, kept: KeptBase
+    task: _Task, model: object | None, checkpoints: Checkpoints, cache: BaseModelCache
 ) -> tuple[object, Arithmetic]:
     """Return the base model; an interrupted run resumes in the arithmetic that it began in."""
     if model is not None:
         found: tuple[object, Arithmetic] = (model, arithmetic_of(model))
     elif checkpoints.note:
         begun = Arithmetic.model_validate_json(checkpoints.note)
-        loaded, _ = kept.load(task.folder, task.digest, begun.dtype)
+        loaded, _ = cache.load(task.folder, task.digest, begun.dtype)
         found = (loaded, begun)
     else:
-        found = kept.load(task.folder, task.digest, task.config.dtype)
+        found = cache.load(task.folder, task.digest, task.config.dtype)
     checkpoints.begin(found[1].model_dump_json().encode())
     return found
 
