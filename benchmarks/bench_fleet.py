@@ -6,8 +6,9 @@ Each measurement is a process and a cluster of its own, the sizes alternating; m
 Time is that of the driver's loop alone, with workers that are ready: Ray's start is printed beside
 it. An empty task costs a call, and two transactions of the ledger in a SQLite file; the growth of
 the driver's memory is its peak since before the first task. Workers are compared by tasks of
-`--work` seconds of one core each, as hashing, and with `--model` also by real trainings of that
-model, one thread each.
+`--work` seconds each, first waiting, which other programs on the machine do not disturb, then
+hashing on one core; and with `--model` also by real trainings of that model, one thread each.
+Two workers need two idle cores for the latter two.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ BRIEF = PipelineConfig(
 
 @dataclass(frozen=True)
 class HashJob:
-    """A task of so many MiB to hash; none is a task without work."""
+    """A task of so many MiB to hash and so many seconds to wait; none is a task without work."""
 
     blocks: int
+    wait: float = 0.0
 
     def open(self, worker: str) -> HashJob:  # noqa: ARG002 - of the Protocol
         """Nothing to open."""
@@ -67,6 +69,7 @@ class HashJob:
         told = sha256(person.encode())
         for _ in range(self.blocks):
             told.update(BLOCK)
+        time.sleep(self.wait)
         return {"digest": told.hexdigest()}
 
 
@@ -77,7 +80,7 @@ def blocks_of(seconds: float) -> int:
     return round(200 * seconds / (time.process_time() - began))
 
 
-def measure(tasks: int, workers: int, blocks: int, model: str) -> dict[str, float]:
+def measure(tasks: int, workers: int, blocks: int, wait: float, model: str) -> dict[str, float]:
     """Drive a fleet, and return seconds and MiB."""
     with tempfile.TemporaryDirectory() as folder, Corpus.open(f"{folder}/c.usersim.db") as corpus:
         people = [f"p{n:05d}" for n in range(tasks)]
@@ -96,7 +99,7 @@ def measure(tasks: int, workers: int, blocks: int, model: str) -> dict[str, floa
         setting = WorkerSettings(
             store=corpus.name, model=model, engine="transformers", config=BRIEF
         )
-        job: Job = TrainJob(setting=setting) if model else HashJob(blocks)
+        job: Job = TrainJob(setting=setting) if model else HashJob(blocks, wait)
         record = corpus.fleets.begin("bench", "train", {})
         corpus.fleets.fill(record.id, people)
         began = time.perf_counter()
@@ -129,9 +132,11 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def in_process(tasks: int, workers: int, blocks: int = 0, model: str = "") -> dict[str, float]:
+def in_process(
+    tasks: int, workers: int, *, blocks: int = 0, wait: float = 0.0, model: str = ""
+) -> dict[str, float]:
     """Measure in a process of its own, with one thread in every worker."""
-    given = [str(tasks), str(workers), str(blocks), model]
+    given = [str(tasks), str(workers), str(blocks), str(wait), model]
     out = subprocess.run(
         [sys.executable, __file__, "--measure", *given],
         check=True,
@@ -166,12 +171,14 @@ def overhead(sizes: Sequence[int], repeats: int) -> None:
         )
 
 
-def speedup(title: str, people: int, repeats: int, blocks: int, model: str = "") -> None:
+def speedup(
+    title: str, people: int, repeats: int, *, blocks: int = 0, wait: float = 0.0, model: str = ""
+) -> None:
     """Print two workers against one."""
     found: dict[int, list[dict[str, float]]] = {1: [], 2: []}
     for _ in range(repeats):
         for workers, times in found.items():
-            times.append(in_process(people, workers, blocks, model))
+            times.append(in_process(people, workers, blocks=blocks, wait=wait, model=model))
     one, two = (middle(found[workers], "seconds") for workers in found)
     print(f"{title}: 1 worker {one:.1f} s, 2 workers {two:.1f} s, ratio {one / two:.2f}")
 
@@ -179,23 +186,27 @@ def speedup(title: str, people: int, repeats: int, blocks: int, model: str = "")
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, nargs="+", default=(1_000, 10_000))
+    parser.add_argument("--tasks", type=int, nargs="*", default=(1_000, 10_000))
     parser.add_argument("--people", type=int, default=40)
     parser.add_argument("--work", type=float, default=0.2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--model", type=Path, help="model folder that is also trained")
-    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        tasks, workers, blocks, model = options.measure
-        print(json.dumps(measure(int(tasks), int(workers), int(blocks), model)))
+        tasks, workers, blocks, wait, model = options.measure
+        print(json.dumps(measure(int(tasks), int(workers), int(blocks), float(wait), model)))
         return
-    overhead(options.tasks, options.repeats)
-    work = f"{options.people} tasks of {options.work} s of a core"
-    speedup(work, options.people, options.repeats, blocks_of(options.work))
+    people, repeats = options.people, options.repeats
+    if options.tasks:
+        overhead(options.tasks, repeats)
+    waiting = f"{people} tasks that wait {options.work} s, as for a GPU"
+    speedup(waiting, people, repeats, wait=options.work)
+    work = f"{people} tasks of {options.work} s of a core"
+    speedup(work, people, repeats, blocks=blocks_of(options.work))
     if options.model is not None:
-        trained = f"{options.people} trainings of {options.model.name}, one thread each"
-        speedup(trained, options.people, options.repeats, 0, str(options.model.resolve()))
+        trained = f"{people} trainings of {options.model.name}, one thread each"
+        speedup(trained, people, repeats, model=str(options.model.resolve()))
 
 
 if __name__ == "__main__":
