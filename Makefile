@@ -34,7 +34,7 @@ PINS := pyproject.toml constraints.txt
 # The pinned pip knows dependency groups and build constraints; the one in the venv may not.
 PIP_FLAGS = -qq -c constraints.txt --build-constraint constraints.txt \
   $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-EXTRAS := local,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,server
+EXTRAS := local,fleet,parquet,postgres,report,survey,metrics,tensorboard,gym,mcp,spss,server
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

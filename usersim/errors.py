@@ -16,6 +16,7 @@
     │  ├─ SpeakerNotFoundError(LookupError)
     │  │                             who is modeled in a chat is not named; lists who speaks
     │  ├─ NotStoredError(LookupError) no such interaction, candidate, run or answer
+    │  ├─ FleetHeldError             another process drives the fleet
     │  └─ EmptySplitError            too few interactions for what was asked
     ├─ PromptError                   an undefined variable or an unknown template
     ├─ TranscriptError               a text is not "reasoning, then action"; keeps the text
@@ -39,6 +40,8 @@
     │  └─ WeightingError             respondents cannot be weighted to the margins asked for
     │     ├─ EmptyCellError          a margin has a category without respondents, or the reverse
     │     └─ ImpossibleMarginsError  no weights meet all margins at once
+    ├─ FleetError                    workers cannot be started, or the cluster is gone
+    │  └─ WorkerLostError            a worker is gone in the middle of its work
     ├─ SurveyError                   an instrument is wrong; every problem found is listed
     │  ├─ ExpressionError            a condition of an instrument cannot be read
     │  └─ SurveyFileError            a survey's file cannot be read or written
@@ -85,6 +88,8 @@ __all__ = [
     "EngineUnavailableError",
     "EvaluationError",
     "ExpressionError",
+    "FleetError",
+    "FleetHeldError",
     "ImpossibleMarginsError",
     "MissingDependencyError",
     "ModelLoadError",
@@ -103,6 +108,7 @@ __all__ = [
     "UserNotFoundError",
     "UsersimError",
     "WeightingError",
+    "WorkerLostError",
     "boundary",
 ]
 
@@ -270,6 +276,10 @@ class EmptySplitError(CorpusError):
     """A user has too few interactions for what was asked."""
 
 
+class FleetHeldError(CorpusError):
+    """Another process drives the fleet."""
+
+
 class PromptError(UsersimError):
     """A prompt template is unknown or one of its variables is undefined."""
 
@@ -393,6 +403,14 @@ class EmptyCellError(WeightingError):
 
 class ImpossibleMarginsError(WeightingError):
     """No weights meet all margins at once, or a margin is not a distribution."""
+
+
+class FleetError(UsersimError):
+    """Workers that share a long piece of work cannot be started, or the cluster is gone."""
+
+
+class WorkerLostError(FleetError):
+    """A worker is gone in the middle of its work: killed, or its machine is."""
 
 
 class SurveyError(UsersimError):

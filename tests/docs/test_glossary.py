@@ -17,7 +17,7 @@ ROOMS = (
     *("usersim.engines", "usersim.corpus", "usersim.recon", "usersim.training"),
     *("usersim.prediction", "usersim.simulation", "usersim.evaluation", "usersim.survey"),
     *("usersim.survey.estimates", "usersim.survey.files", "usersim.research"),
-    "usersim.research.study",
+    *("usersim.research.study", "usersim.fleet"),
     *("usersim.simulator", "usersim.explorer", "usersim.server"),
 )
 SETTINGS = {"user_id", "embedded", "default", "trace_judge", *ARMS}

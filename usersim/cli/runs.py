@@ -32,7 +32,7 @@ from usersim.simulator.running import CHUNK
 from usersim.types import RunStatus
 from usersim.types.counting import counted
 
-__all__ = ["register"]
+__all__ = ["register", "tell_refused", "tell_run"]
 
 FIRST = 5
 """Answers that are printed where no file takes them."""
@@ -109,7 +109,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
     ) as sim:
         if dry_run:
             cost = sim.dry_run(_needed(requests))
-            _tell_refused(cost.refused, refused)
+            tell_refused(cost.refused, refused)
             console.print(Text(str(cost)))
             return
         with stages() as progress:
@@ -120,8 +120,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - options of a command
                 chunk=chunk,
                 progress=telling(sim, progress),
             )
-        _tell_refused(run.refused, refused)
-        _tell_run(run, corpus, out)
+        tell_refused(run.refused, refused)
+        tell_run(run, corpus, out)
         status = run.status
     if not status.done or (strict and (status.failed or len(run.refused))):
         raise typer.Exit(ExitCode.INCOMPLETE)
@@ -140,7 +140,8 @@ def _needed(requests: Path | None) -> Path:
     return requests
 
 
-def _tell_refused(rows: RefusedRows, path: Path | None) -> None:
+def tell_refused(rows: RefusedRows, path: Path | None) -> None:
+    """Print why rows were refused, and write them to a file where one is given."""
     for line in rows.lines("--refused FILE writes all of them" if path is None else ""):
         notes.print(Text(line, style="yellow"), soft_wrap=True)
     if path is not None:
@@ -148,7 +149,7 @@ def _tell_refused(rows: RefusedRows, path: Path | None) -> None:
         notes.print(Text(f"{written} written to {path}"), soft_wrap=True)
 
 
-def _tell_run(run: Run, corpus: str, out: Path | None) -> None:
+def tell_run(run: Run, corpus: str, out: Path | None) -> None:
     """Print how far a run is, where its answers are, the first of them and every failure."""
     if run.other_users:
         notes.print(Text(f"rows of other people left out: {run.other_users:,}"))

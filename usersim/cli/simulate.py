@@ -42,7 +42,7 @@ from usersim.types import TraceSource
 from usersim.types.counting import counted
 from usersim.views import clock
 
-__all__ = ["open_simulator", "print_measurement", "register"]
+__all__ = ["open_simulator", "print_measurement", "register", "settings_of"]
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
@@ -134,7 +134,7 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
             engine=_named(model, engine, dtype)
             if base_url is None and engine != "remote"
             else _remote(model, engine, base_url, dtype),
-            config=_settings(preset, dtype, require_reasoning=require_reasoning),
+            config=settings_of(preset, dtype, require_reasoning=require_reasoning),
             adapter=adapter,
             embed=embed_given(),
             retriever=retriever_given(),
@@ -145,7 +145,7 @@ def open_simulator(  # noqa: PLR0913 - what most commands have in common
         raise
 
 
-def _settings(preset: Preset, dtype: Dtype, *, require_reasoning: bool) -> PipelineConfig:
+def settings_of(preset: Preset, dtype: Dtype, *, require_reasoning: bool = False) -> PipelineConfig:
     """Return a preset; an arithmetic that was asked for holds for training too."""
     config = PipelineConfig.preset(preset)
     simulation = config.simulation.model_copy(update={"require_reasoning": require_reasoning})

@@ -4,6 +4,7 @@
                                              |-> memory (retrieval from a user's own history)
                                              |-> ledger (traces, scores, adapters, responses)
                                              |-> runs (long lists of requests and their answers)
+                                             |-> fleets (work on many people, spread over workers)
                                              |-> browse (pages of all of these, for people)
 
 Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
@@ -12,6 +13,14 @@ Knows SQLAlchemy and file formats; knows nothing of models, prompts or training.
 from usersim.corpus.browsing.browser import Browser
 from usersim.corpus.browsing.rows import ItemRow, Page, PersonRow, StoreCounts, StoredAnswer
 from usersim.corpus.corpus import Corpus
+from usersim.corpus.fleets.fleets import Fleets
+from usersim.corpus.fleets.rows import (
+    FleetKind,
+    FleetRecord,
+    FleetStatus,
+    FleetTask,
+    TaskState,
+)
 from usersim.corpus.ledger.adapter_removal import RemovedAdapter, adapter_named
 from usersim.corpus.ledger.ledger import Ledger
 from usersim.corpus.ledger.records import (
@@ -38,6 +47,11 @@ __all__ = [
     "Codebook",
     "Corpus",
     "FailureRow",
+    "FleetKind",
+    "FleetRecord",
+    "FleetStatus",
+    "FleetTask",
+    "Fleets",
     "ItemRow",
     "Ledger",
     "LeftFolder",
@@ -56,6 +70,7 @@ __all__ = [
     "Runs",
     "StoreCounts",
     "StoredAnswer",
+    "TaskState",
     "TraceRecord",
     "Training",
     "Trainings",

@@ -16,6 +16,7 @@ from typing import NoReturn, Self
 
 from usersim.config import CorpusConfig
 from usersim.corpus.browsing.browser import Browser
+from usersim.corpus.fleets.fleets import Fleets
 from usersim.corpus.ledger.adapter_folders import AdapterFolders
 from usersim.corpus.ledger.adapter_removal import RemovedAdapter, remove_adapter
 from usersim.corpus.ledger.ledger import Ledger
@@ -68,6 +69,7 @@ class Corpus:
         self._after_forgetting: list[Callable[[], None]] = []
         self.ledger = Ledger(database, adapter_folders)
         self.runs = Runs(database)
+        self.fleets = Fleets(database)
         self.fits = Fits(database)
         self.trainings = Trainings(database)
         self.browse = Browser(database)

@@ -22,7 +22,7 @@ from usersim.simulator.recon import Recon, Reconstruction
 from usersim.simulator.sources import check_source
 from usersim.simulator.synthesizer import SynthesizerTrainer, check_recipe
 from usersim.simulator.train import Trainer
-from usersim.training import Hooks, StepNote, TrainedAdapter, check_one_process
+from usersim.training import BaseModelCache, Hooks, StepNote, TrainedAdapter, check_one_process
 from usersim.types import Interaction, TraceSource
 from usersim.views import Progress
 
@@ -77,6 +77,7 @@ class Learner:
         second: A reconstructor of another model family; it only measures (guard L8).
         aids: What some scorers use besides.
         training: How the store knows that these people are learned from; None before it does.
+        cache: Keeps the base model of user models for the next training; None loads it for each.
     """
 
     corpus: Corpus
@@ -88,6 +89,7 @@ class Learner:
     second: Engine | None = None
     aids: Aids = Aids()
     training: Training | None = None
+    cache: BaseModelCache | None = None
 
     def reconstruct(
         self,
@@ -306,6 +308,7 @@ class Learner:
             self.people.folder,
             purpose,
             self.training,
+            self.cache,
         )
 
 

@@ -38,7 +38,17 @@ from usersim.types import Failure, RunItem, RunStatus, content_key
 from usersim.types.counting import counted
 from usersim.views import Progress
 
-__all__ = ["CHUNK", "Runner"]
+__all__ = [
+    "ASKED_OF",
+    "CHUNK",
+    "Runner",
+    "asked_of",
+    "begin_run",
+    "check_requests",
+    "check_unchanged",
+    "run_of",
+    "stored_run",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +93,7 @@ class Runner:
 
     def cost(self, source: RequestSource) -> RunCost:
         """Return what a run of `source` would take; nothing is generated or stored."""
-        requests = self._read(source)
+        requests = self.read(source)
         prompt_tokens = drawn_tokens = 0
         for request in requests:
             item = self.asker.prepared(request.user_id, request.question, before=request.before)
@@ -116,34 +126,13 @@ class Runner:
         if self.chunk < 1:
             raise ConfigError(f"chunk must be at least 1 request; got {self.chunk!r}")
         record, requests = self._begun(source, name)
-        if requests is not None and record.total is None:
-            self.corpus.runs.fill(record.id, requests.lines())
         self._work(record, progress)
-        return Run(
-            id=record.id,
-            name=record.name,
-            fingerprint=record.fingerprint,
-            settings=record.settings,
-            refused=requests.refused if requests is not None else RefusedRows(),
-            other_users=requests.tally.other_users if requests is not None else 0,
-            _runs=self.corpus.runs,
-        )
+        return run_of(self.corpus, record, requests)
 
-    def _read(self, source: RequestSource) -> Requests:
-        """Read and check requests.
-
-        Raises:
-            RefusedRowsError: If none of them can be asked.
-        """
+    def read(self, source: RequestSource) -> Requests:
+        """Read and check requests; needs no engine."""
         requests = self.corpus.requests(rows_of(source), user_id=self.user_id)
-        if not len(requests):
-            said = "".join(f"\n{group}" for group in requests.refused.groups()[:SHOWN_GROUPS])
-            others = requests.tally.other_users
-            raise RefusedRowsError(
-                f"no valid requests: {counted(len(requests.refused), 'row')} refused, "
-                f"{counted(others, 'row')} of other people{said}",
-                hint='a request is a row such as {"user_id": "ada", "context": "Tea or coffee?"}',
-            )
+        check_requests(requests)
         return requests
 
     def _begun(
@@ -151,38 +140,15 @@ class Runner:
     ) -> tuple[RunRecord, Requests | None]:
         """Return the run in the store, started if it is not there, and the requests as read."""
         if source is None:
-            return self._stored(name), None
-        requests = self._read(source)
-        settings = self.settings({"requests": requests.digest, "number of requests": len(requests)})
-        fingerprint = content_key("run", name, settings)
-        chosen = name or f"run-{fingerprint[:12]}"
-        record = self.corpus.runs.begin(chosen, fingerprint, settings)
-        _check_unchanged(record, settings)
-        return record, requests
+            return self.stored(name), None
+        requests = self.read(source)
+        return begin_run(self.corpus, requests, self.settings(asked_of(requests)), name), requests
 
-    def _stored(self, name: str | None) -> RunRecord:
-        """Return a run that the store holds with all its requests, under unchanged settings.
-
-        Raises:
-            ConfigError: If there is none of that name, or its requests are not complete.
-        """
-        record = self.corpus.runs.find(name) if name else None
-        if record is None:
-            names = [one.name for one in self.corpus.runs.all()]
-            raise ConfigError(
-                f"there is no run {name!r} to resume; there are {names!r}"
-                if name
-                else "neither requests nor the name of a run to resume",
-                hint="give the requests, or the name of a run that `usersim runs` lists",
-            )
-        if record.total is None:
-            raise ConfigError(
-                f"run {name!r} cannot be resumed: its requests were not stored completely",
-                hint="pass the same requests again",
-            )
-        _check_unchanged(
-            record, self.settings({field: record.settings[field] for field in ASKED_OF})
-        )
+    def stored(self, name: str | None) -> RunRecord:
+        """Return a run that the store holds with all its requests, under unchanged settings."""
+        record = stored_run(self.corpus, name)
+        asked = {field: record.settings[field] for field in ASKED_OF}
+        check_unchanged(f"run {record.name!r}", record.settings, self.settings(asked))
         return record
 
     def settings(self, asked: Mapping[str, object] = MappingProxyType({})) -> dict[str, object]:
@@ -208,6 +174,25 @@ class Runner:
             "seed": config.simulation.seed if self.seed is None else self.seed,
             **asked,
         }
+
+    def work_for(self, record: RunRecord, people: Sequence[str], owner: str) -> None:
+        """Answer everything that is open of some people, for a fleet that gives them to one worker.
+
+        Args:
+            record: The run, as `stored` returned it.
+            people: A few hundred at the most.
+            owner: Who claims their items.
+        """
+        runs = self.corpus.runs
+        with self._extended(record.id, owner), self._explained(record):
+            while any(one.left for one in runs.counts(record.id, people).values()):
+                items = runs.claim(
+                    record.id, owner, limit=self.chunk, seconds=self.lease_seconds, of=people
+                )
+                if items:
+                    self._answer(record.id, owner, items)
+                else:  # in the hands of a client that runs beside the fleet
+                    time.sleep(min(1.0, self.lease_seconds / 4))
 
     def _work(self, record: RunRecord, progress: Progress | None) -> None:
         """Claim, answer and store until every item is done, by this client or another."""
@@ -310,6 +295,86 @@ class Runner:
             ) from error
 
 
+def check_requests(requests: Requests) -> None:
+    """Do nothing for requests of which at least one can be asked.
+
+    Raises:
+        RefusedRowsError: If there is none; says why.
+    """
+    if len(requests):
+        return
+    said = "".join(f"\n{group}" for group in requests.refused.groups()[:SHOWN_GROUPS])
+    others = requests.tally.other_users
+    raise RefusedRowsError(
+        f"no valid requests: {counted(len(requests.refused), 'row')} refused, "
+        f"{counted(others, 'row')} of other people{said}",
+        hint='a request is a row such as {"user_id": "ada", "context": "Tea or coffee?"}',
+    )
+
+
+def asked_of(requests: Requests) -> dict[str, object]:
+    """Return the settings that describe a list of requests."""
+    return dict(zip(ASKED_OF, (requests.digest, len(requests)), strict=True))
+
+
+def begin_run(
+    corpus: Corpus, requests: Requests, settings: Mapping[str, object], name: str | None
+) -> RunRecord:
+    """Return the run in the store with all its requests, started if it is not there.
+
+    Args:
+        corpus: The store.
+        requests: What is asked.
+        settings: What the answers depend on, as `Runner.settings` returns it.
+        name: Its name; None makes one of its fingerprint.
+
+    Raises:
+        ConfigError: If a run of that name was started with different settings.
+    """
+    fingerprint = content_key("run", name, settings)
+    record = corpus.runs.begin(name or f"run-{fingerprint[:12]}", fingerprint, settings)
+    check_unchanged(f"run {record.name!r}", record.settings, settings)
+    if record.total is None:
+        corpus.runs.fill(record.id, requests.lines())
+    return record
+
+
+def stored_run(corpus: Corpus, name: str | None) -> RunRecord:
+    """Return a run that the store holds with all its requests.
+
+    Raises:
+        ConfigError: If there is none of that name, or its requests are not complete.
+    """
+    record = corpus.runs.find(name) if name else None
+    if record is None:
+        names = [one.name for one in corpus.runs.all()]
+        raise ConfigError(
+            f"there is no run {name!r} to resume; there are {names!r}"
+            if name
+            else "neither requests nor the name of a run to resume",
+            hint="give the requests, or the name of a run that `usersim runs` lists",
+        )
+    if record.total is None:
+        raise ConfigError(
+            f"run {name!r} cannot be resumed: its requests were not stored completely",
+            hint="pass the same requests again",
+        )
+    return record
+
+
+def run_of(corpus: Corpus, record: RunRecord, requests: Requests | None) -> Run:
+    """Return a stored run as it is handed out; `requests` is None where it was resumed by name."""
+    return Run(
+        id=record.id,
+        name=record.name,
+        fingerprint=record.fingerprint,
+        settings=record.settings,
+        refused=requests.refused if requests is not None else RefusedRows(),
+        other_users=requests.tally.other_users if requests is not None else 0,
+        _runs=corpus.runs,
+    )
+
+
 def _failure(item: RunItem, error: UserNotFoundError) -> Failure:
     return Failure(
         index=item.place,
@@ -353,21 +418,26 @@ class _Tally:
             self._progress("answer", self._done, self._total)
 
 
-def _check_unchanged(record: RunRecord, settings: Mapping[str, object]) -> None:
-    """Reject resuming a run with different settings.
+def check_unchanged(what: str, before: Mapping[str, object], now: Mapping[str, object]) -> None:
+    """Reject resuming what was started with different settings.
+
+    Args:
+        what: What is resumed, with its name.
+        before: The settings that it was started with.
+        now: Those that it would be resumed with.
 
     Raises:
         ConfigError: Naming every field that changed, its old and its new value.
     """
-    names = [*record.settings, *(name for name in settings if name not in record.settings)]
+    names = [*before, *(name for name in now if name not in before)]
     changed = [
-        f"{name} was {record.settings.get(name)!r} and is {settings.get(name)!r}"
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
         for name in names
-        if record.settings.get(name) != settings.get(name)
+        if before.get(name) != now.get(name)
     ]
     if changed:
         raise ConfigError(
-            f"run {record.name!r} was started with different settings: {'; '.join(changed)}",
+            f"{what} was started with different settings: {'; '.join(changed)}",
             hint="use the old settings and requests to resume it, or choose another name to start "
             "a new run",
         )

@@ -26,6 +26,7 @@ from usersim.simulator.lessons import person_lessons, shown_when_asked
 from usersim.simulator.recon import Reconstruction
 from usersim.simulator.sources import reasonings
 from usersim.training import (
+    BaseModelCache,
     TrainedAdapter,
     fit_reasoning_weight,
     remove_artifact,
@@ -67,6 +68,7 @@ class Trainer:
         folder: Adapters are made in here.
         purpose: What for; only those that are to answer become the default of the store.
         training: How the store knows of it; None registers each training by itself.
+        cache: Keeps the base model for the next training; None loads it for each.
     """
 
     corpus: Corpus
@@ -76,6 +78,7 @@ class Trainer:
     folder: Path
     purpose: Purpose = "answers"
     training: Training | None = None
+    cache: BaseModelCache | None = None
 
     def train(
         self,
@@ -154,6 +157,7 @@ class Trainer:
             progress=staged(f"train {name}", progress),
             max_minutes=max_minutes,
             stop_when=watched(self.corpus, training, stop_when),
+            cache=self.cache,
         )
         with removed_if_forgotten(self.corpus, training, adapter):
             if source not in WITHOUT_REASONING:

@@ -3,6 +3,7 @@
 Importing it loads no torch; that happens when a training starts.
 """
 
+from usersim.training.arithmetic import BaseModelCache
 from usersim.training.artifact import (
     TrainedAdapter,
     load_artifact,
@@ -21,6 +22,7 @@ from usersim.training.synthesizer import train_synthesizer
 from usersim.training.user_model import train_user_model
 
 __all__ = [
+    "BaseModelCache",
     "Board",
     "Hooks",
     "Manifest",

@@ -28,7 +28,7 @@ from usersim.training.lora import adapted, batch_loss
 from usersim.training.manifest import Arithmetic
 from usersim.types import content_key
 
-__all__ = ["arithmetic_of", "load_base"]
+__all__ = ["BaseModelCache", "arithmetic_of", "load_base"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,25 @@ def load_base(folder: str | Path, digest: str, dtype: str) -> tuple[Any, Arithme
     model = load_model(folder, dtype="float32", device="auto")
     found = _remembered(digest) or _remember(digest, _measured(model))
     return model.to(getattr(torch, found.dtype)), found
+
+
+class BaseModelCache:
+    """Keeps a base model for trainings that follow each other in one process.
+
+    A training leaves the model as it was, so that the next one begins with the same weights.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str, str] | None = None
+        self._found: tuple[Any, Arithmetic] | None = None
+
+    def load(self, folder: str | Path, digest: str, dtype: str) -> tuple[Any, Arithmetic]:
+        """Return what `load_base` returns, loaded once for the same model and arithmetic."""
+        key = (str(folder), digest, dtype)
+        if self._found is None or key != self._key:
+            self._found = None  # two models at once may be one too many
+            self._found, self._key = load_base(folder, digest, dtype), key
+        return self._found
 
 
 def _file(digest: str) -> Path:

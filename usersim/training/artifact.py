@@ -250,13 +250,18 @@ def load_artifact(folder: str | Path) -> TrainedAdapter:
     )
 
 
-def find_artifact(out_dir: Path, fingerprint: str) -> TrainedAdapter | None:
+def find_artifact(out_dir: Path, fingerprint: str, name: str) -> TrainedAdapter | None:
     """Return the adapter of a run that came to its end, if there is one.
 
     Adapters of runs that the clock or the caller stopped do not count: those runs go on.
     Damaged ones are passed over.
+
+    Args:
+        out_dir: Where adapters are made.
+        fingerprint: Identity of the run.
+        name: Its name, with which its folder begins: there may be thousands of other people's.
     """
-    for path in sorted(out_dir.glob(f"*/{MANIFEST}")):
+    for path in sorted(out_dir.glob(f"{_slug(name)}-*/{MANIFEST}")):
         try:
             manifest = _read_manifest(path.parent)
             if manifest.fingerprint == fingerprint and manifest.stopped in FINISHED:

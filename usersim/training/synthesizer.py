@@ -126,7 +126,7 @@ def train_synthesizer(
         probe=probe,
     )
     out = Path(out_dir).expanduser()
-    done = find_artifact(out, task.fingerprint)
+    done = find_artifact(out, task.fingerprint, name)
     if done is not None:
         logger.info("%s is already trained: %s", name, done.folder)
         return done

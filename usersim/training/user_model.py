@@ -19,7 +19,7 @@ from usersim.engines.identity import is_model, model_digest
 from usersim.engines.loading import load_tokenizer
 from usersim.errors import SHORTEN_PROMPT, NoTrainingDataError, TrainingError, boundary
 from usersim.prompts import templates_key
-from usersim.training.arithmetic import arithmetic_of, load_base
+from usersim.training.arithmetic import BaseModelCache, arithmetic_of
 from usersim.training.artifact import TrainedAdapter, find_artifact
 from usersim.training.batches import MicroBatch
 from usersim.training.checkpoints import Checkpoints, run_folder
@@ -121,6 +121,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     stop_when: Callable[[], bool] | None = None,
     max_minutes: float | None = None,
     model: object | None = None,
+    cache: BaseModelCache | None = None,
 ) -> TrainedAdapter:
     """Train an adapter that reasons and acts like some people.
 
@@ -154,6 +155,7 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
         stop_when: Asked after each step; True ends the run with the best so far.
         max_minutes: Minutes of training after which the run ends with the best so far.
         model: The base model, already loaded and without adapters; left as it was.
+        cache: Keeps the base model for the next training; None loads it for this one alone.
 
     Returns:
         The adapter, with its manifest.
@@ -184,14 +186,14 @@ def train_user_model(  # noqa: PLR0913 - keyword-only, each a plain value of the
     )
     out = Path(out_dir).expanduser()
     fingerprint = task.fingerprint
-    done = find_artifact(out, fingerprint)
+    done = find_artifact(out, fingerprint, name)
     if done is not None:
         logger.info("%s is already trained: %s", name, done.folder)
         return done
     what = f"training the user model {name!r}"
     users = {lesson.user_id for lesson in lessons} | set(task.users)
     with boundary(TrainingError, what), run_folder(out, fingerprint, users) as checkpoints:
-        base, arithmetic = _base(task, model, checkpoints)
+        base, arithmetic = _base(task, model, checkpoints, cache or BaseModelCache())
         data = _encode(task, base)
         hooks = Hooks(stop_when=stop_when, max_minutes=max_minutes)
         run, before = _train(task, data, base, checkpoints, hooks, progress)
@@ -218,16 +220,18 @@ def _compare(manifest: Manifest) -> None:
     )
 
 
-def _base(task: _Task, model: object | None, checkpoints: Checkpoints) -> tuple[object, Arithmetic]:
+def _base(
+    task: _Task, model: object | None, checkpoints: Checkpoints, cache: BaseModelCache
+) -> tuple[object, Arithmetic]:
     """Return the base model; an interrupted run resumes in the arithmetic that it began in."""
     if model is not None:
         found: tuple[object, Arithmetic] = (model, arithmetic_of(model))
     elif checkpoints.note:
         begun = Arithmetic.model_validate_json(checkpoints.note)
-        loaded, _ = load_base(task.folder, task.digest, begun.dtype)
+        loaded, _ = cache.load(task.folder, task.digest, begun.dtype)
         found = (loaded, begun)
     else:
-        found = load_base(task.folder, task.digest, task.config.dtype)
+        found = cache.load(task.folder, task.digest, task.config.dtype)
     checkpoints.begin(found[1].model_dump_json().encode())
     return found
 

@@ -111,6 +111,31 @@ class Runs:
             for row, settings in found
         ]
 
+    def people(self, run_id: int) -> list[str]:
+        """Return who is asked in a run, sorted."""
+        theirs = select(run_items.c.user_id).where(run_items.c.run_id == run_id)
+        query = select(users.c.user_id).where(users.c.id.in_(theirs)).order_by(users.c.user_id)
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
+    def counts(self, run_id: int, user_ids: Sequence[str]) -> dict[str, RunStatus]:
+        """Return how far a run is with some people; nobody who was forgotten is among them."""
+        found: dict[str, dict[str, int]] = {}
+        for part in in_pieces(user_ids):
+            query = (
+                select(users.c.user_id, run_items.c.state, func.count())
+                .join(users, users.c.id == run_items.c.user_id)
+                .where(run_items.c.run_id == run_id, users.c.user_id.in_(part))
+                .group_by(users.c.user_id, run_items.c.state)
+            )
+            with self._database.read() as connection:
+                for user, state, n in connection.execute(query):
+                    found.setdefault(user, {})[state] = n
+        return {
+            user: RunStatus(done=n.get("done", 0), failed=n.get("failed", 0), left=n.get("open", 0))
+            for user, n in found.items()
+        }
+
     def status(self, run_id: int) -> RunStatus:
         """Return how far a run is.
 
@@ -180,7 +205,15 @@ class Runs:
 
     # Work
 
-    def claim(self, run_id: int, owner: str, *, limit: int, seconds: float) -> list[RunItem]:
+    def claim(
+        self,
+        run_id: int,
+        owner: str,
+        *,
+        limit: int,
+        seconds: float,
+        of: Sequence[str] | None = None,
+    ) -> list[RunItem]:
         """Claim the next open items that nobody works on, one person's together.
 
         Args:
@@ -188,6 +221,7 @@ class Runs:
             owner: Who claims; no two clients have the same.
             limit: How many at the most.
             seconds: How long the claim counts unless it is extended.
+            of: Only items of these people, a few hundred at the most; None takes anybody's.
 
         Returns:
             The items; none if all are done or claimed.
@@ -204,6 +238,8 @@ class Runs:
                 # PostgreSQL: what another client is claiming at this moment is passed over.
                 .with_for_update(skip_locked=True)
             )
+            if of is not None:
+                free = free.where(table.user_id.in_(row_ids(connection, of).values()))
             places = connection.scalars(free).all()
             for part in in_pieces(places):
                 mine = update(run_items).where(table.run_id == run_id, table.place.in_(part))
@@ -220,6 +256,17 @@ class Runs:
         """Give an owner's claims back."""
         with self._database.write() as connection:
             connection.execute(_claimed(run_id, owner).values(owner=None, expires=None))
+
+    def release_all(self, run_id: int, beginning: str) -> None:
+        """Give back the claims of every owner whose name has this beginning."""
+        table = run_items.c
+        mine = update(run_items).where(
+            table.run_id == run_id,
+            table.state == "open",
+            table.owner.startswith(beginning, autoescape=True),
+        )
+        with self._database.write() as connection:
+            connection.execute(mine.values(owner=None, expires=None))
 
     def finish(self, run_id: int, owner: str, done: Done) -> int:
         """Store results and close their items, in one transaction.

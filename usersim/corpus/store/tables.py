@@ -35,6 +35,8 @@ __all__ = [
     "candidates",
     "conversations",
     "fits",
+    "fleet_tasks",
+    "fleets",
     "interactions",
     "metadata",
     "responses",
@@ -46,7 +48,7 @@ __all__ = [
     "users",
 ]
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """Newest revision in `migrations/versions`."""
 
 SEARCH_TABLE = "history_search"
@@ -255,4 +257,38 @@ responses = Table(
     Column("place", Integer),
     Index(None, "run_id", "place", unique=True),
     sqlite_autoincrement=True,
+)
+
+# Work on many people that is spread over workers. Its driver alone writes these two tables.
+fleets = Table(
+    "fleets",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),  # train, reconstruct, simulate
+    Column("created", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    # Null until every task of the fleet is stored.
+    Column("total", Integer),
+    # Who drives it, and until when that counts; null while nobody does.
+    Column("driver", Text),  # host and process
+    Column("expires", Float),  # seconds since 1970, of the store's clock
+    sqlite_autoincrement=True,
+)
+
+fleet_tasks = Table(
+    "fleet_tasks",
+    metadata,
+    Column("fleet_id", _Id, _cascade("fleets.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("user_id", _Id, _cascade("users.id"), nullable=False, index=True),
+    Column("state", Text, nullable=False),  # waiting, running, done, failed
+    Column("attempts", Integer, nullable=False),
+    Column("seconds", Float),
+    # Of a task that failed, and of the last attempt of one that waits to be tried again.
+    Column("error", Text),
+    Column("message", Text),
+    Column("result", Text),
+    # The next tasks are the beginning of this index: those that were tried least.
+    Index(None, "fleet_id", "state", "attempts", "place"),
 )

@@ -1,0 +1,1 @@
+"""Fleets in the store: which person's task waits, runs, is done or failed."""
