@@ -11,7 +11,7 @@ from rich.text import Text
 from usersim.cli.console import console, open_corpus
 from usersim.cli.simulate import PresetOption
 from usersim.cli.tables import Column, JsonOption, print_json, print_rows
-from usersim.config import PipelineConfig
+from usersim.config import DEFAULT_PRESET, PipelineConfig
 from usersim.simulator import GPUS, Lengths, lengths_of, plan_costs
 
 __all__ = ["register"]
@@ -50,7 +50,7 @@ def plan(  # noqa: PLR0913, PLR0917 - options of a command
         typer.Option(help="Prompt tokens read per second and GPU, if you measured it."),
     ] = None,
     gpu_hour: Annotated[float | None, typer.Option(help="Price of an hour of one GPU.")] = None,
-    preset: PresetOption = "standard",
+    preset: PresetOption = DEFAULT_PRESET,
     *,
     per_user: Annotated[
         bool, typer.Option("--per-user", help="An adapter for each person, instead of one for all.")
