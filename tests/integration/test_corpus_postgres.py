@@ -44,7 +44,7 @@ def test_postgres_and_sqlite_hold_the_same_corpus(postgres):
         drawn = Candidate(
             interaction_key=item.key,
             direction="forward",
-            index=0,
+            draw=0,
             reasoning="r",
             complete=True,
             model="m",

@@ -158,7 +158,7 @@ def test_a_trace_that_tells_the_option_is_heard_by_the_real_model(embedded_model
                     row,
                     (),
                     tuple(
-                        replace(one, interaction_key=row.key, index=place)
+                        replace(one, interaction_key=row.key, draw=place)
                         for place, one in enumerate(said)
                     ),
                 )

@@ -153,7 +153,7 @@ def candidates(draw: st.DrawFn) -> list[ScoredCandidate]:
                 candidate=Candidate(
                     interaction_key="k",
                     direction=draw(st.sampled_from(["forward", "backward"])),
-                    index=index,
+                    draw=index,
                     reasoning=draw(st.sampled_from(["a thought", "a longer thought", " "])),
                     complete=draw(st.booleans()),
                     model="m",

@@ -468,7 +468,7 @@ def drawn(item) -> Candidate:
     return Candidate(
         interaction_key=item.key,
         direction="forward",
-        index=0,
+        draw=0,
         reasoning="Since that is known.",
         complete=True,
         model="m",

@@ -248,7 +248,7 @@ def drawn(item, **fields):
     return Candidate(
         interaction_key=item.key,
         direction="forward",
-        index=0,
+        draw=0,
         reasoning=f"{item.user_id} thinks so.",
         complete=True,
         model="m",

@@ -45,7 +45,7 @@ def scored(which: int, gains: Sequence[float]) -> list[ScoredCandidate]:
                 interaction_key=f"i{which}",
                 reasoning=f"Thought {draw}.",
                 direction="forward",
-                index=draw,
+                draw=draw,
                 complete=True,
                 seed=draw,
                 model="m",

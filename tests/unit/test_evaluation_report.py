@@ -88,7 +88,7 @@ def scored(index: int, *, direction="backward", gain=1.0, reasons=()) -> ScoredC
         candidate=Candidate(
             interaction_key="k",
             direction=direction,
-            index=index,
+            draw=index,
             reasoning=f"r{index}",
             complete=True,
             model="m",

@@ -23,7 +23,7 @@ def _decoy(action: str, reasoning: str, *, complete: bool = True) -> Candidate:
     return Candidate(
         interaction_key="k",
         direction="decoy",
-        index=0,
+        draw=0,
         reasoning=reasoning,
         complete=complete,
         model="m",

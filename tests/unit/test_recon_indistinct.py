@@ -123,7 +123,7 @@ def _scored(gain: float) -> ScoredCandidate:
         candidate=Candidate(
             interaction_key="k",
             direction="forward",
-            index=0,
+            draw=0,
             reasoning="Work piles up.",
             complete=True,
             model="m",

@@ -187,7 +187,7 @@ def _scored(
         candidate=Candidate(
             interaction_key="k",
             direction="forward",
-            index=0,
+            draw=0,
             reasoning="x",
             complete=complete,
             model="m",

@@ -37,7 +37,7 @@ def one(
         candidate=Candidate(
             interaction_key="k",
             direction=direction,
-            index=0,
+            draw=0,
             reasoning=text or f"a thought worth {gain}",
             complete=complete,
             model="m",

@@ -38,7 +38,7 @@ def _candidate(
     return Candidate(
         interaction_key="k1",
         direction=direction,
-        index=index,
+        draw=index,
         reasoning=reasoning,
         complete=True,
         model="overlap",

@@ -39,7 +39,7 @@ def _one(
         candidate=Candidate(
             interaction_key=key,
             direction=direction,
-            index=index,
+            draw=index,
             reasoning=reasoning or f"thought number {index}",
             complete=complete,
             model="m",

@@ -22,7 +22,7 @@ def test_both_directions_are_drawn_in_one_call() -> None:
     engine = OverlapEngine()
     batch = synthesize(engine, [Case(pair())], CONFIG, VIEW)
     (candidates,) = batch
-    kinds = [(one.direction, one.index) for one in candidates]
+    kinds = [(one.direction, one.draw) for one in candidates]
     assert kinds == [
         ("forward", 0),
         ("forward", 1),
@@ -219,7 +219,7 @@ def test_a_rating_is_malformed_and_drawn_again() -> None:
     (candidates,) = synthesize(engine, [item], config, VIEW)
     assert [[request.n for request in call] for call in engine.generated] == [[2, 1], [1, 1]]
     assert len({request.seed for call in engine.generated for request in call}) == 4
-    drawn = [(one.direction, one.index, one.complete) for one in candidates]
+    drawn = [(one.direction, one.draw, one.complete) for one in candidates]
     assert drawn == [
         ("forward", 0, False),
         ("forward", 1, True),

@@ -31,7 +31,7 @@ def scored(
         candidate=Candidate(
             interaction_key=interaction.key,
             direction=direction,
-            index=0,
+            draw=0,
             reasoning=text,
             complete=True,
             model="m",

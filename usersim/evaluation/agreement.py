@@ -103,7 +103,7 @@ def agreement(
         >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
         ...                   action="Yes.", space=FreeText(), conversation="c")
         >>> def trace(index, gain):
-        ...     drawn = Candidate(interaction_key="k", direction="forward", index=index, seed=0,
+        ...     drawn = Candidate(interaction_key="k", direction="forward", draw=index, seed=0,
         ...                       reasoning=f"Thought {index}.", complete=True, model="m",
         ...                       prompt_id="p")
         ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,

@@ -7,7 +7,7 @@ Example:
     >>> from usersim.config import GuardConfig
     >>> from usersim.types import Candidate, Leakage, ScoredCandidate, TraceScores
     >>> def trace(direction, text, gain):
-    ...     drawn = Candidate(interaction_key="k", direction=direction, index=0, reasoning=text,
+    ...     drawn = Candidate(interaction_key="k", direction=direction, draw=0, reasoning=text,
     ...                       complete=True, model="m", prompt_id="p", seed=0)
     ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
     ...                          report_gain=gain)
@@ -175,7 +175,7 @@ def oracle(interaction: Interaction) -> tuple[Candidate, Selection]:
     candidate = Candidate(
         interaction_key=interaction.key,
         direction="backward",
-        index=0,
+        draw=0,
         reasoning=f'I will answer "{interaction.action_text}"',
         complete=True,
         model=_ORACLE,

@@ -61,7 +61,7 @@ def preferences(
     Example:
         >>> from usersim.types import Candidate, Leakage, TraceScores
         >>> def trace(text, gain):
-        ...     drawn = Candidate(interaction_key="k", direction="forward", index=0, reasoning=text,
+        ...     drawn = Candidate(interaction_key="k", direction="forward", draw=0, reasoning=text,
         ...                       complete=True, model="m", prompt_id="p", seed=0)
         ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
         ...                          report_gain=gain)

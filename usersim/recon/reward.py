@@ -44,7 +44,7 @@ def reward(
 
     Example:
         >>> from usersim.types import Candidate, Leakage, TraceScores
-        >>> drawn = Candidate(interaction_key="k", direction="forward", index=0, complete=True,
+        >>> drawn = Candidate(interaction_key="k", direction="forward", draw=0, complete=True,
         ...                   reasoning="I like tea.", model="m", prompt_id="p", seed=0, n_tokens=5)
         >>> scores = TraceScores(scorer="s", unit="nats", gain=0.6, masked_gain=0.4,
         ...                      report_gain=0.4)

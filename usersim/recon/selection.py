@@ -73,7 +73,7 @@ def select(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
     Example:
         >>> from usersim.types import Candidate, Leakage, TraceScores
         >>> def trace(text, gain):
-        ...     drawn = Candidate(interaction_key="k", direction="forward", index=0, reasoning=text,
+        ...     drawn = Candidate(interaction_key="k", direction="forward", draw=0, reasoning=text,
         ...                       complete=True, model="m", prompt_id="p", seed=0)
         ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
         ...                          report_gain=gain)
@@ -172,7 +172,7 @@ def explain(selection: Selection, scored: Sequence[ScoredCandidate]) -> list[str
 
     Example:
         >>> from usersim.types import Candidate, Leakage, TraceScores
-        >>> drawn = Candidate(interaction_key="k", direction="forward", index=0, complete=True,
+        >>> drawn = Candidate(interaction_key="k", direction="forward", draw=0, complete=True,
         ...                   reasoning="I like tea.", model="m", prompt_id="p", seed=0)
         >>> scores = TraceScores(scorer="s", unit="nats", gain=0.4, masked_gain=0.4,
         ...                      report_gain=0.4)
@@ -204,7 +204,7 @@ def _explain_one(one: ScoredCandidate, selection: Selection) -> list[str]:
         f" utility {_known(utility)}"
     )
     return [
-        f"{drawn.direction} {drawn.index}  {drawn.key[:12]}  by {drawn.adapter or drawn.model}",
+        f"{drawn.direction} {drawn.draw}  {drawn.key[:12]}  by {drawn.adapter or drawn.model}",
         f'  "{drawn.reasoning.strip()}"',
         f"  {selection.verdicts.get(drawn.key, 'not among the candidates of this decision')}",
         f"  {gains}",

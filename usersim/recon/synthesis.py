@@ -280,7 +280,7 @@ def _candidate(
     return Candidate(
         interaction_key=job.case.interaction.key,
         direction=job.direction,
-        index=index,
+        draw=index,
         reasoning=reasoning,
         complete=complete,
         model=model,

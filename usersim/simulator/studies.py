@@ -33,6 +33,7 @@ from usersim.simulator.face import UserSimulator
 from usersim.simulator.plugs import GivenRetriever
 from usersim.simulator.stores import open_store
 from usersim.types import content_key
+from usersim.types.counting import counted
 from usersim.views import Progress
 
 __all__ = ["Study"]
@@ -281,7 +282,8 @@ def _first(corpus: Corpus, own: Settings) -> Iterator[Row]:
     people = [one.user_id for one in corpus.users()]
     if own.people is not None and len(people) < own.people:
         raise CorpusError(
-            f"the corpus has {len(people)} people, and the plan measures {own.people}",
+            f"the corpus has {counted(len(people), 'person', 'people')}, and the plan measures "
+            f"{own.people}",
             hint="lower `people` of this set",
         )
     most = None if own.people is None else own.people + (own.panel or 0)

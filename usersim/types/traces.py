@@ -53,7 +53,7 @@ class Candidate:
         interaction_key: The interaction that it was drawn for.
         direction: `forward` saw context and history, `backward` also the action, `decoy` an
             action that was not taken.
-        index: Which draw it is, 0-based within its direction.
+        draw: Which draw it is, 0-based within its direction.
         reasoning: The text.
         complete: False if it is malformed: cut at the token limit, not readable as reasoning, or
             only a rating or an option.
@@ -69,7 +69,7 @@ class Candidate:
 
     interaction_key: str
     direction: Direction
-    index: int
+    draw: int
     reasoning: str
     complete: bool
     model: str
@@ -86,7 +86,7 @@ class Candidate:
         return content_key(
             self.interaction_key,
             self.direction,
-            self.index,
+            self.draw,
             self.reasoning,
             self.model,
             self.adapter,

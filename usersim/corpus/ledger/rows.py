@@ -110,7 +110,7 @@ def candidate_row(stage_key: str, candidate: Candidate) -> dict[str, object]:
         "key": candidate.key,
         "interaction_key": candidate.interaction_key,
         "direction": candidate.direction,
-        "draw": candidate.index,
+        "draw": candidate.draw,
         "complete": candidate.complete,
         "model": candidate.model,
         "adapter": candidate.adapter,
@@ -128,7 +128,7 @@ def candidate_of(row: AnyRow) -> Candidate:
     return Candidate(
         interaction_key=row.interaction_key,
         direction=row.direction,
-        index=row.draw,
+        draw=row.draw,
         reasoning=row.reasoning,
         complete=row.complete,
         model=row.model,
