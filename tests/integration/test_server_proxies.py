@@ -236,6 +236,7 @@ def test_a_stream_comes_through_the_pages_proxy_as_it_is_drawn(
     assert rest.rstrip().endswith("[DONE]")
 
 
+@pytest.mark.slow  # it waits for the proxy's patience
 def test_half_sent_heads_to_the_pages_proxy_hold_up_nobody(front: Front) -> None:
     """Three hundred of them are held; honest clients are served, and the half ones are closed."""
     with ExitStack() as stack:

@@ -616,6 +616,7 @@ def test_training_says_nothing_on_its_own(tiny_model: Path, tmp_path: Path, capf
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_a_few_steps_on_the_embedded_model_help(embedded_model: Path, tmp_path: Path):
     """The real model learns a person's habit within a dozen steps."""
     config = TrainingConfig(epochs=4.0, batch_tokens=512, evaluations=1)

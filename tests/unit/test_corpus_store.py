@@ -481,7 +481,7 @@ def candidate(item, index=0, **changes):
     fields = {
         "interaction_key": item.key,
         "direction": "forward",
-        "index": index,
+        "draw": index,
         "reasoning": f"because {index}",
         "complete": True,
         "model": "m",
