@@ -5,8 +5,10 @@ Texts and scores come from a script; the weights that are trained are those of t
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -187,3 +189,15 @@ def test_forgetting_drops_the_prompts_that_the_engine_keeps(tmp_path: Path, mode
         assert kept
         sim.corpus.forget("ada")
         assert not kept
+
+
+def test_a_corpus_holds_no_simulator_that_is_gone() -> None:
+    """A simulator that nobody uses any more, and its engine, are given back before the corpus."""
+    with Corpus.open(":memory:") as corpus:
+        corpus.add(person("ada", 4))
+        sim = UserSimulator(corpus, engine=ThoughtEngine("Fine."))
+        gone = weakref.ref(sim)
+        del sim
+        gc.collect()
+        assert gone() is None
+        assert corpus.forget("ada")

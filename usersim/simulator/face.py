@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn, Self
+from weakref import WeakMethod
 
 from usersim.config import DEFAULT_PRESET, DialogueConfig, PipelineConfig, Preset, Recipe
 from usersim.corpus import Corpus, LoadReport
@@ -139,7 +140,7 @@ class UserSimulator:
         self._predictions = Predictions(corpus, self.config, self.plugs)
         self._kept: dict[str, ScoredCandidate] = {}
         self._traces: str | None = None
-        corpus.after_forgetting(self._forget_prompts)
+        corpus.after_forgetting(_weakly(self._forget_prompts))
         self.use_adapter(adapter)
 
     # ------------------------------------------------------------------ opening and closing
@@ -1510,3 +1511,18 @@ class UserSimulator:
             assistant_name=assistant_name,
             progress=progress,
         )
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Return a call of a bound method that does nothing once its object is gone.
+
+    A corpus may outlive a simulator, and must not keep the simulator's engine in memory.
+    """
+    held = WeakMethod(method)
+
+    def call() -> None:
+        act = held()
+        if act is not None:
+            act()
+
+    return call
