@@ -1,7 +1,7 @@
 """Running the cells of a study: what is finished is kept, what is missing is measured.
 
 A cell's folder says what it was begun with before anything is measured, and which arms are
-finished after the report stands. A killed run goes on where it was; a folder that another plan
+finished after the report stands. A killed run resumes where it stopped; a folder that another plan
 made is never mixed with this one.
 """
 
