@@ -111,8 +111,9 @@ lint: $(VENV)/.lint  ## Check style and formatting
 types: $(VENV)/.lint  ## Check types, strict
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-imports: $(VENV)/.lint  ## Check the layers of imports
+imports: $(VENV)/.lint  ## Check the layers of imports, and that what is imported is declared
 	$(BIN)/lint-imports
+	$(BIN)/deptry usersim
 
 docs: $(DOCS)/.docs  ## Build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict

@@ -102,12 +102,6 @@ def test_an_open_corpus_is_used_as_it_is() -> None:
         assert made.users == ["bob"]
 
 
-def test_only_the_named_person_is_loaded() -> None:
-    """With `user_id` the other people's rows stay out of the store."""
-    with simulator(user_id="ada") as made:
-        assert [summary.user_id for summary in made.corpus.users()] == ["ada"]
-
-
 def test_strict_keeps_nothing_of_a_bad_source() -> None:
     """With `strict` a refused row is an error."""
     with pytest.raises(RefusedRowsError, match="row 26"):
@@ -693,3 +687,29 @@ def test_a_row_that_was_learned_from_is_asked_without_its_own_answer() -> None:
         earlier = {i.key for i in corpus.interactions(["ada"]) if i.position < row.position}
         assert shown
         assert set(shown) <= earlier
+
+
+def test_the_simulator_of_one_person_knows_what_other_people_answered() -> None:
+    """`from_corpus(user_id=...)` simulates one person, and others' answers stay in its panel.
+
+    Rows that name nobody are this person's.
+    """
+    options = ["1", "2", "3", "4"]
+    rows = [
+        {
+            "user_id": f"p{number:02}",
+            "context": f"Do you like {what}?",
+            "action": options[(number + number % 3 * place) % 4],
+            "options": options,
+            "action_type": "scale",
+        }
+        for number in range(30)
+        for place, what in enumerate(("tea", "rain", "trains", "chess", "snow"))
+    ]
+    unnamed = {"context": "Do you like fog?", "action": "2", "options": options}
+    with simulator([*rows, unnamed], user_id="p07") as made:
+        answer = made.respond("Do you like rain?", options=options, kind="scale")
+        known = {one.user_id: one.interactions for one in made.corpus.users()}
+        assert made.users == ["p07"]
+        assert (len(known), known["p07"], known["p08"]) == (30, 6, 5)
+        assert "panel" in {one.predictor for one in answer.trace.predictors}

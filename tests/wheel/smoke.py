@@ -72,6 +72,30 @@ def check_corpus() -> None:
     assert users == {"ada": 2, "bob": 1}, users
 
 
+def check_prediction() -> None:
+    """A closed question is answered from the panel, and the pool's weights are fitted."""
+    from usersim import UserSimulator
+
+    options = ["1", "2", "3", "4"]
+    rows = [
+        {
+            "user_id": f"person {person:02}",
+            "context": f"How much do you like {question}?",
+            "action": options[(person + person % 3 * place) % len(options)],
+            "options": options,
+            "action_type": "scale",
+        }
+        for person in range(40)
+        for place, question in enumerate(("tea", "rain", "trains", "chess", "snow"))
+    ]
+    with UserSimulator.from_corpus(rows, user_id="person 01", engine="scripted") as sim:
+        answer = sim.respond("How much do you like rain?", options=options, kind="scale")
+        shares = {one.predictor for one in answer.trace.predictors}
+        assert "panel" in shares, shares
+        fitted = sim.calibrate(progress=False)
+        assert str(fitted), "calibrate says nothing"
+
+
 def check_missing_extra() -> None:
     """What needs an extra says which command installs it."""
     from usersim import Corpus
@@ -102,6 +126,7 @@ def main() -> None:
     check_import()
     check_contents(Path(sys.argv[1]))
     check_corpus()
+    check_prediction()
     check_missing_extra()
     check_command()
     print(f"usersim-recon {version('usersim-recon')}: the wheel works alone")

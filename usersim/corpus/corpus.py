@@ -157,6 +157,7 @@ class Corpus:
         *,
         format: Format = "auto",  # noqa: A002 - the word that a caller expects
         user_id: str | None = None,
+        keep_others: bool = False,
         person: str | None = None,
         codebook: Mapping[str, object] | Sequence[object] | str | Path | None = None,
         encoding: str | None = None,
@@ -175,6 +176,8 @@ class Corpus:
                 frame, or another corpus.
             format: How it is to be read; `auto` detects it from the content.
             user_id: Only this user's rows; also the id where the source has none.
+            keep_others: Keep the rows of other users too: what they answered tells how this
+                person will. `user_id` is then only the id where the source has none.
             person: In chats, role or name of the modeled person. With an assistant it is the
                 human side if not given; among people it must be given.
             codebook: For surveys, what the columns mean: a dict, a list, or a JSON or CSV file.
@@ -218,6 +221,7 @@ class Corpus:
         options = LoadOptions(
             format=format,
             user_id=user_id,
+            keep_others=keep_others,
             person=person,
             codebook=scanned(source, how),
             date_order=date_order,

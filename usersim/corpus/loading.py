@@ -55,6 +55,7 @@ class LoadOptions:
 
     format: str = "auto"
     user_id: str | None = None
+    keep_others: bool = False
     person: str | None = None
     codebook: Codebook | None = None
     date_order: DateOrder | None = None
@@ -90,7 +91,11 @@ class Load:
         self._writer = RowWriter(database, train_share=config.train_share)
         self._notes: list[str] = []
         self._checker = RowChecker(
-            config, user_id=options.user_id, tally=self._tally, date_order=options.date_order
+            config,
+            user_id=options.user_id,
+            keep_others=options.keep_others,
+            tally=self._tally,
+            date_order=options.date_order,
         )
 
     def run(self, records: Records) -> LoadReport:

@@ -174,7 +174,8 @@ class UserSimulator:
         Args:
             source: A file, folder or zip archive of rows, survey answers, chats or mail, an
                 iterable of dicts, a pandas or polars frame, or a store as `open` takes it.
-            user_id: The person; None simulates everybody in the corpus.
+            user_id: The person, and the id of rows that name nobody; None simulates everybody.
+                Other people's rows are loaded too: what they answered tells how this person will.
             store: SQLite file or URL; None takes one beside a file, memory for anything else.
             model: Base model: `"embedded"`, a Hugging Face folder or a hub name.
             engine: Which engine, or one that is already loaded.

@@ -101,6 +101,7 @@ def load_into_store(  # noqa: PLR0913 - each a plain fact about the source
             source,
             format=format,
             user_id=user_id,
+            keep_others=True,
             person=person,
             codebook=codebook,
             encoding=encoding,

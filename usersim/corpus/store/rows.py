@@ -84,6 +84,7 @@ class RowChecker:
     Args:
         config: Longest message and action.
         user_id: Only this user's rows; also the user of rows that name none.
+        keep_others: Keep the rows of other users too.
         tally: Where truncations and the like are counted.
         date_order: How dates like `05/01/2024` are written.
     """
@@ -93,12 +94,14 @@ class RowChecker:
         config: CorpusConfig,
         *,
         user_id: str | None,
+        keep_others: bool = False,
         tally: Tally,
         date_order: DateOrder | None = None,
     ) -> None:
         self._max_message = config.max_message_chars
         self._max_action = config.max_action_chars
-        self._only = user_id
+        self._unnamed = user_id
+        self._only = None if keep_others else user_id
         self._tally = tally
         # Rows mostly come user by user: the last checked id need not be checked again.
         self._last_user: str | None = None
@@ -209,9 +212,9 @@ class RowChecker:
 
     def _user(self, value: object) -> str | None:
         if value is None or value == "":
-            if self._only is None:
+            if self._unnamed is None:
                 raise RowError("user_id", value, "is missing")
-            return self._only
+            return self._unnamed
         name = self._name(value, "user_id")
         return name if self._only is None or name == self._only else None
 
