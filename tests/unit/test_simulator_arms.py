@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from tests.fixtures.people import engine, person
-from usersim import Corpus
+from usersim import Corpus, UserSimulator
 from usersim.config import HistoryConfig, PipelineConfig, SimulationConfig
 from usersim.engines import GenerateRequest
 from usersim.simulator.arms import ModelArms
@@ -101,3 +102,23 @@ def test_texts_are_drawn_where_they_are_asked_for() -> None:
     assert [one.action == "In the morning." for one in after] == opened
     assert [one.log_likelihood for one in before] == [one.log_likelihood for one in after]
     assert plain.identity != writing.identity
+
+
+def test_a_report_says_whether_drawn_texts_can_be_told_from_true_ones(tmp_path: Path) -> None:
+    """`evaluate(texts=True)` has a table of the texts' marks; without texts there is none."""
+    rows = [
+        {"user_id": f"u{n}", "context": f"What of day {day}?", "action": f"I slept until {day}."}
+        for n in range(10)
+        for day in range(12)
+    ]
+    with UserSimulator.from_corpus(rows, engine=engine(action="As an AI, no.")) as sim:
+        drawn = sim.evaluate(arms=["few_shot"], texts=True, out=tmp_path / "a", progress=False)
+        plain = sim.evaluate(arms=["few_shot"], out=tmp_path / "b", progress=False)
+    (one,) = drawn.realism
+    assert one.told_apart is not None
+    assert one.told_apart.low > 0.9
+    assert plain.realism == ()
+    heading = "Can the texts be told from what people wrote?"
+    pages = [(tmp_path / name / "report.html").read_text("utf-8") for name in ("a", "b")]
+    assert [heading in page for page in pages] == [True, False]
+    assert f"told from what people wrote in {one.told_apart}" in str(drawn)

@@ -25,6 +25,7 @@ from usersim.evaluation.harness import evaluate
 from usersim.evaluation.judge import Judgment, PairJudge, check_judge
 from usersim.evaluation.leakage import LeakageTable
 from usersim.evaluation.metrics import METRICS, Metric, default_metrics
+from usersim.evaluation.realism import Marks, Realism, realism
 from usersim.evaluation.reference import others_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
@@ -51,9 +52,11 @@ __all__ = [
     "Interval",
     "Judgment",
     "LeakageTable",
+    "Marks",
     "Metric",
     "PairJudge",
     "PredictionCache",
+    "Realism",
     "Resampling",
     "Section",
     "Shown",
@@ -67,6 +70,7 @@ __all__ = [
     "faithfulness_index",
     "holm",
     "others_arm",
+    "realism",
     "sentence",
     "title_of",
     "uniform_arm",

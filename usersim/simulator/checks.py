@@ -1,4 +1,4 @@
-"""Checks beside the figures: whether answers follow their reasoning, and what a judge says.
+"""Checks beside the figures: whether answers follow their reasoning, whether they read as real.
 
 Knows finished evaluations; trains and predicts nothing.
 """
@@ -12,11 +12,14 @@ from usersim.evaluation import (
     Evaluation,
     Faithfulness,
     Judgment,
+    Marks,
     PairJudge,
+    Realism,
     Section,
     check_judge,
     faithfulness_index,
 )
+from usersim.evaluation.realism import TRUE
 from usersim.views import Progress, staged
 
 __all__ = ["check_sections", "faithfulness_of", "judgments_of", "refuse_selector"]
@@ -100,7 +103,9 @@ def judgments_of(
 
 
 def check_sections(
-    faithfulness: Faithfulness | None, judgments: Sequence[Judgment]
+    faithfulness: Faithfulness | None,
+    judgments: Sequence[Judgment],
+    realism: Sequence[Realism] = (),
 ) -> list[Section]:
     """Return what the report says of these checks."""
     sections: list[Section] = []
@@ -118,6 +123,21 @@ def check_sections(
                 paragraphs=(_JUDGED,),
                 columns=_COLUMNS,
                 rows=tuple(_row(one) for one in judgments),
+            )
+        )
+    if realism:
+        sections.append(
+            Section(
+                heading="Can the texts be told from what people wrote?",
+                paragraphs=(_TOLD, *map(_tells, realism)),
+                columns=_MARKS,
+                rows=(
+                    _marked(TRUE, "–", realism[0].true, "–"),
+                    *(
+                        _marked(one.arm, str(one.told_apart or "–"), one.drawn, f"{one.ended:.0%}")
+                        for one in realism
+                    ),
+                ),
             )
         )
     return sections
@@ -145,3 +165,43 @@ def _row(one: Judgment) -> tuple[str, ...]:
     figures = (one.win_rate.all, one.agreement, one.first_place)
     unreadable = f"{one.n_unreadable} of {one.n_judged}"
     return (one.arm, one.baseline, *(str(figure) for figure in figures), unreadable)
+
+
+_TOLD = (
+    "A classifier learns to tell each arm's drawn texts from what people wrote at the same places, "
+    "and is tried on other conversations: 0.5 if it cannot, 1 if it always can. The other columns "
+    "say what the texts have: the nearer to the first row the better."
+)
+_MARKS = (
+    "Arm",
+    "Told apart",
+    "Words, median",
+    "Questions",
+    "Polite (English)",
+    "Code",
+    "Links",
+    "Distinct bigrams",
+    "Came to an end",
+)
+
+
+def _marked(name: str, apart: str, marks: Marks, ended: str) -> tuple[str, ...]:
+    shares = (marks.questions, marks.polite, marks.code, marks.links)
+    return (
+        name,
+        apart,
+        f"{marks.words:g}",
+        *(f"{share:.0%}" for share in shares),
+        f"{marks.distinct:.2f}",
+        ended,
+    )
+
+
+def _tells(one: Realism) -> str:
+    if not one.drawn_tells and not one.true_tells:
+        return f"{one.arm}: nothing was learned from {one.n_items} texts."
+    drawn, true = (
+        ", ".join(repr(tell) for tell in tells) or "nothing"
+        for tells in (one.drawn_tells, one.true_tells)
+    )
+    return f"{one.arm} is recognized by {drawn}; people by {true}."

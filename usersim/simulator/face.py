@@ -828,6 +828,7 @@ class UserSimulator:
             more=more,
             texts=texts,
             judge=judge,
+            embed=self.plugs.embed,
             traces=traces,
             calibrate=calibrate,
             panel=[user for user in self.users if user not in chosen.users] if people else (),

@@ -27,14 +27,17 @@ from usersim.evaluation import (
     Judgment,
     LeakageTable,
     Metric,
+    Realism,
     check_arms,
     default_metrics,
     evaluate,
+    realism,
     title_of,
     verdicts,
     write_report,
 )
 from usersim.evaluation.verdict import added
+from usersim.prediction import Embed
 from usersim.recon import Aids
 from usersim.simulator.arm_building import OFF, RECON, SWAPPED, ArmBuilder
 from usersim.simulator.asking import Asker
@@ -102,6 +105,7 @@ def _sheet(found: Measurement) -> Sheet:
     said += [*(f"warning: {one}" for one in found.leakage.warnings)]
     said += [str(one) for one in (found.agreement, found.faithfulness) if one is not None]
     said += [f"judge: {one}" for one in found.judgments]
+    said += [f"texts: {one}" for one in found.realism]
     if found.report is not None:
         said.append(f"report: {found.report}")
     return replace(table, notes=(*table.notes, *said))
@@ -121,6 +125,7 @@ class Measurement:
         faithfulness: How far Recon-Select's answers follow their reasoning; None if that was not
             measured.
         judgments: What a judge said of each arm against the baseline.
+        realism: How far each arm's drawn texts can be told from what people wrote.
         agreement: What a second reconstructor says of the choice of traces (L8); None if none was
             named, or nothing could be compared.
         report: The page, where one was written.
@@ -133,6 +138,7 @@ class Measurement:
     found: Reconstruction
     faithfulness: Faithfulness | None = None
     judgments: tuple[Judgment, ...] = ()
+    realism: tuple[Realism, ...] = ()
     agreement: Agreement | None = None
     report: Path | None = None
 
@@ -146,6 +152,8 @@ class Measures:
         more: Arms of the caller's own.
         texts: Whether the answers to open questions are drawn too, not only their likelihood.
         judge: Compares the drawn answers; None asks no judge.
+        embed: Texts to vectors, by which drawn answers are told from what people wrote; None
+            takes their words.
         traces: K, traces drawn for each answer; None takes that of the configuration.
         calibrate: Training answers that the weights of pools are fitted on before they are
             measured; None takes the weights of the store.
@@ -156,6 +164,7 @@ class Measures:
     more: Sequence[Arm] = ()
     texts: bool = False
     judge: Engine | None = None
+    embed: Embed | None = None
     traces: int | None = None
     calibrate: int | None = None
     panel: Sequence[str] = ()
@@ -300,6 +309,7 @@ class Measurer:
             )
             if asked.judge is not None
             else (),
+            realism=realism(evaluation, embed=asked.embed) if asked.texts else (),
         )
         return self._reported(measured, out, title, provenance or {}) if out else measured
 
@@ -446,7 +456,7 @@ class Measurer:
                 sizes(measured.found, evaluation, measured.adapters),
                 *added_sections(reasoning_added(evaluation)),
                 *k_sections(evaluation),
-                *check_sections(measured.faithfulness, measured.judgments),
+                *check_sections(measured.faithfulness, measured.judgments, measured.realism),
                 *(synthesizer_section(*one) for one in synthesizers),
             ],
             curves=[curves_of(*one) for one in synthesizers],
