@@ -30,7 +30,7 @@ from usersim.corpus.ledger.records import (
     TraceRecord,
 )
 from usersim.corpus.ledger.trainings import Training, Trainings, Worker
-from usersim.corpus.readers import Codebook
+from usersim.corpus.readers import Codebook, CodebookDraft, ColumnDraft, draft_codebook
 from usersim.corpus.removal import LeftFolder, Remains, Removal
 from usersim.corpus.report import LoadReport, RefusedRow, RefusedRows
 from usersim.corpus.runs.requests import AskedRow, Requests
@@ -45,6 +45,8 @@ __all__ = [
     "AskedRow",
     "Browser",
     "Codebook",
+    "CodebookDraft",
+    "ColumnDraft",
     "Corpus",
     "FailureRow",
     "FleetKind",
@@ -77,5 +79,6 @@ __all__ = [
     "UserSummary",
     "Worker",
     "adapter_named",
+    "draft_codebook",
     "is_store",
 ]

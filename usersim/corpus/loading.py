@@ -36,7 +36,7 @@ from usersim.corpus.store.prepared_rows import PreparedRow, Tally
 from usersim.corpus.store.rows import RowChecker
 from usersim.corpus.store.values import RowError
 from usersim.corpus.store.writer import RowWriter
-from usersim.errors import RefusedRowsError
+from usersim.errors import CorpusFormatError, RefusedRowsError
 from usersim.types import DateOrder
 from usersim.types.counting import counted
 from usersim.views import Progress
@@ -47,6 +47,11 @@ _BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
 _DATE_ORDER = "dates like 05/01/2024 are read only if the date order is set: dmy (day first) or "
 "mdy (month first)"
+_ROW_FIELDS = frozenset({"context", "action"})
+_NO_ROWS = "has neither of the fields context and action"
+_WIDE = "if it has a row per respondent and a column per question, it needs a codebook"
+_DRAFT = f"{_WIDE}: usersim.corpus.draft_codebook(source).codebook is a draft of one, to be checked"
+_CLI_DRAFT = f"{_WIDE}: `usersim survey codebook` drafts one, to be checked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +138,9 @@ class Load:
             person=self._options.person,
             user_id=self._options.user_id,
         )
+        wide = name == "rows" and first is not None and _ROW_FIELDS.isdisjoint(first)
+        if wide and records.kind == "table":
+            raise CorpusFormatError(f"{records.name} {_NO_ROWS}", hint=_DRAFT, cli_hint=_CLI_DRAFT)
         done = 0
         for number, record in items:
             done += 1
@@ -146,6 +154,8 @@ class Load:
         self._flush(connection)
         self._tell(done, records.total)
         self._notes = [*records.notes(), *make.notes()]
+        if wide and self._counts.read == len(self._refused):
+            self._notes.append(f"{records.name} {_NO_ROWS}: {_WIDE}")
         if "timestamp" in self._tally.unread_fields and self._options.date_order is None:
             self._notes.append(_DATE_ORDER)
         return name

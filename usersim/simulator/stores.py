@@ -128,7 +128,7 @@ def _check_loaded(report: LoadReport) -> None:
     """
     if report.kept or report.already_present or report.other_users:
         return  # that a person is not among those who are there is said by their name
-    said = "\n".join(report.refusals())
+    said = "\n".join([*report.refusals(), *report.notes])
     raise CorpusError(
         f"{report.source} holds no rows"
         if not report.rows_read

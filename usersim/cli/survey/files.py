@@ -1,4 +1,4 @@
-"""Commands for the files of surveys: survey import, survey export, survey report."""
+"""Commands for the files of surveys: survey codebook, import, export and report."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from usersim.cli.survey.weights import (
     human_rows,
     missing_values,
 )
+from usersim.corpus import draft_codebook
 from usersim.errors import ConfigError, SurveyFileError
 from usersim.files import json_line, write_bytes, write_text
 from usersim.survey import Survey, SurveyResults
@@ -54,9 +55,44 @@ InstrumentOption = Annotated[
 
 def register(group: typer.Typer) -> None:
     """Add the commands to `group`."""
+    group.command()(codebook)
     group.command("import")(import_)
     group.command()(export)
     group.command()(report)
+
+
+def codebook(
+    table: Annotated[
+        Path, typer.Argument(help="Answers with a row per respondent: CSV, Parquet or JSON Lines.")
+    ],
+    out: Annotated[Path, typer.Option(help="Write the draft to this .json file.")],
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of a CSV file that is not UTF-8, such as cp1252.")
+    ] = None,
+    *,
+    force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
+) -> None:
+    """Draft a codebook from a table of answers, for you to check and complete.
+
+    Question texts are the names of the columns, and options are the answers that somebody chose.
+
+    Raises:
+        ConfigError: If the file exists.
+    """
+    if out.exists() and not force:
+        raise ConfigError(
+            f"{str(out)!r} exists, and may hold your corrections",
+            hint="choose another file, or pass --force",
+        )
+    draft = draft_codebook(table, encoding=encoding)
+    text = json.dumps(draft.codebook, indent=2, ensure_ascii=False) + "\n"
+    write_text(out, text, what="the codebook", error=SurveyFileError)
+    console.print(draft)
+    checked = counted(len(draft.doubtful), "column")
+    where = f"{shlex.quote(str(table))} --codebook {shlex.quote(str(out))}"
+    console.print(
+        Text(f"written to {out}; check {checked}, then run: usersim load {where}"), soft_wrap=True
+    )
 
 
 def import_(  # noqa: PLR0913, PLR0917 - options of a command
