@@ -8,6 +8,7 @@ import pytest
 from usersim.errors import ArtifactError, ConfigError
 from usersim.prediction.contingency import make_items
 from usersim.prediction.panel import PanelModel
+from usersim.prediction.solving import cholesky_solver
 from usersim.types import Choice, MultiChoice, Number, Panel, PanelQuestion, Scale
 
 LIKERT = Scale(("never", "rarely", "often", "always"))
@@ -269,3 +270,18 @@ def test_the_same_panel_and_seed_give_the_same_fit() -> None:
     """Nothing in the fit depends on anything but the panel and the seed."""
     panel = likert_panel(40, questions=6)
     assert PanelModel.fit(panel, seed=3).fitted == PanelModel.fit(panel, seed=3).fitted
+
+
+def test_a_matrix_that_is_not_positive_is_solved_with_its_small_eigenvalues_raised() -> None:
+    """Correlations of pairs with gaps may be indefinite: only what is too small changes."""
+    random = np.random.default_rng(0)
+    vectors, _ = np.linalg.qr(random.normal(size=(30, 30)))
+    values = np.linspace(-0.5, 2.0, 30)
+    raised = (vectors * np.maximum(values, 0.05)) @ vectors.T
+    right = random.normal(size=(30, 2))
+    solve = cholesky_solver((vectors * values) @ vectors.T, least_eigenvalue=0.05)
+    assert solve(right) == pytest.approx(np.linalg.solve(raised, right))
+    positive = np.eye(3) + 0.1
+    assert cholesky_solver(positive, least_eigenvalue=0.05)(np.ones(3)) == pytest.approx(
+        np.linalg.solve(positive, np.ones(3))
+    )

