@@ -32,6 +32,7 @@ import numpy as np
 from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.prediction.contingency import Basis, PanelItem, PanelItems, count_pairs, make_items
 from usersim.prediction.discriminant import Discriminant, Moments
+from usersim.prediction.solving import on_one_thread
 from usersim.prediction.tuning import LEAK, PanelFit, left_out, lower, tune
 from usersim.types import (
     ActionValue,
@@ -96,6 +97,7 @@ class PanelModel:
     """Changes when the bytes are laid out otherwise, or the same panel fits otherwise."""
 
     @classmethod
+    @on_one_thread
     def fit(cls, panel: Panel, *, seed: int = 0) -> PanelModel:
         """Return the model of a panel.
 
@@ -223,6 +225,7 @@ class PanelModel:
             return ()
         return self.items.items[self.items.of_question[self._index[key]][0]].edges
 
+    @on_one_thread
     def predict(
         self,
         known: Mapping[str, ActionValue],
@@ -258,6 +261,7 @@ class PanelModel:
             found.update(self._answers([key], codes, others, moments))
         return [found[key] for key in asked]
 
+    @on_one_thread
     def associations(self, key: str, *, person: str | None = None) -> dict[str, tuple[float, int]]:
         """Return how strongly the answers to other questions go with those to one question.
 
@@ -292,6 +296,7 @@ class PanelModel:
                 result[other] = (strongest, round(float(both[int(place)])))
         return result
 
+    @on_one_thread
     def parts(
         self, known: Mapping[str, ActionValue], key: str, *, person: str | None = None
     ) -> dict[str, dict[str, float]]:
