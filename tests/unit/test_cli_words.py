@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 import typer
+from typer.testing import CliRunner
 
 import usersim
 from tests.fixtures.words import PYTHON
@@ -184,3 +185,27 @@ def test_every_flag_that_a_hint_names_is_one() -> None:
         if flag not in known and "pip " not in said.text
     ]
     assert unknown == []
+
+
+def _helps(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _helps(inner, (*path, name))
+
+
+def test_help_is_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name of a flag and no line about a command is cut; sections for Python are left out."""
+    monkeypatch.setenv("COLUMNS", "80")
+    command = typer.main.get_command(app)
+    for path in _helps(command):
+        printed = CliRunner().invoke(app, [*path, "--help"]).output
+        assert not re.search(r"^\s*(Args|Raises|Returns|Example):", printed, re.MULTILINE), path
+        assert not re.search(r"\w\.\.\.$", printed.partition("\n")[2], re.MULTILINE), path
+        long = [line for line in printed.splitlines() if len(line) > 80]
+        assert all(line.startswith("  --") for line in long), "only the choices of an option"
+        here = command
+        for name in path:
+            here = here.commands[name]  # type: ignore[attr-defined]
+        for option in here.params:
+            for flag in (*option.opts, *option.secondary_opts):
+                assert not flag.startswith("--") or re.search(rf"{flag}\b", printed), (path, flag)

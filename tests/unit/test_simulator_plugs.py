@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from tests.fixtures.people import engine, is_reasoning, person
@@ -291,11 +293,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(path)
 
 
-def respond(*before: str, store: str) -> str:
+def respond(*plugs: str, store: str) -> str:
     """The answer of a command, as JSON."""
     result = CliRunner().invoke(
         app,
-        [*before, "respond", "Would you sail tomorrow?", "-c", store, "-u", "ada", "--json"],
+        ["respond", "Would you sail tomorrow?", "-c", store, "-u", "ada", "--json", *plugs],
         catch_exceptions=False,
     )
     assert result.exit_code == 0, result.output
@@ -315,6 +317,26 @@ def test_the_command_line_plugs_the_same(store: str) -> None:
     assert "umbrella" not in own
     assert weights(respond("--embed", "own_plugs:embed", store=store)) != weights(plain)
     assert "umbrella" in respond(store=store), "a plug is of one command"
+
+
+def test_the_commands_that_ask_or_train_list_the_plugs() -> None:
+    """Each command's own help has `--embed` and `--retriever`; the others take neither."""
+    plugged = set()
+
+    def walk(command: Any, path: str) -> None:
+        names = {name for one in command.params for name in one.opts}
+        if "--embed" in names:
+            assert "--retriever" in names
+            plugged.add(path)
+        for name, inner in getattr(command, "commands", {}).items():
+            walk(inner, f"{path} {name}".strip())
+
+    walk(get_command(app), "")
+    assert plugged == {
+        "respond", "train", "evaluate", "simulate", "calibrate", "serve", "explore", "mcp",
+        "survey run", "survey elicitation", "survey compare", "study run",
+        "fleet train", "fleet reconstruct", "fleet simulate",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

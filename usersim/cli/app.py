@@ -31,7 +31,7 @@ from usersim.cli import (
 )
 from usersim.cli.codes import ExitCode, code_of
 from usersim.cli.console import console, notes
-from usersim.cli.plugged import EmbedOption, RetrieverOption, give
+from usersim.cli.help_texts import for_terminals
 from usersim.errors import UsersimError
 
 __all__ = ["app", "main"]
@@ -44,6 +44,7 @@ app = typer.Typer(
     help="Simulate a particular person: reasoning first, action second, the reasoning shown.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # boxes cut the names of flags at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 corpus.register(app)
@@ -61,6 +62,7 @@ plan.register(app)
 mcp.register(app)
 cache.register(app)
 demo.register(app)
+for_terminals(app)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
@@ -79,8 +81,6 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with 
 @app.callback()
 def options(
     *,
-    embed: EmbedOption = None,
-    retriever: RetrieverOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print log messages.")] = False,
     _version: Annotated[
         bool,
@@ -89,8 +89,7 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Set up logging, and what chooses evidence."""
-    give(embed, retriever)
+    """Set up logging."""
     if verbose:
         logging.basicConfig(
             level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=notes)]

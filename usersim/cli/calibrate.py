@@ -11,6 +11,7 @@ from rich.text import Text
 from usersim.cli.answering import AdapterOption
 from usersim.cli.console import console
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.plugged import plugged
 from usersim.cli.progress import stages
 from usersim.cli.simulate import (
     BaseUrlOption,
@@ -27,7 +28,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(calibrate)
+    app.command()(plugged(calibrate))
 
 
 def calibrate(  # noqa: PLR0913, PLR0917 - options of a command

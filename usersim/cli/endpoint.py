@@ -12,6 +12,7 @@ from rich.text import Text
 from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.plugged import plugged
 from usersim.cli.simulate import (
     BaseUrlOption,
     EngineOption,
@@ -36,7 +37,7 @@ _DEFAULTS = ServerConfig()
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(serve)
+    app.command()(plugged(serve))
 
 
 def serve(  # noqa: PLR0913, PLR0917 - options of a command

@@ -13,6 +13,7 @@ from rich.text import Text
 from usersim.cli.answering import AdapterOption
 from usersim.cli.console import console, notes
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.plugged import plugged
 from usersim.cli.progress import stages
 from usersim.cli.simulate import (
     BaseUrlOption,
@@ -33,7 +34,7 @@ KEY = "USERSIM_API_KEY"
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(explore)
+    app.command()(plugged(explore))
 
 
 def explore(  # noqa: PLR0913, PLR0917 - options of a command

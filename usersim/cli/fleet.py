@@ -17,7 +17,7 @@ from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, open_corpus
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.failures import print_reasons
-from usersim.cli.plugged import embed_given, retriever_given
+from usersim.cli.plugged import embed_given, plugged, retriever_given
 from usersim.cli.progress import stages
 from usersim.cli.runs import tell_refused, tell_run
 from usersim.cli.simulate import (
@@ -115,8 +115,9 @@ def register(app: typer.Typer) -> None:
         "cluster (Ray).",
         no_args_is_help=True,
     )
-    for command in (train, reconstruct, simulate, status):
-        group.command()(command)
+    for command in (train, reconstruct, simulate):
+        group.command()(plugged(command))
+    group.command()(status)
     app.add_typer(group, name="fleet")
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
+from usersim.cli.plugged import plugged
 from usersim.cli.simulate import (
     BaseUrlOption,
     EngineOption,
@@ -26,7 +27,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(mcp)
+    app.command()(plugged(mcp))
 
 
 def mcp(  # noqa: PLR0913 - options of a command

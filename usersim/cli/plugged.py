@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import wraps
 from importlib import import_module
+from inspect import Parameter, signature
 from typing import Annotated, NamedTuple, cast
 
 import typer
@@ -15,7 +17,7 @@ from usersim.errors import ConfigError
 from usersim.prediction import Embed
 from usersim.types import Retriever
 
-__all__ = ["EmbedOption", "RetrieverOption", "embed_given", "give", "retriever_given"]
+__all__ = ["embed_given", "plugged", "retriever_given"]
 
 EmbedOption = Annotated[
     str | None,
@@ -41,9 +43,23 @@ class _Given(NamedTuple):
 _given: ContextVar[_Given | None] = ContextVar("given", default=None)
 
 
-def give(embed: str | None, retriever: str | None) -> None:
-    """Have the command that follows use these."""
-    _given.set(_Given(embed, retriever))
+def plugged(command: Callable[..., object]) -> Callable[..., object]:
+    """Return a command that also takes `--embed` and `--retriever`."""
+
+    @wraps(command)
+    def run(*args: object, embed: str | None, retriever: str | None, **values: object) -> object:
+        _given.set(_Given(embed, retriever))
+        return command(*args, **values)
+
+    added = {"embed": EmbedOption, "retriever": RetrieverOption}
+    plain = signature(command, eval_str=True)
+    own = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in added.items()
+    ]
+    run.__signature__ = plain.replace(parameters=[*plain.parameters.values(), *own])  # type: ignore[attr-defined]
+    run.__annotations__ = command.__annotations__ | added
+    return run
 
 
 def embed_given() -> Embed | None:

@@ -14,6 +14,7 @@ from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes, open_corpus
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.failures import print_reasons
+from usersim.cli.plugged import plugged
 from usersim.cli.progress import stages
 from usersim.cli.simulate import (
     BaseUrlOption,
@@ -42,8 +43,8 @@ CHARS = 60
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (simulate, runs):
-        app.command()(command)
+    app.command()(plugged(simulate))
+    app.command()(runs)
 
 
 def simulate(  # noqa: PLR0913, PLR0917 - options of a command

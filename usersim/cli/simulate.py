@@ -18,7 +18,7 @@ from rich.text import Text
 from usersim.cli.answering import AdapterOption, tell_adapter
 from usersim.cli.console import console, figures_table, notes, open_corpus
 from usersim.cli.corpus import CorpusOption, print_load
-from usersim.cli.plugged import embed_given, retriever_given
+from usersim.cli.plugged import embed_given, plugged, retriever_given
 from usersim.cli.progress import stages
 from usersim.cli.tables import print_json
 from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
@@ -101,8 +101,9 @@ TraceJudgeOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (respond, train, evaluate, prepare):
-        app.command()(command)
+    for command in (respond, train, evaluate):
+        app.command()(plugged(command))
+    app.command()(prepare)
 
 
 def open_simulator(  # noqa: PLR0913 - what most commands have in common

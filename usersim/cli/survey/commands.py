@@ -13,6 +13,7 @@ from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.failures import print_reasons
+from usersim.cli.plugged import plugged
 from usersim.cli.progress import stages
 from usersim.cli.simulate import (
     BaseUrlOption,
@@ -50,8 +51,9 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Ask the people of a store a survey, and analyze the answers.", no_args_is_help=True
     )
-    for command in (run, check, elicitation):
-        group.command()(command)
+    group.command()(plugged(run))
+    group.command()(check)
+    group.command()(plugged(elicitation))
     files.register(group)
     estimates.register(group)
     compare.register(group)

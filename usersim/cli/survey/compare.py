@@ -11,6 +11,7 @@ from rich.text import Text
 
 from usersim.cli.answering import AdapterOption, telling
 from usersim.cli.console import console, notes, open_corpus
+from usersim.cli.plugged import plugged
 from usersim.cli.progress import stages
 from usersim.cli.simulate import (
     BaseUrlOption,
@@ -40,7 +41,7 @@ __all__ = ["register"]
 
 def register(group: typer.Typer) -> None:
     """Add the command to `group`."""
-    group.command()(compare)
+    group.command()(plugged(compare))
 
 
 def compare(  # noqa: PLR0913, PLR0917 - options of a command
