@@ -149,6 +149,13 @@ def test_a_damaged_default_is_refused_by_name(store: Path, corpus: Corpus) -> No
     assert not list(corpus.ledger.responses())
 
 
+def test_how_good_an_adapter_is_stands_in_a_narrow_list(store: Path, corpus: Corpus) -> None:
+    """At 80 columns the held-out figures stay, for which the list is read; the date goes first."""
+    made(corpus, "ada-recon-select-96a04512", "ada")
+    head = run("adapters", "-c", store)[0].splitlines()[0]
+    assert ("held out" in head, "trained" in head) == (True, False)
+
+
 def test_adapters_are_listed_with_the_default_and_removed(store: Path, corpus: Corpus) -> None:
     """A table or JSON; removing asks first, takes the folder along and says so."""
     old, new = made(corpus, "ada-old", "ada"), made(corpus, "ada-new", "ada")

@@ -16,7 +16,7 @@ import torch
 from tests.fixtures.tiny import MakeAdapter
 from usersim.config import Dtype, EngineConfig
 from usersim.engines import AdapterRef, GenerateRequest, ScoreRequest
-from usersim.engines.select import EngineName, load_engine
+from usersim.engines.select import EngineName, known_identity, load_engine
 from usersim.engines.transformers.attention import KEPT
 from usersim.engines.transformers.decoding import DrawState
 from usersim.engines.transformers.engine import ADAPTERS_IN_MEMORY, TransformersEngine
@@ -46,6 +46,15 @@ def drawing(adapter: AdapterRef | None = None, **fields) -> GenerateRequest:
 def scoring(adapter: AdapterRef | None = None) -> ScoreRequest:
     """A request for a score."""
     return ScoreRequest(prompt=PROMPT, continuation="the quiet garden", adapter=adapter)
+
+
+def test_the_identity_is_known_before_the_model_is_loaded(
+    engine: TransformersEngine, tiny_model: Path
+) -> None:
+    """It is the loaded engine's own; of a server or a hub name only the engine tells it."""
+    assert known_identity(tiny_model, engine="transformers") == engine.identity
+    assert known_identity("some-vendor/some-model", engine="transformers") is None
+    assert known_identity(tiny_model, engine="remote") is None
 
 
 def test_a_stream_keeps_its_adapter_while_the_engine_does_other_things(

@@ -318,6 +318,26 @@ def test_a_closed_question_leaves_the_limit_to_the_reasoning() -> None:
     assert config.max_reasoning_tokens == 50
 
 
+@pytest.mark.parametrize("limit", [1, 5, 31])
+def test_a_closed_question_is_answered_within_any_limit(limit: int) -> None:
+    """Clients that want one label send `max_tokens=1`: the label is scored, without reasoning."""
+    asked = {"x_usersim": {"options": ["a", "b"]}}
+    assert read(max_tokens=limit, **asked).simulation.traces == 0
+    assert read(max_tokens=32, **asked).simulation.traces == SIMULATION.traces
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"x_usersim": {"options": ["a", "b"], "traces": 2}}], ids=["open", "traces"]
+)
+def test_a_limit_too_small_for_an_answer_says_what_to_send(fields: dict[str, object]) -> None:
+    """The error names the limit, the least that can be sent, and what needs none."""
+    with pytest.raises(RefusedRequestError, match="max_tokens=16 leaves no room") as refused:
+        read(max_tokens=16, **fields)
+    assert (refused.value.param, refused.value.status) == ("max_tokens", 400)
+    assert "at least 32, or leave max_tokens out" in (refused.value.hint or "")
+    assert "x_usersim.options" in (refused.value.hint or "")
+
+
 def test_seeds_come_from_the_request_the_server_or_chance() -> None:
     """A request's seed wins; without one, two requests differ, unless the server fixes it."""
     assert read(seed=-5).seed == -5
@@ -379,7 +399,7 @@ def test_too_many_messages_are_refused() -> None:
         {"logit_bias": {"1": 2}},
         {"response_format": {"type": "json_object"}},
         {"reasoning_effort": "high"},
-        {"max_tokens": 8},
+        {"max_tokens": 0},
         {"temperature": float("nan")},
         {"messages": []},
         {"messages": [{"role": "tool", "content": "x"}]},

@@ -16,7 +16,7 @@ from tests.fixtures.people import DRINKS, HOBBIES, OWN, SPACES, TEXT, engine, qu
 from usersim.config import SimulationConfig
 from usersim.errors import MissingDependencyError
 from usersim.simulation import Answer, RespondItem, respond, to_frame
-from usersim.types import Choice
+from usersim.types import Choice, Share
 
 HOSTILE = "<script>alert('x')</script> [bold]loud[/bold] {{ 7*7 }} & \"quoted\""
 
@@ -31,9 +31,9 @@ def answer(space=TEXT, *, user_id: str = "ada", explain: bool = True, **engine_f
     return made
 
 
-def shown(made: Answer) -> str:
+def shown(made: Answer, width: int = 200) -> str:
     """What a terminal shows."""
-    console = Console(width=200, color_system=None, force_terminal=False)
+    console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(made)
     return capture.get()
@@ -108,6 +108,24 @@ def test_the_terminal_view_tells_what_stands_behind_the_answer() -> None:
     weighted = replace(made, trace=replace(made.trace, reasoning_weight=0.25))
     assert "reasoning weight" in shown(weighted)
     assert "reasoning weight" not in text
+
+
+def test_the_views_say_once_where_an_answer_comes_from() -> None:
+    """One label, and the predictors that took part with their shares, whole at 80 columns."""
+    made = answer(DRINKS)
+    shares = {"own_scale": 0.5, "reasoning": 0.4, "no_reasoning": 0.1, "panel": 0.0}
+    parts = tuple(
+        Share(predictor=name, probabilities=made.probabilities, weight=1, share=share)
+        for name, share in shares.items()
+    )
+    pooled = replace(made, trace=replace(made.trace, predictors=parts))
+    assert pooled.trace.origin.startswith("From 50% the person's use of these options, 40%")
+    lines = [line.strip("│ ") for line in shown(pooled, width=80).splitlines()]
+    assert "own scale 50%, reasoning 40%, model 10%" in lines
+    assert any(re.match(r"from\s+50% the person's use", line) for line in lines)
+    html = pooled._repr_html_()
+    assert "panel" not in html
+    assert "From" not in html
 
 
 def test_trace_and_answer_are_labeled() -> None:

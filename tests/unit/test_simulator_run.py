@@ -31,11 +31,13 @@ from usersim.errors import (
     ConfigError,
     CorpusError,
     EngineUnavailableError,
+    ModelLoadError,
     RefusedRowsError,
     UserNotFoundError,
 )
 from usersim.files import unescape_cell
 from usersim.simulation import Answer
+from usersim.simulator import face
 from usersim.transcript import REASONING_STOP
 from usersim.types import Message
 
@@ -82,6 +84,30 @@ def test_one_persons_requests_are_asked_together(store: Path) -> None:
     order = [text.split("Question ")[1].split()[0] for text in asked_users(model)]
     people = [PEOPLE[int(number) % 4] for number in order]
     assert people == sorted(people)
+
+
+def test_a_finished_run_is_resumed_without_loading_the_model(
+    store: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given again, by its requests or by its name, it is handed out at once; a new one loads."""
+
+    def opened() -> UserSimulator:
+        return UserSimulator.open(store, model=tiny_model, engine="transformers", config=CONFIG)
+
+    with opened() as sim:
+        first = sim.run(requests(3), name="r")
+        assert first.status.left == 0
+
+    def load(*_: object, **__: object) -> object:
+        raise ModelLoadError("loaded")
+
+    monkeypatch.setattr(face, "load_engine", load)
+    with opened() as sim:
+        assert sim.run(requests(3), name="r").status == first.status
+    with opened() as sim:
+        assert sim.run(name="r").id == first.id
+    with opened() as sim, pytest.raises(ModelLoadError, match="loaded"):
+        sim.run(requests(4), name="more")
 
 
 def test_every_kind_of_question_may_be_asked(sim: UserSimulator) -> None:

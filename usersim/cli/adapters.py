@@ -25,9 +25,9 @@ StoreOption = Annotated[
 ADAPTERS = (
     Column("adapter"),
     Column("for"),
-    Column("trained", drop=2),
+    Column("trained", drop=3),
     Column("base model", drop=4),
-    Column("held out", "right", drop=3),
+    Column("held out", "right", drop=2),
     Column("size", "right", drop=5),
     Column("default", drop=1),
 )

@@ -52,6 +52,17 @@ def load_tokenizer(folder: str | Path) -> Any:
     return tokenizer
 
 
+def arithmetic(*, dtype: str, device: str) -> tuple[str, str]:
+    """Return the device and the data type that `auto` stands for on this machine.
+
+    Raises:
+        MissingDependencyError: If the extra `local` is not installed.
+    """
+    torch = import_torch()
+    place = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    return place, dtype if dtype != "auto" else ("float32" if place == "cpu" else "bfloat16")
+
+
 def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
     """Load a causal language model in evaluation mode.
 
@@ -71,8 +82,7 @@ def load_model(folder: str | Path, *, dtype: str, device: str) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as noise
 
-    place = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    kind = dtype if dtype != "auto" else ("float32" if place == "cpu" else "bfloat16")
+    place, kind = arithmetic(dtype=dtype, device=device)
     noise.disable_progress_bar()
     hint = "pass a Hugging Face model folder, a hub name that this machine can reach, or 'embedded'"
     with boundary(ModelLoadError, f"loading the model {str(folder)!r}", hint=hint):

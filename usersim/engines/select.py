@@ -11,7 +11,7 @@ from usersim.config import Dtype, EngineConfig, RemoteConfig, VllmConfig
 from usersim.engines.base import Engine
 from usersim.errors import ConfigError
 
-__all__ = ["EngineName", "load_engine"]
+__all__ = ["EngineName", "known_identity", "load_engine"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,39 @@ def load_engine(
         chosen = TransformersEngine(model, _settings(config, EngineConfig, engine, dtype))
     logger.info("engine %r for model %r: %s", engine, str(model), chosen.identity)
     return chosen
+
+
+def known_identity(model: str | Path, *, engine: EngineName = "auto") -> str | None:
+    """Return the `identity` of the engine that `load_engine` would load, without loading it.
+
+    Args:
+        model: `"embedded"` or a Hugging Face folder.
+        engine: As `load_engine` takes it.
+
+    Returns:
+        None where only the loaded engine tells: of a server, a scripted engine or a hub name.
+
+    Raises:
+        ModelLoadError: If a file of the model cannot be read.
+        MissingDependencyError: If a package that the engine needs is not installed.
+    """
+    if engine in ("remote", "scripted"):
+        return None
+    from usersim.engines.embedded import model_folder
+    from usersim.engines.identity import model_digest
+
+    folder = model_folder(model)
+    if not Path(folder).is_dir():
+        return None
+    name = f"{model}@{model_digest(folder)[:12]}"
+    if engine == "vllm" or (engine == "auto" and _vllm_fits(None)):
+        from usersim.engines.vllm.start import dtype_of
+
+        return f"{name}/{dtype_of(VllmConfig())}/vllm"
+    from usersim.engines.loading import arithmetic
+
+    _, dtype = arithmetic(dtype="auto", device="auto")
+    return f"{name}/{dtype}/transformers"
 
 
 def _vllm_fits(config: AnySettings | None) -> bool:

@@ -275,6 +275,7 @@ class _Answering:
         self._runner = Runner(
             corpus=corpus,
             load=lambda: sim.engine,
+            identity=lambda: sim.engine.identity,
             asker=sim.asker(),
             user_id=None,
             traces=None,

@@ -14,7 +14,13 @@ from usersim.errors import ActionError, RefusedRequestError
 from usersim.server.recognition import Recognized, recognize
 from usersim.server.roles import context_of, is_scenario
 from usersim.server.schema import Form, form_of_schema, form_of_space
-from usersim.server.wire import ChatMessage, ChatRequest, Extension, JsonSchemaFormat
+from usersim.server.wire import (
+    MIN_TOKENS,
+    ChatMessage,
+    ChatRequest,
+    Extension,
+    JsonSchemaFormat,
+)
 from usersim.types import Choice, FreeText, Question, Scale, action_space, is_closed
 
 __all__ = ["MODEL_PREFIX", "AnswerRequest", "model_of", "read_request", "user_of"]
@@ -232,7 +238,11 @@ def _form(request: ChatRequest, more: Extension) -> Form:
 def _simulation(
     request: ChatRequest, more: Extension, base: SimulationConfig, form: Form
 ) -> SimulationConfig:
-    """Return how the answer is drawn: the server's settings with the request's own."""
+    """Return how the answer is drawn: the server's settings with the request's own.
+
+    Raises:
+        RefusedRequestError: If the answer would not fit the token limit.
+    """
     wanted: dict[str, object] = {
         "temperature": request.temperature,
         "top_p": request.top_p,
@@ -240,7 +250,10 @@ def _simulation(
         "traces": 0 if request.reasoning_effort == "none" else more.traces,
     }
     limit = request.token_limit
-    if limit is not None:
+    if limit is not None and limit < MIN_TOKENS:
+        _check_scored(limit, form, more)
+        wanted["traces"] = 0
+    elif limit is not None:
         # A scored answer draws no tokens of its own; otherwise the action keeps half.
         share = limit if is_closed(form.space) else limit // 2
         reasoning = min(base.max_reasoning_tokens, share)
@@ -250,6 +263,23 @@ def _simulation(
     if is_closed(form.space):
         changed.pop("max_action_tokens", None)
     return base.model_copy(update=changed)
+
+
+def _check_scored(limit: int, form: Form, more: Extension) -> None:
+    """Check that an answer fits a limit that has no room for reasoning: one that is scored does.
+
+    Raises:
+        RefusedRequestError: If it is written, or if traces are asked for.
+    """
+    if is_closed(form.space) and not more.traces:
+        return
+    raise RefusedRequestError(
+        f"max_tokens={limit} leaves no room for reasoning and an answer",
+        code="invalid_value",
+        param="max_tokens",
+        hint=f"send at least {MIN_TOKENS}, or leave max_tokens out; with less, only a closed "
+        "question (x_usersim.options, or an enum) is answered, without reasoning",
+    )
 
 
 def _seed(request: ChatRequest, server: ServerConfig) -> int:

@@ -30,7 +30,9 @@ __all__ = [
 ]
 
 MIN_TOKENS = 32
-"""Smallest token limit of a request: half for the reasoning, half for the action."""
+"""Smallest limit in which an answer can be written: half for the reasoning, half for the action.
+
+A closed question, whose answer is scored, has none: with less, it is answered without reasoning."""
 IGNORED = (
     "user",
     "metadata",
@@ -155,7 +157,7 @@ class Extension(_Strict):
 
 
 _Zero = Annotated[float, Field(ge=0, le=0)]
-_Tokens = Annotated[int, Field(ge=MIN_TOKENS)]
+_Tokens = Annotated[int, Field(ge=1)]
 _Stop = Annotated[str, Field(min_length=1, max_length=200)]
 _Bookkeeping = Annotated[str, Field(max_length=1_000)]
 

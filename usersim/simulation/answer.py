@@ -316,7 +316,7 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
         ("seed", str(trace.seed)),
     ]
     if trace.origin:
-        facts.insert(0, ("where from", trace.origin))
+        facts.insert(0, ("from", trace.origin.removeprefix("From ")))
     elif trace.reasoning_weight < 1:
         facts.insert(3, ("reasoning weight", f"{trace.reasoning_weight:.2f}"))
     strongest = sorted(trace.evidence, key=lambda one: -one.weight)[:_SHOWN_EVIDENCE]
@@ -379,11 +379,16 @@ def _rich_shares(answer: Answer) -> RenderableType:
     from rich.text import Text
 
     bar, legend = Text(), Text()
-    for one in answer.trace.predictors:
+    for one in _shares(answer):
         name, color, _ = _PARTS[one.predictor]
         bar.append("█" * round(_BAR * one.share), style=color)
-        legend.append(f" {name} {one.share:.0%}", style=color)
-    return Text.assemble(bar, legend)
+        legend.append(f"{', ' if legend else ''}{name} {one.share:.0%}", style=color)
+    return Text.assemble(bar, "\n", legend)
+
+
+def _shares(answer: Answer) -> list[Share]:
+    """Return the predictors that took part."""
+    return [one for one in answer.trace.predictors if one.share >= SMALLEST_SHARE]
 
 
 def _html_shares(answer: Answer) -> str:
@@ -393,11 +398,9 @@ def _html_shares(answer: Answer) -> str:
     parts = "".join(
         f"<div title='{_PARTS[one.predictor][0]} {one.share:.0%}' style='display:inline-block;"
         f"background:{_PARTS[one.predictor][2]};height:.7em;width:{200 * one.share:.0f}px'></div>"
-        for one in answer.trace.predictors
+        for one in _shares(answer)
     )
-    legend = ", ".join(
-        f"{_PARTS[one.predictor][0]} {one.share:.0%}" for one in answer.trace.predictors
-    )
+    legend = ", ".join(f"{_PARTS[one.predictor][0]} {one.share:.0%}" for one in _shares(answer))
     return f"<p>{parts}<br><small>{legend}</small></p>"
 
 

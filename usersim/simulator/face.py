@@ -14,7 +14,7 @@ from usersim.config import DEFAULT_PRESET, DialogueConfig, PipelineConfig, Prese
 from usersim.corpus import Corpus, LoadReport
 from usersim.corpus.readers.formats import Format
 from usersim.engines import Engine
-from usersim.engines.select import EngineName, load_engine
+from usersim.engines.select import EngineName, known_identity, load_engine
 from usersim.errors import ArgumentError, ConfigError, UsersimError
 from usersim.evaluation import DEFAULT_ARMS, Arm, ArmName
 from usersim.prediction import Embed, Similarity
@@ -443,6 +443,21 @@ class UserSimulator:
         if isinstance(self._engine_choice, str):
             return load_engine(self._model, engine=self._engine_choice)
         return self._engine_choice
+
+    @cached_property
+    def _known(self) -> str | None:
+        """The engine's identity, if an earlier run in the store has it: then it need not be loaded.
+
+        A finished run is so resumed at once.
+        """
+        choice = self._engine_choice
+        if not isinstance(choice, str) or "engine" in self.__dict__:
+            return self.engine.identity
+        earlier = {str(run.settings.get("engine")) for run in self.corpus.runs.all()}
+        if not any(one.startswith(f"{self._model}@") for one in earlier):
+            return None
+        known = known_identity(self._model, engine=choice)
+        return known if known in earlier else None
 
     def _forget_prompts(self) -> None:
         """Have the engine drop what it keeps of earlier prompts, if it was loaded and keeps any."""
@@ -1130,6 +1145,7 @@ class UserSimulator:
         return Runner(
             corpus=self.corpus,
             load=lambda: self._ready(report),
+            identity=lambda: self._known or self._ready(report).identity,
             asker=self.asker(),
             user_id=self.user_id,
             traces=self._traces,

@@ -69,6 +69,7 @@ class Runner:
     Attributes:
         corpus: The store.
         load: Returns the engine that answers, loaded when it is first needed.
+        identity: Returns the engine's identity, which may not need it loaded.
         asker: Turns requests into items with their history.
         user_id: The simulator's person; None for everybody.
         traces: Stage whose kept traces are shown; None if there is none.
@@ -79,6 +80,7 @@ class Runner:
 
     corpus: Corpus
     load: Callable[[], Engine]
+    identity: Callable[[], str]
     asker: Asker
     user_id: str | None
     traces: str | None
@@ -168,7 +170,7 @@ class Runner:
             **fields,
             "prompts": templates_key(),
             "options": OPTION_RULE,
-            "engine": self.engine.identity,
+            "engine": self.identity(),
             **adapters,
             "kept traces": content_key(self.traces, kept) if shown else None,
             "seed": config.simulation.seed if self.seed is None else self.seed,
