@@ -96,6 +96,34 @@ def saved(page: Page, folder: Path) -> Path:
     return path
 
 
+LAID_OUT = """() => {
+  const faults = [];
+  const main = document.querySelector("main").getBoundingClientRect();
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  if (wide > 0) faults.push(`the page scrolls sideways by ${wide} px`);
+  for (const set of document.querySelectorAll("fieldset")) {
+    const legend = set.querySelector("legend");
+    const own = [...set.querySelectorAll("input, select, textarea, label")];
+    for (const one of own.filter((each) => each.checkVisibility())) {
+      const box = one.getBoundingClientRect();
+      if (box.top < legend.getBoundingClientRect().bottom - 1)
+        faults.push(`beside ${legend.textContent}`);
+      if (box.right > main.right + 1) faults.push(`outside ${legend.textContent}`);
+    }
+  }
+  return faults;
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_every_control_stands_below_its_question(page: Page, tmp_path: Path, width: int) -> None:
+    """On a desk and on a phone nothing stands beside a question or outside the column of text."""
+    page.set_viewport_size({"width": width, "height": 900})
+    opened(page, EVERY, tmp_path)
+    assert page.evaluate("document.querySelectorAll('fieldset').length") > 5
+    assert page.evaluate(LAID_OUT) == []
+
+
 def fill_every(page: Page, *, drink: str) -> None:
     """Answer every question of `EVERY` that is shown."""
     field(page, "What do you drink in the garden?").get_by_label(drink, exact=True).check()

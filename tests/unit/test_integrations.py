@@ -369,6 +369,15 @@ def test_mcp_over_standard_input_and_output(tmp_path: Path) -> None:
     asyncio.run(drive())
 
 
+def test_tools_are_described_to_a_model(sim: UserSimulator) -> None:
+    """A description has no indentation of source code and no exceptions of Python."""
+    for tool in asyncio.run(build_server(sim).list_tools()):
+        said = tool.description or ""
+        assert "\n        Args:" not in said
+        assert "Raises" not in said
+        assert "Error" not in said
+
+
 def test_reasoning_can_be_kept_from_clients(sim: UserSimulator) -> None:
     """Without traces the tool is not there; further tools can be added beside."""
 

@@ -347,8 +347,12 @@ def build_server(
 
 
 def _explained(tool: Callable[..., object]) -> Callable[..., object]:
-    """Return `tool` with errors of usersim as the protocol's own, next step included."""
+    """Return `tool` with errors of usersim as the protocol's own, next step included.
+
+    Its description is the docstring without what it raises, which only callers in Python catch.
+    """
     from functools import wraps
+    from inspect import getdoc
 
     from mcp.server.mcpserver.exceptions import ToolError
 
@@ -360,4 +364,5 @@ def _explained(tool: Callable[..., object]) -> Callable[..., object]:
             said = f"{error}. {error.hint}" if error.hint else str(error)
             raise ToolError(said) from error
 
+    run.__doc__ = (getdoc(tool) or "").partition("\n\nRaises:")[0]
     return run
