@@ -9,13 +9,14 @@ import re
 import subprocess
 import sys
 import time
-from inspect import signature
+from inspect import signature, unwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from rich.progress import Progress, TextColumn
+from rich.text import Text
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -26,6 +27,8 @@ from usersim import Corpus
 from usersim.cli import progress
 from usersim.cli.app import app, main
 from usersim.cli.codes import ExitCode
+from usersim.cli.console import console
+from usersim.cli.failures import print_reasons
 from usersim.cli.progress import LINE_SECONDS, Lines, Times
 from usersim.corpus import RefusedRow, RefusedRows
 from usersim.evaluation import DEFAULT_ARMS
@@ -121,11 +124,12 @@ def test_columns_are_aligned_whatever_stands_in_them(tmp_path: Path) -> None:
 
 
 def _listing(command: typer.models.CommandInfo) -> bool:
-    source = ast.parse(Path(command.callback.__code__.co_filename).read_text(encoding="utf-8"))
+    written = unwrap(command.callback)
+    source = ast.parse(Path(written.__code__.co_filename).read_text(encoding="utf-8"))
     (function,) = [
         node
         for node in source.body
-        if isinstance(node, ast.FunctionDef) and node.name == command.callback.__name__
+        if isinstance(node, ast.FunctionDef) and node.name == written.__name__
     ]
     called = {
         node.func.id
@@ -312,6 +316,27 @@ def test_respond_is_not_silent_while_a_model_loads(
     result = invoke("respond", "Tea?", "-c", store, "-u", "ada")
     assert ("load the model: 0 of 1" in result.stderr) is shown
     assert "With milk." in result.stdout
+
+
+def test_a_reason_that_differs_only_in_what_was_drawn_is_told_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Twelve texts that are no numbers are one line; a single one is quoted."""
+    reason = "none of the drawn actions is a valid number: '{}' is not a number"
+    print_reasons((f"trips of {n}", reason.format(f"Tea {n}.")) for n in range(12))
+    print_reasons([("trips of 'ada'", reason.format("It's tea."))])
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("12 failed (trips of 0, trips of 1")
+    assert said[0].endswith("valid number: '…' is not a number")
+    assert "'It's tea.'" in said[1]
+
+
+def test_a_line_is_never_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    """A path that is longer than the terminal is wide can be copied from one line."""
+    path = "/".join(["a-folder"] * 20)
+    console.print(Text(f"adapter: {path}"))
+    assert capsys.readouterr().out == f"adapter: {path}\n"
 
 
 # ---------------------------------------------------------------------- defaults

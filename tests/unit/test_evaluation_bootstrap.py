@@ -149,3 +149,11 @@ def test_impossible_resamplings_are_refused(users, talks, n, message) -> None:
 def test_interval_reads_as_text() -> None:
     """An interval prints its value and both ends."""
     assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+
+
+def test_an_interval_that_could_not_be_measured_is_not_printed() -> None:
+    """Neither `nan` nor brackets around it: the value alone, or a dash."""
+    nan = float("nan")
+    assert str(Interval(0.2, 0.1, 0.3)) == "0.200 [0.100, 0.300]"
+    assert str(Interval(0.2, nan, nan)) == "0.200"
+    assert str(Interval(nan, nan, nan)) == "–"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -22,7 +23,20 @@ class SafeConsole(Console):
     Every command prints through it, so a person's words, a file's name or a server's message can
     neither move the cursor nor reach the clipboard, whoever forgot `visible`. That a text may not
     forge a line is its caller's to see to: see `usersim.terminal.visible`.
+
+    A line of text is not broken at the width of the terminal, which shows it on as many lines as
+    it needs: a path or a command can be copied, and a log can be searched.
     """
+
+    def print(
+        self,
+        *objects: object,
+        soft_wrap: bool | None = None,
+        **how: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        """Print; see `rich.console.Console.print`."""
+        lines = all(isinstance(one, str | Text) for one in objects)
+        super().print(*objects, soft_wrap=lines if soft_wrap is None else soft_wrap, **how)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,11 @@ class Interval:
         return bool(self.low > point or self.high < point)
 
     def __str__(self) -> str:
+        """Say the value, and the interval if there is one: few people may give none."""
+        if isnan(self.value):
+            return "–"
+        if isnan(self.low) or isnan(self.high):
+            return f"{self.value:.3f}"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 

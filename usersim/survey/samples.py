@@ -246,7 +246,12 @@ def read_human(
         ]
         for person, own in people.items()
     }
-    unmatched = tuple(name for name in given if name not in matched and name not in _PEOPLE)
+    texts = {normalized(one.id) for one in survey.questions if one.type == "open_text"}
+    unmatched = tuple(
+        name
+        for name in given
+        if name not in matched and name not in _PEOPLE and normalized(name) not in texts
+    )
     if not any(one[0] for one in answers.values()):
         raise EvaluationError(
             f"the human sample has no answer to any question of the survey; its columns are "
