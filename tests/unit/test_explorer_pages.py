@@ -7,6 +7,7 @@ import base64
 import http.client
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -308,3 +309,18 @@ def test_what_was_not_simulated_is_told_apart(address: str) -> None:
     assert "account, not the person’s thought" in answer
     both = get(address, f"/compare?answer=1&other={quote(BOB, safe='')}")[2]
     assert both.count('class="tag obs"') == both.count('class="tag sim"') == 2
+
+
+def test_a_trace_by_a_synthesizer_names_it(tmp_path: Path) -> None:
+    """Traces that the base model and a synthesizer drew stand on one page and look alike."""
+    store = tmp_path / "people.db"
+    fill(store)
+    with simulator(store) as sim:
+        key = sim.reconstruct().interactions[0].key
+    with sqlite3.connect(store) as database:
+        database.execute("UPDATE candidates SET adapter = 'writer-1' WHERE draw = 0")
+    with simulator(store) as sim, served(Explorer.of(sim)) as address:
+        _, _, page = get(address, f"/interaction?key={key}")
+    assert "by writer-1</span>" in page
+    assert "by a synthesizer" in page
+    assert page.count("by writer-1</span>") < page.count('<li class="card')
