@@ -143,6 +143,20 @@ def test_trace_explains_by_the_beginning_of_a_key(store: str) -> None:
     assert "kept" in by_interaction.lower()
 
 
+def test_trace_explains_each_decision_about_an_interaction(store: str) -> None:
+    """Traces of two writers were decided on apart: each stands under its own decision."""
+    other = engine(reasoning=THOUGHT)
+    other._name = "other"
+    with Corpus.open(store) as corpus:
+        sim = UserSimulator(corpus, user_id="ada", engine=engine(reasoning=THOUGHT))
+        key = sim.reconstruct().interactions[0].key
+        again = UserSimulator(corpus, user_id="ada", engine=other)
+        again.reconstruct()
+    printed = run("trace", key, "--corpus", store)
+    assert printed.count(f"interaction {key[:12]}: ") == 2
+    assert "not among the candidates" not in printed
+
+
 def test_forget_removes_everything_and_says_what(store: str) -> None:
     """With `--yes` nothing is asked; afterwards the person is gone."""
     printed = run("forget", "bob", "--corpus", store, "--yes")

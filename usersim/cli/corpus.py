@@ -196,13 +196,14 @@ def trace(
     if as_json:
         print_json([_explained(record) for record in records])
         return
-    decided = {r.selection.interaction_key: r.selection for r in records if r.selection}
-    for key, selection in decided.items():
-        own = [r for r in records if r.candidate.interaction_key == key]
-        for line in explain(selection, [r.scored for r in own if r.scored is not None]):
+    # One interaction may have several decisions: traces of the base model, and of a synthesizer.
+    decided = {tuple(sorted(r.selection.verdicts)): r.selection for r in records if r.selection}
+    for keys, selection in decided.items():
+        own = [r.scored for r in records if r.scored is not None and r.candidate.key in keys]
+        for line in explain(selection, own):
             console.print(Text(visible(line)))
     for record in records:
-        if record.candidate.interaction_key not in decided:
+        if not any(record.candidate.key in keys for keys in decided):
             console.print(Text(f"{record.candidate.key[:12]}  not scored yet"))
             reasoning = visible(record.candidate.reasoning, indent="    ")
             console.print(Text(f"  {reasoning}", style="italic"))
