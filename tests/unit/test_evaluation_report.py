@@ -8,11 +8,13 @@ import json
 import math
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from usersim.cli.simulate import print_measurement
 from usersim.errors import EvaluationError, MissingDependencyError
 from usersim.evaluation import (
     Arm,
@@ -20,6 +22,7 @@ from usersim.evaluation import (
     Example,
     LeakageTable,
     Section,
+    caution,
     evaluate,
     uniform_arm,
     write_report,
@@ -353,4 +356,18 @@ def test_report_of_one_arm(tmp_path) -> None:
     alone = evaluate([uniform_arm()], items(6), bootstrap=20)
     page = write_report(alone, tmp_path, title="t", provenance={}).read_text("utf-8")
     assert "Nothing was compared." in page
-    assert "4 people the intervals are too narrow to generalize" in page
+    said = caution(alone)
+    assert said is not None
+    assert said.startswith("With 4 people the intervals are too narrow to generalize")
+    assert said in page
+
+
+def test_results_of_few_people_are_not_printed_without_a_caution(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The terminal says it as the page does, before any verdict."""
+    alone = evaluate([uniform_arm()], items(6), bootstrap=20)
+    none = {"judgments": (), "agreement": None, "faithfulness": None, "report": None}
+    measured = SimpleNamespace(evaluation=alone, leakage=SimpleNamespace(warnings=()), **none)
+    print_measurement(measured)  # type: ignore[arg-type]
+    assert "With 4 people the intervals are too narrow" in capsys.readouterr().out

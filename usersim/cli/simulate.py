@@ -574,9 +574,12 @@ def first_people(source: Path, people: int | None) -> Path | list[dict[str, obje
 
 def print_measurement(measured: Measurement) -> None:
     """Print the table, the verdicts and where the files are."""
-    from usersim.evaluation import verdicts
+    from usersim.evaluation import caution, verdicts
 
     console.print(measured.evaluation)
+    said = caution(measured.evaluation)
+    if said is not None:
+        console.print(Text(said, style="yellow"))
     for line in [*verdicts(measured.evaluation), *reasoning_added(measured.evaluation)]:
         console.print(Text(line))
     for warning in measured.leakage.warnings:

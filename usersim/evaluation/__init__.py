@@ -29,7 +29,7 @@ from usersim.evaluation.realism import Marks, Realism, realism
 from usersim.evaluation.reference import others_arm, uniform_arm
 from usersim.evaluation.report import Curves, Example, Section, write_report
 from usersim.evaluation.results import Comparison, Estimate, Evaluation
-from usersim.evaluation.verdict import sentence, verdicts
+from usersim.evaluation.verdict import caution, sentence, verdicts
 
 __all__ = [
     "ARMS",
@@ -63,6 +63,7 @@ __all__ = [
     "WinRate",
     "agreement",
     "by_traces",
+    "caution",
     "check_arms",
     "check_judge",
     "default_metrics",

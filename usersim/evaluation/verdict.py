@@ -12,9 +12,22 @@ from usersim.evaluation.metrics import LOG_SCORE, Metric
 from usersim.evaluation.results import Comparison, Evaluation, headline_metrics
 from usersim.types.counting import counted
 
-__all__ = ["added", "sentence", "verdicts"]
+__all__ = ["added", "caution", "sentence", "verdicts"]
 
 _ALPHA = 0.05
+FEW_PEOPLE = 10
+"""Fewer people than these are too few to resample."""
+
+
+def caution(evaluation: Evaluation) -> str | None:
+    """Return what has to be said before any verdict; None if there are enough people."""
+    if evaluation.n_users >= FEW_PEOPLE:
+        return None
+    people = counted(evaluation.n_users, "person", "people")
+    return (
+        f"With {people} the intervals are too narrow to generalize: a bootstrap over so few "
+        "people underestimates them."
+    )
 
 
 def sentence(evaluation: Evaluation, comparison: Comparison) -> str:

@@ -24,7 +24,7 @@ from usersim.evaluation.results import (
     headline_metrics,
     primary_metric,
 )
-from usersim.evaluation.verdict import verdicts
+from usersim.evaluation.verdict import caution, verdicts
 from usersim.types.counting import counted
 
 __all__ = ["Example", "Section", "page_environment", "render_page"]
@@ -90,6 +90,7 @@ def render_page(
             evaluation=evaluation,
             metrics=headline_metrics(evaluation),
             measured=[m for m in evaluation.metrics if _measured(evaluation, m.name)],
+            caution=caution(evaluation),
             arrow=arrow,
             better_word=better_word,
             result=verdicts(evaluation, metrics=[primary] if primary else []),
