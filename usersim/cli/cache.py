@@ -1,4 +1,4 @@
-"""Commands on the cache of prepared models: cache verify."""
+"""Commands on the cache of prepared models: prepare, cache verify."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
+    app.command()(prepare)
     group = typer.Typer(help="Check and repair the cache of prepared models.", no_args_is_help=True)
     group.callback()(_group)
     group.command()(verify)
@@ -58,3 +59,12 @@ def verify(
         hint = "usersim cache verify --repair rebuilds them at the next use"
         notes.print(Text(f"next: {hint}"), soft_wrap=True)
         raise typer.Exit(ExitCode.ERROR)
+
+
+def prepare() -> None:
+    """Prepare the embedded model in the user's cache; other commands do it when needed."""
+    from usersim.engines.embedded import prepare_embedded
+
+    with notes.status("preparing the embedded model, once"):
+        folder = prepare_embedded()
+    console.print(Text(f"embedded model: {folder}"))

@@ -1,4 +1,4 @@
-"""Commands that run a model: respond, train, evaluate, prepare."""
+"""Commands that run a model: respond, train, evaluate."""
 
 from __future__ import annotations
 
@@ -103,7 +103,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     for command in (respond, train, evaluate):
         app.command()(plugged(command))
-    app.command()(prepare)
 
 
 def open_simulator(  # noqa: PLR0913 - what most commands have in common
@@ -592,12 +591,3 @@ def print_measurement(measured: Measurement) -> None:
         console.print(Text(f"judge: {judged}"))
     if measured.report is not None:
         console.print(Text(f"report: {measured.report.resolve()}"))
-
-
-def prepare() -> None:
-    """Prepare the embedded model in the user's cache; other commands do it when needed."""
-    from usersim.engines.embedded import prepare_embedded
-
-    with notes.status("preparing the embedded model, once"):
-        folder = prepare_embedded()
-    console.print(Text(f"embedded model: {folder}"))
