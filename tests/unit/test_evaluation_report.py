@@ -356,7 +356,7 @@ def test_report_of_one_arm(tmp_path) -> None:
     alone = evaluate([uniform_arm()], items(6), bootstrap=20)
     page = write_report(alone, tmp_path, title="t", provenance={}).read_text("utf-8")
     assert "Nothing was compared." in page
-    said = caution(alone)
+    said = caution(alone.n_users)
     assert said is not None
     assert said.startswith("With 4 people the intervals are too narrow to generalize")
     assert said in page

@@ -234,6 +234,19 @@ def test_the_page_pools_over_seeds_and_shows_the_main_comparison_first(tmp_path:
     assert "main" in (out / "study.csv").read_text(encoding="utf-8")
 
 
+def test_the_page_leads_to_finished_reports_and_warns_of_few_people(tmp_path: Path) -> None:
+    """A cell that failed has no report to open; six people are too few to generalize."""
+    made, out = plan(tmp_path), tmp_path / "out"
+    cells = cells_of(made)
+    run = run_cells(cells, out, lambda cell, folder: report(cell, folder, shift=0.3))
+    states = {**states_of(cells, out), "planted, seed 0": "failed"}
+    figures = figures_of(made, cells, run.done, out)
+    page = write_study_page(figures, cells, states, out, provenance={}).read_text(encoding="utf-8")
+    assert '<a href="people/seed-0/report.html">' in page
+    assert "planted/seed-0/report.html" not in page
+    assert "With 6 people the intervals are too narrow to generalize" in page
+
+
 def test_a_study_without_a_finished_cell_has_a_page_that_says_so(tmp_path: Path) -> None:
     """Before the first cell is finished the page has no figure and no plot."""
     made, out = plan(tmp_path), tmp_path / "out"
@@ -241,5 +254,7 @@ def test_a_study_without_a_finished_cell_has_a_page_that_says_so(tmp_path: Path)
     page = write_study_page(
         figures_of(made, cells, [], out), cells, states_of(cells, out), out, provenance={}
     )
-    assert "No set is finished yet" in page.read_text(encoding="utf-8")
+    said = page.read_text(encoding="utf-8")
+    assert "No set is finished yet" in said
+    assert ">error<" not in said, "a column without an error is none"
     assert not (out / "forest.svg").exists()

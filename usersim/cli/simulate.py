@@ -576,7 +576,7 @@ def print_measurement(measured: Measurement) -> None:
     from usersim.evaluation import caution, verdicts
 
     console.print(measured.evaluation)
-    said = caution(measured.evaluation)
+    said = caution(measured.evaluation.n_users)
     if said is not None:
         console.print(Text(said, style="yellow"))
     for line in [*verdicts(measured.evaluation), *reasoning_added(measured.evaluation)]:

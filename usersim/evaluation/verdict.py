@@ -19,14 +19,14 @@ FEW_PEOPLE = 10
 """Fewer people than these are too few to resample."""
 
 
-def caution(evaluation: Evaluation) -> str | None:
+def caution(people: int) -> str | None:
     """Return what has to be said before any verdict; None if there are enough people."""
-    if evaluation.n_users >= FEW_PEOPLE:
+    if people >= FEW_PEOPLE:
         return None
-    people = counted(evaluation.n_users, "person", "people")
+    said = counted(people, "person", "people")
     return (
-        f"With {people} the intervals are too narrow to generalize: a bootstrap over so few "
-        "people underestimates them."
+        f"With {said} the intervals are too narrow to generalize: a bootstrap over so few people "
+        "underestimates them."
     )
 
 

@@ -90,7 +90,7 @@ def render_page(
             evaluation=evaluation,
             metrics=headline_metrics(evaluation),
             measured=[m for m in evaluation.metrics if _measured(evaluation, m.name)],
-            caution=caution(evaluation),
+            caution=caution(evaluation.n_users),
             arrow=arrow,
             better_word=better_word,
             result=verdicts(evaluation, metrics=[primary] if primary else []),

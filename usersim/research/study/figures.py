@@ -88,6 +88,7 @@ class SetFigures:
         baseline: What the arms are compared with; empty where nothing is finished.
         arms: Every arm that all finished seeds measured.
         traces: K of the arms that reason.
+        without: Arms that have no value of this metric: those that know options alone.
     """
 
     name: str
@@ -97,6 +98,7 @@ class SetFigures:
     traces: int
     baseline: str = ""
     arms: tuple[ArmFigures, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +230,9 @@ def _set(
         baseline=baseline,
         arms=tuple(sorted(arms, key=lambda arm: best * arm.value)),
         traces=traces,
+        without=tuple(
+            title for title in map(title_of, done[0].arms) if title not in {a.title for a in arms}
+        ),
     )
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usersim.errors import EvaluationError
-from usersim.evaluation import title_of
+from usersim.evaluation import caution, title_of
 from usersim.evaluation.bootstrap import Interval
 from usersim.evaluation.report.page import page_environment
+from usersim.evaluation.verdict import FEW_PEOPLE
 from usersim.files import csv_text, make_folder, write_text
 from usersim.research.study.cells import Cell
 from usersim.research.study.figures import ArmFigures, Figures, SetFigures
@@ -84,6 +85,7 @@ def write_study_page(
             main=main,
             further=further,
             unfinished=unfinished,
+            caution=caution(min((one.people for one in figures.contrasts), default=FEW_PEOPLE)),
             plot=plot,
             tables=tables,
             provenance=told,
@@ -118,7 +120,7 @@ def _arms_table(one: SetFigures) -> _Table:
         f"{counted(len(one.seeds), 'seed')}; differences to {one.baseline}, paired, with 95 % "
         "intervals over people, conversations and seeds; p corrected by Holm over the arms. Arms "
         f"that reason average over K = {one.traces} traces, and a likelihood rises with K whatever "
-        f"the traces say.{missing}"
+        f"the traces say.{missing}{_left_out(one)}"
     )
     return _Table(
         heading=one.name,
@@ -126,6 +128,13 @@ def _arms_table(one: SetFigures) -> _Table:
         columns=("arm", one.metric.label, f"less {one.baseline}", "p, Holm", "by seed"),
         rows=tuple(map(_arm_row, one.arms)),
     )
+
+
+def _left_out(one: SetFigures) -> str:
+    if not one.without:
+        return ""
+    names = ", ".join(one.without)
+    return f" Without a likelihood of texts, and compared on closed answers alone: {names}."
 
 
 def _arm_row(arm: ArmFigures) -> tuple[str, ...]:
@@ -146,12 +155,15 @@ def _cells_table(
             f"{seconds_of(cell, out) / 60:.1f}",
             cell.settings.model or "",
             cell.settings.recon_model or "the same",
-            f"{cell.source.name}/seed-{cell.seed}/report.html",
-            errors.get(cell.name, ""),
+            f"{cell.source.name}/seed-{cell.seed}/report.html"
+            if states[cell.name] == "done"
+            else "",
+            *([errors.get(cell.name, "")] if errors else []),
         )
         for cell in cells
     )
-    columns = ("cell", "state", "minutes", "model", "traces by", "report", "error")
+    columns = ("cell", "state", "minutes", "model", "traces by", "report")
+    columns += ("error",) if errors else ()
     note = (
         "One evaluation each; its report has every metric, K = 1, 4 and 16 up to the K that was "
         "drawn, leakage figures and examples."
