@@ -8,8 +8,7 @@ Notes:
     Source: Clopper and Pearson, The use of confidence or fiducial limits, Biometrika 26, 1934;
     with an effective number of answers: Korn and Graubard, Confidence intervals for proportions
     with small expected number of positive counts estimated from survey data, 1998. The incomplete
-    beta function by its continued fraction, DLMF 8.17.22; scipy has it too, but nothing else here
-    needs scipy.
+    beta function by its continued fraction, DLMF 8.17.22.
 """
 
 from __future__ import annotations
