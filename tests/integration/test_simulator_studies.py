@@ -14,6 +14,8 @@ from usersim.cli.app import app
 from usersim.engines import Engine
 from usersim.errors import ConfigError
 from usersim.research.study import read_plan
+from usersim.research.study.cells import cells_of
+from usersim.simulator.face import LOADING
 from usersim.simulator.studies import Study
 
 PLAN = """
@@ -84,6 +86,16 @@ def test_a_killed_study_resumes_and_ends_as_an_uninterrupted_one(home: Path) -> 
     asked = len(again.requests)
     killed.run()
     assert len(again.requests) == asked, "nothing is left to measure"
+
+
+def test_a_model_that_loads_is_named_in_the_progress(home: Path) -> None:
+    """Loading may take a minute, in which nothing else is told; a loaded model is told no more."""
+    told: list[tuple[str, int, int | None]] = []
+    made = study(home, "out", ThoughtEngine())
+    settings = cells_of(made.plan)[0].settings
+    for _ in range(2):
+        made._engine("m", settings, lambda *step: told.append(step))
+    assert told == [(LOADING, 0, 1), (LOADING, 1, 1)]
 
 
 def test_seeds_share_answers_and_the_panel_knows_the_questions(home: Path) -> None:

@@ -29,7 +29,7 @@ from usersim.research.study import (
     states_of,
     write_study_page,
 )
-from usersim.simulator.face import UserSimulator
+from usersim.simulator.face import LOADING, UserSimulator
 from usersim.simulator.plugs import GivenRetriever
 from usersim.simulator.stores import open_store
 from usersim.types import content_key
@@ -176,14 +176,18 @@ class Study:
                         cli_hint="add --data FOLDER, the folder that holds the plan's corpora",
                     )
 
-    def _engine(self, model: str | None, own: Settings) -> Engine | None:
+    def _engine(self, model: str | None, own: Settings, progress: Progress | None) -> Engine | None:
         """Return a model, loaded once for the whole study; None where none is named."""
         if model is None:
             return None
         engine, dtype = own.engine or "auto", own.dtype or "auto"
         key = content_key(model, engine, dtype)
         if key not in self._engines:
+            if progress is not None:
+                progress(LOADING, 0, 1)
             self._engines[key] = self.load(model, engine, dtype)
+            if progress is not None:
+                progress(LOADING, 1, 1)
         return self._engines[key]
 
     def _measure(self, cell: Cell, folder: Path, progress: Progress | None) -> None:
@@ -191,7 +195,7 @@ class Study:
         assert own.model is not None, "a cell's settings name a model"
         assert own.preset is not None, "a cell's settings name a preset"
         rows = self._people(cell)
-        engine = self._engine(own.model, own)
+        engine = self._engine(own.model, own, progress)
         assert engine is not None, "the model was named"
         # Not closed with its simulator, which would close the engine that other cells share.
         sim = UserSimulator.from_corpus(
@@ -202,7 +206,7 @@ class Study:
             config=PipelineConfig.preset(own.preset).with_seed(cell.seed),
             embed=self.embed,
             retriever=self.retriever,
-            trace_judge=self._engine(own.trace_judge, own),
+            trace_judge=self._engine(own.trace_judge, own, progress),
             progress=progress or False,
         )
         try:
@@ -212,11 +216,11 @@ class Study:
                 limit=own.pairs,
                 held_out=own.held_out,
                 texts=bool(own.texts) or own.judge is not None,
-                judge=self._engine(own.judge, own),
+                judge=self._engine(own.judge, own, progress),
                 traces=own.traces,
                 calibrate=own.calibrate,
-                recon_engine=self._engine(own.recon_model, own),
-                second=self._engine(own.second, own),
+                recon_engine=self._engine(own.recon_model, own, progress),
+                second=self._engine(own.second, own, progress),
                 out=folder,
                 provenance={**self.provenance, "set": cell.source.name, "seed": cell.seed},
                 title=f"{self.plan.title}: {cell.name}",
