@@ -48,7 +48,7 @@ def main(source: str, model: str, people: str = "12", rows: str = "3") -> None:
                 scored = score_candidates(
                     engine, cases, config.scoring, config.guards, config.history
                 )
-            gains = [one.scores.gain for (one,) in scored]
+            gains = [one.scores.raw_gain for (one,) in scored]
             above = fmean(gain > 0 for gain in gains)
             print(f"{name}: raw gain {fmean(gains):+.3f}, above 0 {above:.2f}, n = {len(gains)}")
 

@@ -96,8 +96,8 @@ def test_the_real_model_rewards_a_quotation_and_the_guards_take_the_reward_away(
     candidate, _ = oracle(item)
     chunk = [Case(item, (), (candidate,))]
     ((found,),) = score_candidates(model, chunk, ScoringConfig(), GUARDS, VIEW)
-    assert found.scores.gain > 0.5
-    assert found.scores.masked_gain < found.scores.gain / 2
+    assert found.scores.raw_gain > 0.5
+    assert found.scores.masked_gain < found.scores.raw_gain / 2
     assert not found.leakage.valid
     assert select([found], GUARDS).kept is None
 
@@ -115,7 +115,7 @@ def test_the_real_model_gives_the_scored_gain_token_by_token(model: Engine) -> N
     gains = trace_gains(model, Case(item), text, view=VIEW, floor=scoring.logprob_floor)
     parts = sentence_gains(model, Case(item), text, view=VIEW, scoring=scoring)
     assert gains.masked_text != text
-    assert gains.raw.mean == pytest.approx(found.scores.gain, abs=1e-3)
+    assert gains.raw.mean == pytest.approx(found.scores.raw_gain, abs=1e-3)
     assert gains.masked.mean == pytest.approx(found.scores.masked_gain, abs=1e-3)
     assert "".join(piece.text for piece in gains.raw.pieces) == action
     assert any("😀" in piece.text for piece in gains.raw.pieces)
@@ -166,5 +166,5 @@ def test_a_trace_that_tells_the_option_is_heard_by_the_real_model(embedded_model
             ]
             scored = score_candidates(engine, items, ScoringConfig(option_orders=2), GUARDS, VIEW)
             for place, own in enumerate(scored):
-                gains = [one.scores.gain for one in own]
+                gains = [one.scores.raw_gain for one in own]
                 assert gains.index(max(gains)) == place, (space.options[place], gains)

@@ -105,7 +105,7 @@ def test_the_gain_of_the_empty_trace_is_zero(
     scorer = scorer_for(space, ScoringConfig(option_orders=orders))
     (found,) = measure(engine, [case], [scorer])
     assert isinstance(found, tuple)
-    assert found[0].gain == found[0].report_gain == 0
+    assert found[0].gain == found[0].reported_gain == 0
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=9), st.data())
@@ -161,7 +161,7 @@ def candidates(draw: st.DrawFn) -> list[ScoredCandidate]:
                     seed=0,
                 ),
                 scores=TraceScores(
-                    scorer="s", unit="u", gain=gain, masked_gain=gain, report_gain=gain
+                    scorer="s", unit="u", raw_gain=gain, masked_gain=gain, reported_gain=gain
                 ),
                 leakage=Leakage(
                     longest_run=draw(st.integers(0, 12)),

@@ -14,7 +14,7 @@ from usersim.corpus.store import schema
 from usersim.corpus.store.database import Database
 from usersim.corpus.store.tables import SCHEMA_VERSION, metadata
 from usersim.errors import CorpusError, CorpusSchemaError
-from usersim.types import Question
+from usersim.types import Question, TraceScores
 
 ROW_IDS = sorted(table.name for table in metadata.tables.values() if "id" in table.c)
 
@@ -48,8 +48,10 @@ FILLED = (
         (9, 'b1', 5, null, 0, 'train', 'free_text', 'No.',
         '[{"content":"Tea?","name":null,"role":"user"}]')""",
     """INSERT INTO candidates (stage_key, key, interaction_key, direction, draw, complete, model,
-        prompt_id, seed, n_tokens, reasoning)
-    VALUES ('s', 'c1', 'a1', 'forward', 0, true, 'm', 'p', '1', 3, 'She likes tea.')""",
+        prompt_id, seed, n_tokens, reasoning, scorer, unit, gain, masked_gain, report_gain,
+        components, longest_run, containment, quoted_span, asserts_option, leak_reasons)
+    VALUES ('s', 'c1', 'a1', 'forward', 0, true, 'm', 'p', '1', 3, 'She likes tea.', 'x', 'nats',
+        0.75, 0.5, 0.25, '{"raw_loglik":-1.0,"raw_report_gain":0.7}', 0, 0, 0, false, '[]')""",
     """INSERT INTO selections VALUES ('s', 'a1', 'c1', 'best', '{}', '{}')""",
     """INSERT INTO adapters VALUES (2, 'ada-1', '/elsewhere/ada-1', 'd', 'b', '2025', '{}')""",
     "INSERT INTO adapter_users VALUES (2, 3)",
@@ -70,6 +72,14 @@ def check_filled(corpus):
     assert (item.key, item.conversation, item.action) == ("a1", "talk", "Yes.")
     (trace,) = corpus.ledger.find_trace("a1")
     assert (trace.candidate.reasoning, trace.kept) == ("She likes tea.", False)
+    assert trace.scored.scores == TraceScores(
+        scorer="x",
+        unit="nats",
+        raw_gain=0.75,
+        masked_gain=0.5,
+        reported_gain=0.25,
+        components={"raw_loglik": -1.0, "raw_reported_gain": 0.7},
+    )
     (adapter,) = corpus.ledger.adapters("ada")
     assert (adapter.name, adapter.path) == ("ada-1", "/elsewhere/ada-1")
     status = corpus.runs.find("r").status

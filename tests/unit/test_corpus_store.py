@@ -500,9 +500,9 @@ def scored(drawn, gain=0.5):
         scores=TraceScores(
             scorer="loglik_gain",
             unit="nats",
-            gain=gain,
+            raw_gain=gain,
             masked_gain=gain / 2,
-            report_gain=0.1,
+            reported_gain=0.1,
             components={"a": 1.5},
         ),
         leakage=Leakage(longest_run=3, plausibility=-0.5, reasons=("L1 copy",)),
@@ -524,7 +524,7 @@ def test_traces_come_back_as_they_were_put(corpus):
         keys[1]: [scored(drawn[3]), scored(drawn[2])],
     }
     ledger.put_scored("s", [scored(drawn[0], gain=9.0)])
-    assert ledger.scored("s", keys[:1])[keys[0]][1].scores.gain == 9.0
+    assert ledger.scored("s", keys[:1])[keys[0]][1].scores.raw_gain == 9.0
     assert ledger.candidates("other", keys) == {}
     ledger.put_scored("s", [])
     choice = Selection(

@@ -52,7 +52,7 @@ def scored(which: int, gains: Sequence[float]) -> list[ScoredCandidate]:
                 prompt_id="p",
             ),
             scores=TraceScores(
-                scorer="s", unit="nats", gain=9.0, masked_gain=9.0, report_gain=gain
+                scorer="s", unit="nats", raw_gain=9.0, masked_gain=9.0, reported_gain=gain
             ),
             leakage=Leakage(),
         )
@@ -66,7 +66,7 @@ def choice(candidates: Sequence[ScoredCandidate], *, eligible: int | None = None
         interaction_key=candidates[0].candidate.interaction_key,
         kept=None,
         reason="",
-        utilities={c.candidate.key: c.scores.report_gain for c in candidates[:eligible]},
+        utilities={c.candidate.key: c.scores.reported_gain for c in candidates[:eligible]},
     )
 
 

@@ -98,7 +98,9 @@ def scored(index: int, *, direction="backward", gain=1.0, reasons=()) -> ScoredC
             prompt_id="p",
             seed=0,
         ),
-        scores=TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain / 2, report_gain=0),
+        scores=TraceScores(
+            scorer="s", unit="nats", raw_gain=gain, masked_gain=gain / 2, reported_gain=0
+        ),
         leakage=Leakage(
             containment=0.5 if reasons else 0.0, trace_only_share=0.25, reasons=tuple(reasons)
         ),
@@ -127,7 +129,7 @@ def test_leakage_table_by_hand() -> None:
     forward, backward = table.rows
     assert (forward.source, forward.n, forward.refused, forward.kept) == ("forward", 1, 0, 0)
     assert backward.refused_by == pytest.approx({"L1": 1 / 3, "L4": 1 / 3, "other": 1 / 3})
-    assert (backward.gain_valid, backward.gain_refused) == (0.5, 1.5)
+    assert (backward.raw_gain_valid, backward.raw_gain_refused) == (0.5, 1.5)
     assert backward.masking_cost == pytest.approx((1 + 0.5 + 0.25) / 3)
     assert (backward.trace_only_share, backward.kept) == (0.25, pytest.approx(1 / 3))
     assert math.isnan(forward.plausibility)

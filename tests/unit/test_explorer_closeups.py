@@ -38,7 +38,7 @@ def test_the_mean_over_tokens_is_the_stored_gain(sim: UserSimulator) -> None:
     for record in records:
         assert record.scored is not None
         closeup = explorer.trace(record)
-        assert closeup.gains.raw.mean == pytest.approx(record.scored.scores.gain)
+        assert closeup.gains.raw.mean == pytest.approx(record.scored.scores.raw_gain)
         assert closeup.gains.masked.mean == pytest.approx(record.scored.scores.masked_gain)
 
 

@@ -58,7 +58,7 @@ def test_loglik_gain_is_the_mean_difference_over_all_action_tokens() -> None:
     case = _case(pair("red old boat"), "A boat, and an old one.", "Rain.")
     helps, idle = _gains(OverlapEngine(), LoglikGain(floor=-5), case)
     assert helps.gain == pytest.approx(2 * (LIKELY - UNLIKELY) / 4)
-    assert helps.report_gain == helps.gain
+    assert helps.reported_gain == helps.gain
     assert idle.gain == 0
 
 
@@ -75,7 +75,7 @@ def test_choice_gain_is_the_log_of_the_probability_ratio() -> None:
     (found,) = _gains(OverlapEngine(), ChoiceScore(orders=6, floor=-5), case)
     ratio = math.exp(LIKELY) / (math.exp(LIKELY) + 2 * math.exp(UNLIKELY))
     assert found.gain == pytest.approx(math.log(ratio) - math.log(1 / 3))
-    assert found.report_gain == found.gain
+    assert found.reported_gain == found.gain
     assert found.components["orders"] == 6
     assert found.components["brier_none"] == pytest.approx(brier((1 / 3,) * 3, 1))
     assert found.components["brier"] < found.components["brier_none"]
@@ -112,7 +112,7 @@ def test_random_orders_are_split_into_disjoint_halves() -> None:
     )
     assert len(orders) == len(set(orders)) == 8
     assert orders[0] == "tea | milk | water | juice | cocoa"
-    assert found.gain != found.report_gain
+    assert found.gain != found.reported_gain
 
 
 def test_a_choice_of_probability_zero_counts_as_the_floor() -> None:
@@ -141,7 +141,7 @@ def test_scale_gain_is_the_fall_of_the_ranked_probability_score() -> None:
         (other, other, p), 2
     )
     assert found.gain == pytest.approx(expected)
-    assert found.report_gain == found.gain
+    assert found.reported_gain == found.gain
 
 
 def test_being_off_by_more_costs_more_on_a_scale() -> None:
@@ -167,7 +167,7 @@ def test_number_gain_is_the_fall_of_the_crps_on_each_half() -> None:
     case = _case(pair(9.0, Number()), "Many.")
     (found,) = _gains(engine, NumberScore(samples=4), case)
     assert found.gain == 4
-    assert found.report_gain == 2
+    assert found.reported_gain == 2
 
 
 def test_an_unreadable_number_counts_as_the_farthest_draw() -> None:
@@ -204,7 +204,7 @@ def test_similarity_keeps_every_component_on_both_halves() -> None:
     scorer = SampledSimilarity(samples=4, embed=lambda texts: [[1.0, 0.0] for _ in texts])
     (found,) = _gains(OverlapEngine(draw=draw, logprobs=False), scorer, _case(pair(true), "x"))
     assert found.gain == pytest.approx(1)
-    assert 0 < found.report_gain < 1
+    assert 0 < found.reported_gain < 1
     for name in ("chrf", "rouge_l", "style", "cosine"):
         assert found.components[name] == pytest.approx(1)
         assert found.components[f"{name}_none"] == 0

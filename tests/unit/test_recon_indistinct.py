@@ -131,7 +131,9 @@ def _scored(gain: float) -> ScoredCandidate:
             seed=0,
             n_tokens=5,
         ),
-        scores=TraceScores(scorer="s@1", unit="nats", gain=0, masked_gain=gain, report_gain=gain),
+        scores=TraceScores(
+            scorer="s@1", unit="nats", raw_gain=0, masked_gain=gain, reported_gain=gain
+        ),
         leakage=Leakage(),
     )
 

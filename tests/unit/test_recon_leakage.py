@@ -194,7 +194,7 @@ def _scored(
             prompt_id="p",
             seed=0,
         ),
-        scores=TraceScores(scorer="s", unit="u", gain=0, masked_gain=0, report_gain=0),
+        scores=TraceScores(scorer="s", unit="u", raw_gain=0, masked_gain=0, reported_gain=0),
         leakage=Leakage(reasons=reasons, trace_only_share=share),
     )
 

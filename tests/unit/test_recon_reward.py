@@ -45,7 +45,9 @@ def one(
             seed=0,
             n_tokens=tokens,
         ),
-        scores=TraceScores(scorer="s@1", unit="nats", gain=9.0, masked_gain=gain, report_gain=gain),
+        scores=TraceScores(
+            scorer="s@1", unit="nats", raw_gain=9.0, masked_gain=gain, reported_gain=gain
+        ),
         leakage=leakage,
     )
 

@@ -72,9 +72,9 @@ def test_a_leaking_trace_has_its_gain_taken_away_by_the_mask() -> None:
     leak = _candidate("I would rather stay in and read the whole long day", index=0)
     fair = _candidate("My grey cat keeps me company.", "forward", index=1)
     quoted, honest = _score(OverlapEngine(), ITEM, leak, fair)
-    assert quoted.scores.gain > honest.scores.gain > 0
+    assert quoted.scores.raw_gain > honest.scores.raw_gain > 0
     assert quoted.scores.masked_gain <= 0
-    assert honest.scores.masked_gain == honest.scores.gain
+    assert honest.scores.masked_gain == honest.scores.raw_gain
     assert not quoted.leakage.valid
     assert honest.leakage.valid
 
@@ -155,7 +155,7 @@ def test_an_empty_trace_gains_nothing() -> None:
     """An empty text is the empty trace: gain 0, nothing asked for it."""
     engine = OverlapEngine()
     (found,) = _score(engine, ITEM, _candidate(" "))
-    assert found.scores.gain == found.scores.masked_gain == found.scores.report_gain == 0
+    assert found.scores.raw_gain == found.scores.masked_gain == found.scores.reported_gain == 0
     assert {request.prefix for request in engine.scored[0]} == {NO_REASONING}
 
 

@@ -38,7 +38,9 @@ def scored(
             prompt_id="p",
             seed=0,
         ),
-        scores=TraceScores(scorer="s", unit="u", gain=gain, masked_gain=gain, report_gain=gain),
+        scores=TraceScores(
+            scorer="s", unit="u", raw_gain=gain, masked_gain=gain, reported_gain=gain
+        ),
         leakage=Leakage(),
     )
 

@@ -78,7 +78,7 @@ def open_corpus(store: str, *, adapters: Path | None = None) -> Corpus:
 
 FIGURES = {
     "reward": "reward",
-    "masked_gain": "gain",
+    "masked_gain": "masked",
     "spread": "spread",
     "kl": "KL",
     "tokens": "tokens",

@@ -312,10 +312,12 @@ def print_leakage(leakage: LeakageTable) -> None:
                 for guard, share in row.refused_by.items()
             },
             "kept": _figure(row.kept, ".0%"),
-            "mean gain of those that passed": _figure(row.gain_valid, "+.3f"),
-            "mean gain of the refused ones": _figure(row.gain_refused, "+.3f"),
-            "gain lost by masking (L2)": _figure(row.masking_cost, ".3f"),
-            "gain that remains without the context (L3)": _figure(row.trace_only_share, ".0%"),
+            "mean raw gain of those that passed": _figure(row.raw_gain_valid, "+.3f"),
+            "mean raw gain of the refused ones": _figure(row.raw_gain_refused, "+.3f"),
+            "raw gain lost by masking (L2)": _figure(row.masking_cost, ".3f"),
+            "masked gain that remains without the context (L3)": _figure(
+                row.trace_only_share, ".0%"
+            ),
             "plausibility (L4), nats a token": _figure(row.plausibility, "+.2f"),
         }
         for name, value in figures.items():

@@ -31,8 +31,8 @@ _LEAST = 2
 class Agreement:
     """Two reconstructors on the same candidates; the first one chose.
 
-    Gains are masked gains on the reporting half, in the scorer's unit; intervals are over people,
-    then conversations.
+    Gains are reported gains, in the scorer's unit; intervals are over people, then
+    conversations.
 
     Attributes:
         unit: Unit of the gains; several, joined, where scorers differ.
@@ -106,8 +106,8 @@ def agreement(
         ...     drawn = Candidate(interaction_key="k", direction="forward", draw=index, seed=0,
         ...                       reasoning=f"Thought {index}.", complete=True, model="m",
         ...                       prompt_id="p")
-        ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
-        ...                          report_gain=gain)
+        ...     scores = TraceScores(scorer="s", unit="nats", raw_gain=gain, masked_gain=gain,
+        ...                          reported_gain=gain)
         ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
         >>> first, second = [trace(0, 0.1), trace(1, 0.4)], [trace(0, 0.0), trace(1, 0.2)]
         >>> best = first[1].candidate.key
@@ -152,7 +152,7 @@ def agreement(
 
 
 def _gains(scored: Sequence[ScoredCandidate]) -> dict[str, float]:
-    return {one.candidate.key: one.scores.report_gain for one in scored}
+    return {one.candidate.key: one.scores.reported_gain for one in scored}
 
 
 def _row(gains: Sequence[Sequence[float]], choice: int) -> list[float]:

@@ -41,9 +41,9 @@ class LeakageRow:
         refused: Share refused by at least one hard guard.
         refused_by: Share refused by each guard, by the guard's name (`L1`, `L4`, `other`); a
             trace may be refused by several.
-        gain_valid: Mean raw gain of the traces that passed; NaN if there are none.
-        gain_refused: Mean raw gain of the refused ones: the higher, the more leaking pays.
-        masking_cost: L2, mean of gain − masked gain over all traces: what copied 3-grams gave.
+        raw_gain_valid: Mean raw gain of the traces that passed; NaN if there are none.
+        raw_gain_refused: Mean raw gain of the refused ones: the higher, the more leaking pays.
+        masking_cost: L2, mean of raw gain − masked gain over all traces: what copied 3-grams gave.
         trace_only_share: L3, mean share of the gain that remains without the context.
         plausibility: L4, mean log-ratio, nats per token.
         kept: Share of the candidates that were kept.
@@ -53,8 +53,8 @@ class LeakageRow:
     n: int
     refused: float
     refused_by: Mapping[str, float]
-    gain_valid: float
-    gain_refused: float
+    raw_gain_valid: float
+    raw_gain_refused: float
     masking_cost: float
     trace_only_share: float
     plausibility: float
@@ -67,12 +67,20 @@ class LeakagePoint:
 
     source: Direction
     containment: float
-    gain: float
+    raw_gain: float
     valid: bool
 
 
 def _sheet(found: LeakageTable) -> Sheet:
-    columns = ("traces", "n", "rejected", "kept", "gain, passed", "gain, rejected", "trace-only")
+    columns = (
+        "traces",
+        "n",
+        "rejected",
+        "kept",
+        "raw gain, passed",
+        "raw gain, rejected",
+        "trace-only",
+    )
     return Sheet(
         title=f"Leakage, gains in {found.unit}" if found.unit else "Leakage",
         columns=columns,
@@ -82,8 +90,8 @@ def _sheet(found: LeakageTable) -> Sheet:
                 row.n,
                 row.refused,
                 row.kept,
-                row.gain_valid,
-                row.gain_refused,
+                row.raw_gain_valid,
+                row.raw_gain_refused,
                 row.trace_only_share,
             )
             for row in found.rows
@@ -141,7 +149,7 @@ class LeakageTable:
             rows=tuple(_row(s, found, kept) for s, found in by_source.items() if found),
             points=tuple(
                 LeakagePoint(
-                    c.candidate.direction, c.leakage.containment, c.scores.gain, c.leakage.valid
+                    c.candidate.direction, c.leakage.containment, c.scores.raw_gain, c.leakage.valid
                 )
                 for c in scored
             ),
@@ -215,9 +223,9 @@ def _row(source: Direction, found: Sequence[ScoredCandidate], kept: set[str]) ->
         n=len(found),
         refused=_mean([float(not c.leakage.valid) for c in found]),
         refused_by={name: _mean([float(name in g) for g in guards]) for name in names},
-        gain_valid=_mean([c.scores.gain for c in found if c.leakage.valid]),
-        gain_refused=_mean([c.scores.gain for c in found if not c.leakage.valid]),
-        masking_cost=_mean([c.scores.gain - c.scores.masked_gain for c in found]),
+        raw_gain_valid=_mean([c.scores.raw_gain for c in found if c.leakage.valid]),
+        raw_gain_refused=_mean([c.scores.raw_gain for c in found if not c.leakage.valid]),
+        masking_cost=_mean([c.scores.raw_gain - c.scores.masked_gain for c in found]),
         trace_only_share=_mean([c.leakage.trace_only_share for c in found]),
         plausibility=_mean([c.leakage.plausibility for c in found]),
         kept=_mean([float(c.candidate.key in kept) for c in found]),

@@ -53,7 +53,7 @@ def guard_rows(one: ScoredCandidate) -> list[GuardRow]:
     leakage, scores = one.leakage, one.scores
     share, ratio = leakage.trace_only_share, leakage.plausibility
     named = "is named" if leakage.asserts_option else "is not named"
-    lost = scores.gain - scores.masked_gain
+    lost = scores.raw_gain - scores.masked_gain
     rows = [
         GuardRow(
             "L1 copy",

@@ -9,8 +9,8 @@ Example:
     >>> def trace(direction, text, gain):
     ...     drawn = Candidate(interaction_key="k", direction=direction, draw=0, reasoning=text,
     ...                       complete=True, model="m", prompt_id="p", seed=0)
-    ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
-    ...                          report_gain=gain)
+    ...     scores = TraceScores(scorer="s", unit="nats", raw_gain=gain, masked_gain=gain,
+    ...                          reported_gain=gain)
     ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
     >>> scored = [trace("forward", "It is early.", -0.2),
     ...           trace("backward", "Tea, I like it.", -0.1)]

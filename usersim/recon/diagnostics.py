@@ -67,7 +67,7 @@ class MeanEstimate:
 class Diagnostics:
     """What was found; None where no interaction of the sample allowed it.
 
-    All gains but `oracle` are masked gains on the reporting half, in the scorer's unit.
+    All gains but `oracle` are reported gains, in the scorer's unit.
 
     Attributes:
         unit: Unit of the gains; several, joined, where scorers differ.
@@ -172,7 +172,7 @@ def diagnose(
     gains: dict[str, dict[int, float]] = {}
     for probe, result in zip(probes, found, strict=True):
         if not isinstance(result, ScoringError):
-            gains.setdefault(probe.what, {})[probe.place] = result[0].report_gain
+            gains.setdefault(probe.what, {})[probe.place] = result[0].reported_gain
     return _summary(
         gains,
         unit=", ".join(sorted({scorer.unit for scorer in scorers})),

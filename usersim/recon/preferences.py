@@ -63,8 +63,8 @@ def preferences(
         >>> def trace(text, gain):
         ...     drawn = Candidate(interaction_key="k", direction="forward", draw=0, reasoning=text,
         ...                       complete=True, model="m", prompt_id="p", seed=0)
-        ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
-        ...                          report_gain=gain)
+        ...     scores = TraceScores(scorer="s", unit="nats", raw_gain=gain, masked_gain=gain,
+        ...                          reported_gain=gain)
         ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
         >>> asked = TracePrompt(key="k", user_id="ada", direction="forward",
         ...                     messages=(("user", "Tea?"),))

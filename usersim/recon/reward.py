@@ -46,8 +46,8 @@ def reward(
         >>> from usersim.types import Candidate, Leakage, TraceScores
         >>> drawn = Candidate(interaction_key="k", direction="forward", draw=0, complete=True,
         ...                   reasoning="I like tea.", model="m", prompt_id="p", seed=0, n_tokens=5)
-        >>> scores = TraceScores(scorer="s", unit="nats", gain=0.6, masked_gain=0.4,
-        ...                      report_gain=0.4)
+        >>> scores = TraceScores(scorer="s", unit="nats", raw_gain=0.6, masked_gain=0.4,
+        ...                      reported_gain=0.4)
         >>> scored = ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
         >>> reward(scored, RewardConfig(), GuardConfig(), max_tokens=64).reward
         0.4
@@ -58,7 +58,7 @@ def reward(
     share, plausibility = one.leakage.trace_only_share, one.leakage.plausibility
     components = {
         "masked_gain": one.scores.masked_gain,
-        "raw_gain": one.scores.gain,
+        "raw_gain": one.scores.raw_gain,
         "tokens": float(drawn.n_tokens),
         "malformed": float(not readable),
         "cut": float(cut),

@@ -110,7 +110,7 @@ def score_candidates(  # noqa: PLR0913 - keyword-only, each an aid of one scorer
         >>> config = PipelineConfig.preset("tiny")
         >>> (scored,) = score_candidates(ScriptedEngine(), [Case(tea, (), (quoting,))],
         ...                              config.scoring, config.guards, config.history)
-        >>> scored[0].scores.gain > 0, scored[0].leakage.valid
+        >>> scored[0].scores.raw_gain > 0, scored[0].leakage.valid
         (True, False)
     """
     settings = _Settings(
@@ -225,7 +225,7 @@ def _assemble(
     return tuple(found)
 
 
-_NOTHING = Fidelity(gain=0.0, report_gain=0.0)
+_NOTHING = Fidelity(gain=0.0, reported_gain=0.0)
 """The gain of the empty trace."""
 
 
@@ -239,15 +239,15 @@ def _scores(
     raw, kept = by_text.get(text, _NOTHING), by_text.get(masked, _NOTHING)
     components = {f"raw_{name}": value for name, value in raw.components.items()}
     components |= kept.components
-    components["raw_report_gain"] = raw.report_gain
+    components["raw_reported_gain"] = raw.reported_gain
     if alone is not None:
         components["trace_only_gain"] = alone.gain
     return TraceScores(
         scorer=scorer.name,
         unit=scorer.unit,
-        gain=raw.gain,
+        raw_gain=raw.gain,
         masked_gain=kept.gain,
-        report_gain=kept.report_gain,
+        reported_gain=kept.reported_gain,
         components=components,
     )
 

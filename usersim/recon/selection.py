@@ -75,8 +75,8 @@ def select(scored: Sequence[ScoredCandidate], guards: GuardConfig) -> Selection:
         >>> def trace(text, gain):
         ...     drawn = Candidate(interaction_key="k", direction="forward", draw=0, reasoning=text,
         ...                       complete=True, model="m", prompt_id="p", seed=0)
-        ...     scores = TraceScores(scorer="s", unit="nats", gain=gain, masked_gain=gain,
-        ...                          report_gain=gain)
+        ...     scores = TraceScores(scorer="s", unit="nats", raw_gain=gain, masked_gain=gain,
+        ...                          reported_gain=gain)
         ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())
         >>> select([trace("It is early.", 0.1), trace("I like tea.", 0.4)], GuardConfig()).reason
         'kept the best of 2 valid candidates (of 2): masked gain +0.400, utility +0.67'
@@ -174,8 +174,8 @@ def explain(selection: Selection, scored: Sequence[ScoredCandidate]) -> list[str
         >>> from usersim.types import Candidate, Leakage, TraceScores
         >>> drawn = Candidate(interaction_key="k", direction="forward", draw=0, complete=True,
         ...                   reasoning="I like tea.", model="m", prompt_id="p", seed=0)
-        >>> scores = TraceScores(scorer="s", unit="nats", gain=0.4, masked_gain=0.4,
-        ...                      report_gain=0.4)
+        >>> scores = TraceScores(scorer="s", unit="nats", raw_gain=0.4, masked_gain=0.4,
+        ...                      reported_gain=0.4)
         >>> scored = [ScoredCandidate(candidate=drawn, scores=scores, leakage=Leakage())]
         >>> explain(select(scored, GuardConfig()), scored)[3:5]
         ['  "I like tea."', '  kept: the largest utility']
@@ -192,8 +192,8 @@ def _explain_one(one: ScoredCandidate, selection: Selection) -> list[str]:
     utility = selection.utilities.get(drawn.key)
     components = ", ".join(f"{k} {v:.3f}" for k, v in sorted(scores.components.items()))
     gains = (
-        f"gain {scores.gain:+.3f}, masked {scores.masked_gain:+.3f},"
-        f" reported {scores.report_gain:+.3f} ({scores.scorer}, {scores.unit})"
+        f"raw gain {scores.raw_gain:+.3f}, masked gain {scores.masked_gain:+.3f},"
+        f" reported gain {scores.reported_gain:+.3f} ({scores.scorer}, {scores.unit})"
     )
     copied = (
         f"L1 run {leakage.longest_run}, containment {leakage.containment:.2f},"

@@ -131,7 +131,7 @@ class AnswerTrace:
             answers, and where the simulator answered alone.
         calibrated: Whether the predictors' weights were fitted on answers of this corpus.
         evidence: What of the history stood in the prompt, and how much it bears on the question.
-        kept_gains: Reconstruction gain of the kept traces shown as demonstrations, by key.
+        kept_gains: Reported gain of the kept traces shown as demonstrations, by key.
         adapter: Served name of the adapter; None for the base model.
         engine: Identity of the engine.
         seed: Seed of the answer.

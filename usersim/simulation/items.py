@@ -38,7 +38,7 @@ class RespondItem:
         adapter: The person's or the population's adapter; None for the base model.
         reasoning_weight: w in `w * p(a | x, reasoning) + (1 - w) * p(a | x)`.
         reasonings: Kept reasoning by interaction key, shown with the history.
-        gains: Reconstruction gain of those traces, for the record.
+        gains: Reported gain of those traces, for the record.
         profile: What is known of the person, shown first.
         persona: Whether the prompt is the plain instruction of persona tools: the profile and the
             question, nothing else.

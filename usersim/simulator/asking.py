@@ -294,7 +294,7 @@ class Asker:
             adapter=adapter.ref if adapter else None,
             reasoning_weight=reasoning_weight(adapter),
             reasonings={key: one.candidate.reasoning for key, one in shown.items()},
-            gains={key: one.scores.report_gain for key, one in shown.items()},
+            gains={key: one.scores.reported_gain for key, one in shown.items()},
             predictors=known.predictors,
             group=known.group,
             combine=known.combine,

@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 def _sheet(found: Reconstruction) -> Sheet:
     candidates = [one for many in found.scored.values() for one in many]
-    gains = [one.scores.report_gain for one in found.kept_traces().values()]
+    gains = [one.scores.reported_gain for one in found.kept_traces().values()]
     return facts(
         "Reconstruction",
         {
@@ -53,7 +53,7 @@ def _sheet(found: Reconstruction) -> Sheet:
             "malformed draws": found.malformed,
             "rejected by a guard": sum(not one.leakage.valid for one in candidates),
             "interactions with a kept trace": found.kept,
-            "mean gain of the kept ones": f"{fmean(gains):.3f}" if gains else None,
+            "mean reported gain of the kept ones": f"{fmean(gains):.3f}" if gains else None,
             "failed": len(found.failures),
         },
     )

@@ -156,19 +156,19 @@ class TraceScores:
     Attributes:
         scorer: Name and version of the fidelity score.
         unit: Unit of the gains.
-        gain: Gain of the trace as it is, on the selection half of the random draws.
+        raw_gain: Gain of the trace as it is, on the selection half of the random draws.
         masked_gain: L2, the same after the action's 3-grams are blanked in the trace. This is
             the gain that selection and rewards use.
-        report_gain: `masked_gain` on the other half of the random draws; equal to it where the
+        reported_gain: `masked_gain` on the other half of the random draws; equal to it where the
             scorer draws nothing.
         components: Every number that went into the gains, by name.
     """
 
     scorer: str
     unit: str
-    gain: float
+    raw_gain: float
     masked_gain: float
-    report_gain: float
+    reported_gain: float
     components: Mapping[str, float] = field(default_factory=dict[str, float])
 
 

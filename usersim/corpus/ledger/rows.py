@@ -44,9 +44,9 @@ AnyTable = Table
 SCORE_COLUMNS = (
     "scorer",
     "unit",
-    "gain",
+    "raw_gain",
     "masked_gain",
-    "report_gain",
+    "reported_gain",
     "components",
     "longest_run",
     "containment",
@@ -148,9 +148,9 @@ def scored_row(stage_key: str, scored: ScoredCandidate) -> dict[str, object]:
         **candidate_row(stage_key, scored.candidate),
         "scorer": scores.scorer,
         "unit": scores.unit,
-        "gain": scores.gain,
+        "raw_gain": scores.raw_gain,
         "masked_gain": scores.masked_gain,
-        "report_gain": scores.report_gain,
+        "reported_gain": scores.reported_gain,
         "components": dump(dict(scores.components)),
         "longest_run": leakage.longest_run,
         "containment": leakage.containment,
@@ -169,9 +169,9 @@ def scored_of(row: AnyRow) -> ScoredCandidate | None:
     scores = TraceScores(
         scorer=row.scorer,
         unit=row.unit,
-        gain=row.gain,
+        raw_gain=row.raw_gain,
         masked_gain=row.masked_gain,
-        report_gain=row.report_gain,
+        reported_gain=row.reported_gain,
         components=cast("Mapping[str, float]", load(row.components)),
     )
     leakage = Leakage(

@@ -48,7 +48,7 @@ __all__ = [
     "users",
 ]
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """Newest revision in `migrations/versions`."""
 
 SEARCH_TABLE = "history_search"
@@ -135,9 +135,9 @@ candidates = Table(
     # Null until the candidate is scored.
     Column("scorer", Text),
     Column("unit", Text),
-    Column("gain", Float),
+    Column("raw_gain", Float),
     Column("masked_gain", Float),
-    Column("report_gain", Float),
+    Column("reported_gain", Float),
     Column("components", Text),
     Column("longest_run", Integer),
     Column("containment", Float),

@@ -196,18 +196,18 @@ def leakage_scatter(table: LeakageTable) -> Plot | None:
                 found = [p for p in table.points if (p.source, p.valid) == (source, valid)]
                 if found:
                     axes.scatter(
-                        [p.containment for p in found], [p.gain for p in found], s=22,
+                        [p.containment for p in found], [p.raw_gain for p in found], s=22,
                         marker=marker, color=color, alpha=0.6, linewidth=0, rasterized=True,
                         label=f"{source}, {'passed' if valid else 'refused'}",
                     )  # fmt: skip
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_xlabel("share of the action's 4-grams in the trace")
-        axes.set_ylabel(f"gain, {table.unit}")
+        axes.set_ylabel(f"raw gain, {table.unit}")
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     return Plot(
-        "Gain against leakage",
+        "Raw gain against leakage",
         draw((7.0, 3.6), paint),
-        f"Gain and containment of {counted(len(table.points), 'trace')}.",
+        f"Raw gain and containment of {counted(len(table.points), 'trace')}.",
         "A trace that copies the action reconstructs it: high on the right is a leak.",
     )

@@ -136,12 +136,12 @@ class Fidelity:
     Attributes:
         gain: Fidelity with the trace minus fidelity with the empty one, on the half of the
             random draws that selects.
-        report_gain: The same on the other half; equal to `gain` where nothing is random.
+        reported_gain: The same on the other half; equal to `gain` where nothing is random.
         components: The numbers behind it, by name.
     """
 
     gain: float
-    report_gain: float
+    reported_gain: float
     components: Mapping[str, float] = field(default_factory=dict[str, float])
 
 

@@ -60,7 +60,7 @@ class ChoiceScore:
         gain(r) = log p(a | x, r, one of K) - log p(a | x, empty, one of K)
 
     Each logarithm is cut at `floor`. Where not all K! orders are taken they are random: the
-    first half selects (`gain`), the second reports (`report_gain`). Where all are taken, or
+    first half selects (`gain`), the second reports (`reported_gain`). Where all are taken, or
     one only (the options' own), nothing is random and both are equal.
 
     Unit: nats. Requirements: log-probabilities.
@@ -97,7 +97,7 @@ class ChoiceScore:
         return tuple(
             Fidelity(
                 gain=self._log(select[i][chosen]) - self._log(select[0][chosen]),
-                report_gain=self._log(report[i][chosen]) - self._log(report[0][chosen]),
+                reported_gain=self._log(report[i][chosen]) - self._log(report[0][chosen]),
                 components={
                     "p_action": select[i][chosen],
                     "p_action_none": select[0][chosen],
@@ -137,7 +137,7 @@ class ScaleScore:
         gain(r) = RPS(a | x, empty) - RPS(a | x, r)
 
     Probabilities as in `ChoiceScore`; the orders are the two directions of the scale, so that
-    it always reads as a scale. Nothing is random: `report_gain` equals `gain`.
+    it always reads as a scale. Nothing is random: `reported_gain` equals `gain`.
 
     Unit: RPS, 0 to 1. Requirements: log-probabilities.
 
@@ -169,7 +169,7 @@ class ScaleScore:
         return tuple(
             Fidelity(
                 gain=value,
-                report_gain=value,
+                reported_gain=value,
                 components={
                     "rps": rps_none - value,
                     "rps_none": rps_none,

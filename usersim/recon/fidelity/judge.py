@@ -73,7 +73,7 @@ class JudgeListwise:
         return tuple(
             Fidelity(
                 gain=(none - rank) / size,
-                report_gain=(none - rank) / size,
+                reported_gain=(none - rank) / size,
                 components={"rank": rank, "rank_none": none},
             )
             for rank in own

@@ -23,7 +23,7 @@ class LoglikGain:
     Both terms use the same template and exactly the same action tokens. It is a mean, so long
     and short actions are comparable; the floor keeps one odd token from deciding.
 
-    Unit: nats per action token. Requirements: log-probabilities. Deterministic: `report_gain`
+    Unit: nats per action token. Requirements: log-probabilities. Deterministic: `reported_gain`
     equals `gain`.
     Relations: for closed questions `Choice` and `Scale` condition on the options and do not
     reward naming the form of the answer.
@@ -58,7 +58,7 @@ class LoglikGain:
         return tuple(
             Fidelity(
                 gain=value - none,
-                report_gain=value - none,
+                reported_gain=value - none,
                 components={"loglik": value, "loglik_none": none},
             )
             for value in values

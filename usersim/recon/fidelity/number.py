@@ -44,7 +44,7 @@ class NumberScore:
 
         gain(r) = CRPS(a | x, empty) - CRPS(a | x, r)
 
-    The first half of the draws selects (`gain`), the second reports (`report_gain`). A draw
+    The first half of the draws selects (`gain`), the second reports (`reported_gain`). A draw
     that is not a number counts as the draw of the same interaction that is farthest off, so
     that an unreadable answer never helps; where no draw can be read there is no score.
 
@@ -108,7 +108,7 @@ class NumberScore:
         return tuple(
             Fidelity(
                 gain=select[0] - select[i],
-                report_gain=report[0] - report[i],
+                reported_gain=report[0] - report[i],
                 components={
                     "crps": select[i],
                     "crps_none": select[0],

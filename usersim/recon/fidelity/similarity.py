@@ -29,7 +29,7 @@ class SampledSimilarity:
 
         gain(r) = mean fidelity with r - mean fidelity with the empty reasoning
 
-    The first half of the draws selects (`gain`), the second reports (`report_gain`). A draw
+    The first half of the draws selects (`gain`), the second reports (`reported_gain`). A draw
     that cannot be read as an action has fidelity 0 in every component.
 
     Unit: share of likeness. Requirements: text generation only; the packages `sacrebleu` and
@@ -70,7 +70,7 @@ class SampledSimilarity:
         return tuple(
             Fidelity(
                 gain=fmean(select[i].values()) - none,
-                report_gain=fmean(report[i].values()) - none_report,
+                reported_gain=fmean(report[i].values()) - none_report,
                 components=select[i] | {f"{k}_none": v for k, v in select[0].items()},
             )
             for i in range(1, len(rows))
