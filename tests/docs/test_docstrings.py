@@ -1,5 +1,7 @@
 """The docstrings of the public functions: parameters are explained, and an example calls each.
 
+So it is with what they take and return: every class has an example of its own.
+
 The examples themselves run with the tests (`--doctest-modules` in pyproject.toml).
 """
 
@@ -9,14 +11,15 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import usersim
-from usersim import Corpus, Population, Run, Survey, UserSimulator
+from usersim import Corpus, Population, Run, Survey, UserSimulator, config
 
 PACKAGE = Path(usersim.__file__).parent
 ROOMS = (
@@ -27,6 +30,8 @@ FACE = (UserSimulator, Corpus, Survey, Population, Run)
 TWIN = re.compile(r"see `\w+`")
 """An asynchronous twin refers to the call that it waits for, and repeats nothing."""
 CALLED_BY_THE_LIBRARY = {"Population.ask_many", "Population.names"}
+NEEDS_A_TRAINING = {"BaseModelCache", "TrainedAdapter"}
+"""Their examples are shown and do not run."""
 
 
 def functions() -> dict[str, Callable[..., object]]:
@@ -48,6 +53,29 @@ def functions() -> dict[str, Callable[..., object]]:
 
 
 FUNCTIONS = functions()
+
+
+def classes_in(annotation: object) -> Iterator[type]:
+    """Yield the package's own classes in a type, whatever holds them."""
+    if inspect.isclass(annotation) and annotation.__module__.startswith("usersim."):
+        yield annotation
+    for part in get_args(annotation):
+        yield from classes_in(part)
+
+
+def taken_and_returned() -> dict[str, type]:
+    """Return the classes in the signatures of `FUNCTIONS`, and every configuration, by name."""
+    found = [getattr(config, name) for name in config.__all__]
+    for function in FUNCTIONS.values():
+        module = vars(importlib.import_module(function.__module__))
+        names = re.findall(r"\w+", " ".join(map(str, function.__annotations__.values())))
+        # What is imported for type checking alone is public at the top.
+        found += [module.get(name, getattr(usersim, name, None)) for name in names]
+    classes = {one for each in found for one in classes_in(each)}
+    return {f"{one.__module__}.{one.__name__}": one for one in classes}
+
+
+CLASSES = taken_and_returned()
 
 
 @lru_cache
@@ -90,3 +118,11 @@ def test_every_parameter_is_explained(name: str) -> None:
     if len(wanted) == 1 and f"`{wanted[0]}`" in said:
         return
     assert [one for one in wanted if one not in told] == []
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_a_class_that_is_taken_or_returned_has_an_example(name: str) -> None:
+    """Whoever is given one, or has to make one, sees how, in its own docstring."""
+    owner = CLASSES[name]
+    _, _, shown = (inspect.getdoc(owner) or "").partition("Example:")
+    assert ("```python" if owner.__name__ in NEEDS_A_TRAINING else ">>>") in shown

@@ -17,7 +17,13 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class EngineConfig(Config):
-    """How a model is run in this process."""
+    """How a model is run in this process.
+
+    Example:
+        >>> config = EngineConfig(device="cpu", batch_draws=16)  # for load_engine(config=config)
+        >>> config.dtype
+        'auto'
+    """
 
     dtype: Dtype = "auto"
     """Arithmetic; `auto` is float32 on a CPU and bfloat16 on a GPU. A CPU with matrix units for
@@ -35,7 +41,13 @@ class EngineConfig(Config):
 
 
 class VllmConfig(Config):
-    """How vLLM runs a model for this process."""
+    """How vLLM runs a model for this process.
+
+    Example:
+        >>> config = VllmConfig(max_model_len=2048, memory_share=0.6, adapter_slots=32)
+        >>> config.process, config.kv_cache_gib
+        ('auto', None)
+    """
 
     dtype: Dtype = "auto"
     """Arithmetic; `auto` is float32 on a CPU and bfloat16 on a GPU. A CPU with matrix units for
@@ -85,7 +97,13 @@ class VllmConfig(Config):
 
 
 class RemoteConfig(Config):
-    """How an OpenAI-compatible server is asked."""
+    """How an OpenAI-compatible server is asked.
+
+    Example:
+        >>> config = RemoteConfig(base_url="http://10.0.0.5:8000/v1", tokenizer="embedded")
+        >>> config.api_key_variable, config.concurrency
+        ('USERSIM_API_KEY', 64)
+    """
 
     base_url: str = "http://127.0.0.1:8000/v1"
     """Where the server is, `/v1` included."""

@@ -14,7 +14,18 @@ PredictorName = Literal["reasoning", "no_reasoning", "panel", "others", "own_sca
 
 
 class PredictionConfig(Config):
-    """How the answer to a closed question is put together."""
+    """How the answer to a closed question is put together.
+
+    Example:
+        >>> from usersim import PipelineConfig, UserSimulator
+        >>> config = PipelineConfig(prediction=PredictionConfig(predictors=("own_scale", "others")))
+        >>> options = ["yes", "no"]
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "yes", "options": options}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted", config=config) as sim:
+        ...     answer = sim.respond("Milk?", options=options)
+        >>> {share.predictor for share in answer.trace.predictors} <= {"own_scale", "others"}
+        True
+    """
 
     predictors: Annotated[tuple[PredictorName, ...], Field(min_length=1)] = get_args(PredictorName)
     """Whose distributions are pooled. `("reasoning",)` answers as the simulator alone, and so do

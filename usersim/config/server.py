@@ -16,7 +16,13 @@ Shown = Literal["shown", "hidden"]
 
 
 class ServerConfig(Config):
-    """How the endpoint serves simulated people."""
+    """How the endpoint serves simulated people.
+
+    Example:
+        >>> config = ServerConfig(port=0, reasoning="hidden", seed=7)
+        >>> config.host, config.roles
+        ('127.0.0.1', 'flipped')
+    """
 
     host: str = "127.0.0.1"
     """Address to listen on. Any but loopback needs a key."""

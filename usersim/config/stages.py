@@ -24,7 +24,16 @@ __all__ = [
 
 
 class CorpusConfig(Config):
-    """How a corpus is read and split."""
+    """How a corpus is read and split.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> rows = [{"user_id": "ada", "context": f"{i}?", "action": "Yes."} for i in range(10)]
+        >>> with Corpus.open(":memory:", config=CorpusConfig(train_share=0.5)) as corpus:
+        ...     report = corpus.add(rows)
+        ...     [(user.train, user.held_out) for user in corpus.users()]
+        [(5, 5)]
+    """
 
     train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Share of a person's interactions, oldest first, that may be learned from."""
@@ -42,7 +51,16 @@ class CorpusConfig(Config):
 
 
 class HistoryConfig(Config):
-    """What of a person's history stands in the prompt, and how long it may be."""
+    """What of a person's history stands in the prompt, and how long it may be.
+
+    Example:
+        >>> from usersim import PipelineConfig, UserSimulator
+        >>> config = PipelineConfig(history=HistoryConfig(recent=2, evidence=0))
+        >>> rows = [{"user_id": "ada", "context": f"{i}?", "action": "Yes."} for i in range(9)]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted", config=config) as sim:
+        ...     len(sim.respond("Milk?").trace.history)
+        2
+    """
 
     form: Literal["turns", "page"] = "turns"
     """How the prompt shows it: each past interaction as a turn of the chat, or all of them as one
@@ -72,7 +90,20 @@ class HistoryConfig(Config):
 
 
 class SynthesisConfig(Config):
-    """How candidate traces are drawn."""
+    """How candidate traces are drawn.
+
+    Example:
+        >>> from usersim.config import HistoryConfig
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.recon import synthesize
+        >>> from usersim.types import Case, FreeText, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> config = SynthesisConfig(n_forward=1, n_backward=2)
+        >>> batch = synthesize(ScriptedEngine(), [Case(tea)], config, HistoryConfig())
+        >>> [(one.direction, one.draw) for one in batch[0]]
+        [('forward', 0), ('backward', 0), ('backward', 1)]
+    """
 
     n_forward: Annotated[int, Field(ge=0)] = 4
     """Candidates that saw context and history."""
@@ -93,7 +124,17 @@ class SynthesisConfig(Config):
 
 
 class ScoringConfig(Config):
-    """How a trace's fidelity is computed."""
+    """How a trace's fidelity is computed.
+
+    Example:
+        >>> from usersim.recon.fidelity import scorer_for
+        >>> from usersim.types import Choice, FreeText
+        >>> spaces = FreeText(), Choice(("tea", "coffee"))
+        >>> [scorer_for(space, ScoringConfig()).name for space in spaces]
+        ['loglik_gain@1', 'choice@2']
+        >>> scorer_for(FreeText(), ScoringConfig(scorer="sampled_similarity", samples=4)).name
+        'sampled_similarity@1'
+    """
 
     scorer: Literal[
         "auto",
@@ -119,7 +160,15 @@ class ScoringConfig(Config):
 
 
 class GuardConfig(Config):
-    """Leakage guards L1 to L4, and what the selection makes of them."""
+    """Leakage guards L1 to L4, and what the selection makes of them.
+
+    Example:
+        >>> from usersim.recon.leakage import refusals
+        >>> from usersim.types import Leakage
+        >>> found = Leakage(longest_run=6, containment=0.1)
+        >>> refusals(found, GuardConfig()), len(refusals(found, GuardConfig(copy_run=5)))
+        ((), 1)
+    """
 
     copy_run: Annotated[int, Field(ge=2)] = 8
     """L1: a shared run of this many tokens with the action is a copy."""
@@ -140,7 +189,18 @@ class GuardConfig(Config):
 
 
 class TrainingConfig(Config):
-    """How the user model's adapter is trained."""
+    """How the user model's adapter is trained.
+
+    Example:
+        >>> from usersim import PipelineConfig
+        >>> quick = TrainingConfig(rank=8, alpha=16, epochs=1)
+        >>> PipelineConfig(training=quick).with_seed(3).training.seed
+        3
+        >>> TrainingConfig(epochs=0)
+        Traceback (most recent call last):
+        pydantic_core._pydantic_core.ValidationError: 1 validation error for TrainingConfig
+        ...
+    """
 
     rank: Annotated[int, Field(ge=1)] = 16
     """LoRA rank, on all linear layers."""

@@ -25,6 +25,22 @@ class RewardConfig(Config):
     `malformed` for a trace that cannot be read, else `gain * clip(masked gain, low, high) +
     indistinguishability * p - hard leak - soft leak - overlength`, where p says how often what is
     drawn after the trace passes for what the person did.
+
+    Example:
+        >>> from usersim.config import GuardConfig
+        >>> from usersim.recon import reward
+        >>> from usersim.types import Candidate, Leakage, ScoredCandidate, TraceScores
+        >>> drawn = Candidate(interaction_key="k", direction="forward", draw=0, complete=True,
+        ...                   reasoning="I like tea.", model="m", prompt_id="p", seed=0, n_tokens=5)
+        >>> scores = TraceScores(scorer="s", unit="nats", raw_gain=3.0, masked_gain=3.0,
+        ...                      reported_gain=2.9)
+        >>> leak = Leakage(longest_run=9)  # a copy, by guard L1
+        >>> scored = ScoredCandidate(candidate=drawn, scores=scores, leakage=leak)
+        >>> for config in RewardConfig(), RewardConfig(high=1.0), RewardConfig(hard_leak=5.0):
+        ...     reward(scored, config, GuardConfig(), max_tokens=64).reward
+        1.0
+        0.0
+        -3.0
     """
 
     malformed: FiniteFloat = -1.0
@@ -55,7 +71,14 @@ class RewardConfig(Config):
 
 
 class SynthesizerConfig(Config):
-    """How the synthesizer is trained, whatever the recipe."""
+    """How the synthesizer is trained, whatever the recipe.
+
+    Example:
+        >>> from usersim import PipelineConfig
+        >>> short = SynthesizerConfig(grpo_steps=20, group=4, prompts=2)
+        >>> PipelineConfig(synthesizer=short).synthesizer.group
+        4
+    """
 
     rank: Annotated[int, Field(ge=1)] = 8
     """LoRA rank, on all linear layers."""

@@ -56,6 +56,14 @@ class Remains:
         trainings: Who learned from the person and was asked to stop, but may not have yet.
         folders_left: Folders of adapters that were not deleted, and why.
         deleted: Folders that were deleted by finishing.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+        ...     left = corpus.forget("ada").remains
+        >>> left.trainings, left.folders_left
+        ((), ())
     """
 
     log_bytes: int = 0
@@ -110,6 +118,15 @@ class Removal:
         sources: Files beside the store that it may have been loaded from.
         archived: Whether the database keeps deleted rows in files of its own, as PostgreSQL does.
         remains: What is left to do.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> rows = [{"user_id": "ada", "context": f"Tea {i}?", "action": "Yes."} for i in range(5)]
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add(rows)
+        ...     removal = corpus.forget("ada")
+        >>> removal.interactions, removal.adapters, removal.mentions.interactions
+        (5, (), 0)
     """
 
     user_id: str

@@ -273,6 +273,18 @@ class LoadReport:
         notes: What was settled while reading and is worth a look, such as the order of day and
             month.
         seconds: Duration.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."},
+        ...         {"user_id": "ada", "context": "Tea?", "action": "Yes."},
+        ...         {"user_id": "ada", "context": "Milk?"}]
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add(rows)
+        >>> report.rows_read, report.kept, report.merged
+        (3, 1, 1)
+        >>> [(row.number, row.field, row.reason) for row in report.refused]
+        [(3, 'action', 'is missing')]
     """
 
     source: str

@@ -205,6 +205,15 @@ class Engine(Protocol):
     no state that changes an answer. All engines pass one contract suite. One that has the model's
     files also has `model_digest`, which adapters are compared with; one that keeps what it
     computed of earlier prompts has `forget_prompts()`, which drops it.
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> engine = ScriptedEngine({"Tea": "Always, with milk."})
+        >>> isinstance(engine, Engine)
+        True
+        >>> ((draw,),) = engine.generate([GenerateRequest(prompt=(("user", "Tea?"),))])
+        >>> draw.text
+        'Always, with milk.'
     """
 
     @property

@@ -45,6 +45,16 @@ class Agreement:
         correlation: Of the two reconstructors' rankings within an interaction, pooled; from −1
             to 1 (Spearman's, over interactions).
         n: Interactions with at least two eligible candidates.
+
+    Example:
+        >>> from usersim.evaluation.bootstrap import Interval
+        >>> one, none = Interval(0.4, 0.2, 0.6), Interval(0.02, -0.1, 0.14)
+        >>> found = Agreement(unit="nats", first=one, second=none, most=one, chosen=none,
+        ...                   correlation=none, n=120)
+        >>> found.second.excludes(0.0)  # the second model does not see the choice
+        False
+        >>> found.to_figures()["L8 chosen over eligible, by the second reconstructor, n = 120"]
+        0.02
     """
 
     unit: str

@@ -28,6 +28,19 @@ class Arm:
         description: One sentence for the reader of the report.
         identity: Everything that its answers depend on (model, adapter digest, configuration
             key, seed). Equal identities mean equal answers. Empty: its answers are never cached.
+
+    Example:
+        >>> from usersim.evaluation import evaluate, uniform_arm
+        >>> from usersim.types import Batch, Choice, Interaction, Message, Prediction
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="yes", space=Choice(("yes", "no")), conversation="c",
+        ...                   split="held_out")
+        >>> def always_yes(asked):
+        ...     one = Prediction(action="yes", probabilities={"yes": 0.9, "no": 0.1})
+        ...     return Batch((one,) * len(asked))
+        >>> found = evaluate([Arm("Yes", always_yes), uniform_arm()], [tea], bootstrap=10)
+        >>> found.estimate("Yes", "accuracy").interval.value
+        1.0
     """
 
     name: str

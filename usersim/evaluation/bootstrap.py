@@ -75,6 +75,12 @@ class WinRate:
         wins: Items won.
         ties: Items on which both score the same.
         losses: Items lost.
+
+    Example:
+        >>> resampling = Resampling.of(["ada", "bob", "eve"], ["c1", "c2", "c3"], resamples=100)
+        >>> found = win_rate(np.array([1.0, 0.0, 1.0]), resampling)  # differences, arm - baseline
+        >>> round(found.all.value, 2), found.decisive.value
+        (0.83, 1.0)
     """
 
     all: Interval

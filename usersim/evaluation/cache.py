@@ -24,7 +24,22 @@ _FILE = "predictions-cache.jsonl"
 
 
 class PredictionCache(Protocol):
-    """Where predictions are kept between runs."""
+    """Where predictions are kept between runs.
+
+    Example:
+        >>> from usersim.types import Prediction
+        >>> class InMemory:
+        ...     def __init__(self):
+        ...         self.kept = {}
+        ...     def get(self, key):
+        ...         return self.kept.get(key)
+        ...     def put(self, key, prediction):
+        ...         self.kept[key] = prediction
+        >>> cache: PredictionCache = InMemory()
+        >>> cache.put("k1", Prediction(action="yes"))
+        >>> cache.get("k1").action
+        'yes'
+    """
 
     def get(self, key: str) -> Prediction | None:
         """Return what was put under `key`, or None."""

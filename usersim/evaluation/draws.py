@@ -32,6 +32,13 @@ class AtK:
         over_none: The same less that of the arm without reasoning, on the same items; None where
             no such arm was measured.
         n_items: Items measured.
+
+    Example:
+        >>> from usersim.evaluation.bootstrap import Interval
+        >>> one = AtK(arm="Recon", k=4, log_likelihood=Interval(-1.5, -1.7, -1.3), n_items=40,
+        ...           over_none=Interval(0.2, 0.1, 0.3))
+        >>> one.over_none.excludes(0.0)
+        True
     """
 
     arm: str

@@ -33,6 +33,13 @@ class Faithfulness:
         trace_gain: Mean NLL_none - NLL_own, nats: what the own trace gives.
         n_items: Items measured.
         n_users: People behind them.
+
+    Example:
+        >>> names = ["ada", "bob", "eve"]
+        >>> found = faithfulness_index([-1.0] * 3, [-2.0] * 3, [-3.0] * 3, users=names,
+        ...                            conversations=names, resamples=50)
+        >>> found.swap_cost.value, found.trace_gain.value, found.index.value
+        (1.0, 2.0, 0.5)
     """
 
     index: Interval

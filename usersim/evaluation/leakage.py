@@ -112,6 +112,20 @@ class LeakageTable:
         n_interactions: Interactions with a selection.
         empty_share: Share of them that kept the empty trace; NaN without selections.
         diagnostics: L5 to L7 and whatever else was measured, by name.
+
+    Example:
+        >>> from usersim.types import Candidate, Leakage, TraceScores
+        >>> def trace(gain, *reasons):
+        ...     drawn = Candidate(interaction_key="k", direction="backward", draw=0, seed=0,
+        ...                       reasoning="Tea.", complete=True, model="m", prompt_id="p")
+        ...     scores = TraceScores(scorer="s", unit="nats", raw_gain=gain, masked_gain=0.1,
+        ...                          reported_gain=0.1)
+        ...     leakage = Leakage(reasons=reasons)
+        ...     return ScoredCandidate(candidate=drawn, scores=scores, leakage=leakage)
+        >>> table = LeakageTable.of([trace(0.5), trace(2.0, "L1 copy: 9 tokens in a row")])
+        >>> (row,) = table.rows
+        >>> row.refused, row.raw_gain_valid, row.raw_gain_refused
+        (0.5, 0.5, 2.0)
     """
 
     rows: tuple[LeakageRow, ...]

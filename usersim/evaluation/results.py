@@ -76,6 +76,19 @@ class Comparison:
         p_holm: Corrected for the number of arms compared on this metric.
         win_rate: None where the metric has no direction or no score per item.
         n_items: Items compared.
+
+    Example:
+        >>> from usersim.evaluation import Arm, evaluate, uniform_arm
+        >>> from usersim.types import Batch, Choice, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="yes", space=Choice(("yes", "no")), conversation="c",
+        ...                   split="held_out")
+        >>> sure = Prediction(action="yes", probabilities={"yes": 0.9, "no": 0.1})
+        >>> arm = Arm("Yes", lambda asked: Batch((sure,) * len(asked)))
+        >>> found = evaluate([uniform_arm(), arm], [tea], bootstrap=10, baseline="Chance")
+        >>> (brier,) = [one for one in found.comparisons if one.metric == "brier"]
+        >>> brier.arm, round(brier.difference.value, 2), brier.win_rate.wins
+        ('Yes', -0.48, 1)
     """
 
     arm: str
@@ -106,6 +119,16 @@ class Evaluation:
         comparisons: Every other arm against the baseline.
         resamples: How many resamples.
         seed: Seed of the resamples.
+
+    Example:
+        >>> from usersim.evaluation import evaluate, uniform_arm
+        >>> from usersim.types import Choice, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="yes", space=Choice(("yes", "no")), conversation="c",
+        ...                   split="held_out")
+        >>> found = evaluate([uniform_arm()], [tea], bootstrap=10)
+        >>> found.baseline, found.estimate("Chance", "brier").interval.value
+        ('Chance', 0.5)
     """
 
     arms: Mapping[str, str]

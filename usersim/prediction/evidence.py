@@ -55,7 +55,15 @@ _WORD = re.compile(r"\w+")
 
 
 class Similarity(Protocol):
-    """How alike texts are in meaning."""
+    """How alike texts are in meaning.
+
+    Example:
+        >>> def same_length(text, others):
+        ...     return np.array([1 - abs(len(text) - len(one)) / 100 for one in others])
+        >>> similarity: Similarity = same_length
+        >>> similarity("Tea?", ["Milk?", "Tea?"]).tolist()
+        [0.99, 1.0]
+    """
 
     def __call__(self, text: str, others: Sequence[str]) -> Floats:
         """Return the likeness of `text` and each of `others`, 0 to 1. Shape `(n,)`."""

@@ -193,6 +193,16 @@ class Answer:
         trace: Everything behind it.
         influence: How far the trace moved the answer, where it was asked for.
         simulated: Always True; travels with every export.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Always."}]
+        >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+        ...     answer = sim.respond("Milk?", options=["yes", "no"])
+        >>> answer.action in ("yes", "no"), answer.kind, answer.simulated
+        (True, 'choice', True)
+        >>> sorted(answer.trace.probabilities)
+        ['no', 'yes']
     """
 
     action: ActionValue

@@ -103,6 +103,14 @@ class StoredAdapters:
 
     Attributes:
         items: One entry each.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+        ...     adapters = sim.adapters()
+        >>> len(adapters), [one.name for one in adapters]
+        (0, [])
     """
 
     items: tuple[StoredAdapter, ...]

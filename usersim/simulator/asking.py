@@ -201,6 +201,14 @@ class Asker:
         adapters: Says which adapter answers for whom.
         kept: Kept traces by interaction key, shown while there is no adapter (Recon-Memory).
         predictors: Whose distributions are pooled; None for those of the configuration.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+        ...     item = sim.asker(predictors=["reasoning"]).item("ada", "Milk?", seed=1)
+        >>> item.user_id, item.question.context[0].content
+        ('ada', 'Milk?')
     """
 
     corpus: Corpus

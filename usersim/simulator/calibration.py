@@ -46,6 +46,16 @@ class Calibration:
         failures: Answers that could not be predicted.
         simulator: Digest of the adapter, or name of the base model, that the weights are for.
         report: The page with the reliability diagram, where one was written.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> answers, drinks = ["no", "yes"], ("tea", "coffee", "milk", "water")
+        >>> rows = [{"user_id": name, "context": f"{drink}?", "action": "yes", "options": answers}
+        ...         for name in "abcdefghij" for drink in drinks]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+        ...     calibration = sim.calibrate(answers=8, progress=False)
+        >>> calibration.simulator, len(calibration.evaluation.interactions)
+        ('embedded', 8)
     """
 
     pool: Pool

@@ -129,6 +129,15 @@ class Measurement:
         agreement: What a second reconstructor says of the choice of traces (L8); None if none was
             named, or nothing could be compared.
         report: The page, where one was written.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": f"Tea {i}?", "action": "yes",
+        ...          "options": ["yes", "no"]} for i in range(10)]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+        ...     measured = sim.evaluate(arms=("chance", "few_shot"), progress=False)
+        >>> list(measured.evaluation.arms), measured.adapters, measured.report
+        (['Chance', 'B1 history in the prompt'], {}, None)
     """
 
     evaluation: Evaluation

@@ -70,6 +70,15 @@ class Reconstruction:
         selections: The decision by interaction key.
         failures: Interactions that could not be synthesized or scored.
         stage: Key under which the store holds the decisions.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": f"Tea {i}?", "action": "Yes."} for i in range(4)]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+        ...     found = sim.reconstruct(progress=False)
+        >>> first = found.interactions[0].key
+        >>> len(found.scored[first]), found.selections[first].kept is None
+        (4, False)
     """
 
     interactions: tuple[Interaction, ...]

@@ -61,6 +61,14 @@ class RunCost:
         drawn_tokens: Tokens drawn at the most, every text as long and drawn again as often as
             the settings allow.
         refused: Rows that cannot be asked, with the reasons.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+        ...     cost = sim.dry_run([("ada", "Milk?"), ("ada", "Coffee?")])
+        >>> cost.requests, cost.prompt_tokens > 0
+        (2, True)
     """
 
     requests: int

@@ -75,6 +75,18 @@ class AsyncAnswerStream:
 
     Args:
         begin: Begins the stream; called in that thread.
+
+    Example:
+        >>> import asyncio
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> async def ask(sim):
+        ...     stream = sim.astream("Milk?", options=["yes", "no"])
+        ...     return {piece.part async for piece in stream}, stream.answer
+        >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+        ...     parts, answer = asyncio.run(ask(sim))
+        >>> sorted(parts), answer.kind
+        (['action', 'reasoning'], 'choice')
     """
 
     def __init__(self, begin: Callable[[], AnswerStream]) -> None:

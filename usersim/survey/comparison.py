@@ -51,6 +51,18 @@ class SurveyComparison:
         answered_by: What answered, in words, one entry for each file that says so differently.
         by: How simulated answers were counted.
         left_out: Columns that were not compared, and why.
+
+    Example:
+        >>> from usersim.survey import Survey, SurveyResponse, YesNo
+        >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea?"),))
+        >>> people = ("ada", "bo", "cy", "di", "ed")
+        >>> answers = [SurveyResponse(respondent=p, question="tea", value="yes") for p in people]
+        >>> simulated = SurveyResults(
+        ...     survey=survey, people=people, responses=tuple(answers), seed=0
+        ... )
+        >>> found = compare_survey(simulated, {p: {"tea": "no", "age": 40} for p in people})
+        >>> found.shared, found.human.matched, found.human.unmatched
+        (5, ('tea',), ('age',))
     """
 
     fit: SurveyFit

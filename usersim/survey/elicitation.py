@@ -63,6 +63,13 @@ class Ask:
         stage: Stage of its elicitation.
         item: Option or row; empty where the question is asked whole.
         asked: The context and what an answer may be.
+
+    Example:
+        >>> from usersim.types import Choice
+        >>> asked = Question("Do you drink tea?", Choice(("yes", "no")))
+        >>> ask = Ask(respondent="ada", question="tea", stage="answer", item="", asked=asked)
+        >>> ask.asked.space.options
+        ('yes', 'no')
     """
 
     respondent: str
@@ -82,6 +89,12 @@ class PartReply:
         traces: The reasoning drawn, the one that speaks most for the answer first.
         seed: Seed of the answer.
         reasoning_failed: Whether no drawn trace could be read, so that it came without reasoning.
+
+    Example:
+        >>> reply = PartReply(action="yes", probabilities={"yes": 0.8, "no": 0.2},
+        ...                   traces=("I like tea.",), seed=7)
+        >>> reply.probabilities[reply.action]
+        0.8
     """
 
     action: ItemValue

@@ -55,6 +55,13 @@ class Step:
         section: Where it stands.
         shown: Its options (of a matrix: rows) in the respondent's order; refusals come after.
             Those whose own condition is false are still among them.
+
+    Example:
+        >>> from usersim.survey import SingleChoice, Survey
+        >>> drink = SingleChoice(id="drink", text="Which?", options=("tea", "coffee"))
+        >>> (step,) = itinerary(Survey(title="Drinks", questions=(drink,)), "ada", seed=0)
+        >>> step.question.id, step.shown
+        ('drink', ('tea', 'coffee'))
     """
 
     question: SurveyQuestion

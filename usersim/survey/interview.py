@@ -27,7 +27,18 @@ __all__ = ["Interviews", "Respondents", "interview"]
 
 
 class Respondents(Protocol):
-    """People who can be asked many questions at once."""
+    """People who can be asked many questions at once.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> from usersim.survey import Survey, YesNo, conduct
+        >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea?"),))
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+        ...     respondents: Respondents = sim.respondents()
+        ...     conduct(survey, respondents).people
+        ('ada',)
+    """
 
     @property
     def people(self) -> Sequence[str]:

@@ -66,7 +66,16 @@ class SomeRespondents(Respondents, Protocol):
 
 
 class Surveyed(Protocol):
-    """What a population is made of: `UserSimulator`, for which see `usersim.simulator`."""
+    """What a population is made of: `UserSimulator`, for which see `usersim.simulator`.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+        ...     surveyed: Surveyed = sim
+        ...     Population.of(surveyed).people
+        ('ada',)
+    """
 
     @property
     def corpus(self) -> Corpus:

@@ -53,6 +53,20 @@ class RectifiedItem:
     Attributes:
         item: What was asked.
         figures: One per option, or the one mean of a number.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> from usersim.survey import Population, Survey, YesNo
+        >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea now?"),))
+        >>> rows = [{"user_id": f"u{n}", "context": "Tea?", "action": "Yes"} for n in range(40)]
+        >>> asked = {f"u{n}": {"tea": "yes" if n % 3 else "no"} for n in range(20)}
+        >>> with UserSimulator.from_corpus(rows, engine="scripted", config="tiny") as sim:
+        ...     people = Population.of(sim)
+        ...     (tea,) = people.rectify(survey.run(people, progress=False), asked)
+        >>> for option, figure in zip(tea.item.options, tea.figures):
+        ...     print(option, figure.estimate.low <= figure.estimate.high)
+        no True
+        yes True
     """
 
     item: Item

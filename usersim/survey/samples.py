@@ -159,6 +159,20 @@ class HumanAnswers:
         absent: Columns of the survey that it has not.
         unmatched: Columns of the sample that are none of the survey's; they are not used.
         missing: Cells that are no answer, since they are listed as missing.
+
+    Example:
+        >>> from usersim.survey import Survey, SurveyResponse, SurveyResults, YesNo, compare_survey
+        >>> survey = Survey(title="Drinks", questions=tuple(
+        ...     YesNo(id=name, text=f"Some {name}?") for name in ("tea", "milk")
+        ... ))
+        >>> people = ("ada", "bo", "cy", "di", "ed")
+        >>> answers = [SurveyResponse(respondent=p, question="tea", value="yes") for p in people]
+        >>> simulated = SurveyResults(
+        ...     survey=survey, people=people, responses=tuple(answers), seed=0
+        ... )
+        >>> human = compare_survey(simulated, {p: {"tea": "no", "age": 40} for p in people}).human
+        >>> human.matched, human.absent, human.unmatched
+        (('tea',), ('milk',), ('age',))
     """
 
     table: AnswerTable

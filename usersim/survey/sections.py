@@ -55,7 +55,14 @@ class Section(Config):
 
 
 class Instrument(Config):
-    """What an instrument asks, in sections; a `Survey` is one that was checked as a whole."""
+    """What an instrument asks, in sections; a `Survey` is one that was checked as a whole.
+
+    Example:
+        >>> from usersim.survey import Survey, YesNo
+        >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea?"),))
+        >>> isinstance(survey, Instrument), [one.id for one in survey.all_questions]
+        (True, ['tea'])
+    """
 
     title: Title
     """Name of the survey; stands in results and reports."""

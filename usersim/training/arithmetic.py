@@ -75,6 +75,13 @@ class BaseModelCache:
     """Keeps a base model for trainings that follow each other in one process.
 
     A training leaves the model as it was, so that the next one begins with the same weights.
+
+    Example:
+        ```python
+        cache = BaseModelCache()
+        for lesson in lessons:  # one person each; the base model is loaded once
+            train_user_model([lesson], config, view, out_dir="adapters", model=model, cache=cache)
+        ```
     """
 
     def __init__(self) -> None:

@@ -81,7 +81,14 @@ def _sheet(adapter: TrainedAdapter) -> Sheet:
 
 @printed(_sheet)
 class TrainedAdapter(Frozen):
-    """An adapter on disk, whole and verified."""
+    """An adapter on disk, whole and verified.
+
+    Example:
+        ```python
+        adapter = load_artifact("adapters/ada-1c9e2b7a")
+        adapter.ref.name, adapter.manifest.users, adapter.manifest.after
+        ```
+    """
 
     ref: AdapterRef
     """What an engine needs."""

@@ -44,7 +44,15 @@ class PreparedLesson:
 
 
 class Lesson(Protocol):
-    """What a synthesizer learns from."""
+    """What a synthesizer learns from.
+
+    Example:
+        >>> prompt = TracePrompt(key="k", user_id="ada", direction="forward",
+        ...                      messages=(("user", "Tea?"),))
+        >>> lesson: Lesson = TraceLesson([TraceExample(prompt, "I like tea.")])
+        >>> lesson.recipe, lesson.users
+        ('rft', {'ada'})
+    """
 
     recipe: ClassVar[Recipe]
     """Its name."""

@@ -38,6 +38,11 @@ class ReasoningWeight:
         n: Items behind it.
         gain: Mean log-likelihood gained over w = 0 on these same items, nats per item; never
             negative, because w was fitted on them.
+
+    Example:
+        >>> found = fit_reasoning_weight([[-1.0, -1.2]] * 20, [-2.0] * 20)
+        >>> found.w, round(found.gain, 2), found.n
+        (1.0, 0.9, 20)
     """
 
     w: float

@@ -49,6 +49,14 @@ class Probe:
     Attributes:
         measure: Called with (weights, step); None for the base model.
         identity: Tells by what it measures and on what: it decides when a run stops.
+
+    Example:
+        >>> def measure(adapter, step):
+        ...     return TraceEvaluation(step=step, gain=0.1, second_gain=None, reward=0.1,
+        ...                            malformed=0.0, refused=0.0, n=64)
+        >>> probe = Probe(measure, identity="held-out interactions of October")
+        >>> probe.measure(None, 0).gain
+        0.1
     """
 
     measure: Callable[[AdapterRef | None, int], TraceEvaluation]

@@ -152,7 +152,22 @@ class Interaction:
 
 
 class Retriever(Protocol):
-    """Finds what a person already did that bears on a question."""
+    """Finds what a person already did that bears on a question.
+
+    Example:
+        >>> from usersim import Corpus, UserSimulator
+        >>> class Newest:
+        ...     def __init__(self, corpus):
+        ...         self.corpus = corpus
+        ...     def retrieve(self, user_id, question, *, before, limit):
+        ...         return self.corpus.history(user_id, before=before, limit=limit)
+        >>> rows = [{"user_id": "ada", "context": f"Tea {i}?", "action": "Yes."} for i in range(5)]
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add(rows)
+        ...     sim = UserSimulator(corpus, engine="scripted", retriever=Newest(corpus))
+        ...     len(sim.respond("Milk?").trace.history)
+        4
+    """
 
     def retrieve(
         self, user_id: str, question: Question, *, before: int | None, limit: int

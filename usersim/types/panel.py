@@ -50,6 +50,15 @@ class Panel:
 
     Raises:
         ConfigError: If the shapes disagree, or a weight is not a positive number.
+
+    Example:
+        >>> from usersim.types import Choice
+        >>> import numpy as np
+        >>> tea = PanelQuestion(key="q1", space=Choice(("no", "yes")), text="Tea?")
+        >>> panel = Panel(people=("ada", "bob"), questions=(tea,),
+        ...               answers=np.array([[1.0], [np.nan]]), weights=np.ones(2))
+        >>> panel.people, panel.answers.tolist()
+        (('ada', 'bob'), [[1.0], [nan]])
     """
 
     people: tuple[str, ...]

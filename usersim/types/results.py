@@ -184,6 +184,15 @@ class PersonLesson:
             is learned from.
         ordered: Whether the order means anything; if not, it is another one in each epoch.
         profile: What is known of the person, shown first.
+
+    Example:
+        >>> from usersim.types import FreeText, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> lesson = PersonLesson(user_id="ada", interactions=(tea,),
+        ...                       reasonings={"k": "I like tea."}, held=frozenset())
+        >>> lesson.reasonings[lesson.interactions[0].key]
+        'I like tea.'
     """
 
     user_id: str

@@ -37,6 +37,14 @@ class RunItem:
         place: Place among the requests that were stored, from 0.
         row: Row of the source that was given, from 1, as refused rows are numbered.
         request: What is asked of whom.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, engine="scripted") as sim:
+        ...     run = sim.run([("ada", "Milk?"), ("eve", "Tea?"), ("ada", "Now?")], progress=False)
+        ...     [(item.place, item.row, item.request.user_id) for item, _ in run.answers()]
+        [(0, 1, 'ada'), (1, 3, 'ada')]
     """
 
     place: int

@@ -65,6 +65,14 @@ class Candidate:
             per token; None where the engine does not report it.
         n_tokens: Tokens drawn.
         decoy_action: The action that a decoy argues for.
+
+    Example:
+        >>> drawn = Candidate(interaction_key="k", direction="forward", draw=0, seed=0,
+        ...                   reasoning="I like tea.", complete=True, model="m", prompt_id="p")
+        >>> other = Candidate(interaction_key="k", direction="forward", draw=1, seed=1,
+        ...                   reasoning="I like tea.", complete=True, model="m", prompt_id="p")
+        >>> drawn.key == other.key  # hashes everything of it, the draw included
+        False
     """
 
     interaction_key: str
@@ -162,6 +170,12 @@ class TraceScores:
         reported_gain: `masked_gain` on the other half of the random draws; equal to it where the
             scorer draws nothing.
         components: Every number that went into the gains, by name.
+
+    Example:
+        >>> scores = TraceScores(scorer="loglik_gain@1", unit="nats per action token", raw_gain=0.8,
+        ...                      masked_gain=0.1, reported_gain=0.1)
+        >>> round(scores.raw_gain - scores.masked_gain, 1)  # what repeating the action gave
+        0.7
     """
 
     scorer: str
@@ -174,7 +188,18 @@ class TraceScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredCandidate:
-    """A candidate with its scores and with what the guards found."""
+    """A candidate with its scores and with what the guards found.
+
+    Example:
+        >>> drawn = Candidate(interaction_key="k", direction="forward", draw=0, seed=0,
+        ...                   reasoning="I like tea.", complete=True, model="m", prompt_id="p")
+        >>> scores = TraceScores(scorer="s", unit="nats", raw_gain=0.8, masked_gain=0.1,
+        ...                      reported_gain=0.1)
+        >>> one = ScoredCandidate(candidate=drawn, scores=scores,
+        ...                       leakage=Leakage(reasons=("L1 copy: 9 tokens in a row",)))
+        >>> one.scores.masked_gain, one.leakage.valid
+        (0.1, False)
+    """
 
     candidate: Candidate
     scores: TraceScores
@@ -191,6 +216,12 @@ class Selection:
         reason: Why, in a sentence.
         utilities: Selection utility of each valid candidate by key.
         verdicts: For each candidate by key, why it was kept or not.
+
+    Example:
+        >>> chosen = Selection(interaction_key="k", kept="c1", reason="kept the best of 2",
+        ...                    utilities={"c1": 0.7}, verdicts={"c1": "kept", "c2": "L1 copy"})
+        >>> chosen.kept, chosen.verdicts["c2"]
+        ('c1', 'L1 copy')
     """
 
     interaction_key: str
@@ -209,6 +240,12 @@ class TracePrompt:
         user_id: Whose it is.
         direction: What the prompt shows: `backward` prompts hold the action.
         messages: The rendered prompt as (role, content) pairs.
+
+    Example:
+        >>> prompt = TracePrompt(key="k", user_id="ada", direction="backward",
+        ...                      messages=(("system", "…"), ("user", "Tea?")))
+        >>> dict(prompt.messages)["user"]
+        'Tea?'
     """
 
     key: str
@@ -240,6 +277,13 @@ class TracePair:
         rejected: The worse one.
         why: `gain`: both valid, and the chosen one reconstructs better; `leak`: a guard refuses
             the rejected one.
+
+    Example:
+        >>> prompt = TracePrompt(key="k", user_id="ada", direction="backward",
+        ...                      messages=(("system", "…"), ("user", "Tea?")))
+        >>> pair = TracePair(prompt, chosen="I like tea.", rejected="I will say yes.", why="leak")
+        >>> pair.prompt.direction, pair.why
+        ('backward', 'leak')
     """
 
     prompt: TracePrompt
@@ -258,6 +302,12 @@ class RewardedTrace:
         components: Every part of the reward and every figure behind it, by name.
         cut: Whether it ran into the token limit: what it would have become is unknown.
         readable: Whether it is one paragraph of reasoning.
+
+    Example:
+        >>> one = RewardedTrace(reasoning="I like tea.", reward=-0.6, cut=False, readable=True,
+        ...                     components={"clipped_gain": 0.4, "hard_leak": -1.0})
+        >>> round(sum(one.components.values()), 1) == one.reward
+        True
     """
 
     reasoning: str

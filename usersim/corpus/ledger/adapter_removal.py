@@ -23,6 +23,18 @@ class RemovedAdapter:
         name: Its name.
         folder: Where it was.
         left: Why the folder was left alone; empty if it was deleted.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+        ...     corpus.ledger.put_adapter(
+        ...         name="ada-1f0c", path="/models/ada-1f0c", digest="1f0c", base_model="embedded",
+        ...         user_ids=["ada"], manifest={},
+        ...     )
+        ...     removed = corpus.remove_adapter("ada-1f0c")
+        >>> removed.name, removed.left
+        ('ada-1f0c', 'not found; was it moved?')
     """
 
     name: str

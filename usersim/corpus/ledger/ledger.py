@@ -50,6 +50,17 @@ class Ledger:
     Args:
         database: The store.
         folders: Where its adapters lie.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+        ...     (tea,) = corpus.interactions()
+        ...     drawn = Candidate(interaction_key=tea.key, direction="forward", draw=0, seed=0,
+        ...                       reasoning="I like tea.", complete=True, model="m", prompt_id="p")
+        ...     corpus.ledger.put_candidates("my-settings", [drawn])
+        ...     corpus.ledger.candidates("my-settings", [tea.key])[tea.key] == [drawn]
+        True
     """
 
     def __init__(self, database: Database, folders: AdapterFolders) -> None:

@@ -52,6 +52,17 @@ class AdapterRecord:
         user_ids: Everybody whose data went into it, sorted.
         manifest: Its manifest.
         created: When it was registered, UTC, ISO 8601.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+        ...     corpus.ledger.put_adapter(
+        ...         name="ada-1f0c", path="/models/ada-1f0c", digest="1f0c", base_model="embedded",
+        ...         user_ids=["ada"], manifest={},
+        ...     )
+        ...     [(one.name, one.base_model) for one in corpus.ledger.adapters("ada")]
+        [('ada-1f0c', 'embedded')]
     """
 
     name: str

@@ -54,6 +54,15 @@ class Requests:
     Attributes:
         refused: Rows that cannot be asked, with the reasons.
         tally: Rows of other people, cut messages and the like.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add([{"user_id": "ada", "context": "Tea?", "action": "Yes."}])
+        ...     rows = [{"user_id": "ada", "context": "Milk?"}, {"user_id": "eve"}]
+        ...     asked = corpus.requests(rows)
+        >>> len(asked), [one.user_id for one in asked], len(asked.refused)
+        (1, ['ada'], 1)
     """
 
     def __init__(self) -> None:

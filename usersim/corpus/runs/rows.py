@@ -55,6 +55,16 @@ class FailureRow:
         error: Class name of the error.
         message: What happened.
         text: The text that could not be used, whole.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> engine = ScriptedEngine(lambda *_: "")
+        >>> with UserSimulator.from_corpus(rows, engine=engine, config="tiny") as sim:
+        ...     run = sim.run([("ada", "Milk?")], progress=False)
+        ...     [(failure.item.row, failure.error) for failure in run.failures()]
+        [(1, 'TranscriptError')]
     """
 
     item: RunItem

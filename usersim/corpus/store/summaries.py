@@ -25,6 +25,14 @@ class UserSummary:
         train: How many may be learned from.
         held_out: How many are kept for measuring.
         kinds: Kinds of action, sorted.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> rows = [{"user_id": "ada", "context": f"{i}?", "action": "Yes."} for i in range(5)]
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add(rows)
+        ...     corpus.users()[0]
+        UserSummary(user_id='ada', interactions=5, train=4, held_out=1, kinds=('free_text',))
     """
 
     user_id: str

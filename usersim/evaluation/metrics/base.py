@@ -43,6 +43,26 @@ class Metric:
         finish: Totals of shape `(..., m)` to values of shape `(...)`.
         itemwise: Whether `finish` of a single item's statistics is that item's own score.
         headline: Whether it stands in the short table.
+
+    Example:
+        >>> from usersim.evaluation import Arm, evaluate
+        >>> from usersim.types import Batch, FreeText, Message
+        >>> polite = Metric(
+        ...     name="polite", label="Says please", version="1", unit="share",
+        ...     greater_is_better=True, formula="share of answers that contain 'please'",
+        ...     source="own", needs="action",
+        ...     applies=lambda interaction: interaction.space.kind == "free_text",
+        ...     statistics=lambda asked, predicted: np.array(
+        ...         [["please" in one.action, 1.0] for one in predicted], dtype=float
+        ...     ),
+        ... )
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Yes.", space=FreeText(), conversation="c", split="held_out")
+        >>> answer = Prediction(action="Yes, please.")
+        >>> arm = Arm("Polite", lambda asked: Batch((answer,) * len(asked)))
+        >>> found = evaluate([arm], [tea], metrics=[polite], bootstrap=10)
+        >>> found.estimate("Polite", "polite").interval.value
+        1.0
     """
 
     name: str

@@ -41,6 +41,12 @@ class Example:
         reasoning: The trace that led to it; empty if there was none.
         true_action: What the person did.
         arm: Who simulated.
+
+    Example:
+        >>> one = Example(user_id="ada", question="Tea?", action="Yes.", reasoning="I like tea.",
+        ...               true_action="Always.", arm="Recon-Select")
+        >>> one.true_action
+        'Always.'
     """
 
     user_id: str
@@ -60,6 +66,22 @@ class Section:
         paragraphs: Plain text.
         columns: Headings of its table; empty without a table.
         rows: Cells of its table.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from usersim.evaluation import evaluate, uniform_arm, write_report
+        >>> from usersim.types import Choice, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="yes", space=Choice(("yes", "no")), conversation="c",
+        ...                   split="held_out")
+        >>> found = evaluate([uniform_arm()], [tea], bootstrap=10)
+        >>> own = Section(heading="The people", paragraphs=("A panel of students.",))
+        >>> with TemporaryDirectory() as folder:
+        ...     page = write_report(found, folder, title="Tea", provenance={"command": "…"},
+        ...                         sections=[own])
+        ...     "A panel of students." in page.read_text("utf-8")
+        True
     """
 
     heading: str

@@ -37,6 +37,12 @@ class Curves:
         heading: Heading of the picture.
         panels: Values per step by the name of the figure, its unit included; NaN where a step
             has none. A figure without a single number is left out.
+
+    Example:
+        >>> nan = float("nan")
+        >>> curves = Curves("Training", {"loss, nats": [2.0, 1.5, 1.2], "reward": [nan, 0.1, 0.3]})
+        >>> list(curves.panels)
+        ['loss, nats', 'reward']
     """
 
     heading: str

@@ -94,6 +94,19 @@ class Trial:
         reasonings: The traces; the empty one is added by the scorer.
         view: Character limits of the prompt.
         withheld: The context and the history are not shown (guard L3).
+
+    Example:
+        >>> from usersim.engines.scripted import ScriptedEngine
+        >>> from usersim.recon import indistinguishability
+        >>> from usersim.types import FreeText, Interaction, Message
+        >>> tea = Interaction(key="k", user_id="ada", position=0, context=(Message("Tea?"),),
+        ...                   action="Always.", space=FreeText(), conversation="c")
+        >>> trial = Trial(case=Case(tea), reasonings=("I like tea.", "It is early."),
+        ...               view=HistoryConfig())
+        >>> engine = ScriptedEngine()
+        >>> (passes,) = indistinguishability(engine, engine, [trial], seed=0, temperature=0.7)
+        >>> len(passes)
+        2
     """
 
     case: Case

@@ -99,6 +99,14 @@ class Dialogue:
         engine: Identity of the engine behind the person.
         seed: Seed of the person's turns.
         simulated: Always True; travels with every export.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+        ...     talk = sim.dialogue(lambda messages: "We have green tea.", "buy tea")
+        >>> talk.user_id, len(talk.turns) > 1, talk.simulated
+        ('ada', True, True)
     """
 
     key: str

@@ -23,6 +23,14 @@ class Turn:
         answer: The simulated answer behind a turn of the person, with its trace; None for the
             assistant, and for a fixed opening. The assistant never sees it.
         leaving: The answer to whether the person goes on, where that was asked after this turn.
+
+    Example:
+        >>> from usersim import UserSimulator
+        >>> rows = [{"user_id": "ada", "context": "Tea?", "action": "Yes."}]
+        >>> with UserSimulator.from_corpus(rows, user_id="ada", engine="scripted") as sim:
+        ...     talk = sim.dialogue(lambda messages: "We have green tea.", "buy tea")
+        >>> [turn.speaker for turn in talk.turns[:2]], talk.turns[0].answer.kind
+        (['user', 'assistant'], 'free_text')
     """
 
     speaker: Speaker

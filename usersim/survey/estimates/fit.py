@@ -121,6 +121,19 @@ class SurveyFit:
         correlation: How far correlations between items are off; None for fewer than two items
             with a mean.
         groups: Fit of each group that both sides know.
+
+    Example:
+        >>> from usersim.survey import Survey, SurveyResponse, SurveyResults, YesNo, compare_survey
+        >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea?"),))
+        >>> people = tuple(f"p{i}" for i in range(20))
+        >>> answers = [SurveyResponse(respondent=p, question="tea", value="yes") for p in people]
+        >>> simulated = SurveyResults(
+        ...     survey=survey, people=people, responses=tuple(answers), seed=0
+        ... )
+        >>> human = {p: {"tea": "no" if i % 4 == 0 else "yes"} for i, p in enumerate(people)}
+        >>> fit = compare_survey(simulated, human).fit
+        >>> round(fit.total_variation.value, 2), fit.correlation
+        (0.25, None)
     """
 
     items: tuple[ItemFit, ...]

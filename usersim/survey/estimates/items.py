@@ -95,6 +95,15 @@ class ItemEstimate:
         effective_n: What weights leave of them.
         covers: What the intervals allow for.
         simulated: Whether a model answered.
+
+    Example:
+        >>> from usersim.survey.estimates.tables import Item
+        >>> tea = Item(key="tea", options=("no", "yes"), ordered=False)
+        >>> answers = {f"p{i}": [{"tea": "yes" if i % 4 else "no"}] for i in range(40)}
+        >>> found = estimate(AnswerTable.of([tea], answers), "tea")
+        >>> yes = found.shares[found.options.index("yes")]
+        >>> yes.value, yes.low < 0.75 < yes.high, found.mean
+        (0.75, True, None)
     """
 
     item: str

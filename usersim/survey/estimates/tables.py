@@ -84,6 +84,14 @@ class AnswerTable:
         probabilities: Of each option, by the item's key; NaN where there are none.
             Shape `(respondents, options)` each.
         simulated: Whether a model answered.
+
+    Example:
+        >>> tea = Item(key="tea", options=("no", "yes"))
+        >>> table = AnswerTable.of([tea], {"ada": [{"tea": "yes"}], "bob": [{"tea": "no"}]})
+        >>> table.respondents, table.values.shape
+        (('ada', 'bob'), (1, 2, 1))
+        >>> table.values[0, :, 0].tolist()  # places of the chosen options
+        [1.0, 0.0]
     """
 
     items: tuple[Item, ...]
