@@ -582,9 +582,9 @@ def test_what_is_switched_off_raises() -> None:
     """An engine without a capability says so instead of doing something else."""
     bare = ScriptedEngine(capabilities=Capabilities(logprobs=False, adapters=False))
     ref = AdapterRef(name="ada-1", path="ada", digest="1")
-    with pytest.raises(CapabilityError, match="needs an engine with 'logprobs'"):
+    with pytest.raises(CapabilityError, match="'logprobs'"):
         bare.score([ScoreRequest(prompt=SHORT, continuation="Yes.")])
-    with pytest.raises(CapabilityError, match="'ada-1' needs an engine with 'adapters'"):
+    with pytest.raises(CapabilityError, match=r"'ada-1'.*'adapters'"):
         bare.generate([_ask(adapter=ref)])
     with pytest.raises(CapabilityError, match="does not stream"):
         list(bare.stream(_ask()))

@@ -233,7 +233,7 @@ def test_only_loopback_is_served_without_a_key() -> None:
     with UserSimulator.from_corpus(
         [{"user_id": "ada", "context": "Tea?", "action": "Yes."}], engine=ScriptedEngine()
     ) as sim:
-        with pytest.raises(ConfigError, match=r"'0\.0\.0\.0' can be reached"):
+        with pytest.raises(ConfigError, match=r"'0\.0\.0\.0'"):
             create_app(sim, ServerConfig(host="0.0.0.0"))
         for key in ("", " x", "schlüssel"):
             with pytest.raises(ConfigError, match="the key is empty"):

@@ -91,13 +91,13 @@ def test_an_export_that_names_nobody_needs_a_person_or_an_id(corpus):
 
 def test_a_person_who_does_not_speak_is_an_error_in_any_chat(corpus):
     """An unknown name is told apart from a quiet conversation."""
-    with pytest.raises(SpeakerNotFoundError, match="'zoe' does not speak"):
+    with pytest.raises(SpeakerNotFoundError, match="'zoe'"):
         corpus.add(exports.chatgpt(), person="zoe", user_id="mira")
     chats = [
         {"messages": [{"role": "user", "name": "ann", "content": "Hi"}]},
         {"messages": [{"role": "user", "name": "bo", "content": "Ho"}]},
     ]
-    with pytest.raises(SpeakerNotFoundError, match="'zoe' does not speak"):
+    with pytest.raises(SpeakerNotFoundError, match="'zoe'"):
         corpus.add(chats, person="zoe")
     report = corpus.add(chats, person="ann")
     assert report.kept == 1

@@ -308,7 +308,7 @@ def test_an_older_store_with_a_trigger_is_refused_before_it_is_upgraded(tmp_path
     path = tmp_path / "c.db"
     trigger = "CREATE TRIGGER evil AFTER INSERT ON users BEGIN DELETE FROM runs; END"
     older_store(path, "0002", *FILLED, trigger)
-    with pytest.raises(CorpusSchemaError, match="trigger 'evil'"):
+    with pytest.raises(CorpusSchemaError, match="'evil'"):
         Corpus.open(path)
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)

@@ -118,7 +118,7 @@ def test_an_interaction_is_found_by_a_unique_prefix(corpus):
 
 def test_an_unknown_user_is_an_error_with_close_matches(corpus):
     """The hint names similar users."""
-    with pytest.raises(UserNotFoundError, match="no user 'adda'") as caught:
+    with pytest.raises(UserNotFoundError, match="'adda'") as caught:
         corpus.history("adda")
     assert "'ada'" in caught.value.hint
 
@@ -452,7 +452,7 @@ def test_the_search_finds_words_in_the_past_of_the_train_split(corpus):
         assert all(item.user_id == "ada" for item in found)
     assert len(corpus.search("ada", Question.of("tea"), limit=1)) == 1
     assert corpus.search("ada", Question.of("tea"), limit=0) == []
-    with pytest.raises(UserNotFoundError, match="no user 'eve'"):
+    with pytest.raises(UserNotFoundError, match="'eve'"):
         corpus.search("eve", Question.of("tea"), limit=1)
 
 
@@ -573,7 +573,7 @@ def test_responses_come_back(corpus):
     ledger.put_responses([])
     assert [r.record["action"] for r in ledger.responses("bob")] == ["No."]
     assert [r.user_id for r in ledger.responses()] == ["ada", "bob"]
-    with pytest.raises(UserNotFoundError, match="no user 'eve'"):
+    with pytest.raises(UserNotFoundError, match="'eve'"):
         ledger.put_responses([response("ada"), response("eve")])
     assert len(list(ledger.responses())) == 2
 
@@ -623,7 +623,7 @@ def test_forgetting_removes_everything_of_a_user(corpus, tmp_path):
         data = file.read_bytes()
         assert b"ada secret" not in data, file
         assert b"ada 3" not in data, file
-    with pytest.raises(UserNotFoundError, match="no user 'ada'"):
+    with pytest.raises(UserNotFoundError, match="'ada'"):
         corpus.forget("ada")
 
 

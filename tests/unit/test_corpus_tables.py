@@ -217,7 +217,7 @@ def test_an_encoding_is_chosen_by_name(corpus, tmp_path):
     assert "cp1252" in str(report)
     corpus.add(table, encoding="cp1252")
     assert ("a", "nö") in answers(corpus)
-    with pytest.raises(ConfigError, match="unknown encoding 'klingon'"):
+    with pytest.raises(ConfigError, match="'klingon'"):
         corpus.add(table, encoding="klingon")
 
 

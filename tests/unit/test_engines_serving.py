@@ -83,7 +83,7 @@ def test_a_public_host_needs_a_key(tiny_model: Path, monkeypatch: pytest.MonkeyP
     """Without a key only loopback is served; with one, the key is in no argument."""
     monkeypatch.delenv("USERSIM_API_KEY", raising=False)
     public = Server(model=str(tiny_model), host="0.0.0.0")
-    with pytest.raises(ConfigError, match=r"'0\.0\.0\.0' can be reached"):
+    with pytest.raises(ConfigError, match=r"'0\.0\.0\.0'"):
         server_command(public)
     for host in ("127.0.0.1", "::1", "localhost"):
         assert server_command(Server(model=str(tiny_model), host=host))

@@ -211,7 +211,7 @@ def test_a_closed_engine_refuses_everything(tiny_model: Path) -> None:
 
 def test_too_long_a_request_says_by_how_much(engine: TransformersEngine) -> None:
     """The model's limit counts the prompt and what is to be drawn."""
-    with pytest.raises(ContextLengthError, match="the model takes 512") as caught:
+    with pytest.raises(ContextLengthError, match="512") as caught:
         engine.generate([GenerateRequest(prompt=PROMPT, max_tokens=600)])
     assert caught.value.n_tokens > 600
 
@@ -228,7 +228,7 @@ def test_cutting_a_text_never_leaves_half_a_character(engine: TransformersEngine
 
 def test_an_unknown_engine_is_a_config_error() -> None:
     """The names that exist are in the hint."""
-    with pytest.raises(ConfigError, match="unknown engine 'vllm2'") as caught:
+    with pytest.raises(ConfigError, match="'vllm2'") as caught:
         load_engine(engine="vllm2")
     assert "'transformers'" in caught.value.hint
 
@@ -258,7 +258,7 @@ def test_an_arithmetic_that_would_not_count_is_refused(
     engine: EngineName, config: EngineConfig | None
 ) -> None:
     """It is never dropped in silence: not beside settings, and not where a server has its own."""
-    with pytest.raises(ConfigError, match=r"dtype 'bfloat16' has no effect"):
+    with pytest.raises(ConfigError, match="'bfloat16'"):
         load_engine("anything", engine=engine, config=config, dtype="bfloat16")
 
 

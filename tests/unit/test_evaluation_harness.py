@@ -116,7 +116,7 @@ def test_an_arm_is_not_judged_by_what_it_never_tells() -> None:
     assert found.estimate("A", LOG_SCORE.name) is None
     assert found.estimate("A", ACCURACY.name) is not None
     assert not [c for c in found.comparisons if c.metric == LOG_SCORE.name]
-    with pytest.raises(EvaluationError, match="arm 'A' has no scores on metric 'log_score'"):
+    with pytest.raises(EvaluationError, match=r"'A'.*'log_score'"):
         found.items("A", LOG_SCORE.name)
 
 
@@ -180,16 +180,16 @@ def test_typed_errors_of_an_arm_pass() -> None:
 
 def test_training_items_are_refused() -> None:
     """An interaction of the training split raises with its key and user."""
-    with pytest.raises(EvaluationError, match="'k9' of user 'ada' belongs to the 'train' split"):
+    with pytest.raises(EvaluationError, match=r"'k9'.*'ada'.*'train'"):
         evaluate([uniform_arm()], [*ITEMS[:3], item("k9", "ada", "tea", split="train")])
 
 
 def test_unknown_names_are_refused() -> None:
     """Asking for an arm or metric that was not measured raises with the measured ones."""
     found = evaluate([uniform_arm()], ITEMS, metrics=[ACCURACY], bootstrap=10)
-    with pytest.raises(EvaluationError, match="metric 'rps' was not measured"):
+    with pytest.raises(EvaluationError, match="'rps'"):
         found.metric("rps")
-    with pytest.raises(EvaluationError, match="no arm 'B2'"):
+    with pytest.raises(EvaluationError, match="'B2'"):
         found.against("B2")
 
 

@@ -167,9 +167,9 @@ def test_a_judge_that_selected_is_refused() -> None:
 def test_what_cannot_be_judged_is_named() -> None:
     """An unknown arm, answers that were not drawn and closed questions alone raise."""
     evaluation = measured(says("a", BAD), says("likelihood", " "), n=3)
-    with pytest.raises(EvaluationError, match="no arm 'c'"):
+    with pytest.raises(EvaluationError, match="'c'"):
         judge().compare(evaluation, "c")
-    with pytest.raises(EvaluationError, match=r"'likelihood' has no answer to judge: all 3"):
+    with pytest.raises(EvaluationError, match=r"'likelihood'.* 3"):
         judge().compare(evaluation, "likelihood")
     closed = evaluate(
         [says("a", "Tea"), says("b", "Beer")],

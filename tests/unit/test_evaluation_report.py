@@ -167,7 +167,7 @@ def test_split_half_floor() -> None:
     assert 0 < split_half_floor([500, 500]) < split_half_floor([5, 5]) < 1
     assert split_half_floor([8, 0]) == 0
     assert math.isnan(split_half_floor([1, 0]))
-    with pytest.raises(EvaluationError, match=r"must not be negative; got \[-1, 2\]"):
+    with pytest.raises(EvaluationError, match=r"\[-1, 2\]"):
         split_half_floor([-1, 2])
 
 
@@ -297,10 +297,10 @@ def test_report_faults(tmp_path, evaluation, monkeypatch) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(EvaluationError, match=r"the report cannot be written to .*file"):
         write_report(evaluation, tmp_path / "file", title="t", provenance={})
-    with pytest.raises(EvaluationError, match="no arm 'B4e'"):
+    with pytest.raises(EvaluationError, match="'B4e'"):
         write_report(evaluation, tmp_path, title="t", provenance={}, also_against=["B4e"])
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingDependencyError, match="'matplotlib' is needed for the report"):
+    with pytest.raises(MissingDependencyError, match="'matplotlib'"):
         write_report(evaluation, tmp_path / "none", title="t", provenance={})
     assert not (tmp_path / "none" / "report.html").exists()
 
@@ -308,7 +308,7 @@ def test_report_faults(tmp_path, evaluation, monkeypatch) -> None:
 def test_a_frame_needs_pandas(evaluation, monkeypatch) -> None:
     """Without pandas the data frame names the extra."""
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingDependencyError, match="'pandas' is needed for a data frame"):
+    with pytest.raises(MissingDependencyError, match="'pandas'"):
         evaluation.to_frame()
 
 

@@ -106,7 +106,7 @@ def test_another_site_cannot_have_something_measured(address: str) -> None:
 
 def test_other_addresses_need_a_key(explored: UserSimulator) -> None:
     """Nothing is served to other machines without one."""
-    with pytest.raises(ConfigError, match=r"'0\.0\.0\.0' can be reached") as caught:
+    with pytest.raises(ConfigError, match=r"'0\.0\.0\.0'") as caught:
         explorer_app(Explorer.of(explored), host="0.0.0.0")
     assert "USERSIM_API_KEY" in caught.value.hint
     assert isinstance(explorer_app(Explorer.of(explored), host="0.0.0.0", key="k"), ExplorerGuard)
@@ -255,7 +255,7 @@ def test_an_export_goes_over_nothing_else(explored: UserSimulator, tmp_path: Pat
     for name in ("mine", "mine/thesis.txt", "link"):
         with pytest.raises(ConfigError, match="not an earlier export"):
             export_run(explorer, tmp_path / name)
-    with pytest.raises(ConfigError, match="no run 'other'"):
+    with pytest.raises(ConfigError, match="'other'"):
         export_run(explorer, tmp_path / "new", run="other")
     with pytest.raises(CorpusError, match="cannot be written"):
         export_run(explorer, tmp_path / "mine/thesis.txt/new")

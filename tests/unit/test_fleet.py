@@ -187,10 +187,10 @@ def test_a_run_is_counted_and_claimed_person_by_person(corpus: Corpus) -> None:
 def test_unknown_people_are_named(corpus: Corpus) -> None:
     """One unknown person brings similar ids, several are listed, and no fleet is stored."""
     job = train_job(corpus.name, "model")
-    with pytest.raises(UserNotFoundError, match="no user 'adda'") as one:
+    with pytest.raises(UserNotFoundError, match="'adda'") as one:
         run_fleet(corpus, job, users=["ada", "adda"])
     assert "did you mean 'ada'" in one.value.hint
-    with pytest.raises(UserNotFoundError, match="2 users of 3 not in the corpus: 'x', 'y'"):
+    with pytest.raises(UserNotFoundError, match=r"2 users of 3.*'x', 'y'"):
         run_fleet(corpus, job, users=["ada", "y", "x"])
     assert corpus.fleets.all() == []
 
@@ -208,7 +208,7 @@ def test_requests_that_cannot_be_asked_start_no_worker(corpus: Corpus) -> None:
     """Bad rows are reported before anything is started."""
     with pytest.raises(RefusedRowsError, match=r"1 row refused.*\n.*is not in the corpus"):
         simulate(corpus, simulate_job(corpus.name), [("nobody", "Tea?")])
-    with pytest.raises(ConfigError, match="there is no run 'w' to resume"):
+    with pytest.raises(ConfigError, match="'w'"):
         simulate(corpus, simulate_job(corpus.name), name="w")
 
 
@@ -225,7 +225,7 @@ def test_without_ray_the_extra_is_named(corpus: Corpus, monkeypatch: pytest.Monk
     """The missing package is an error that installs it, and the fleet can be resumed later."""
     monkeypatch.setitem(sys.modules, "ray", None)
     job = ReconstructJob(setting=WorkerSettings(store=corpus.name, engine="scripted", config=TINY))
-    with pytest.raises(MissingDependencyError, match="'ray' is needed for") as error:
+    with pytest.raises(MissingDependencyError, match="'ray'") as error:
         run_fleet(corpus, job, name="later")
     assert error.value.hint == 'install it with: pip install "usersim-recon[fleet]"'
     assert str(corpus.fleets.find("later").status) == "0 done, 0 failed, 3 waiting, 0 running of 3"
@@ -243,7 +243,7 @@ def test_ray_that_was_imported_before_is_warned_about(
 
 def test_a_cluster_that_is_too_small_is_an_error() -> None:
     """More workers than have room would wait for ever."""
-    with pytest.raises(ConfigError, match="4 cores and 1 GPUs, which is too few for 2 workers"):
+    with pytest.raises(ConfigError, match=r"4 cores.* 1 GPU.* 2 workers"):
         fit_resources(Resources(workers=2), cpus=4, gpus=1)
     assert fit_resources(Resources(gpus=0.5), cpus=8, gpus=1).workers == 2
     assert fit_resources(Resources(workers=3, gpus=0), cpus=4, gpus=1).gpus == 0

@@ -138,9 +138,9 @@ def test_wrong_uses_of_the_environment_are_named(sim: UserSimulator) -> None:
     with pytest.raises(ConfigError, match="at least one scenario"):
         UserEnv(sim, [])
     env = env_of(sim)
-    with pytest.raises(ConfigError, match=r"no options \['goal'\]"):
+    with pytest.raises(ConfigError, match=r"\['goal'\]"):
         env.reset(options={"goal": "x"})
-    with pytest.raises(ConfigError, match="no scenario 7; there are 2"):
+    with pytest.raises(ConfigError, match=r"7.* 2"):
         env.reset(options={"scenario": 7})
     env.reset(options={"scenario": 0})
     with pytest.raises(AssistantError, match="''"):
@@ -256,7 +256,7 @@ def test_tools_answer_without_reasoning_and_read_it_when_asked(leaking: UserSimu
     assert read.action == given.action
     with pytest.raises(UserNotFoundError, match="'adda'"):
         tools.ask_user("adda", "hi")
-    with pytest.raises(ConfigError, match="no trace 'x'"):
+    with pytest.raises(ConfigError, match="'x'"):
         tools.read_trace("x")
 
 
@@ -283,7 +283,7 @@ def test_a_survey_answers_without_reasoning_and_within_bounds(leaking: UserSimul
     long = {"type": "matrix", "id": "m", "text": "How is it?", "options": ["good", "bad"]}
     rows = [f"row {n}" for n in range(150)]
     twice = [{**long, "id": name, "rows": rows} for name in ("first", "second")]
-    with pytest.raises(ConfigError, match="600 questions exceed the limit of 500"):
+    with pytest.raises(ConfigError, match=r"600.* 500"):
         tools.run_survey({"title": "Long", "questions": twice})
     with pytest.raises(UserNotFoundError, match="'adda'"):
         tools.run_survey(SURVEY, people=["adda"])
@@ -295,7 +295,7 @@ def test_a_server_for_one_person_answers_for_nobody_else() -> None:
         store = all_of_them.corpus
         tools = PeopleTools(UserSimulator(store, user_id="ada", engine="scripted"))
         assert [one.user_id for one in tools.list_people().people] == ["ada"]
-        with pytest.raises(ConfigError, match="cannot answer for user 'bob'"):
+        with pytest.raises(ConfigError, match="'bob'"):
             tools.ask_user("bob", "hi")
 
 

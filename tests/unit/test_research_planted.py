@@ -359,9 +359,9 @@ def test_strangers_have_no_facts(people: PlantedPopulation) -> None:
     with pytest.raises(EvaluationError, match="'ada' is not a planted user"):
         people.facts.rule("ada")
     row = {"user_id": "planted-00", "metadata": {"planted_row": 99}}
-    with pytest.raises(EvaluationError, match="row 99 of 'planted-00'"):
+    with pytest.raises(EvaluationError, match=r"99.*'planted-00'"):
         people.facts.situation(row)
-    with pytest.raises(EvaluationError, match="row None of 'ada'"):
+    with pytest.raises(EvaluationError, match=r"None.*'ada'"):
         people.facts.explains({"user_id": "ada"})
     with pytest.raises(EvaluationError, match=r"not a ground-truth file .*: KeyError: 'users'"):
         PlantedFacts.of_json({})

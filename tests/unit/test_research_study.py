@@ -81,9 +81,9 @@ def test_a_plan_is_sets_by_seeds_with_settings_resolved(tmp_path: Path) -> None:
     large = cells_of(made, size="gpu", given=Settings(model="other"), sets=["people"])
     assert {one.source.name for one in large} == {"people"}
     assert (large[0].settings.pairs, large[0].settings.model) == (16, "other")
-    with pytest.raises(ConfigError, match="no size 'cpu'"):
+    with pytest.raises(ConfigError, match="'cpu'"):
         cells_of(made, size="cpu")
-    with pytest.raises(ConfigError, match="no set 'peple'"):
+    with pytest.raises(ConfigError, match="'peple'"):
         cells_of(made, sets=["peple"])
     with pytest.raises(ConfigError, match="panel of 9 people"):
         cells_of(made, given=Settings(panel=9))

@@ -36,7 +36,7 @@ def test_what_cannot_be_listened_on_says_why() -> None:
         with pytest.raises(ConfigError, match=f"port {port}: the port is already in use") as caught:
             listening("127.0.0.1", port)
         assert "another --port" in caught.value.hint
-    with pytest.raises(ConfigError, match=r"cannot listen on '192\.0\.2\.1'") as caught:
+    with pytest.raises(ConfigError, match=r"'192\.0\.2\.1'") as caught:
         listening("192.0.2.1", 0)
     assert "127.0.0.1" in caught.value.hint
 

@@ -197,7 +197,7 @@ def test_the_goal_is_tested_after_every_turn() -> None:
 def test_a_test_of_the_goal_that_fails_is_named() -> None:
     """An error in the caller's own test says whose goal it was."""
     one = talk(reached=lambda turns: turns[99].text == "")
-    with pytest.raises(ConfigError, match=r"goal 'a refund' of user 'ada'.*IndexError"):
+    with pytest.raises(ConfigError, match=r"'a refund'.*'ada'.*IndexError"):
         one.say(answer("hi"))
 
 

@@ -175,8 +175,6 @@ def test_a_frame_has_one_row_per_answer() -> None:
 def test_a_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra the message names the command that installs it."""
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(
-        MissingDependencyError, match="'pandas' is needed for a data frame"
-    ) as caught:
+    with pytest.raises(MissingDependencyError, match="'pandas'") as caught:
         to_frame([answer()])
     assert caught.value.hint == 'install it with: pip install "usersim-recon[report]"'

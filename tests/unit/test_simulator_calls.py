@@ -215,7 +215,7 @@ def test_rows_are_asked_for_where_a_store_was_given_as_text(store: Path) -> None
         with pytest.raises(CorpusFormatError, match="is a database") as caught:
             corpus.add(store)
         assert "UserSimulator.open" in caught.value.hint
-    with pytest.raises(ConfigError, match="person='ada' applies to a source of rows"):
+    with pytest.raises(ConfigError, match="person='ada'"):
         UserSimulator.from_corpus(store, person="ada")
     with pytest.raises(ConfigError, match=r"store='other\.db'"):
         UserSimulator.from_corpus(store, store="other.db")

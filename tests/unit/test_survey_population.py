@@ -116,9 +116,9 @@ def test_filters_quotas_and_halves(sim: UserSimulator) -> None:
     assert sorted(drawn.attributes[p]["sex"] for p in drawn.people) == ["f"] * 5 + ["m"] * 5
     first, second = people.split_half(seed=3)
     assert sorted(first.people + second.people) == PEOPLE
-    with pytest.raises(ConfigError, match="nobody has sex='d'"):
+    with pytest.raises(ConfigError, match="sex='d'"):
         people.where(sex="d")
-    with pytest.raises(EmptyCellError, match="10 people have sex='m', but 11 are needed"):
+    with pytest.raises(EmptyCellError, match=r"10 .*sex='m'.* 11"):
         people.quota("sex", {"m": 11})
     with pytest.raises(ConfigError, match=r"\['nobody'\]"):
         people.keep(["nobody"])

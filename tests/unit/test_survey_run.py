@@ -328,7 +328,7 @@ def test_respondents_are_the_simulators_people(store: Path) -> None:
             sim.respondents(["ada", "eve"])
     with simulator(store, model(), user_id="ada") as sim:
         assert sim.survey(survey).people == ("ada",)
-        with pytest.raises(ConfigError, match="answers only for 'ada', not for 'bob'"):
+        with pytest.raises(ConfigError, match=r"'ada'.*'bob'"):
             sim.respondents("bob")
 
 
@@ -410,7 +410,7 @@ def test_answers_are_written_marked_and_without_formulas(tmp_path: Path, store: 
     assert sorted(one.name for one in tmp_path.iterdir() if "a." in one.name) == [
         "a.csv", "a.jsonl",
     ]  # fmt: skip
-    with pytest.raises(SurveyError, match=r"cannot be written to '.*b.csv'"):
+    with pytest.raises(SurveyError, match=r"'.*b.csv'"):
         write_answers(results, tmp_path / "no" / "b.csv")
 
 
