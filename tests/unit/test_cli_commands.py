@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import usersim
@@ -498,3 +499,19 @@ def test_an_answer_as_json_is_whole_and_commands_no_terminal(
     assert json.loads(printed)["action"] == drawn
     assert not set(printed) & set("\x1b\x9b\u202e\u2028")
     assert "é" in printed
+
+
+ANSWERING = ("respond", "simulate", "calibrate", "serve", "mcp", "explore", "survey run")
+ANSWERING += ("survey elicitation", "survey compare", "fleet simulate")
+MODEL = {"model", "engine", "dtype", "preset", "adapter", "base_url", "embed", "retriever"}
+
+
+@pytest.mark.parametrize("name", ANSWERING)
+def test_commands_that_answer_take_the_same_options_of_a_model(name: str) -> None:
+    """What chooses model, adapter and evidence is an option of each, once."""
+    command = typer.main.get_command(app)
+    for part in name.split():
+        command = command.commands[part]
+    taken = [one.name for one in command.params]
+    assert set(taken) >= MODEL
+    assert len(set(taken)) == len(taken)

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console, open_corpus
-from usersim.cli.simulate import EngineOption, ModelOption
+from usersim.cli.options import EngineOption, ModelOption
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.corpus import adapter_named
 from usersim.errors import ConfigError

@@ -1,10 +1,7 @@
-"""Which adapter answers: the option that chooses it, and the line that names it."""
+"""The line that names which adapter answers."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
 from rich.text import Text
 
 from usersim.cli.console import notes
@@ -12,16 +9,7 @@ from usersim.simulator import UserSimulator
 from usersim.simulator.face import LOADING
 from usersim.views import Progress
 
-__all__ = ["AdapterOption", "tell_adapter", "telling"]
-
-AdapterOption = Annotated[
-    str,
-    typer.Option(
-        help="Trained adapter that answers. default: the newest one in the store that fits the "
-        "model, a person's own before a shared one; none: the base model; or a name that "
-        "`usersim adapters` lists, or a folder.",
-    ),
-]
+__all__ = ["tell_adapter", "telling"]
 
 
 def tell_adapter(sim: UserSimulator) -> None:

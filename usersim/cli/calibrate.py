@@ -8,30 +8,20 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption
 from usersim.cli.console import console
 from usersim.cli.corpus import CorpusOption
-from usersim.cli.plugged import plugged
+from usersim.cli.options import AnsweringOptions, PlugOptions, grouped, open_simulator
 from usersim.cli.progress import stages
-from usersim.cli.simulate import (
-    BaseUrlOption,
-    DtypeOption,
-    EngineOption,
-    ModelOption,
-    PresetOption,
-    open_simulator,
-)
-from usersim.config import DEFAULT_PRESET
 
 __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(plugged(calibrate))
+    app.command()(grouped(calibrate))
 
 
-def calibrate(  # noqa: PLR0913, PLR0917 - options of a command
+def calibrate(
     corpus: CorpusOption,
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="One person; default: everybody.")
@@ -42,12 +32,9 @@ def calibrate(  # noqa: PLR0913, PLR0917 - options of a command
     out: Annotated[
         Path | None, typer.Option(help="Folder for a report with the reliability diagram.")
     ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    dtype: DtypeOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
+    *,
+    how: AnsweringOptions,
+    plugs: PlugOptions,
 ) -> None:
     """Fit how much each predictor counts in closed answers; nothing is trained.
 
@@ -55,7 +42,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 - options of a command
     pool on people that the weights were not fitted on, and how often each is right.
     """
     with (
-        open_simulator(corpus, user, model, engine, preset, base_url, dtype, adapter) as sim,
+        open_simulator(corpus, user, how, plugs) as sim,
         stages() as progress,
     ):
         found = sim.calibrate(answers=answers, out=out, progress=progress)

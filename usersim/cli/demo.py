@@ -20,8 +20,9 @@ from rich.text import Text
 from usersim.cli.console import console, notes
 from usersim.cli.corpus import print_load
 from usersim.cli.demo_data import demo_rows
+from usersim.cli.options import EngineOption, ModelOption
 from usersim.cli.progress import stages
-from usersim.cli.simulate import EngineOption, ModelOption, print_measurement
+from usersim.cli.simulate import print_measurement
 from usersim.config import PipelineConfig
 from usersim.evaluation import ArmName, LeakageTable, sentence
 from usersim.prediction import PREDICTORS

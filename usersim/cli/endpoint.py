@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption, tell_adapter
+from usersim.cli.answering import tell_adapter
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
-from usersim.cli.plugged import plugged
-from usersim.cli.simulate import (
-    BaseUrlOption,
-    EngineOption,
-    ModelOption,
-    PresetOption,
+from usersim.cli.options import (
+    AnsweringOptions,
+    PlugOptions,
     RequireReasoningOption,
+    grouped,
     open_simulator,
 )
-from usersim.config import DEFAULT_PRESET, Roles, ServerConfig, Shown
+from usersim.config import Roles, ServerConfig, Shown
 from usersim.errors import ConfigError
 from usersim.explorer.closeups import Explorer
 from usersim.simulator import UserSimulator
@@ -37,19 +35,16 @@ _DEFAULTS = ServerConfig()
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(plugged(serve))
+    app.command()(grouped(serve))
 
 
-def serve(  # noqa: PLR0913, PLR0917 - options of a command
+def serve(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="Serve only this person.")
     ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
+    *,
+    how: AnsweringOptions,
     host: Annotated[
         str,
         typer.Option(
@@ -82,7 +77,6 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
         int | None,
         typer.Option(min=1, help="Batches computed at a time; default: set by the engine."),
     ] = None,
-    *,
     require_reasoning: RequireReasoningOption = False,
     keep: Annotated[bool, typer.Option(help="Save the answers in the store.")] = True,
     recognize: Annotated[
@@ -92,6 +86,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     explore: Annotated[
         bool, typer.Option("--explore", help="Also serve the explorer of the store, at /explore/.")
     ] = False,
+    plugs: PlugOptions,
 ) -> None:
     """Serve everybody in a store behind OpenAI's chat API: the model `user:ada` is ada.
 
@@ -117,16 +112,7 @@ def serve(  # noqa: PLR0913, PLR0917 - options of a command
     key = _read_key(key_file) if key_file is not None else key_from_environment()
     check_key(config, key)
     _log_requests()
-    with open_simulator(
-        corpus,
-        user,
-        model,
-        engine,
-        preset,
-        base_url,
-        adapter=adapter,
-        require_reasoning=require_reasoning,
-    ) as sim:
+    with open_simulator(corpus, user, how, plugs, require_reasoning=require_reasoning) as sim:
         tell_adapter(sim)
         with notes.status("loading the model"):
             # The first request is not to wait for it, nor to be the one that it fails.

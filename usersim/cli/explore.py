@@ -10,19 +10,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption
 from usersim.cli.console import console, notes
 from usersim.cli.corpus import CorpusOption
-from usersim.cli.plugged import plugged
+from usersim.cli.options import AnsweringOptions, PlugOptions, grouped, open_simulator
 from usersim.cli.progress import stages
-from usersim.cli.simulate import (
-    BaseUrlOption,
-    EngineOption,
-    ModelOption,
-    PresetOption,
-    open_simulator,
-)
-from usersim.config import DEFAULT_PRESET
 from usersim.errors import ConfigError
 from usersim.explorer.closeups import Explorer
 from usersim.types.counting import counted
@@ -34,10 +25,10 @@ KEY = "USERSIM_API_KEY"
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(plugged(explore))
+    app.command()(grouped(explore))
 
 
-def explore(  # noqa: PLR0913, PLR0917 - options of a command
+def explore(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
     host: Annotated[
         str,
@@ -46,16 +37,12 @@ def explore(  # noqa: PLR0913, PLR0917 - options of a command
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
     ] = 8765,
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
-    adapter: AdapterOption = "default",
+    *,
+    how: AnsweringOptions,
     export: Annotated[
         Path | None, typer.Option(help="Write one run to this folder as static pages instead.")
     ] = None,
     run: Annotated[str | None, typer.Option(help="The run to export.")] = None,
-    *,
     no_engine: Annotated[
         bool, typer.Option("--no-engine", help="Only show what is stored; load no model.")
     ] = False,
@@ -64,13 +51,14 @@ def explore(  # noqa: PLR0913, PLR0917 - options of a command
         typer.Option("--measure", help="With --export: also measure each token, by the engine."),
     ] = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    plugs: PlugOptions,
 ) -> None:
     """Look at people, traces, scores and answers in a browser, until Ctrl-C.
 
     The engine is loaded when a trace or an answer is first measured.
     """
     _check(export, run, measure=measure, no_engine=no_engine)
-    with open_simulator(corpus, None, model, engine, preset, base_url, adapter=adapter) as sim:
+    with open_simulator(corpus, None, how, plugs) as sim:
         explorer = Explorer.of(sim, measures=not no_engine)
         if export is not None:
             _export(explorer, export, run, measure)

@@ -6,36 +6,45 @@ import io
 import logging
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption
 from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, open_corpus
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.failures import print_reasons
-from usersim.cli.plugged import embed_given, plugged, retriever_given
-from usersim.cli.progress import stages
-from usersim.cli.runs import tell_refused, tell_run
-from usersim.cli.simulate import (
+from usersim.cli.options import (
+    AnsweringOptions,
     BaseUrlOption,
-    DtypeOption,
-    EngineOption,
-    ModelOption,
-    PresetOption,
+    LearningOptions,
+    ModelOptions,
+    PlugOptions,
     ReconOption,
     RequireReasoningOption,
-    SecondOption,
     TraceJudgeOption,
+    check_base_url,
+    grouped,
     settings_of,
 )
+from usersim.cli.progress import stages
+from usersim.cli.runs import (
+    AnswersOption,
+    ChunkOption,
+    RefusedOption,
+    RequestsArgument,
+    RunNameOption,
+    SeedOption,
+    StrictRowsOption,
+    tell_refused,
+    tell_run,
+)
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
-from usersim.config import DEFAULT_PRESET, Dtype, Preset, Recipe
+from usersim.config import Recipe
 from usersim.corpus import Corpus, FleetRecord, FleetTask, TaskState
-from usersim.engines.select import EngineName
 from usersim.errors import ConfigError
 from usersim.fleet import (
     FleetOptions,
@@ -56,45 +65,95 @@ __all__ = ["register"]
 
 logger = logging.getLogger(__name__)
 
-UserOption = Annotated[
-    list[str] | None,
-    typer.Option("--user", "-u", help="A person; repeat it for several. Default: everybody."),
-]
-UsersOption = Annotated[
-    Path | None,
-    typer.Option("--users", help="File of people's ids, one a line.", exists=True, dir_okay=False),
-]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleOptions:
+    """Who is worked on."""
+
+    user: Annotated[
+        list[str] | None,
+        typer.Option("--user", "-u", help="A person; repeat it for several. Default: everybody."),
+    ] = None
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            "--users", help="File of people's ids, one a line.", exists=True, dir_okay=False
+        ),
+    ] = None
+
+    def chosen(self) -> list[str] | None:
+        """Return the people that were named; None for everybody.
+
+        Raises:
+            ConfigError: If the file cannot be read, or names nobody.
+        """
+        if self.users is None:
+            return self.user or None
+        file = str(self.users)
+        try:
+            lines = [line.strip() for line in self.users.read_text("utf-8-sig").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{file!r} cannot be read: {error}", hint="write one id a line into it, in UTF-8"
+            ) from error
+        listed = [*(self.user or []), *filter(None, lines)]
+        if not listed:
+            raise ConfigError(f"{file!r} names nobody", hint="write one id a line into it")
+        return listed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkOptions:
+    """Which workers do it, and how often each person is tried."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of workers; each loads the model once. Default: one on each GPU, or a "
+            "single one where there is no GPU."
+        ),
+    ] = None
+    cpus: Annotated[
+        float, typer.Option("--cpus-per-worker", help="Cores, and threads, of each worker.")
+    ] = 1
+    gpus: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-worker",
+            help="GPUs of each worker, or a share of one. Default: 1 where there are any.",
+        ),
+    ] = None
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster to work on, HOST:PORT or auto; default: this machine alone."
+        ),
+    ] = None
+    retries: Annotated[
+        int,
+        typer.Option(
+            help="How often a person is tried again whose worker was lost or failed.", min=0
+        ),
+    ] = 2
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also try again who failed in an earlier call.")
+    ] = False
+
+    def how(self, people_at_once: int = 16) -> FleetOptions:
+        """Return them as a fleet takes them."""
+        return FleetOptions(
+            address=self.address,
+            resources=Resources(workers=self.workers, cpus=self.cpus, gpus=self.gpus),
+            retries=self.retries,
+            retry_failed=self.retry_failed,
+            people_at_once=people_at_once,
+        )
+
+
 NameOption = Annotated[
     str | None, typer.Option(help="Name of the fleet; default: derived from its settings.")
 ]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of workers; each loads the model once. Default: one on each GPU, or a single "
-        "one where there is no GPU."
-    ),
-]
-CpusOption = Annotated[
-    float, typer.Option("--cpus-per-worker", help="Cores, and threads, of each worker.")
-]
-GpusOption = Annotated[
-    float | None,
-    typer.Option(
-        "--gpus-per-worker",
-        help="GPUs of each worker, or a share of one. Default: 1 where there are any.",
-    ),
-]
-AddressOption = Annotated[
-    str | None,
-    typer.Option(help="Ray cluster to work on, HOST:PORT or auto; default: this machine alone."),
-]
-RetriesOption = Annotated[
-    int,
-    typer.Option(help="How often a person is tried again whose worker was lost or failed.", min=0),
-]
-RetryFailedOption = Annotated[
-    bool, typer.Option("--retry-failed", help="Also try again who failed in an earlier call.")
-]
+LimitOption = Annotated[int | None, typer.Option(help="Interactions per person, newest first.")]
 AdaptersOption = Annotated[
     Path | None,
     typer.Option(
@@ -116,15 +175,15 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
     )
     for command in (train, reconstruct, simulate):
-        group.command()(plugged(command))
+        group.command()(grouped(command))
     group.command()(status)
     app.add_typer(group, name="fleet")
 
 
-def train(  # noqa: PLR0913, PLR0917 - options of a command
+def train(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
-    user: UserOption = None,
-    users: UsersOption = None,
+    *,
+    people: PeopleOptions,
     start: Annotated[
         str,
         typer.Option(
@@ -136,36 +195,20 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
         Recipe, typer.Option(help="How the synthesizer is trained first; select: not trained.")
     ] = "select",
     traces: Annotated[TraceSource, typer.Option(help="Which traces to train on.")] = "recon_select",
-    limit: Annotated[
-        int | None, typer.Option(help="Interactions per person, newest first.")
-    ] = None,
+    limit: LimitOption = None,
     max_minutes: Annotated[
         float | None, typer.Option(help="Stop each person's training after this many minutes.")
     ] = None,
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    dtype: DtypeOption = "auto",
-    recon_model: ReconOption = None,
-    second: SecondOption = None,
-    trace_judge: TraceJudgeOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
+    how: LearningOptions,
     name: NameOption = None,
-    workers: WorkersOption = None,
-    cpus: CpusOption = 1,
-    gpus: GpusOption = None,
-    address: AddressOption = None,
-    retries: RetriesOption = 2,
+    work: WorkOptions,
     adapters: AdaptersOption = None,
-    *,
-    retry_failed: RetryFailedOption = False,
     strict: StrictOption = False,
+    plugs: PlugOptions,
 ) -> None:
     """Train one adapter for each person, as `usersim train --user` does; rerun it to resume."""
-    how = _how(address, workers, cpus, gpus, retries, retry_failed=retry_failed)
     with open_corpus(corpus, adapters=adapters) as opened:
-        setting = _setting(
-            corpus, opened, adapters, model, engine, dtype, preset, trace_judge=trace_judge
-        )
+        setting = _setting(corpus, opened, adapters, how, plugs, trace_judge=how.trace_judge)
         job = TrainJob(
             setting=setting,
             start=shared_adapter(opened, setting, start),
@@ -173,116 +216,74 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
             traces=traces,
             limit=limit,
             max_minutes=max_minutes,
-            recon_model=recon_model,
-            second=second,
+            recon_model=how.recon_model,
+            second=how.second,
         )
-        _learn(opened, job, _chosen(user, users), name, how, strict=strict)
+        _learn(opened, job, people.chosen(), name, work.how(), strict=strict)
 
 
-def reconstruct(  # noqa: PLR0913, PLR0917 - options of a command
+def reconstruct(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
-    user: UserOption = None,
-    users: UsersOption = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Interactions per person, newest first.")
-    ] = None,
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    dtype: DtypeOption = "auto",
+    *,
+    people: PeopleOptions,
+    limit: LimitOption = None,
+    how: ModelOptions,
     base_url: BaseUrlOption = None,
     recon_model: ReconOption = None,
     trace_judge: TraceJudgeOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
     name: NameOption = None,
-    workers: WorkersOption = None,
-    cpus: CpusOption = 1,
-    gpus: GpusOption = None,
-    address: AddressOption = None,
-    retries: RetriesOption = 2,
-    *,
-    retry_failed: RetryFailedOption = False,
+    work: WorkOptions,
     strict: StrictOption = False,
+    plugs: PlugOptions,
 ) -> None:
     """Draw, score and select each person's traces and store them; rerun it to resume.
 
     `usersim train` and `usersim fleet train` with the same options find them in the store.
     """
-    how = _how(address, workers, cpus, gpus, retries, retry_failed=retry_failed)
     with open_corpus(corpus) as opened:
-        setting = _setting(
-            corpus, opened, None, model, engine, dtype, preset, base_url, trace_judge=trace_judge
-        )
+        setting = _setting(corpus, opened, None, how, plugs, base_url, trace_judge=trace_judge)
         job = ReconstructJob(setting=setting, limit=limit, recon_model=recon_model)
-        _learn(opened, job, _chosen(user, users), name, how, strict=strict)
+        _learn(opened, job, people.chosen(), name, work.how(), strict=strict)
 
 
-def simulate(  # noqa: PLR0913, PLR0917 - options of a command
+def simulate(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
-    requests: Annotated[
-        Path | None,
-        typer.Argument(
-            help="JSONL, CSV or Parquet file of rows without an action; without it, the run "
-            "`--name` is resumed from the store.",
-            exists=True,
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the run; default: derived from its requests.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write answers and failures to this file: .jsonl or .csv.")
-    ] = None,
-    refused: Annotated[
-        Path | None, typer.Option(help="Write refused rows to this file, to fix.")
-    ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    dtype: DtypeOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
-    seed: Annotated[int | None, typer.Option(help="Random seed of the answers.")] = None,
-    chunk: Annotated[
-        int, typer.Option(help="Requests per batch; each batch is committed.", min=1)
-    ] = CHUNK,
+    requests: RequestsArgument = None,
+    *,
+    name: RunNameOption = None,
+    out: AnswersOption = None,
+    refused: RefusedOption = None,
+    how: AnsweringOptions,
+    seed: SeedOption = None,
+    chunk: ChunkOption = CHUNK,
     people_at_once: Annotated[
         int, typer.Option(help="Most people whose requests a worker answers together.", min=1)
     ] = 16,
-    workers: WorkersOption = None,
-    cpus: CpusOption = 1,
-    gpus: GpusOption = None,
-    address: AddressOption = None,
-    retries: RetriesOption = 2,
+    work: WorkOptions,
     adapters: AdaptersOption = None,
-    *,
-    retry_failed: RetryFailedOption = False,
     require_reasoning: RequireReasoningOption = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with status 3 if a row is refused or fails.")
-    ] = False,
+    strict: StrictRowsOption = False,
+    plugs: PlugOptions,
 ) -> None:
     """Answer a long list of requests, each person's on one worker; rerun it to resume.
 
     Raises:
         Exit: If nothing was answered, or something was refused or failed and --strict is given.
     """
-    how = _how(address, workers, cpus, gpus, retries, people_at_once, retry_failed=retry_failed)
     with open_corpus(corpus, adapters=adapters) as opened:
         setting = _setting(
             corpus,
             opened,
             adapters,
-            model,
-            engine,
-            dtype,
-            preset,
-            base_url,
+            how,
+            plugs,
+            how.base_url,
             require_reasoning=require_reasoning,
         )
-        job = SimulateJob(setting=setting, adapter=adapter, seed=seed, chunk=chunk)
+        job = SimulateJob(setting=setting, adapter=how.adapter, seed=seed, chunk=chunk)
         with redirect_stdout(_Ray()), stages() as progress:
             run, record = simulate_fleet(
-                opened, job, requests, name=name, how=how, progress=progress
+                opened, job, requests, name=name, how=work.how(people_at_once), progress=progress
             )
         tell_refused(run.refused, refused)
         tell_run(run, corpus, out)
@@ -389,33 +390,12 @@ def _tell(opened: Corpus, record: FleetRecord, corpus: str) -> None:
     console.print(Text(f"list its people: {listed}"), soft_wrap=True)
 
 
-def _how(
-    address: str | None,
-    workers: int | None,
-    cpus: float,
-    gpus: float | None,
-    retries: int,
-    people_at_once: int = 16,
-    *,
-    retry_failed: bool,
-) -> FleetOptions:
-    return FleetOptions(
-        address=address,
-        resources=Resources(workers=workers, cpus=cpus, gpus=gpus),
-        retries=retries,
-        retry_failed=retry_failed,
-        people_at_once=people_at_once,
-    )
-
-
-def _setting(  # noqa: PLR0913 - options that the commands have in common
+def _setting(
     corpus: str,
     opened: Corpus,
     adapters: Path | None,
-    model: str,
-    engine: EngineName,
-    dtype: Dtype,
-    preset: Preset,
+    how: ModelOptions,
+    plugs: PlugOptions,
     base_url: str | None = None,
     *,
     trace_judge: str | None = None,
@@ -426,45 +406,21 @@ def _setting(  # noqa: PLR0913 - options that the commands have in common
     Raises:
         ConfigError: If engine and address do not go together, or the store is in memory.
     """
-    if (engine == "remote") != (base_url is not None) and engine != "auto":
-        raise ConfigError(
-            f"engine {engine!r} and base URL {base_url!r} do not go together",
-            hint="pass --base-url http://HOST:PORT/v1 with --engine remote, or without --engine",
-        )
+    check_base_url(how.engine, base_url)
     file = "://" not in corpus
     return WorkerSettings(
         store=absolute_store(corpus),
         # Beside a file they move with it; for a database every machine needs the same path.
         adapters=absolute_store(adapters or opened.adapters_root) if adapters or not file else None,
-        model=absolute_store(model) if Path(model).is_dir() else model,
-        engine=engine,
-        dtype=dtype,
+        model=absolute_store(how.model) if Path(how.model).is_dir() else how.model,
+        engine=how.engine,
+        dtype=how.dtype,
         base_url=base_url,
-        config=settings_of(preset, dtype, require_reasoning=require_reasoning),
-        embed=embed_given(),
-        retriever=retriever_given(),
+        config=settings_of(how.preset, how.dtype, require_reasoning=require_reasoning),
+        embed=plugs.embedding(),
+        retriever=plugs.retrieving(),
         trace_judge=trace_judge,
     )
-
-
-def _chosen(user: list[str] | None, users: Path | None) -> list[str] | None:
-    """Return the people that were named; None for everybody.
-
-    Raises:
-        ConfigError: If the file cannot be read, or names nobody.
-    """
-    if users is None:
-        return user or None
-    try:
-        lines = [line.strip() for line in users.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{str(users)!r} cannot be read: {error}", hint="write one id a line into it, in UTF-8"
-        ) from error
-    listed = [*(user or []), *filter(None, lines)]
-    if not listed:
-        raise ConfigError(f"{str(users)!r} names nobody", hint="write one id a line into it")
-    return listed
 
 
 def _found(opened: Corpus, name: str) -> FleetRecord:

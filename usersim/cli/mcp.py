@@ -7,19 +7,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption, tell_adapter
+from usersim.cli.answering import tell_adapter
 from usersim.cli.console import notes
 from usersim.cli.corpus import CorpusOption
-from usersim.cli.plugged import plugged
-from usersim.cli.simulate import (
-    BaseUrlOption,
-    EngineOption,
-    ModelOption,
-    PresetOption,
+from usersim.cli.options import (
+    AnsweringOptions,
+    PlugOptions,
     RequireReasoningOption,
+    grouped,
     open_simulator,
 )
-from usersim.config import DEFAULT_PRESET
 from usersim.types.counting import counted
 
 __all__ = ["register"]
@@ -27,22 +24,19 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(plugged(mcp))
+    app.command()(grouped(mcp))
 
 
-def mcp(  # noqa: PLR0913 - options of a command
+def mcp(
     corpus: CorpusOption,
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="Serve only this person.")
     ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
     *,
+    how: AnsweringOptions,
     require_reasoning: RequireReasoningOption = False,
     traces: Annotated[bool, typer.Option(help="Let clients read the reasoning.")] = True,
+    plugs: PlugOptions,
 ) -> None:
     """Serve simulated people to an MCP client: list, ask, survey, read a trace.
 
@@ -50,16 +44,7 @@ def mcp(  # noqa: PLR0913 - options of a command
     """
     from usersim.integrations.mcp_server import build_server
 
-    with open_simulator(
-        corpus,
-        user,
-        model,
-        engine,
-        preset,
-        base_url,
-        adapter=adapter,
-        require_reasoning=require_reasoning,
-    ) as sim:
+    with open_simulator(corpus, user, how, plugs, require_reasoning=require_reasoning) as sim:
         tell_adapter(sim)
         server = build_server(sim, traces=traces)
         notes.print(

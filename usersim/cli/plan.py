@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console, open_corpus
-from usersim.cli.simulate import PresetOption
+from usersim.cli.options import PresetOption
 from usersim.cli.tables import Column, JsonOption, print_json, print_rows
 from usersim.config import DEFAULT_PRESET, PipelineConfig
 from usersim.simulator import GPUS, Lengths, lengths_of, plan_costs

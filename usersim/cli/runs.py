@@ -9,23 +9,20 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption, telling
+from usersim.cli.answering import telling
 from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes, open_corpus
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.failures import print_reasons
-from usersim.cli.plugged import plugged
-from usersim.cli.progress import stages
-from usersim.cli.simulate import (
-    BaseUrlOption,
-    EngineOption,
-    ModelOption,
-    PresetOption,
+from usersim.cli.options import (
+    AnsweringOptions,
+    PlugOptions,
     RequireReasoningOption,
+    grouped,
     open_simulator,
 )
+from usersim.cli.progress import stages
 from usersim.cli.tables import Column, JsonOption, WideOption, print_rows
-from usersim.config import DEFAULT_PRESET
 from usersim.corpus import RefusedRows, RunRecord
 from usersim.errors import ConfigError
 from usersim.simulator.run import Run
@@ -33,7 +30,18 @@ from usersim.simulator.running import CHUNK
 from usersim.types import RunStatus
 from usersim.types.counting import counted
 
-__all__ = ["register", "tell_refused", "tell_run"]
+__all__ = [
+    "AnswersOption",
+    "ChunkOption",
+    "RefusedOption",
+    "RequestsArgument",
+    "RunNameOption",
+    "SeedOption",
+    "StrictRowsOption",
+    "register",
+    "tell_refused",
+    "tell_run",
+]
 
 FIRST = 5
 """Answers that are printed where no file takes them."""
@@ -41,73 +49,70 @@ CHARS = 60
 """Longest form of a question or an answer in a list."""
 
 
+RequestsArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        help="JSONL, CSV or Parquet file of rows without an action; without it, the run "
+        "`--name` is resumed from the store.",
+        exists=True,
+    ),
+]
+RunNameOption = Annotated[
+    str | None, typer.Option(help="Name of the run; default: derived from its requests.")
+]
+AnswersOption = Annotated[
+    Path | None, typer.Option(help="Write answers and failures to this file: .jsonl or .csv.")
+]
+RefusedOption = Annotated[
+    Path | None, typer.Option(help="Write refused rows to this file, to fix.")
+]
+SeedOption = Annotated[int | None, typer.Option(help="Random seed of the answers.")]
+ChunkOption = Annotated[
+    int, typer.Option(help="Requests per batch; each batch is committed.", min=1)
+]
+StrictRowsOption = Annotated[
+    bool, typer.Option("--strict", help="Exit with status 3 if a row is refused or fails.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command()(plugged(simulate))
+    app.command()(grouped(simulate))
     app.command()(runs)
 
 
-def simulate(  # noqa: PLR0913, PLR0917 - options of a command
+def simulate(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
-    requests: Annotated[
-        Path | None,
-        typer.Argument(
-            help="JSONL, CSV or Parquet file of rows without an action; without it, the run "
-            "`--name` is resumed from the store.",
-            exists=True,
-        ),
-    ] = None,
+    requests: RequestsArgument = None,
+    *,
     user: Annotated[
         str | None,
         typer.Option(
             "--user", "-u", help="Only this person, who also answers rows without a user_id."
         ),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the run; default: derived from its requests.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write answers and failures to this file: .jsonl or .csv.")
-    ] = None,
-    refused: Annotated[
-        Path | None, typer.Option(help="Write refused rows to this file, to fix.")
-    ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
-    seed: Annotated[int | None, typer.Option(help="Random seed of the answers.")] = None,
-    chunk: Annotated[
-        int, typer.Option(help="Requests per batch; each batch is committed.", min=1)
-    ] = CHUNK,
-    *,
+    name: RunNameOption = None,
+    out: AnswersOption = None,
+    refused: RefusedOption = None,
+    how: AnsweringOptions,
+    seed: SeedOption = None,
+    chunk: ChunkOption = CHUNK,
     require_reasoning: RequireReasoningOption = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with status 3 if a row is refused or fails.")
-    ] = False,
+    strict: StrictRowsOption = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run", help="Count requests and tokens, without asking or storing anything."
         ),
     ] = False,
+    plugs: PlugOptions,
 ) -> None:
     """Answer a long list of requests; rerun the same command to resume it.
 
     Raises:
         Exit: If nothing was answered, or something was refused or failed and --strict is given.
     """
-    with open_simulator(
-        corpus,
-        user,
-        model,
-        engine,
-        preset,
-        base_url,
-        adapter=adapter,
-        require_reasoning=require_reasoning,
-    ) as sim:
+    with open_simulator(corpus, user, how, plugs, require_reasoning=require_reasoning) as sim:
         if dry_run:
             cost = sim.dry_run(_needed(requests))
             tell_refused(cost.refused, refused)

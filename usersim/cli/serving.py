@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console, notes, open_corpus
-from usersim.cli.simulate import ModelOption
+from usersim.cli.options import ModelOption
 from usersim.config import VllmConfig
 from usersim.engines import AdapterRef
 from usersim.simulator.adapter_list import ref_of

@@ -15,15 +15,22 @@ from typing import Annotated, cast
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption, tell_adapter
-from usersim.cli.console import console, figures_table, notes, open_corpus
+from usersim.cli.answering import tell_adapter
+from usersim.cli.console import console, figures_table, notes
 from usersim.cli.corpus import CorpusOption, print_load
-from usersim.cli.plugged import embed_given, plugged, retriever_given
+from usersim.cli.options import (
+    AnsweringOptions,
+    LearningOptions,
+    PlugOptions,
+    RequireReasoningOption,
+    grouped,
+    open_simulator,
+)
 from usersim.cli.progress import stages
 from usersim.cli.tables import print_json
-from usersim.config import DEFAULT_PRESET, Dtype, PipelineConfig, Preset, Recipe, RemoteConfig
+from usersim.config import DEFAULT_PRESET, PipelineConfig, Preset, Recipe
 from usersim.engines import Engine
-from usersim.engines.select import EngineName, load_engine
+from usersim.engines.select import load_engine
 from usersim.errors import ConfigError, ContextLengthError, EvaluationError
 from usersim.evaluation import ARMS, DEFAULT_ARMS, ArmName, check_arms
 from usersim.files import write_bytes
@@ -42,135 +49,16 @@ from usersim.types import TraceSource
 from usersim.types.counting import counted
 from usersim.views import clock
 
-__all__ = ["open_simulator", "print_measurement", "register", "settings_of"]
-
-ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="'embedded', a Hugging Face folder or a hub name.")
-]
-EngineOption = Annotated[
-    EngineName, typer.Option(help="Engine that runs the model; 'auto' takes vLLM on a GPU.")
-]
-DtypeOption = Annotated[
-    Dtype,
-    typer.Option(
-        help="Data type for inference; training chooses its own. 'auto': float32 on a CPU."
-    ),
-]
-BaseUrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--base-url",
-        help="URL of an OpenAI-compatible server, such as serve-engine's; ends with /v1.",
-    ),
-]
-PresetOption = Annotated[
-    Preset,
-    typer.Option(help="Settings for two cores, a workstation or a GPU, or those of the paper."),
-]
-RequireReasoningOption = Annotated[
-    bool,
-    typer.Option(
-        "--require-reasoning",
-        help="Closed questions: fail if no readable trace was drawn, instead of answering without "
-        "reasoning.",
-    ),
-]
-SecondOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Model of another family: cross-checks trace selection and triggers early stopping."
-    ),
-]
-ReconOption = Annotated[
-    str | None,
-    typer.Option(
-        "--recon-model",
-        help="Another, larger model that writes and scores the traces; default: --model.",
-    ),
-]
-
-TraceJudgeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--trace-judge",
-        help="Model that ranks traces, which --preset paper needs: another than the one that "
-        "writes them.",
-    ),
-]
+__all__ = ["print_measurement", "register"]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     for command in (respond, train, evaluate):
-        app.command()(plugged(command))
+        app.command()(grouped(command))
 
 
-def open_simulator(  # noqa: PLR0913 - what most commands have in common
-    corpus: str,
-    user: str | None,
-    model: str,
-    engine: EngineName,
-    preset: Preset,
-    base_url: str | None = None,
-    dtype: Dtype = "auto",
-    adapter: str = "default",
-    *,
-    require_reasoning: bool = False,
-    trace_judge: Engine | None = None,
-) -> UserSimulator:
-    """Return a simulator over an existing corpus.
-
-    Raises:
-        ArtifactError: If the adapter is missing, incomplete or altered.
-        AdapterLoadError: If it was trained on another model.
-        ConfigError: If engine and address do not go together, or there is no such adapter.
-    """
-    opened = open_corpus(corpus)
-    try:
-        return UserSimulator(
-            opened,
-            user_id=user,
-            model=model,
-            engine=_named(model, engine, dtype)
-            if base_url is None and engine != "remote"
-            else _remote(model, engine, base_url, dtype),
-            config=settings_of(preset, dtype, require_reasoning=require_reasoning),
-            adapter=adapter,
-            embed=embed_given(),
-            retriever=retriever_given(),
-            trace_judge=trace_judge,
-        )
-    except BaseException:
-        opened.close()
-        raise
-
-
-def settings_of(preset: Preset, dtype: Dtype, *, require_reasoning: bool = False) -> PipelineConfig:
-    """Return a preset; an arithmetic that was asked for holds for training too."""
-    config = PipelineConfig.preset(preset)
-    simulation = config.simulation.model_copy(update={"require_reasoning": require_reasoning})
-    training = config.training
-    if dtype not in {"auto", "float16"}:  # float16 has no room for gradients: training measures
-        training = training.model_copy(update={"dtype": dtype})
-    return config.model_copy(update={"simulation": simulation, "training": training})
-
-
-def _named(model: str, engine: EngineName, dtype: Dtype) -> EngineName | Engine:
-    """Return the engine's name where it will do: then it is loaded when it is first needed."""
-    return engine if dtype == "auto" else load_engine(model, engine=engine, dtype=dtype)
-
-
-def _remote(model: str, engine: EngineName, base_url: str | None, dtype: Dtype) -> Engine:
-    if engine not in ("auto", "remote") or base_url is None:
-        raise ConfigError(
-            f"engine {engine!r} and base URL {base_url!r} do not go together",
-            hint="pass --base-url http://HOST:PORT/v1 with --engine remote, or without --engine",
-        )
-    settings = RemoteConfig(base_url=base_url, tokenizer=model)
-    return load_engine(model, engine="remote", config=settings, dtype=dtype)
-
-
-def respond(  # noqa: PLR0913, PLR0917 - options of a command
+def respond(  # noqa: PLR0913 - options of a command
     context: Annotated[str, typer.Argument(help="The question.")],
     corpus: CorpusOption,
     user: Annotated[
@@ -183,12 +71,8 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     kind: Annotated[
         str | None, typer.Option(help="choice, scale, number, multi_choice or free_text.")
     ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    dtype: DtypeOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
+    *,
+    how: AnsweringOptions,
     seed: Annotated[int | None, typer.Option(help="Random seed of the answer.")] = None,
     predictors: Annotated[
         str | None,
@@ -198,7 +82,6 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
             "others, own_scale. Default: all."
         ),
     ] = None,
-    *,
     require_reasoning: RequireReasoningOption = False,
     explain: Annotated[
         bool, typer.Option(help="Measure how much the trace changes the answer.")
@@ -206,20 +89,11 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the complete answer as JSON.")
     ] = False,
+    plugs: PlugOptions,
 ) -> None:
     """Answer a context as a person would, with the reasoning."""
     with (
-        open_simulator(
-            corpus,
-            user,
-            model,
-            engine,
-            preset,
-            base_url,
-            dtype,
-            adapter,
-            require_reasoning=require_reasoning,
-        ) as sim,
+        open_simulator(corpus, user, how, plugs, require_reasoning=require_reasoning) as sim,
         stages(quiet=True) as progress,
     ):
         answer = sim.respond(
@@ -231,7 +105,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
             seed=seed,
             progress=progress,
         )
-        if answer.trace.adapter is None and adapter == "default" and len(sim.adapters()):
+        if answer.trace.adapter is None and how.adapter == "default" and len(sim.adapters()):
             tell_adapter(sim)
     if as_json:
         print_json(json.loads(answer.to_json()))
@@ -239,7 +113,7 @@ def respond(  # noqa: PLR0913, PLR0917 - options of a command
         console.print(answer)
 
 
-def train(  # noqa: PLR0913, PLR0917 - options of a command
+def train(  # noqa: PLR0913 - options of a command
     corpus: CorpusOption,
     user: Annotated[
         str | None, typer.Option("--user", "-u", help="One person; default: one shared adapter.")
@@ -264,26 +138,20 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
         float | None,
         typer.Option(help="Stop training after this many minutes; the result is saved."),
     ] = None,
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    dtype: DtypeOption = "auto",
-    recon_model: ReconOption = None,
-    second: SecondOption = None,
-    trace_judge: TraceJudgeOption = None,
+    *,
+    how: LearningOptions,
     tensorboard: Annotated[
         Path | None,
         typer.Option(help="Folder for a TensorBoard log of the synthesizer's training."),
     ] = None,
-    preset: PresetOption = DEFAULT_PRESET,
+    plugs: PlugOptions,
 ) -> None:
     """Reconstruct, select and train; rerun the same command to resume it."""
     with (
-        other_engine(trace_judge, engine, dtype) as ranking,
-        open_simulator(
-            corpus, user, model, engine, preset, dtype=dtype, trace_judge=ranking
-        ) as sim,
-        other_engine(recon_model, engine, dtype) as recon_engine,
-        other_engine(second, engine, dtype) as reconstructor,
+        other_engine(how.trace_judge, how) as ranking,
+        open_simulator(corpus, user, how, plugs, trace_judge=ranking) as sim,
+        other_engine(how.recon_model, how) as recon_engine,
+        other_engine(how.second, how) as reconstructor,
         stages() as progress,
     ):
         adapter = sim.train(
@@ -305,7 +173,7 @@ def train(  # noqa: PLR0913, PLR0917 - options of a command
     console.print(Text(fitted.summary if fitted else "reasoning weight: not fitted, too few items"))
     who = ["--user", user] if user else []
     asked = ["usersim", "respond", "Tea or coffee?", "--corpus", corpus, *who]
-    command = shlex.join(asked + _beside(model, preset))
+    command = shlex.join(asked + _beside(how.model, how.preset))
     console.print(Text(f"it is used from now on: {command}"), soft_wrap=True)
 
 
@@ -315,13 +183,11 @@ def _beside(model: str, preset: Preset) -> list[str]:
     return [part for name, (own, usual) in options.items() if own != usual for part in (name, own)]
 
 
-def other_engine(
-    model: str | None, engine: EngineName, dtype: Dtype
-) -> AbstractContextManager[Engine | None]:
+def other_engine(model: str | None, how: LearningOptions) -> AbstractContextManager[Engine | None]:
     """Load a second model for the time of a `with`; None if none is named."""
     if model is None:
         return nullcontext()
-    return closing(load_engine(model, engine=engine, dtype=dtype))
+    return closing(load_engine(model, engine=how.engine, dtype=how.dtype))
 
 
 def figures_note(tensorboard: Path | None) -> StepNote:
@@ -388,17 +254,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             exists=True,
         ),
     ] = None,
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    dtype: DtypeOption = "auto",
-    recon_model: ReconOption = None,
-    second: SecondOption = None,
-    trace_judge: TraceJudgeOption = None,
+    *,
+    how: LearningOptions,
     judge: Annotated[
         str | None,
         typer.Option(help="Model of another family that judges the drawn answers."),
     ] = None,
-    preset: PresetOption = DEFAULT_PRESET,
     traces: Annotated[
         int | None,
         typer.Option(
@@ -415,7 +276,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             min=8,
         ),
     ] = None,
-    *,
     texts: Annotated[
         bool,
         typer.Option(
@@ -429,6 +289,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             help="Print the plan and an estimate of the time, without running anything.",
         ),
     ] = False,
+    plugs: PlugOptions,
 ) -> None:
     """Compare arms on held-out answers and write one folder with tables and a page.
 
@@ -436,7 +297,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
     same command to resume it.
     """
     names = cast("list[ArmName]", [name.strip() for name in arms.split(",")])
-    config = PipelineConfig.preset(preset).with_seed(seed)
+    config = PipelineConfig.preset(how.preset).with_seed(seed)
     check_arms(names)
     loaded = _loaded(people, panel)
     store = ":memory:"
@@ -445,11 +306,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         store = str(out / f"{source.name.split('.')[0]}.usersim.db")
     rows = first_people(source, loaded)
     with (
-        other_engine(trace_judge, engine, dtype) as ranking,
-        _read(rows, store, model, _named(model, engine, dtype), config, ranking) as sim,
-        other_engine(recon_model, engine, dtype) as recon_engine,
-        other_engine(second, engine, dtype) as reconstructor,
-        other_engine(judge, engine, dtype) as judging,
+        other_engine(how.trace_judge, how) as ranking,
+        _read(rows, store, how, plugs, config, ranking) as sim,
+        other_engine(how.recon_model, how) as recon_engine,
+        other_engine(how.second, how) as reconstructor,
+        other_engine(judge, how) as judging,
     ):
         if sim.report is not None:
             more = "usersim load FILE --refused REFUSED writes all of them"
@@ -499,8 +360,8 @@ def _loaded(people: int | None, panel: int | None) -> int | None:
 def _read(
     rows: Path | list[dict[str, object]],
     store: str,
-    model: str,
-    engine: EngineName | Engine,
+    how: LearningOptions,
+    plugs: PlugOptions,
     config: PipelineConfig,
     ranking: Engine | None,
 ) -> UserSimulator:
@@ -509,11 +370,11 @@ def _read(
         return UserSimulator.from_corpus(
             rows,
             store=store,
-            model=model,
-            engine=engine,
+            model=how.model,
+            engine=how.runner(),
             config=config,
-            embed=embed_given(),
-            retriever=retriever_given(),
+            embed=plugs.embedding(),
+            retriever=plugs.retrieving(),
             trace_judge=ranking,
             progress=progress,
         )

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from usersim.cli.console import console, notes
-from usersim.cli.plugged import plugged
+from usersim.cli.options import grouped
 from usersim.cli.study_run import run
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.errors import ConfigError, CorpusError
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
         "transfer.",
         no_args_is_help=True,
     )
-    group.command()(plugged(run))
+    group.command()(grouped(run))
     for command in (planted, power, pool, transfer):
         group.command()(command)
     app.add_typer(group, name="study")

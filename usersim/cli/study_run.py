@@ -12,7 +12,7 @@ from rich.text import Text
 
 from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes
-from usersim.cli.plugged import embed_given, retriever_given
+from usersim.cli.options import PlugOptions
 from usersim.cli.progress import stages
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
 from usersim.config import Dtype
@@ -63,6 +63,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
     as_json: JsonOption = False,
     wide: WideOption = False,
+    plugs: PlugOptions,
 ) -> None:
     """Run a plan of arms, sets and seeds into one folder with one page.
 
@@ -82,8 +83,8 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             dtype=dtype,
         ),
         sets=tuple(name.strip() for name in sets.split(",")) if sets else (),
-        embed=embed_given(),
-        retriever=retriever_given(),
+        embed=plugs.embedding(),
+        retriever=plugs.retrieving(),
         provenance={"command": shlex.join(["usersim", *sys.argv[1:]]), "plan": str(plan)},
     )
     if dry_run:

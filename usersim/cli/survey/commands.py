@@ -8,24 +8,21 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption, telling
+from usersim.cli.answering import telling
 from usersim.cli.codes import ExitCode
 from usersim.cli.console import console, notes
 from usersim.cli.corpus import CorpusOption
 from usersim.cli.failures import print_reasons
-from usersim.cli.plugged import plugged
-from usersim.cli.progress import stages
-from usersim.cli.simulate import (
-    BaseUrlOption,
-    EngineOption,
-    ModelOption,
-    PresetOption,
+from usersim.cli.options import (
+    AnsweringOptions,
+    PlugOptions,
     RequireReasoningOption,
+    grouped,
     open_simulator,
 )
+from usersim.cli.progress import stages
 from usersim.cli.survey import compare, estimates, files
 from usersim.cli.tables import Column, JsonOption, WideOption, print_rows
-from usersim.config import DEFAULT_PRESET
 from usersim.errors import SurveyFileError
 from usersim.simulator import compare_elicitation
 from usersim.simulator.running import CHUNK
@@ -51,16 +48,16 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Ask the people of a store a survey, and analyze the answers.", no_args_is_help=True
     )
-    group.command()(plugged(run))
+    group.command()(grouped(run))
     group.command()(check)
-    group.command()(plugged(elicitation))
+    group.command()(grouped(elicitation))
     files.register(group)
     estimates.register(group)
     compare.register(group)
     app.add_typer(group, name="survey")
 
 
-def run(  # noqa: PLR0913, PLR0917 - options of a command
+def run(  # noqa: PLR0913 - options of a command
     instrument: InstrumentArgument,
     corpus: CorpusOption,
     user: Annotated[
@@ -81,14 +78,10 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     name: Annotated[
         str | None, typer.Option(help="Name of the runs; default: derived from the survey.")
     ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
+    *,
+    how: AnsweringOptions,
     seed: SeedOption = None,
     chunk: ChunkOption = CHUNK,
-    *,
     require_reasoning: RequireReasoningOption = False,
     memory: Annotated[bool, typer.Option(help="Show respondents their earlier answers.")] = False,
     dry_run: Annotated[
@@ -97,6 +90,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             "--dry-run", help="Count requests and tokens, without asking or storing anything."
         ),
     ] = False,
+    plugs: PlugOptions,
 ) -> None:
     """Put a survey to people; rerun the same command to resume it.
 
@@ -106,16 +100,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     survey = Survey.load(instrument)
     if out is not None:
         check_table(survey, out)
-    with open_simulator(
-        corpus,
-        None,
-        model,
-        engine,
-        preset,
-        base_url,
-        adapter=adapter,
-        require_reasoning=require_reasoning,
-    ) as sim:
+    with open_simulator(corpus, None, how, plugs, require_reasoning=require_reasoning) as sim:
         people = sim.respondents(user, name=name, seed=seed, chunk=chunk)
         if dry_run:
             console.print(Text(str(people.dry_run(survey, mode=mode, memory=memory))))
@@ -212,21 +197,19 @@ def check(
         console.print(Text(said), soft_wrap=True)
 
 
-def elicitation(  # noqa: PLR0913, PLR0917 - options of a command
+def elicitation(
     corpus: CorpusOption,
     limit: Annotated[
         int | None, typer.Option(help="Total number of held-out answers, spread over the people.")
     ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
+    *,
+    how: AnsweringOptions,
     seed: SeedOption = None,
     chunk: ChunkOption = CHUNK,
+    plugs: PlugOptions,
 ) -> None:
     """Measure both ways of eliciting an answer on held-out closed answers of a store."""
-    with open_simulator(corpus, None, model, engine, preset, base_url, adapter=adapter) as sim:
+    with open_simulator(corpus, None, how, plugs) as sim:
         people = sim.respondents(seed=seed, chunk=chunk)
         with stages() as progress:
             measured = compare_elicitation(people, limit=limit, progress=telling(sim, progress))

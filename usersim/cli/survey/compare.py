@@ -9,21 +9,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from usersim.cli.answering import AdapterOption, telling
+from usersim.cli.answering import telling
 from usersim.cli.console import console, notes, open_corpus
-from usersim.cli.plugged import plugged
+from usersim.cli.options import AnsweringOptions, PlugOptions, grouped, open_simulator
 from usersim.cli.progress import stages
-from usersim.cli.simulate import (
-    BaseUrlOption,
-    EngineOption,
-    ModelOption,
-    PresetOption,
-    open_simulator,
-)
 from usersim.cli.survey.files import InstrumentOption
 from usersim.cli.survey.weights import MissingOption, human_rows, missing_values
 from usersim.cli.tables import Column, JsonOption, WideOption, print_json, print_rows
-from usersim.config import DEFAULT_PRESET
 from usersim.corpus import Corpus
 from usersim.errors import ConfigError, SurveyFileError
 from usersim.files import make_folder
@@ -41,10 +33,10 @@ __all__ = ["register"]
 
 def register(group: typer.Typer) -> None:
     """Add the command to `group`."""
-    group.command()(plugged(compare))
+    group.command()(grouped(compare))
 
 
-def compare(  # noqa: PLR0913, PLR0917 - options of a command
+def compare(  # noqa: PLR0913 - options of a command
     answers: Annotated[
         list[Path],
         typer.Argument(
@@ -74,12 +66,8 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
     out: Annotated[
         Path | None, typer.Option(help="Also write a report to this .html file.")
     ] = None,
-    adapter: AdapterOption = "default",
-    model: ModelOption = "embedded",
-    engine: EngineOption = "auto",
-    base_url: BaseUrlOption = None,
-    preset: PresetOption = DEFAULT_PRESET,
     *,
+    how: AnsweringOptions,
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -90,6 +78,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
     as_json: JsonOption = False,
     wide: WideOption = False,
+    plugs: PlugOptions,
 ) -> None:
     """Print how near simulated answers come to human ones, with intervals.
 
@@ -118,7 +107,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
     if not as_json:
         _print(found, wide=wide)
     if calibrate and corpus is not None:
-        with open_simulator(corpus, None, model, engine, preset, base_url, adapter=adapter) as sim:
+        with open_simulator(corpus, None, how, plugs) as sim:
             people = sim.respondents()
             with stages() as progress:
                 fitted = calibrate_on_survey(
