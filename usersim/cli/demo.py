@@ -307,14 +307,14 @@ def print_leakage(leakage: LeakageTable) -> None:
     for row in leakage.rows:
         figures = {
             "traces": f"{row.n}",
-            "refused by a guard": _figure(row.refused, ".0%"),
+            "rejected by a guard": _figure(row.refused, ".0%"),
             **{
-                f"refused by {guard}": _figure(share, ".0%")
+                f"rejected by {guard}": _figure(share, ".0%")
                 for guard, share in row.refused_by.items()
             },
             "kept": _figure(row.kept, ".0%"),
             "mean raw gain of those that passed": _figure(row.raw_gain_valid, "+.3f"),
-            "mean raw gain of the refused ones": _figure(row.raw_gain_refused, "+.3f"),
+            "mean raw gain of the rejected ones": _figure(row.raw_gain_refused, "+.3f"),
             "raw gain lost by masking (L2)": _figure(row.masking_cost, ".3f"),
             "masked gain that remains without the context (L3)": _figure(
                 row.trace_only_share, ".0%"

@@ -29,6 +29,7 @@ from usersim.types import Retriever
 __all__ = [
     "AnsweringOptions",
     "BaseUrlOption",
+    "DryRunOption",
     "EngineOption",
     "LearningOptions",
     "ModelOption",
@@ -73,6 +74,12 @@ RequireReasoningOption = Annotated[
         "--require-reasoning",
         help="Closed questions: fail if no readable trace was drawn, instead of answering without "
         "reasoning.",
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Count requests and tokens, without asking or storing anything."
     ),
 ]
 SecondOption = Annotated[

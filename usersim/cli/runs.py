@@ -16,6 +16,7 @@ from usersim.cli.corpus import CorpusOption
 from usersim.cli.failures import print_reasons
 from usersim.cli.options import (
     AnsweringOptions,
+    DryRunOption,
     PlugOptions,
     RequireReasoningOption,
     grouped,
@@ -99,12 +100,7 @@ def simulate(  # noqa: PLR0913 - options of a command
     chunk: ChunkOption = CHUNK,
     require_reasoning: RequireReasoningOption = False,
     strict: StrictRowsOption = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Count requests and tokens, without asking or storing anything."
-        ),
-    ] = False,
+    dry_run: DryRunOption = False,
     plugs: PlugOptions,
 ) -> None:
     """Answer a long list of requests; rerun the same command to resume it.

@@ -230,7 +230,7 @@ _COLUMNS = (
     "Second reconstructor",
     "Reward",
     "Unreadable",
-    "Refused",
+    "Rejected",
     "Traces",
 )
 

@@ -15,6 +15,7 @@ from usersim.cli.corpus import CorpusOption
 from usersim.cli.failures import print_reasons
 from usersim.cli.options import (
     AnsweringOptions,
+    DryRunOption,
     PlugOptions,
     RequireReasoningOption,
     grouped,
@@ -84,12 +85,7 @@ def run(  # noqa: PLR0913 - options of a command
     chunk: ChunkOption = CHUNK,
     require_reasoning: RequireReasoningOption = False,
     memory: Annotated[bool, typer.Option(help="Show respondents their earlier answers.")] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Count requests and tokens, without asking or storing anything."
-        ),
-    ] = False,
+    dry_run: DryRunOption = False,
     plugs: PlugOptions,
 ) -> None:
     """Put a survey to people; rerun the same command to resume it.
