@@ -11,7 +11,7 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import get_args
@@ -26,6 +26,9 @@ ROOMS = (
     *("usersim", "usersim.corpus", "usersim.engines", "usersim.evaluation"),
     *("usersim.recon", "usersim.survey", "usersim.training"),
 )
+MORE = ("usersim.fleet", "usersim.prediction", "usersim.research")
+MORE += ("usersim.survey.estimates", "usersim.survey.files")
+"""Rooms in which only the classes have examples of their own."""
 FACE = (UserSimulator, Corpus, Survey, Population, Run)
 TWIN = re.compile(r"see `\w+`")
 """An asynchronous twin refers to the call that it waits for, and repeats nothing."""
@@ -34,16 +37,22 @@ NEEDS_A_TRAINING = {"BaseModelCache", "TrainedAdapter"}
 """Their examples are shown and do not run."""
 
 
-def functions() -> dict[str, Callable[..., object]]:
-    """Return every public function of the rooms, and every public method of the face."""
+def functions_in(rooms: Sequence[str]) -> dict[str, Callable[..., object]]:
+    """Return every public function of some packages."""
     found: dict[str, Callable[..., object]] = {}
-    for room in ROOMS:
+    for room in rooms:
         module = importlib.import_module(room)
         found |= {
             name: getattr(module, name)
             for name in module.__all__
             if inspect.isfunction(getattr(module, name))
         }
+    return found
+
+
+def functions() -> dict[str, Callable[..., object]]:
+    """Return every public function of the rooms, and every public method of the face."""
+    found = functions_in(ROOMS)
     for owner in FACE:
         for name, value in vars(owner).items():
             method = value.__func__ if isinstance(value, classmethod) else value
@@ -64,9 +73,9 @@ def classes_in(annotation: object) -> Iterator[type]:
 
 
 def taken_and_returned() -> dict[str, type]:
-    """Return the classes in the signatures of `FUNCTIONS`, and every configuration, by name."""
+    """Return the classes in signatures of public functions, and every configuration, by name."""
     found = [getattr(config, name) for name in config.__all__]
-    for function in FUNCTIONS.values():
+    for function in (*FUNCTIONS.values(), *functions_in(MORE).values()):
         module = vars(importlib.import_module(function.__module__))
         names = re.findall(r"\w+", " ".join(map(str, function.__annotations__.values())))
         # What is imported for type checking alone is public at the top.

@@ -62,6 +62,10 @@ class Resources:
         workers: How many; None for one on each GPU, and a single one where there is no GPU.
         cpus: Cores of each, which is also its number of threads.
         gpus: GPUs of each, or a share of one; None for one where the cluster has any.
+
+    Example:
+        >>> fit_resources(Resources(gpus=0.5), cpus=64, gpus=2)
+        Resources(workers=4, cpus=1, gpus=0.5)
     """
 
     workers: int | None = None

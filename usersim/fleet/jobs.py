@@ -80,6 +80,11 @@ class WorkerSettings:
         embed: Turns texts into vectors; a function that workers can import.
         retriever: Chooses what of the past is shown; a function that workers can import.
         trace_judge: Model that ranks traces.
+
+    Example:
+        >>> setting = WorkerSettings(store="/data/people.usersim.db", model="/models/qwen3-8b")
+        >>> setting.engine, setting.adapters
+        ('auto', None)
     """
 
     store: str
@@ -113,6 +118,11 @@ class ReconstructJob:
         setting: People and model.
         limit: Interactions of each person, the newest; None takes all.
         recon_model: Another model that writes and scores the traces.
+
+    Example:
+        >>> setting = WorkerSettings(store="/data/people.usersim.db")
+        >>> ReconstructJob(setting=setting, limit=200).recon_model is None
+        True
     """
 
     setting: WorkerSettings
@@ -146,6 +156,12 @@ class TrainJob:
         max_minutes: Ends a person's training cleanly with the best state so far.
         recon_model: Another model that writes and scores the traces.
         second: A model of another family that stops the synthesizer's training.
+
+    Example:
+        >>> setting = WorkerSettings(store="/data/people.usersim.db")
+        >>> job = TrainJob(setting=setting, limit=200, max_minutes=30)  # for run_fleet
+        >>> job.recipe, job.traces
+        ('select', 'recon_select')
     """
 
     setting: WorkerSettings
@@ -234,6 +250,11 @@ class SimulateJob:
         adapter: Which adapter answers.
         seed: Reproduces the answers; None takes the configured one.
         chunk: Requests between two commits.
+
+    Example:
+        >>> setting = WorkerSettings(store="/data/people.usersim.db")
+        >>> SimulateJob(setting=setting, chunk=64, seed=7).adapter
+        'default'
     """
 
     setting: WorkerSettings

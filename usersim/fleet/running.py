@@ -50,6 +50,11 @@ class FleetOptions:
         retries: How often a person's task is tried again.
         retry_failed: Whether what failed in an earlier call is tried again.
         people_at_once: Most people whose requests a worker of `simulate` answers together.
+
+    Example:
+        >>> how = FleetOptions(address="10.0.0.5:6379", resources=Resources(cpus=4))
+        >>> how.retries, how.resources.workers
+        (2, None)
     """
 
     address: str | None = None

@@ -152,6 +152,11 @@ class Expectation:
         base: Of questions that are not alike at all.
         slope: More of it for full likeness.
         pairs: Pairs of panel questions that it was fitted on; 0 for the default.
+
+    Example:
+        >>> expected = Expectation(base=0.1, slope=0.4)
+        >>> round(expected.base + expected.slope * 0.5, 2)  # of questions that are half alike
+        0.3
     """
 
     base: float = 0.1

@@ -134,6 +134,12 @@ class Observation:
         group: Kind of question.
         predictors: Distributions over the same options.
         truth: The option that was chosen.
+
+    Example:
+        >>> one = Observation(person="ada", group="scale, new", truth="yes",
+        ...                   predictors={"reasoning": {"no": 0.2, "yes": 0.8}})
+        >>> one.predictors["reasoning"][one.truth]
+        0.8
     """
 
     person: str
@@ -170,6 +176,13 @@ class Pool:
     Attributes:
         groups: Weights of each group.
         fitted: Whether the weights were fitted; False for the prior.
+
+    Example:
+        >>> pool = Pool()  # the weights that usersim ships
+        >>> said = {"panel": {"no": 0.1, "yes": 0.9}, "reasoning": {"no": 0.6, "yes": 0.4}}
+        >>> found = pool.combine("scale, known", said)
+        >>> max(found.probabilities, key=found.probabilities.get), found.calibrated
+        ('yes', False)
     """
 
     groups: Mapping[PoolGroup, PoolWeights] = field(default_factory=_prior_weights)

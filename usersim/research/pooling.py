@@ -32,6 +32,13 @@ class PooledDifference:
         by_run: The mean difference in each run.
         p_value: Two-sided, from the same resamples.
         n_items: Items that both arms were measured on in every run.
+
+    Example:
+        >>> from usersim.evaluation.bootstrap import Interval
+        >>> one = PooledDifference(arm="Recon-Select", difference=Interval(0.3, 0.1, 0.5),
+        ...                        by_run=(0.25, 0.35), p_value=0.01, n_items=200)
+        >>> one.difference.excludes(0.0), min(one.by_run) > 0
+        (True, True)
     """
 
     arm: str

@@ -57,6 +57,17 @@ class TransferMatrix:
         cells: By (selector, student); pairs that were not measured are missing.
         arm: The arm that learned from the selected traces.
         baseline: The arm that it is compared with.
+
+    Example:
+        >>> from usersim.evaluation.bootstrap import Interval
+        >>> from usersim.evaluation.metrics import METRICS
+        >>> cell = TransferCell(difference=Interval(0.2, 0.1, 0.3), p_value=0.01, p_holm=0.02,
+        ...                     n_items=200, n_users=10)
+        >>> matrix = TransferMatrix(selectors=("135m",), students=("8b",), metric=METRICS[0],
+        ...                         cells={("135m", "8b"): cell}, arm="Recon-Select",
+        ...                         baseline="none")
+        >>> [(row["selector"], row["student"]) for row in matrix.to_records()]
+        [('135m', '8b')]
     """
 
     selectors: tuple[str, ...]

@@ -161,6 +161,11 @@ class Prediction:
             None where the system does not report it.
         n_tokens: Action tokens behind `log_likelihood`, the end token included.
         detail: Whatever else is worth keeping (reasoning, seeds).
+
+    Example:
+        >>> one = Prediction(action="yes", probabilities={"yes": 0.8, "no": 0.2})
+        >>> one.probabilities[one.action], one.log_likelihood
+        (0.8, None)
     """
 
     action: str | None

@@ -68,6 +68,13 @@ class FleetRecord:
         complete: Whether all of its tasks are stored.
         driver: Who drives it, as `machine:process`; empty if nobody does.
         status: How far it is.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     record = corpus.fleets.begin("october", "train", {"model": "embedded"})
+        >>> record.name, record.complete, record.driver
+        ('october', False, '')
     """
 
     id: int

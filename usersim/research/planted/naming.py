@@ -63,6 +63,17 @@ class NamingRate:
         neither: Share that names none; the empty trace is one of these.
         alone: Share that names the attribute that decided and no other: a trace that lists
             everything names the reason too, and explains nothing.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> from usersim.research import planted_users
+        >>> people = planted_users(users=2, interactions=4, noise=0)
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     report = corpus.add(people.rows)
+        ...     traces = [(one, "They like it.") for one in corpus.interactions()]
+        >>> rate = naming_rate(traces, people.facts, resamples=50)
+        >>> rate.n, rate.reason.value, rate.neither.value
+        (8, 0.0, 1.0)
     """
 
     n: int

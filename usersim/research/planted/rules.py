@@ -50,6 +50,11 @@ class PlantedRule:
             does.
         flipped: What decides then.
         noise: Probability of a random offer in place of the rule's.
+
+    Example:
+        >>> rule = PlantedRule(attribute="price", circumstance="gift", flipped="guarantee")
+        >>> rule.active(PlantedSituation(circumstance="gift", best={}))
+        'guarantee'
     """
 
     attribute: str
@@ -98,6 +103,11 @@ class PlantedSituation:
         circumstance: The occasion that its context states.
         best: For each attribute, the offer that is best in it.
         random: The offer was drawn at random; it may still be the rule's.
+
+    Example:
+        >>> here = PlantedSituation(circumstance="own", best={"price": "A", "guarantee": "B"})
+        >>> here.best[PlantedRule(attribute="price").active(here)]
+        'A'
     """
 
     circumstance: str
@@ -120,6 +130,12 @@ class PlantedFacts:
     Attributes:
         users: People, with their rules.
         situations: For each `user_id`, the situations of their rows, in order.
+
+    Example:
+        >>> from usersim.research import planted_users
+        >>> facts = planted_users(users=2, interactions=3).facts
+        >>> len(facts.users), [len(own) for own in facts.situations.values()]
+        (2, [3, 3])
     """
 
     users: tuple[PlantedUser, ...]

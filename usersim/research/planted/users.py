@@ -49,6 +49,13 @@ class PlantedPopulation:
     Attributes:
         rows: Rows in the corpus format, person by person, in order.
         facts: Rules and situations.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> people = planted_users(users=2, interactions=3)
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     corpus.add(people.rows).kept
+        6
     """
 
     rows: tuple[dict[str, object], ...]

@@ -36,6 +36,17 @@ class CorrelationGap:
         strength: Mean |r| simulated over mean |r| human: above 1 the simulated people are more
             of a piece than people are.
         n_pairs: Pairs of items.
+
+    Example:
+        >>> from usersim.survey.estimates.tables import Item
+        >>> scale = ("1", "2", "3", "4", "5")
+        >>> items = [Item(key=key, options=scale) for key in ("tea", "milk")]
+        >>> def table(milk):
+        ...     answers = {f"p{i}": [{"tea": scale[i % 5], "milk": milk[i % 5]}] for i in range(40)}
+        ...     return AnswerTable.of(items, answers)
+        >>> found = correlation_gap(table(scale), table(scale[::-1]), ["tea", "milk"])
+        >>> round(found.gap.value, 2), found.n_pairs
+        (2.0, 1)
     """
 
     gap: Interval

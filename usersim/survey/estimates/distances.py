@@ -247,6 +247,19 @@ class PopulationRow:
         floor: Total variation between halves of the humans.
         score: `100·(1 − TV/TV_uniform)`.
         entropy_ratio: H(simulated) / H(humans).
+
+    Example:
+        >>> from usersim.types import Choice, Message
+        >>> asked = [
+        ...     Interaction(key=str(i), user_id=str(i), position=0, context=(Message("Tea?"),),
+        ...                 action="yes" if i else "no", space=Choice(("no", "yes")),
+        ...                 conversation=str(i))
+        ...     for i in range(5)
+        ... ]
+        >>> sure = Prediction(action="yes", probabilities={"no": 0.0, "yes": 1.0})
+        >>> (row,) = population_rows(asked, [sure] * 5)
+        >>> row.question, row.n, round(row.total_variation, 2)
+        ('Tea?', 5, 0.2)
     """
 
     question: str

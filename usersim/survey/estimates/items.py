@@ -55,6 +55,16 @@ class Misfit:
         means: That of the mean, as a share of the scale's length; NaN without such items.
         n_items: Items behind `shares`.
         n_scales: Items behind `means`.
+
+    Example:
+        >>> from usersim.survey.estimates.tables import Item
+        >>> items = [Item(key=key, options=("no", "yes"), ordered=False) for key in "abcde"]
+        >>> said = {"yes": [dict.fromkeys("abcde", "yes")], "no": [dict.fromkeys("abcde", "no")]}
+        >>> human = AnswerTable.of(items, {"ada": said["yes"], "bob": said["no"]})
+        >>> simulated = AnswerTable.of(items, {"ada": said["yes"], "bob": said["yes"]})
+        >>> found = misfit(human, simulated)
+        >>> found.shares, found.n_items
+        (0.5, 5)
     """
 
     shares: float

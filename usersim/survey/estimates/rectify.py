@@ -52,6 +52,16 @@ class Rectified:
             share.
         thin: Whether fewer than `LEAST_CHOSEN` humans gave this answer, or fewer did not. The
             interval then spans the classical one too.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> truth = rng.normal(5, 1, 550)
+        >>> guess = truth + 2
+        >>> found = rectify_mean(truth[:50], guess[:50], guess[50:])
+        >>> found.n_human, found.n_simulated, found.simulated > 6.5
+        (50, 500, True)
+        >>> found.estimate.high - found.estimate.low < found.classical.high - found.classical.low
+        True
     """
 
     estimate: Interval

@@ -98,6 +98,16 @@ class SurveyImport:
             columns would have are left out.
         asked: Questions of the source that ask something; timers and captchas do not.
         notes: What could not be taken over as it was; empty if everything could.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from usersim.survey import SingleChoice
+        >>> from usersim.survey.files import read_qsf, write_qsf
+        >>> tea = SingleChoice(id="tea", text="Which tea?", options=("green", "black"))
+        >>> written = write_qsf(Survey(title="Tea", questions=(tea,)), f"{mkdtemp()}/tea.qsf")
+        >>> found = read_qsf(written.path)
+        >>> found.survey.title, found.asked, list(found.headers)
+        ('Tea', 1, ['tea'])
     """
 
     survey: Survey
@@ -128,6 +138,15 @@ class SurveyExport:
         refusals: Labels that are refusals, which the file cannot say; for `read_qsf(refusals=)`.
         scales: Ids of questions that are scales, which the file cannot say; for
             `read_qsf(scales=)`.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from usersim.survey import YesNo
+        >>> from usersim.survey.files import write_qsf
+        >>> survey = Survey(title="Drinks", questions=(YesNo(id="tea", text="Tea?"),))
+        >>> written = write_qsf(survey, f"{mkdtemp()}/drinks.qsf")
+        >>> written.path.name, written.questions
+        ('drinks.qsf', 1)
     """
 
     path: Path

@@ -66,6 +66,14 @@ class QualtricsAnswers:
         dropped: Columns of the file that were not imported.
         numeric: Whether the file holds codes instead of labels.
         notes: What else was not imported: rows, answers that are none of the options.
+
+    Example:
+        >>> found = QualtricsAnswers(
+        ...     records=({"respondent": "R_1", "tea": "green"},), dropped=("IPAddress",),
+        ...     codebook={"tea": {"text": "Which tea?"}}, numeric=False, notes=(),
+        ... )
+        >>> found.records[0]["tea"], found.dropped
+        ('green', ('IPAddress',))
     """
 
     records: tuple[Mapping[str, object], ...]
