@@ -20,7 +20,12 @@ FEW_PEOPLE = 10
 
 
 def caution(people: int) -> str | None:
-    """Return what has to be said before any verdict; None if there are enough people."""
+    """Return what has to be said before any verdict over `people`; None if there are enough.
+
+    Example:
+        >>> caution(100) is None, "1 person" in caution(1)
+        (True, True)
+    """
     if people >= FEW_PEOPLE:
         return None
     said = counted(people, "person", "people")
