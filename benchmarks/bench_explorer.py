@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -65,12 +65,12 @@ def answer(user_id: str, place: int) -> Answer:
     return Answer(action="always", kind="scale", reasoning=drawn[0].reasoning, trace=trace)
 
 
-def lines(n: int, people: int) -> Iterator[bytes]:
+def lines(n: int, people: Sequence[str]) -> Iterator[bytes]:
     """The run's requests, as the store keeps them."""
     for place in range(n):
         yield orjson.dumps(
             {
-                "user_id": f"user{place % people:06}",
+                "user_id": people[place % len(people)],
                 "context": [{"role": "user", "name": None, "content": f"Question {place}?"}],
                 "kind": "scale",
                 "space": {"options": OPTIONS},
@@ -86,7 +86,12 @@ def fill(corpus: Corpus, n: int, people: int) -> None:
         for u in range(people)
         for i in range(5)
     )
-    run = corpus.runs.begin("long", "long", {})
+    fill_run(corpus, "long", n, [f"user{u:06}" for u in range(people)])
+
+
+def fill_run(corpus: Corpus, name: str, n: int, people: Sequence[str]) -> None:
+    """Store a run and an answer to each of its `n` requests, to people in turn."""
+    run = corpus.runs.begin(name, name, {})
     corpus.runs.fill(run.id, lines(n, people))
     while items := corpus.runs.claim(run.id, "bench", limit=CHUNK, seconds=3600):
         done = {

@@ -208,6 +208,15 @@ def test_duplicate_ids_are_counted_and_kept(corpus):
     assert (report.kept, report.merged, report.repeated_ids) == (2, 1, 1)
 
 
+def test_repeated_ids_are_those_of_the_people_of_a_load(corpus):
+    """A later load counts an id that is repeated with an older row, and not other people's."""
+    corpus.add([{**GOOD, "id": "1"}, {**GOOD, "id": "1", "action": "No."}])
+    other = {**GOOD, "user_id": "somebody else"}
+    assert corpus.add([{**other, "id": "1"}]).repeated_ids == 0
+    assert corpus.add([{**other, "id": "1", "action": "No."}]).repeated_ids == 1
+    assert corpus.add([{**other, "id": "1"}]).repeated_ids == 0
+
+
 def test_a_user_with_one_row_is_all_train(corpus):
     """There is nothing to hold out."""
     corpus.add([GOOD])

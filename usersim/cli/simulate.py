@@ -428,7 +428,7 @@ def first_people(source: Path, people: int | None) -> Path | list[dict[str, obje
 
     with Corpus.open(":memory:") as corpus:
         corpus.add(source)
-        chosen = [summary.user_id for summary in corpus.users()][:people]
+        chosen = corpus.user_ids()[:people]
         return [dict(row) for row in corpus.rows(chosen)]
 
 

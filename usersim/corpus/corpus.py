@@ -229,9 +229,10 @@ class Corpus:
             progress=progress,
         )
         self._settled = False
-        report = Load(self._database, self._config, options).run(_records(source, how))
+        load = Load(self._database, self._config, options)
+        report = load.run(_records(source, how))
         self._settle()
-        return replace(report, repeated_ids=repeated_ids(self._database))
+        return replace(report, repeated_ids=repeated_ids(self._database, load.newest_before))
 
     def requests(self, source: object, *, user_id: str | None = None) -> Requests:
         """Read the requests of a run; those that cannot be asked are refused one by one.
@@ -297,6 +298,18 @@ class Corpus:
             return summaries(self._database, unplaced=self._config.train_share)
         return summaries(self._database)
 
+    def user_ids(self) -> list[str]:
+        """Return the id of every user, sorted; reads no interactions, unlike `users`.
+
+        Example:
+            >>> rows = [{"user_id": name, "context": "Tea?", "action": "Yes."} for name in "ba"]
+            >>> with Corpus.open(":memory:") as corpus:
+            ...     report = corpus.add(rows)
+            ...     corpus.user_ids()
+            ['a', 'b']
+        """
+        return [name for name, _ in self._reader.people()]
+
     def interactions(
         self, user_ids: str | Sequence[str] | None = None, *, split: Split | None = None
     ) -> Iterator[Interaction]:
@@ -355,11 +368,14 @@ class Corpus:
         self._settle()
         return self._reader.history(user_id, before=before, limit=limit)
 
-    def ordered_users(self) -> frozenset[str]:
+    def ordered_users(self, user_ids: str | Sequence[str] | None = None) -> frozenset[str]:
         """Return the users whose interactions stand in an order that means something.
 
         Those with different times, an order that the source gave, or a conversation of several
         interactions. The others are in the order of the file, and `position` counts that.
+
+        Args:
+            user_ids: Look at these users only, or at this one.
 
         Example:
             >>> rows = [
@@ -373,7 +389,7 @@ class Corpus:
             ['ada']
         """
         self._settle()
-        return frozenset(self._reader.ordered())
+        return frozenset(self._reader.ordered(_ids(user_ids)))
 
     def search(
         self, user_id: str, question: Question, *, before: int | None = None, limit: int

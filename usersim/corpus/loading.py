@@ -103,6 +103,11 @@ class Load:
             date_order=options.date_order,
         )
 
+    @property
+    def newest_before(self) -> int:
+        """Row id of the newest interaction before the load; rows of the load are above it."""
+        return self._writer.newest_before
+
     def run(self, records: Records) -> LoadReport:
         """Read `records` to their end.
 

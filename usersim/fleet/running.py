@@ -255,7 +255,7 @@ def _people(corpus: Corpus, users: Sequence[str] | None) -> list[str]:
         ConfigError: If that is nobody.
         UserNotFoundError: If somebody is not in the store.
     """
-    stored = [one.user_id for one in corpus.users()]
+    stored = corpus.user_ids()
     if users is None:
         people = stored
     else:

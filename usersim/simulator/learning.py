@@ -194,7 +194,7 @@ class Learner:
         users = self.people.users
         if start is None:
             return users
-        stored = {one.user_id for one in self.corpus.users()}
+        stored = set(self.corpus.user_ids())
         return sorted({*users, *stored.intersection(start.manifest.users)})
 
     def _train(

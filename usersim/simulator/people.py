@@ -42,7 +42,7 @@ class People:
             return [self.user_id]
         if self.chosen:
             return list(self.chosen)
-        return [summary.user_id for summary in self.corpus.users()]
+        return self.corpus.user_ids()
 
     @property
     def folder(self) -> Path:

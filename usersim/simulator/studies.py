@@ -283,7 +283,7 @@ def _first(corpus: Corpus, own: Settings) -> Iterator[Row]:
     Raises:
         CorpusError: If fewer people are there than are to be measured.
     """
-    people = [one.user_id for one in corpus.users()]
+    people = corpus.user_ids()
     if own.people is not None and len(people) < own.people:
         raise CorpusError(
             f"the corpus has {counted(len(people), 'person', 'people')}, and the plan measures "

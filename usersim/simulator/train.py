@@ -139,7 +139,7 @@ class Trainer:
             found.interactions,
             texts,
             self.config.training,
-            ordered=self.corpus.ordered_users(),
+            ordered=self.corpus.ordered_users([one.user_id for one in found.interactions]),
             start=start,
             after=source == "after_answer",
         )
@@ -217,7 +217,7 @@ def register(corpus: Corpus, adapter: TrainedAdapter, purpose: Purpose, training
     manifest = adapter.manifest
     unknown: set[str] = set()
     if manifest.start is not None:
-        stored = {one.user_id for one in corpus.users()}
+        stored = set(corpus.user_ids())
         unknown = {*manifest.users} - stored - {*manifest.learned_from}
     corpus.ledger.put_adapter(
         name=adapter.ref.name,

@@ -7,6 +7,7 @@ person, so each distinct one is read once.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -40,7 +41,10 @@ class _Table:
     seen: dict[tuple[str, str, str | None], int | None] = field(
         default_factory=dict[tuple[str, str, str | None], int | None]
     )
-    cells: list[tuple[int, int, float]] = field(default_factory=list[tuple[int, int, float]])
+    # Of each answer: person, question and value, as plain numbers, since there may be millions.
+    rows: array[int] = field(default_factory=lambda: array("q"))
+    columns: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, row: _Row) -> None:
         user_id, context, kind, space, action, metadata = row[1:]
@@ -52,7 +56,9 @@ class _Table:
             person = self.people[user_id] = len(self.people)
             self.weights.append(_weight(user_id, metadata, self.weight))
         spaces = self.questions[place].space
-        self.cells.append((person, place, cell_value(spaces, spaces.parse(action))))
+        self.rows.append(person)
+        self.columns.append(place)
+        self.values.append(cell_value(spaces, spaces.parse(action)))
 
     def _place(self, context: str, kind: str, space: str | None) -> int | None:
         texts = (context, kind, space)
@@ -75,8 +81,8 @@ class _Table:
 
     def done(self) -> Panel:
         answers = np.full((len(self.people), len(self.questions)), np.nan)
-        for person, place, value in self.cells:
-            answers[person, place] = value  # of two answers to one question the later one counts
+        # Of two answers to one question the later one counts.
+        answers[np.asarray(self.rows), np.asarray(self.columns)] = self.values
         return Panel(tuple(self.people), tuple(self.questions), answers, np.array(self.weights))
 
 

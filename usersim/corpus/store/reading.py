@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import orjson
 from sqlalchemy import Select, func, or_, select
 
-from usersim.corpus.store.database import Database
+from usersim.corpus.store.database import Database, in_pieces
 from usersim.corpus.store.owners import still_there, user_row_id
 from usersim.corpus.store.rows import UNREAD
 from usersim.corpus.store.spaces import space_from_json
@@ -146,8 +146,12 @@ class InteractionReader:
             newest = query.order_by(interactions.c.position.desc()).limit(limit)
             return [_interaction(row) for row in reversed(connection.execute(newest).all())]
 
-    def ordered(self) -> set[str]:
-        """Return the users whose interactions stand in an order that the source knows."""
+    def ordered(self, user_ids: Sequence[str] | None) -> set[str]:
+        """Return the users whose interactions stand in an order that the source knows.
+
+        Args:
+            user_ids: Only of these; None looks at everybody.
+        """
         talks = func.count(interactions.c.conversation_id)
         query = (
             select(users.c.user_id)
@@ -161,8 +165,14 @@ class InteractionReader:
                 )
             )
         )
-        with self._database.read() as connection:
-            return set(connection.scalars(query))
+        if user_ids is None:
+            with self._database.read() as connection:
+                return set(connection.scalars(query))
+        found: set[str] = set()
+        for part in in_pieces(sorted(set(user_ids))):
+            with self._database.read() as connection:
+                found.update(connection.scalars(query.where(users.c.user_id.in_(part))))
+        return found
 
     def by_row_id(self, ids: Sequence[int]) -> list[Interaction]:
         """Return the interactions of these row ids, oldest first."""

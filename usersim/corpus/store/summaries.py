@@ -79,15 +79,22 @@ def summaries(database: Database, *, unplaced: float | None = None) -> list[User
     ]
 
 
-def repeated_ids(database: Database) -> int:
-    """Return how many ids of the source stand with more than one interaction of a user."""
+def repeated_ids(database: Database, after: int) -> int:
+    """Return how many ids of the source stand with more than one interaction of a user.
+
+    Args:
+        database: The store.
+        after: Only of users who have rows with a row id above this one, so that adding to a large
+            store does not read all of it.
+    """
     table = interactions.c
     repeated = (
         select(table.source_id)
         .where(table.source_id.is_not(None))
         .group_by(table.user_id, table.source_id)
         .having(func.count() > 1)
-        .subquery()
     )
+    if after:
+        repeated = repeated.where(table.user_id.in_(select(table.user_id).where(table.id > after)))
     with database.read() as connection:
-        return connection.scalar(select(func.count()).select_from(repeated)) or 0
+        return connection.scalar(select(func.count()).select_from(repeated.subquery())) or 0

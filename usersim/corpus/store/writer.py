@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
+import orjson
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -48,6 +49,14 @@ _COLUMNS = (
 _CACHED = 100_000
 _PLACED_AT_ONCE = 100_000  # rows of one transaction: users may be strewn over the whole table
 _FETCHED_AT_ONCE = 1_000
+_TALKS_SQLITE = """
+SELECT t.user_id, t.name, t.id FROM json_each(?) AS asked CROSS JOIN conversations AS t
+ON t.user_id = json_extract(asked.value, '$[0]') AND t.name = json_extract(asked.value, '$[1]')
+"""
+_TALKS_POSTGRES = """
+SELECT t.user_id, t.name, t.id FROM jsonb_array_elements(%s::jsonb) AS asked JOIN conversations AS t
+ON t.user_id = (asked ->> 0)::bigint AND t.name = asked ->> 1
+"""
 
 
 class RowWriter:
@@ -72,6 +81,11 @@ class RowWriter:
         self._next: dict[int, int] = {}
         self._talks: dict[tuple[int, str], int] = {}
         self._newest: int | None = None
+
+    @property
+    def newest_before(self) -> int:
+        """Row id of the newest interaction before the first batch; 0 before that is known."""
+        return self._newest or 0
 
     def write(self, connection: Connection, batch: Sequence[PreparedRow]) -> tuple[int, int, int]:
         """Add `batch` in the connection's transaction.
@@ -215,23 +229,22 @@ class RowWriter:
         wanted = {
             (owners[row.user_id], row.conversation) for row in batch if row.conversation is not None
         }
-        unknown = sorted(wanted - self._talks.keys())
-        found = _talk_ids(connection, unknown)
+        unknown = sorted(talk for talk in wanted if talk not in self._talks)
+        found = _talk_ids(connection, self._database, unknown)
         new = [talk for talk in unknown if talk not in found]
         if new:
             values = [{"user_id": owner, "name": name} for owner, name in new]
             connection.execute(self._into(conversations).on_conflict_do_nothing(), values)
-            found |= _talk_ids(connection, new)
+            found |= _talk_ids(connection, self._database, new)
         self._talks |= found
         return self._talks
 
     def _older(self, connection: Connection, keys: list[str]) -> int:
         """Return how many of `keys` the store held before this load."""
-        newest = self._newest or 0
         total = 0
         for chunk in in_pieces(keys):
             held = select(func.count()).where(
-                interactions.c.key.in_(chunk), interactions.c.id <= newest
+                interactions.c.key.in_(chunk), interactions.c.id <= self.newest_before
             )
             total += connection.scalar(held) or 0
         return total
@@ -352,14 +365,16 @@ def _place(
     connection.execute(update(users).where(users.c.id.in_(owners)).values(placed=True))
 
 
-def _talk_ids(connection: Connection, talks: list[tuple[int, str]]) -> dict[tuple[int, str], int]:
-    wanted = set(talks)
-    found: dict[tuple[int, str], int] = {}
-    for chunk in in_pieces(sorted({name for _, name in talks})):
-        rows = connection.execute(
-            select(conversations.c.user_id, conversations.c.name, conversations.c.id).where(
-                conversations.c.name.in_(chunk)
-            )
-        )
-        found |= {(owner, name): talk for owner, name, talk in rows if (owner, name) in wanted}
-    return found
+def _talk_ids(
+    connection: Connection, database: Database, talks: list[tuple[int, str]]
+) -> dict[tuple[int, str], int]:
+    """Return the row ids of those conversations that there are, by owner and name.
+
+    They are joined as pairs: a name such as "1" may be everybody's, and a person may have any
+    number of conversations.
+    """
+    if not talks:
+        return {}
+    pairs = _TALKS_SQLITE if database.is_sqlite else _TALKS_POSTGRES
+    rows = connection.exec_driver_sql(pairs, (orjson.dumps(talks).decode(),))
+    return {(owner, name): talk for owner, name, talk in rows}
