@@ -9,7 +9,8 @@ PostgreSQL server that is started for it (`--postgres`, fsync off), or an empty 
 
 Loading, queries and the panel run in processes of their own. The rate is printed for each tenth
 of the load, the peak memory after each. A query is a call of the product's own function, several
-times: the first call and the median of the others.
+times: the first call, the median of the others, and of their CPU time in this process (on a busy
+machine the only one that says something, and for SQLite all there is).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from statistics import median
 
@@ -139,7 +141,7 @@ def queries(store: str, interactions: int) -> None:
     shown = Histories(corpus, HistoryConfig())
     deep = name_of(people - 60)
     asked = row(people // 2, 7)["context"]
-    more = iter(range(1_000))
+    more = count(int(time.time()) * 1_000)  # people whom no earlier run added
 
     def add() -> object:
         new = f"new{next(more)}"
@@ -156,7 +158,9 @@ def queries(store: str, interactions: int) -> None:
         "train: all of ten people": lambda: list(
             corpus.interactions([name_of(people - n) for n in range(1, 11)], split="train")
         ),
+        "train: whether one person has an order": lambda: corpus.ordered_users(typical),
         "train: who has an order": corpus.ordered_users,
+        "users: their ids": corpus.user_ids,
         "users: everybody": corpus.users,
         "explore: counts": corpus.browse.counts,
         "explore: list of people": corpus.browse.people,
@@ -170,11 +174,13 @@ def queries(store: str, interactions: int) -> None:
         "explore: a person's answers": lambda: corpus.browse.answers(typical),
         "load: 100 more rows": add,
     }
-    print(f"  {'':42} first, ms   median of {REPEATS}, ms")
+    print(f"  {'ms':42}     first    median   CPU of this process")
     for name, call in calls.items():
-        first, *others = (seconds(call) for _ in range(REPEATS + 1))
-        print(f"  {name:42} {1e3 * first:9.1f}   {1e3 * median(others):9.1f}", flush=True)
-    print(f"  {'forget: one person':42} {1e3 * seconds(lambda: corpus.forget(last)):9.1f}")
+        (first, _), *others = (timed(call) for _ in range(REPEATS + 1))
+        wall, cpu = (median(times) for times in zip(*others, strict=True))
+        print(f"  {name:42} {first:9.1f} {wall:9.1f} {cpu:9.1f}", flush=True)
+    wall, cpu = timed(lambda: corpus.forget(last))
+    print(f"  {'forget: one person':42} {wall:9.1f} {'':9} {cpu:9.1f}")
     print(f"  peak memory of these: {peak():.0f} MiB")
     corpus.close()
 
@@ -183,15 +189,18 @@ def panel(store: str) -> None:
     """Read the panel, as the first closed question after a change of the store does."""
     with Corpus.open(store) as corpus:
         before = peak()
-        took = seconds(lambda: corpus.panel(shared_by=2))
-        print(f"  the panel, read once: {took:.1f} s, memory {before:.0f} to {peak():.0f} MiB")
+        wall, cpu = (one / 1e3 for one in timed(lambda: corpus.panel(shared_by=2)))
+        print(
+            f"  the panel, read once: {wall:.1f} s, {cpu:.1f} s CPU, "
+            f"memory {before:.0f} to {peak():.0f} MiB"
+        )
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    started = time.perf_counter()
+def timed(call: Callable[[], object]) -> tuple[float, float]:
+    """Return how long a call takes, and the CPU time of this process, ms."""
+    wall, cpu = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - started
+    return 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu)
 
 
 def main() -> None:

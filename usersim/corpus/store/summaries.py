@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Select, func, select
 
-from usersim.corpus.store.database import Database
+from usersim.corpus.store.database import Database, in_pieces
 from usersim.corpus.store.tables import interactions, users
 from usersim.corpus.store.writer import planned_splits
 from usersim.types import Split
 
 __all__ = ["UserSummary", "repeated_ids", "summaries"]
+
+_PAGE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,17 @@ def repeated_ids(database: Database, after: int) -> int:
         .group_by(table.user_id, table.source_id)
         .having(func.count() > 1)
     )
-    if after:
-        repeated = repeated.where(table.user_id.in_(select(table.user_id).where(table.id > after)))
     with database.read() as connection:
-        return connection.scalar(select(func.count()).select_from(repeated.subquery())) or 0
+        if not after:
+            return _counted(connection, repeated)
+        # Looked up first, and each once here: both databases read the whole table otherwise.
+        new = select(table.user_id).where(table.id > after).execution_options(yield_per=_PAGE)
+        owners = sorted(set(connection.scalars(new)))
+        return sum(
+            _counted(connection, repeated.where(table.user_id.in_(part)))
+            for part in in_pieces(owners)
+        )
+
+
+def _counted(connection: Connection, query: Select[tuple[str | None]]) -> int:
+    return connection.scalar(select(func.count()).select_from(query.subquery())) or 0
