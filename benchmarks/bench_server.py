@@ -3,10 +3,12 @@
 Run as `python benchmarks/bench_server.py [--clients 64] [--requests 1024] [--rounds 3]
 [--minutes 0]`. The server runs in a thread of this process, over the engine that is also called
 directly; the clients are a process of their own, each with its own connection. Both ways take
-turns, and medians count. `--minutes` then keeps the clients asking for so long, half of them
-streaming, and counts what was lost, refused or mixed up: every reply must name the person and
-the question that its client asked. The scripted engine answers at once, so that the ratio is
-the protocol's whole cost; `benchmarks/on_vllm/bench_server.py` measures a real model.
+turns, and medians count. The scripted engine answers at once, so that the ratio is the protocol's
+whole cost, the clients' share of the cores included; what the protocol takes of a core is this
+process's CPU time beyond that of the direct calls. `benchmarks/on_vllm/bench_server.py` measures
+a real model. `--minutes` then keeps the clients asking for so long, half of them streaming, and
+counts what was lost, refused or mixed up: every reply must name the person and the question that
+its client asked.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ PEOPLE = 16
 HISTORY = 12
 SIMULATION = SimulationConfig(traces=1, max_reasoning_tokens=32, max_action_tokens=16, redraws=1)
 OPTIONS = ("tea", "coffee", "water")
+PROTOCOL_MS = 2.0
 
 
 def echo(request: GenerateRequest, _: int) -> str:
@@ -256,37 +259,53 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.ask:
         as_clients(options)
         return
-    real = options.engine == "vllm"
     config = ServerConfig(port=0, streams=max(options.clients // 2, 1))
     with simulator(load_engine(options.engine)) as sim, serving(sim, config) as url:
-        direct(sim, 0, options.clients, options.clients, real=real)  # imports, compiled kernels
-        served(url, 0, options)
-        load = os.getloadavg()[0]
-        print(
-            f"{options.engine}, {options.clients} clients, {os.cpu_count()} cores, load {load:.1f}"
-        )
-        rates: dict[str, list[float]] = {"direct": [], "served": []}
-        for turn in range(options.rounds):
-            for way in ("direct", "served") if turn % 2 else ("served", "direct"):
-                first = (1 + turn) * options.requests
-                if way == "direct":
-                    seconds = direct(sim, first, options.requests, options.clients, real=real)
-                else:
-                    seen = served(url, first, options)
-                    seconds = seen["seconds"]
-                    print(f"  {told(seen)}")
-                rates[way].append(options.requests / seconds)
-        for way, found in rates.items():
-            runs = ", ".join(f"{one:.1f}" for one in found)
-            print(f"  {way:<8} {median(found):8.1f} requests/s   ({runs})")
-        print(f"  ratio {median(rates['served']) / median(rates['direct']):.3f}")
+        compare(sim, url, options)
         if options.minutes:
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            seen = served(url, 1_000_000, options, options.minutes)
-            grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
-            rate = len(seen["each"]) / seen["seconds"]
-            print(f"  {options.minutes:g} minutes, half of them streaming: {rate:.1f} requests/s")
-            print(f"  {told(seen)}; peak memory grew by {grown:.0f} MiB")
+            endure(url, options)
+
+
+def compare(sim: UserSimulator, url: str, options: argparse.Namespace) -> None:
+    """Ask both ways in turns, and print medians."""
+    real = options.engine == "vllm"
+    direct(sim, 0, options.clients, options.clients, real=real)  # imports, compiled kernels
+    served(url, 0, options)
+    load = os.getloadavg()[0]
+    print(f"{options.engine}, {options.clients} clients, {os.cpu_count()} cores, load {load:.1f}")
+    rates: dict[str, list[float]] = {"direct": [], "served": []}
+    costs: dict[str, list[float]] = {"direct": [], "served": []}
+    for turn in range(options.rounds):
+        for way in ("direct", "served") if turn % 2 else ("served", "direct"):
+            first = (1 + turn) * options.requests
+            before = time.process_time()
+            if way == "direct":
+                seconds = direct(sim, first, options.requests, options.clients, real=real)
+            else:
+                seen = served(url, first, options)
+                seconds = seen["seconds"]
+                print(f"  {told(seen)}")
+            rates[way].append(options.requests / seconds)
+            costs[way].append(1e3 * (time.process_time() - before) / options.requests)
+    for way, found in rates.items():
+        runs = ", ".join(f"{one:.1f}" for one in found)
+        print(f"  {way:<8} {median(found):8.1f} requests/s   ({runs})")
+    print(f"  ratio {median(rates['served']) / median(rates['direct']):.3f}")
+    for way, found in costs.items():
+        runs = ", ".join(f"{one:.2f}" for one in found)
+        print(f"  {way:<8} {median(found):8.2f} ms of CPU a request   ({runs})")
+    protocol = median(costs["served"]) - median(costs["direct"])
+    print(f"  protocol {protocol:8.2f} ms of CPU a request (at most {PROTOCOL_MS:g} wanted)")
+
+
+def endure(url: str, options: argparse.Namespace) -> None:
+    """Keep the clients asking, and print what was lost and how memory grew."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seen = served(url, 1_000_000, options, options.minutes)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    rate = len(seen["each"]) / seen["seconds"]
+    print(f"  {options.minutes:g} minutes, half of them streaming: {rate:.1f} requests/s")
+    print(f"  {told(seen)}; peak memory grew by {grown:.0f} MiB")
 
 
 if __name__ == "__main__":

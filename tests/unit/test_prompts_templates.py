@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -365,6 +366,16 @@ def test_an_own_template_may_extend_one_of_the_library(tmp_path: Path) -> None:
     prompt = respond_prompt("ada", Question.of("q"), [], config=VIEW, template=load_template(own))
     system = respond_prompt("ada", Question.of("q"), [], config=PAGE)[0]
     assert prompt == (system, ("user", "Well?"))
+
+
+def test_a_file_that_changes_later_does_not_change_the_prompts(tmp_path: Path) -> None:
+    """A template's id names the text that was loaded, so its prompts keep to that text."""
+    part = _own(tmp_path, "Hello!", "part.jinja")
+    template = load_template(_own(tmp_path, BLOCKS.replace("BODY", '{% include "part.jinja" %}')))
+    assert template.render() == (("user", "Hello!"),)
+    part.write_text("Good bye!", encoding="utf-8")
+    os.utime(part, (0, 0))
+    assert template.render() == (("user", "Hello!"),)
 
 
 def test_the_id_follows_what_is_included(tmp_path: Path) -> None:

@@ -149,6 +149,9 @@ def _environment(folder: Path | None) -> jinja2.Environment:
         loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
+        # A template's id is that of the text that was loaded, so a file that changes later must
+        # not change the prompts. Nor is each file looked at again for every prompt.
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )

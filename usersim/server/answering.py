@@ -95,14 +95,13 @@ class Answering:
         """How answers are drawn where a request does not say."""
         return self._sim.config.simulation
 
-    async def fingerprint(self, user_id: str) -> str:
+    def fingerprint(self, item: RespondItem) -> str:
         """Return the identity of engine and adapter: equal ones give equal answers to equal seeds.
 
         Args:
-            user_id: The person, who may have an adapter of their own.
+            item: What is asked; it names the adapter.
         """
-        adapter = await asyncio.to_thread(self._sim.asker().adapters.for_person, user_id)
-        name = adapter.ref.name if adapter else None
+        name = item.adapter.name if item.adapter else None
         return f"usersim-{content_key(self._engine.identity, name)[:12]}"
 
     @property
@@ -137,26 +136,54 @@ class Answering:
         Raises:
             UserNotFoundError: If they cannot.
         """
+        self._check_served(user_id)
+        await asyncio.to_thread(self._sim.corpus.require, user_id)
+
+    def _check_served(self, user_id: str) -> None:
+        """Check that somebody is not another person than the only one who is served.
+
+        Raises:
+            UserNotFoundError: If they are.
+        """
         only = self._sim.user_id
         if only is not None and user_id != only:
             raise UserNotFoundError(f"user {user_id!r} is not served here; only {only!r} is")
-        await asyncio.to_thread(self._sim.corpus.history, user_id, limit=1)
 
     # ------------------------------------------------------------------ answers
 
-    async def answers(self, asked: AnswerRequest) -> list[CountedAnswer]:
+    async def items(self, asked: AnswerRequest) -> list[RespondItem]:
+        """Return what one request asks, with what is shown of the person: an item per answer.
+
+        Raises:
+            RefusedRequestError: If the server takes nothing new.
+            UserNotFoundError: If there is no such person.
+        """
+        if self._draining:
+            refuse_draining()
+        self._check_served(asked.user_id)
+        first = await asyncio.to_thread(
+            self._asker(asked.simulation).item, asked.user_id, asked.question, seed=asked.seed
+        )
+        rest = [
+            replace(first, seed=derive_seed(first.seed, "answer", n)) for n in range(1, asked.n)
+        ]
+        return [first, *rest]
+
+    async def answers(
+        self, asked: AnswerRequest, items: Sequence[RespondItem]
+    ) -> list[CountedAnswer]:
         """Return the answers to one request.
 
         Cancelled, it takes back what has not started.
 
+        Args:
+            asked: The request.
+            items: What it asks.
+
         Raises:
             RefusedRequestError: If there is no place in the queue, or the time is over.
-            UserNotFoundError: If there is no such person.
             EngineError: If the engine failed.
         """
-        if self._draining:
-            refuse_draining()
-        items = await self._items(asked)
         job = Job[CountedAnswer](items, asked.simulation)
         try:
             async with asyncio.timeout(self._config.request_seconds):
@@ -175,8 +202,14 @@ class Answering:
         free = isinstance(asked.question.space, FreeText)
         return asked.n == 1 and free and self._engine.capabilities.streaming
 
-    async def pieces(self, asked: AnswerRequest) -> AsyncGenerator[Piece | Tokens]:
+    async def pieces(
+        self, asked: AnswerRequest, item: RespondItem
+    ) -> AsyncGenerator[Piece | Tokens]:
         """Yield a live answer piece by piece, and its tokens at the end.
+
+        Args:
+            asked: The request.
+            item: What it asks.
 
         Yields:
             Pieces, then tokens.
@@ -186,9 +219,6 @@ class Answering:
             EngineError: If the engine failed; what was yielded is then no answer.
             UsersimError: If what was drawn is none.
         """
-        if self._draining:
-            refuse_draining()
-        item = (await self._items(asked))[0]
         texts = {"reasoning": "", "action": ""}
         try:
             drawing = self.streams.pieces(
@@ -204,16 +234,6 @@ class Answering:
         self.metrics.answer("answered")
         prompt = item.prompt(self._asker(asked.simulation).config.history)
         yield await asyncio.to_thread(self._tokens, prompt, **texts)
-
-    async def _items(self, asked: AnswerRequest) -> list[RespondItem]:
-        await self.check_person(asked.user_id)
-        first = await asyncio.to_thread(
-            self._asker(asked.simulation).item, asked.user_id, asked.question, seed=asked.seed
-        )
-        rest = [
-            replace(first, seed=derive_seed(first.seed, "answer", n)) for n in range(1, asked.n)
-        ]
-        return [first, *rest]
 
     def _asker(self, simulation: SimulationConfig) -> Asker:
         """Return the simulator's asker under a request's settings, contexts uncut."""

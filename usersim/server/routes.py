@@ -17,12 +17,13 @@ from fastapi.responses import StreamingResponse
 
 from usersim.config import ServerConfig
 from usersim.errors import RefusedRequestError, UsersimError
-from usersim.server.answering import Answering, CountedAnswer
+from usersim.server.answering import Answering, CountedAnswer, Tokens
 from usersim.server.asked import AnswerRequest, model_of, read_request, user_of
 from usersim.server.metrics import METRICS_TYPE
 from usersim.server.refusals import error_body, failed, refusal_of
 from usersim.server.replies import Reply
 from usersim.server.wire import ChatCompletion, ChatRequest, ErrorReply, Health, Model, ModelList
+from usersim.simulation import Piece
 
 __all__ = ["endpoint_router"]
 
@@ -169,10 +170,11 @@ class _Paths:
             simulation=self._answering.simulation,
             roles_header=x_usersim_roles,
         )
-        reply = Reply(asked, await self._answering.fingerprint(asked.user_id))
+        items = await self._answering.items(asked)
+        reply = Reply(asked, self._answering.fingerprint(items[0]))
         if asked.stream and self._answering.live(asked):
-            return await self._live(asked, reply)
-        counted = await _unless_left(request, self._answering.answers(asked))
+            return await self._live(reply, self._answering.pieces(asked, items[0]))
+        counted = await _unless_left(request, self._answering.answers(asked, items))
         if counted is None:
             self._answering.metrics.answer("dropped")
             return Response(status_code=499)
@@ -191,9 +193,8 @@ class _Paths:
             return _json(reply.completion(counted))
         return _events(_aiter(reply.chunks(counted)))
 
-    async def _live(self, asked: AnswerRequest, reply: Reply) -> Response:
+    async def _live(self, reply: Reply, pieces: AsyncGenerator[Piece | Tokens]) -> Response:
         """Return an answer as it is drawn; what fails before its first piece has a status."""
-        pieces = self._answering.pieces(asked)
         chunks = reply.live(pieces)
         first: list[dict[str, object]] = []
         try:
