@@ -44,10 +44,10 @@ def main() -> None:
     print(f"{sizes.requests} requests of {sizes.words} words, forced; {machine()}")
     found = compare(ways, sizes.rounds)
     mixed = found["8 adapters mixed"]
-    print(f"  mixed / shared {mixed / found['one shared adapter']:.2f} (at most 1.15 wanted)")
+    print(f"  mixed / shared {mixed.over(found['one shared adapter'])} (at most 1.15 wanted)")
     other = found["adapters one after the other"]
-    print(f"  one after the other / mixed {other / mixed:.2f} (at least 2 wanted)")
-    print(f"  mixed / none {mixed / found['no adapter, adapters switched off']:.2f}")
+    print(f"  one after the other / mixed {other.over(mixed)} (at least 2 wanted)")
+    print(f"  mixed / none {mixed.over(found['no adapter, adapters switched off'])}")
     engine.close()
     bare.close()
 

@@ -73,10 +73,11 @@ def main() -> None:
     forced = found["vLLM, forced decoding, cold cache"]
     pairs = zip(engine.score(asks), other.score(asks), strict=True)
     print(f"  sums differ by at most {max(abs(a.total - b.total) for a, b in pairs):.1e} nats")
-    ratio = found["transformers engine"] / forced
-    print(f"  {ratio:.2f} times as fast as transformers (at least 1.5 wanted)")
+    ratio = found["transformers engine"].over(forced)
+    print(f"  {ratio} times as fast as transformers (at least 1.5 wanted)")
     seconds = by_prompt_logprobs(engine, asks)
-    print(f"  vLLM, prompt_logprobs, once {seconds:.2f} s: {seconds / forced:.2f} times as long")
+    longer = seconds / forced.seconds
+    print(f"  vLLM, prompt_logprobs, once {seconds:.2f} s: {longer:.2f} times as long")
     mixed = requests(engine, sizes.rows, make_adapters(sizes.adapters))
     engine.score(mixed[: sizes.adapters])  # starts vLLM again, with adapters
     started = time.perf_counter()

@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -31,20 +32,42 @@ def arguments(rounds: int = 3, **sizes: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Run every way `rounds` times, in turns, and print the medians. Seconds."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Medians of one way.
+
+    Attributes:
+        seconds: Wall time.
+        cpu: CPU time of this process, in which vLLM runs where there is no GPU: on a machine that
+            others use too, only this counts.
+    """
+
+    seconds: float
+    cpu: float
+
+    def over(self, other: Cost) -> str:
+        """Return how many times another way's cost this is, by both clocks."""
+        return f"{self.seconds / other.seconds:.3f} (by CPU time {self.cpu / other.cpu:.3f})"
+
+
+def compare(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Cost]:
+    """Run every way `rounds` times, in turns, and print the medians."""
+    runs: dict[str, list[Cost]] = {name: [] for name in ways}
     for turn in range(rounds):
         # The order changes with every turn, so that no way is always the one after another.
         names = list(ways) if turn % 2 == 0 else list(ways)[::-1]
         for name in names:
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             ways[name]()
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: median(found) for name, found in seconds.items()}
-    for name, found in seconds.items():
-        runs = ", ".join(f"{one:.2f}" for one in found)
-        print(f"  {name:<44} {medians[name]:8.2f} s   ({runs})", flush=True)
+            runs[name].append(Cost(time.perf_counter() - started, time.process_time() - used))
+    medians: dict[str, Cost] = {}
+    for name, found in runs.items():
+        medians[name] = Cost(median(one.seconds for one in found), median(one.cpu for one in found))
+        each = ", ".join(f"{one.seconds:.2f}" for one in found)
+        cost = medians[name]
+        print(
+            f"  {name:<44} {cost.seconds:8.2f} s  {cost.cpu:8.2f} s of CPU   ({each})", flush=True
+        )
     return medians
 
 

@@ -90,6 +90,30 @@ def test_draws_and_scores_equal_those_of_transformers(
         assert one.logprobs == pytest.approx(two.logprobs, abs=2e-4)
 
 
+def test_options_are_scored_as_by_transformers(
+    engine: VllmEngine, tiny_model: Path, adapters: list[AdapterRef]
+) -> None:
+    """Options that part early, late, never, or by the hundred score as in the other engine."""
+    kinds = (
+        ("yes", "no", "maybe"),
+        ("Agree strongly", "Agree a little", "Agree", "Disagree a little", "Disagree strongly"),
+        ("tea", "tea", "coffee"),
+        tuple(str(number) for number in range(200)),
+        ("the only one",),
+    )
+    requests = [
+        ScoreRequest(prompt=ask(topic).prompt, continuation=option, end=end, adapter=adapter)
+        for topic, options in zip(TOPICS, kinds, strict=False)
+        for adapter in (None, adapters[0])
+        for end in (False, True)
+        for option in options
+    ]
+    with TransformersEngine(tiny_model) as other:
+        expected = other.score(requests)
+    for one, two in zip(engine.score(requests), expected, strict=True):
+        assert one.logprobs == pytest.approx(two.logprobs, abs=2e-4)
+
+
 def test_a_survey_is_answered_as_in_process(engine: VllmEngine, tiny_model: Path) -> None:
     """Closed answers have the probabilities that transformers gives, numbers keep their range."""
     rows = [

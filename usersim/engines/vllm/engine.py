@@ -33,6 +33,7 @@ from usersim.engines.texts import Pieces
 from usersim.engines.vllm.adapters import VllmAdapters
 from usersim.engines.vllm.directions import drawn, forced
 from usersim.engines.vllm.loop import EngineLoop, Ticket
+from usersim.engines.vllm.paths import ForcedPath, forced_paths
 from usersim.engines.vllm.start import (
     StartPlan,
     adapter_room,
@@ -222,8 +223,9 @@ class VllmEngine:
     ) -> list[Score]:
         """Return the log-probability of each request's continuation, token by token.
 
-        The continuation is forced token by token on the cached prompt: exact, with adapters, and
-        what the requests share from the beginning is computed once.
+        Tokens are forced on the cached prompt: exact, with adapters, and what the requests share
+        from the beginning is computed once. One decode step scores every token that follows the
+        same beginning: options that differ in their first and only token take one step in all.
 
         Raises:
             ScoringError: If a continuation has no token.
@@ -231,16 +233,32 @@ class VllmEngine:
             AdapterLoadError: If an adapter cannot be used.
             EngineUnavailableError: If vLLM stopped in the middle.
         """
-        tickets: dict[Ticket, int] = {}
+        owned: list[list[int]] = []
+        asked: dict[tuple[tuple[int, ...], AdapterRef | None], dict[int, list[int]]] = {}
         for at, request in enumerate(requests):
             prompt, own = self._texts.scored(request)
-            tickets[Ticket(prompt, _forcing(own), request.adapter)] = at
-        scores: list[Score | None] = [None] * len(requests)
-        for done, (ticket, output) in enumerate(self._run(list(tickets)), start=1):
-            scores[tickets[ticket]] = Score(tuple(_logprobs(output.outputs[0])))
-            if progress:
-                progress("score", done, len(requests))
-        return [score for score in scores if score is not None]
+            owned.append(own)
+            asked.setdefault((tuple(prompt), request.adapter), {})[at] = own
+        tickets = {
+            Ticket([*prompt, *path.start], _forcing(path), adapter): path
+            for (prompt, adapter), continuations in asked.items()
+            for path in forced_paths(continuations)
+        }
+        values = [[0.0] * len(own) for own in owned]
+        left = [len(own) for own in owned]
+        done = 0
+        for ticket, output in self._run(list(tickets)):
+            path, steps = tickets[ticket], output.outputs[0].logprobs
+            for at, places in path.reads.items():
+                for place in places:
+                    step = steps[place - len(path.start)]
+                    values[at][place] = float(step[owned[at][place]].logprob)
+                left[at] -= len(places)
+                if not left[at]:
+                    done += 1
+                    if progress:
+                        progress("score", done, len(requests))
+        return [Score(tuple(own)) for own in values]
 
     # ------------------------------------------------------------------ life
 
@@ -335,19 +353,20 @@ class VllmEngine:
         self.close()
 
 
-def _forcing(tokens: list[int]) -> Any:
-    """Return vLLM's parameters that force `tokens` and return their log-probabilities."""
+def _forcing(path: ForcedPath) -> Any:
+    """Return vLLM's parameters that force a path and return the wanted log-probabilities."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
     return SamplingParams(
         temperature=0,
-        max_tokens=len(tokens),
-        min_tokens=len(tokens),
+        max_tokens=len(path.tokens),
+        min_tokens=len(path.tokens),
         ignore_eos=True,
-        logprobs=0,
+        logprobs=None if path.beside else 0,
+        logprob_token_ids=sorted(path.beside) or None,
         detokenize=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
-        extra_args=forced(tokens),
+        extra_args=forced(path.tokens),
     )
 
 
