@@ -93,3 +93,17 @@ def test_a_long_shared_beginning_is_computed_once() -> None:
     shared = list(range(600))
     rows = pack([[*shared, 1000 + i, 2000 + i] for i in range(8)], row_tokens=256)
     assert sum(len(row.tokens) for row in rows) == 600 + 16
+
+
+@given(SEQUENCES, ROW_TOKENS, st.sampled_from([1, 4, 100]))
+def test_parts_are_the_row_and_see_its_first_nodes_only(sequences, row_tokens, least) -> None:
+    """The parts are the whole row, and see of each other its first, shared nodes only."""
+    for row in pack(sequences, row_tokens=row_tokens):
+        trunk, parts = row.branches(least)
+        assert [0, *(end for _, end in parts)] == [*(first for first, _ in parts), len(row.tokens)]
+        mask = row.mask()
+        for first, end in parts:
+            outside = np.ones(len(row.tokens), dtype=bool)
+            outside[:trunk] = outside[first:end] = False
+            assert not mask[first:end, outside].any()
+        assert all(end - first >= least for first, end in parts[:-1])

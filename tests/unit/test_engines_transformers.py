@@ -16,8 +16,9 @@ import torch
 from tests.fixtures.tiny import MakeAdapter
 from usersim.config import Dtype, EngineConfig
 from usersim.engines import AdapterRef, GenerateRequest, ScoreRequest
+from usersim.engines.packing import pack
 from usersim.engines.select import EngineName, known_identity, load_engine
-from usersim.engines.transformers.attention import KEPT
+from usersim.engines.transformers.attention import KEPT, worthwhile_branches
 from usersim.engines.transformers.decoding import DrawState
 from usersim.engines.transformers.engine import ADAPTERS_IN_MEMORY, TransformersEngine
 from usersim.engines.transformers.grouping import decode_batches
@@ -160,6 +161,28 @@ def _scores(engine: TransformersEngine, question: str) -> list[float]:
         ScoreRequest(prompt=_history(question), continuation=answer) for answer in ("rain", "tea")
     ]
     return [value for score in engine.score(asked) for value in score.logprobs]
+
+
+@pytest.mark.parametrize("alike", [0, 40], ids=["unrelated", "alike at first"])
+def test_parts_of_a_row_are_scored_as_if_alone(engine: TransformersEngine, alike: int) -> None:
+    """Long requests that share little attend on their own within a row, and score as alone."""
+    words = ["rain", "train", "tea", "garden", "letter"]
+    requests = [
+        ScoreRequest(
+            prompt=(("user", "well " * alike + f"{word} " * (70 + 9 * n)),),
+            continuation=f"{word} and rain",
+        )
+        for n, word in enumerate(words)
+    ]
+    tokens = [engine._texts.scored(request) for request in requests]
+    (row,) = pack([prompt + own[:-1] for prompt, own in tokens], row_tokens=10_000)
+    found = worthwhile_branches(engine._model, row)
+    assert found is not None
+    assert len(found.parts) >= len(words)
+    with TransformersEngine(engine.model, EngineConfig(row_tokens=10_000)) as packed:
+        together = packed.score(requests)
+    for request, score in zip(requests, together, strict=True):
+        assert score.logprobs == pytest.approx(engine.score([request])[0].logprobs, abs=1e-4)
 
 
 def test_a_second_question_costs_its_own_tokens_only(tiny_model: Path) -> None:

@@ -47,6 +47,36 @@ class PackedRow:
             self.members,
         )
 
+    def branches(self, least: int) -> tuple[int, list[tuple[int, int]]]:
+        """Return how many nodes all sequences share, and runs that are the row together.
+
+        But for the shared nodes, which begin the first run, nodes of two runs never attend to
+        each other.
+
+        Args:
+            least: Nodes of a run at the least; only the last may have fewer.
+
+        Returns:
+            The number of shared nodes, and (first, end) of each run.
+
+        Example:
+            >>> (row,) = pack([[5, 6, 7], [5, 8, 9], [5, 8, 2]], row_tokens=64)
+            >>> row.branches(1)
+            (1, [(0, 3), (3, 6)])
+        """
+        end = len(self.paths[0])
+        begins: list[tuple[int, int]] = []
+        for path in self.paths[1:]:
+            common = int(np.searchsorted(path, end))  # nodes that an earlier path brought
+            begins.append((common, end))
+            end += len(path) - common
+        trunk = min((common for common, _ in begins), default=end)
+        cuts = [0]
+        for common, begin in begins:
+            if common == trunk and begin - cuts[-1] >= least:
+                cuts.append(begin)
+        return trunk, list(zip(cuts, [*cuts[1:], end], strict=True))
+
     def mask(self) -> npt.NDArray[np.bool_]:
         """Return which node attends to which: True for ancestors and itself. Shape `(t, t)`."""
         allowed = np.zeros((len(self.tokens), len(self.tokens)), dtype=np.bool_)

@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from usersim.engines.packing import common_length
+from usersim.engines.packing import PackedRow, common_length
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NAME", "Beginnings", "SharedPrefix", "share_beginnings"]
+__all__ = ["NAME", "Beginnings", "SharedPrefix", "share_beginnings", "worthwhile_branches"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,12 @@ STEP = 16
 KEPT = 8
 """Beginnings kept at a time; each costs its tokens' keys and values. A question has two: of the
 prompt after which reasoning is drawn, and of the one after which options are scored."""
+
+
+MIN_BRANCH = 64
+"""Nodes of a row that attend on their own; a product of fewer is not worth its call."""
+MOST_ATTENDED = 0.75
+"""Branches attend on their own if that takes at most this share of the row's whole product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ def _attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     shared: SharedPrefix | None = None,
+    branches: Branches | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend to the shared beginning and to the row's own tokens.
@@ -95,6 +102,7 @@ def _attend(
         attention_mask: Added to the own scores; shape `(b or 1, 1, q, s)`. None is causal.
         scaling: Factor of the scores; None is `1 / sqrt(d)`.
         shared: The beginning; every query sees all of it.
+        branches: Parts of the one row that see nothing of each other.
 
     Returns:
         Shape `(b, q, n, d)`, and no weights.
@@ -103,6 +111,14 @@ def _attend(
 
     if attention_mask is None:
         attention_mask = _causal(query, key)
+    if branches is not None:
+        trunk, parts = branches.trunk, []
+        for first, end in branches.parts:
+            keys, values = (_seen(part, 2, trunk, first, end) for part in (key, value))
+            mask = _seen(attention_mask[:, :, first:end], 3, trunk, first, end)
+            own = query[:, :, first:end]
+            parts.append(_attend(module, own, keys, values, mask, scaling, shared)[0])
+        return torch.cat(parts, dim=1), None
     if shared is None:
         return _fused(query, key, value, attention_mask, scaling), None
     keys, values = shared.layers[module.layer_idx]
@@ -113,6 +129,14 @@ def _attend(
     whole = torch.cat([visible, attention_mask], dim=-1)
     key, value = torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
     return _fused(query, key, value, whole, scaling), None
+
+
+def _seen(row: torch.Tensor, dim: int, trunk: int, first: int, end: int) -> torch.Tensor:
+    """Return of a row's nodes those that the nodes from `first` to `end` can see."""
+    import torch
+
+    own = row.narrow(dim, first, end - first)
+    return torch.cat([row.narrow(dim, 0, trunk), own], dim=dim) if trunk and first else own
 
 
 def _causal(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
@@ -170,6 +194,34 @@ def _split(
     flat = first.transpose(0, 1).reshape(h, b * (n // h) * q, p) @ values[0]
     mixed = mixed + flat.reshape(h, b, n // h * q, d).transpose(0, 1)
     return mixed.reshape(b, n, q, d).transpose(1, 2).contiguous()
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """Parts of a row that see nothing of each other but its first nodes.
+
+    Attributes:
+        trunk: The number of those, which begin the first part.
+        parts: (first, end) of each part; together they are the row.
+    """
+
+    trunk: int
+    parts: tuple[tuple[int, int], ...]
+
+
+def worthwhile_branches(model: Any, row: PackedRow) -> Branches | None:
+    """Return the parts of a row that are better attended to one by one; None if it is not.
+
+    In one product, sequences that share little would be multiplied with each other for nothing.
+    Only on a CPU: several small products on a GPU were not measured.
+    """
+    if model.device.type != "cpu" or model.config._attn_implementation != NAME:  # noqa: SLF001
+        return None
+    trunk, parts = row.branches(MIN_BRANCH)
+    attended = sum((end - first) * (end - first + (trunk if first else 0)) for first, end in parts)
+    if attended > MOST_ATTENDED * len(row.tokens) ** 2:
+        return None
+    return Branches(trunk, tuple(parts))
 
 
 def share_beginnings(model: Any) -> bool:

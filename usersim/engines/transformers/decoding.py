@@ -20,7 +20,7 @@ import numpy as np
 from usersim.engines.packing import PackedRow, pack
 from usersim.engines.sampling import gumbel_max
 from usersim.engines.texts import cut_at
-from usersim.engines.transformers.attention import SharedPrefix
+from usersim.engines.transformers.attention import SharedPrefix, worthwhile_branches
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,9 @@ def forward_row(
     visible = torch.from_numpy(row.mask()).to(device)[None, None]
     mask = torch.zeros(visible.shape, dtype=model.dtype, device=device)
     mask.masked_fill_(~visible, torch.finfo(model.dtype).min)
-    more = {"shared": shared} if shared else {}
+    more: dict[str, Any] = {"shared": shared} if shared else {}
+    if branches := worthwhile_branches(model, row):
+        more["branches"] = branches
     start = shared.length if shared else 0
     return model(
         input_ids=torch.from_numpy(row.tokens).to(device)[None],
