@@ -31,8 +31,9 @@ class EngineConfig(Config):
     `benchmarks/bench_dtype.py`."""
     device: str = "auto"
     """`auto` takes a GPU if there is one."""
-    row_tokens: Annotated[int, Field(ge=64)] = 1024
-    """Tokens of one packed row: more share longer prompts, fewer keep attention cheap."""
+    row_tokens: Annotated[int, Field(ge=64)] = 2048
+    """Tokens of one packed row: more share longer prompts and read the weights less often, fewer
+    keep attention and memory small."""
     batch_draws: Annotated[int, Field(ge=1)] = 64
     """Draws decoded together, at the most."""
     batch_tokens: Annotated[int, Field(ge=256)] = 32_768
