@@ -287,5 +287,6 @@ def test_the_pool_holds_the_adapter_of_recon_select_where_that_is_measured(
                 sim.respond(asked, user_id=asked.user_id, store=False) for asked, _ in closed
             ]
     for (_, one), base, trained in zip(closed, answers[False], answers[True], strict=True):
-        assert one.probabilities == pytest.approx(dict(trained.probabilities))
-        assert one.probabilities != pytest.approx(dict(base.probabilities), abs=1e-9)
+        # float32 in rows of other company: equal to some units of 1e-7.
+        assert one.probabilities == pytest.approx(dict(trained.probabilities), abs=2e-6)
+        assert one.probabilities != pytest.approx(dict(base.probabilities), abs=2e-5)
