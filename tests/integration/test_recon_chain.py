@@ -123,6 +123,7 @@ def test_the_real_model_gives_the_scored_gain_token_by_token(model: Engine) -> N
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_the_real_model_writes_readable_traces(model: Engine) -> None:
     """Most draws of the small model are plain readable sentences."""
     items = _items()[:2]

@@ -257,6 +257,7 @@ def test_answers_are_kept_unless_told_otherwise() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_the_embedded_model_is_served(embedded_model: Path) -> None:
     """A real model answers through the endpoint as it does directly, and streams what it thinks."""
     options = ["tea", "coffee"]

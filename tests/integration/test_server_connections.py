@@ -77,6 +77,7 @@ def dribble(wire: socket.socket, *, seconds: float) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_head_that_comes_a_byte_at_a_time_is_not_waited_for() -> None:
     """Also as the second one of a connection: each byte does not begin the time anew."""
     whole = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"

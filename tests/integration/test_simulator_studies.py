@@ -54,6 +54,7 @@ def study(home: Path, out: str, model: Engine) -> Study:
     )
 
 
+@pytest.mark.slow
 def test_a_killed_study_resumes_and_ends_as_an_uninterrupted_one(home: Path) -> None:
     """Its figures are the same, and what was finished before the kill is not asked again."""
     whole = engine()

@@ -297,7 +297,7 @@ def run(recipe: str, model: str | Path, out: Path, hooks: Hooks = Hooks()) -> Tr
     )
 
 
-@pytest.mark.parametrize("recipe", ["grpo", "dpo"])
+@pytest.mark.parametrize("recipe", [pytest.param("grpo", marks=pytest.mark.slow), "dpo"])
 def test_a_killed_run_ends_as_if_nothing_had_happened(
     tiny_model, tmp_path, recipe, learners: Nursery
 ):
