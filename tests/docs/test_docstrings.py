@@ -13,6 +13,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -135,3 +136,21 @@ def test_a_class_that_is_taken_or_returned_has_an_example(name: str) -> None:
     owner = CLASSES[name]
     _, _, shown = (inspect.getdoc(owner) or "").partition("Example:")
     assert ("```python" if owner.__name__ in NEEDS_A_TRAINING else ">>>") in shown
+
+
+def test_no_text_is_cut_off_by_a_line_break() -> None:
+    """A constant's text goes on in parentheses: a text below it would be a docstring of its own."""
+    cut: list[str] = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            body = getattr(node, "body", None)
+            for first, second in pairwise(body if isinstance(body, list) else []):
+                text = _text(getattr(first, "value", None))
+                below = isinstance(second, ast.Expr) and _text(second.value)
+                if below and text.endswith(" ") and not below[:1].isupper():
+                    cut.append(f"{path.relative_to(PACKAGE)}:{first.lineno}")
+    assert cut == []
+
+
+def _text(node: ast.AST | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

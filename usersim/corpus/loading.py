@@ -45,8 +45,10 @@ __all__ = ["Load", "LoadOptions", "scanned"]
 
 _BATCH_ROWS = 8_000
 _BATCH_CHARS = 8_000_000
-_DATE_ORDER = "dates like 05/01/2024 are read only if the date order is set: dmy (day first) or "
-"mdy (month first)"
+_DATE_ORDER = (
+    "dates like 05/01/2024 are read only if the date order is set: dmy (day first) or "
+    "mdy (month first)"
+)
 _ROW_FIELDS = frozenset({"context", "action"})
 _NO_ROWS = "has neither of the fields context and action"
 _WIDE = "if it has a row per respondent and a column per question, it needs a codebook"

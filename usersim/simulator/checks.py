@@ -143,9 +143,11 @@ def check_sections(
     return sections
 
 
-_SWAPPED = "U is the cost of replacing an answer's own trace by one of another context, as a share "
-"of the own trace's gain: 0 if any trace does as well, 1 if another trace is worth no more than "
-"none. It is undefined if the own traces have no gain distinguishable from 0."
+_SWAPPED = (
+    "U is the cost of replacing an answer's own trace by one of another context, as a share of "
+    "the own trace's gain: 0 if any trace does as well, 1 if another trace is worth no more than "
+    "none. It is undefined if the own traces have no gain distinguishable from 0."
+)
 _JUDGED = (
     "A language model compared the drawn answers with what the person said, in both orders. A "
     "pair is won only if both orders say so. Judges have preferences of their own; rely on the "

@@ -31,8 +31,10 @@ __all__ = ["SurveyEstimates", "estimate_survey", "sheet_of", "weigh"]
 
 Attributes = Mapping[str, Mapping[str, str]]
 
-_OTHERS = "not rectified: no id of the human sample is among the simulated people; its figures are "
-"shown beside the simulated ones"
+_OTHERS = (
+    "not rectified: no id of the human sample is among the simulated people; its figures are "
+    "shown beside the simulated ones"
+)
 
 
 def weigh(

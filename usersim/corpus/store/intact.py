@@ -29,8 +29,10 @@ _EXTRAS = re.compile(
     r"\b(CHECK|COLLATE|CONFLICT|DEFAULT|DEFERRABLE|GENERATED|STRICT|WITHOUT)\b", re.IGNORECASE
 )
 """Words of SQLite's table definitions that none of ours has, and that its pragmas do not show."""
-_HINT = "nothing in it was executed; have its rows exported as JSON Lines (Corpus.export) and load "
-"them into a new store"
+_HINT = (
+    "nothing in it was executed; have its rows exported as JSON Lines (Corpus.export) and load "
+    "them into a new store"
+)
 
 
 class _Shape(NamedTuple):
