@@ -126,3 +126,12 @@ def test_rows_without_context_or_action_say_what_they_may_be() -> None:
     assert any("codebook" in note for note in report.notes)
     with pytest.raises(CorpusError, match="needs a codebook"):
         UserSimulator.from_corpus(pd.DataFrame(column("Tea?", ["yes", "no"])), engine="scripted")
+
+
+def test_a_question_about_time_is_not_the_time_of_the_answer() -> None:
+    """Moments are a timestamp; amounts of time are an answer, whatever the column is called."""
+    rows = [{"id": n, "Submitted": f"2026-01-{n + 1:02} 10:00", "How much time?": n * 7.5}
+            for n in range(20)]  # fmt: skip
+    draft = draft_codebook(rows)
+    assert draft.codebook["Submitted"] == {"kind": "timestamp"}
+    assert draft.codebook["How much time?"]["kind"] == "number"

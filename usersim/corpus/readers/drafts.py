@@ -30,6 +30,7 @@ _MISSING = frozenset({-999.0, -99.0, -98.0, -97.0, -9.0, -8.0, -7.0, -1.0})
 _WRITE = "write what was asked"
 _SEPARATORS = ("|", ";")
 _TIMES = re.compile(r"\b(?:time ?stamp|date|time|submitted|started|completed|recorded)\b")
+_MOMENT = re.compile(r"\d[-/.:]\d")
 _PERSONAL = re.compile(
     r"\b(?:e-?mail|ip ?addr(?:ess)?|phone|first ?name|last ?name|full ?name|street|postcode|zip"
     r"|latitude|longitude|token)\b"
@@ -227,7 +228,7 @@ def _guessed(cells: _Cells) -> _Guess:
         return "", {}, "left out because it seems to identify the person"
     if not cells.filled:
         return "", {}, "left out because it is empty"
-    if _TIMES.search(key) and not _is_few(cells):
+    if _TIMES.search(key) and all(map(_MOMENT.search, cells.answers)) and not _has_numbers(cells):
         return "timestamp", {"kind": "timestamp"}, ""
     text = " ".join(cells.name.split())
     guess = _answered(cells, {"text": text})
@@ -275,6 +276,11 @@ def _numeric(cells: _Cells, numbers: Sequence[float], text: dict[str, object]) -
         return "choice", fields, f"{doubt}say what the numbers stand for"
     fields = {**text, "kind": "number", **({"integer": True} if whole else {}), **marked}
     return "number", fields, f"{doubt}amounts, or codes of options?" if few else doubt[:-2]
+
+
+def _has_numbers(cells: _Cells) -> bool:
+    """Return whether an answer is a plain number, which is no moment: 1.5 hours."""
+    return any(number_in(answer) is not None for answer in cells.answers)
 
 
 def _several(cells: _Cells) -> list[str]:
