@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usersim.engines.packing import pack
+from usersim.engines.packing import LONG, by_beginning, pack
 
 # Few tokens and common beginnings, so that sequences really share.
 TOKENS = st.integers(0, 3)
@@ -107,3 +107,15 @@ def test_parts_are_the_row_and_see_its_first_nodes_only(sequences, row_tokens, l
             outside[:trunk] = outside[first:end] = False
             assert not mask[first:end, outside].any()
         assert all(end - first >= least for first, end in parts[:-1])
+
+
+@given(SEQUENCES, st.booleans())
+def test_groups_by_beginning_hold_every_sequence_once_and_share_long_ones(sequences, alone) -> None:
+    """Sequences with a long beginning in common are one group; the short ones are the last."""
+    stretched = [[token for token in sequence for _ in range(LONG // 2)] for sequence in sequences]
+    groups = by_beginning(stretched, alone=lambda _: alone)
+    assert sorted(place for group in groups for place in group) == list(range(len(stretched)))
+    for group in groups[:-1]:
+        shortest = min(len(stretched[place]) for place in group)
+        assert shortest > LONG or (shortest == LONG and len(group) > 1)
+        assert len({tuple(stretched[place][:LONG]) for place in group}) == 1

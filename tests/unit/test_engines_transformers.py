@@ -16,9 +16,9 @@ import torch
 from tests.fixtures.tiny import MakeAdapter
 from usersim.config import Dtype, EngineConfig
 from usersim.engines import AdapterRef, GenerateRequest, ScoreRequest
-from usersim.engines.packing import pack
+from usersim.engines.packing import LONG, pack
 from usersim.engines.select import EngineName, known_identity, load_engine
-from usersim.engines.transformers.attention import KEPT, worthwhile_branches
+from usersim.engines.transformers.attention import worthwhile_branches
 from usersim.engines.transformers.decoding import DrawState
 from usersim.engines.transformers.engine import ADAPTERS_IN_MEMORY, TransformersEngine
 from usersim.engines.transformers.grouping import decode_batches
@@ -208,15 +208,51 @@ def test_a_second_question_costs_its_own_tokens_only(tiny_model: Path) -> None:
     assert second == pytest.approx(alone, abs=1e-4)
 
 
-def test_kept_prompts_are_few_and_can_be_dropped(tiny_model: Path) -> None:
-    """However many people are asked, a bounded number of prompts is kept; dropping leaves none."""
-    with closing(TransformersEngine(tiny_model)) as engine:
-        for person in range(2 * KEPT):
+@pytest.mark.parametrize("room", [0, 1])
+def test_kept_prompts_fit_their_room_and_can_be_dropped(tiny_model: Path, room: int) -> None:
+    """However many people are asked, what is kept fits; the newest always; dropping leaves none."""
+    with closing(TransformersEngine(tiny_model, EngineConfig(kept_prompts_mib=room))) as engine:
+        for person in range(20):
             prompt = _history("Tea?", begun=f"{person} is who you are.")
             engine.score([ScoreRequest(prompt=prompt, continuation="rain")])
-        assert len(engine._beginnings.kept) == KEPT
+        kept = [beginning.size for beginning in engine._beginnings.kept.values()]
+        if room:
+            assert 1 < len(kept) < 20
+            assert sum(kept) <= room << 20
+        else:
+            assert len(kept) == 1
         engine.forget_prompts()
         assert not engine._beginnings.kept
+
+
+def test_options_after_the_reasoning_of_several_people_go_on_from_their_prompts(
+    tiny_model: Path,
+) -> None:
+    """What was drawn for several people together is scored without their prompts again."""
+    people = [_history("Tea? " * 20, begun=f"{name} lives here.") for name in ("ada", "bo", "cy")]
+    draws = [GenerateRequest(prompt=prompt, n=2, max_tokens=3) for prompt in people]
+    scores = [
+        ScoreRequest(prompt=prompt, prefix="so ", continuation=answer)
+        for prompt in people
+        for answer in ("rain", "tea")
+    ]
+    computed: list[int] = []
+
+    def count(_: object, __: tuple[object, ...], given: dict[str, torch.Tensor]) -> None:
+        computed.append(given["input_ids"].numel())
+
+    with closing(TransformersEngine(tiny_model)) as engine:
+        assert min(len(engine._texts.prompt(draw)) for draw in draws) > LONG
+        alone = [engine.score([request])[0].logprobs for request in scores]
+        engine.forget_prompts()
+        drawn = [engine.generate([request])[0][0].text for request in draws]
+        engine.forget_prompts()
+        engine._model.register_forward_pre_hook(count, with_kwargs=True)
+        assert [group[0].text for group in engine.generate(draws)] == drawn
+        prefill, computed = sum(computed), []
+        together = [score.logprobs for score in engine.score(scores)]
+    assert sum(computed) < prefill / 3
+    assert together == [pytest.approx(values, abs=1e-4) for values in alone]
 
 
 def test_a_closed_engine_refuses_everything(tiny_model: Path) -> None:

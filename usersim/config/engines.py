@@ -39,6 +39,10 @@ class EngineConfig(Config):
     batch_tokens: Annotated[int, Field(ge=256)] = 32_768
     """Prompt and drawn tokens of a decode batch, padding included: bounds the memory of their
     keys and values (about 1.5 GB for a 135M model in float32). One draw always fits."""
+    kept_prompts_mib: Annotated[int, Field(ge=0)] = 512
+    """Memory of the keys and values of earlier prompts, MiB, so that another question to the same
+    person, or the options after the reasoning, cost their own tokens only; the newest prompt
+    always fits. 512 hold some 11,000 tokens of a 135M model in float32."""
 
 
 class VllmConfig(Config):

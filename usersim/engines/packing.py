@@ -10,13 +10,17 @@ Knows tokens and masks; knows nothing of models or text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PackedRow", "common_length", "pack"]
+__all__ = ["LONG", "PackedRow", "by_beginning", "common_length", "pack"]
+
+LONG = 256
+"""Tokens from which a beginning is worth rows of its own, and worth keeping: the pass over a short
+row costs little beside that over as many tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +177,43 @@ def pack(sequences: Sequence[Sequence[int]], *, row_tokens: int) -> list[PackedR
     if row.tokens:
         rows.append(row.done())
     return rows
+
+
+def by_beginning(
+    sequences: Sequence[Sequence[int]], alone: Callable[[Sequence[int]], bool]
+) -> list[list[int]]:
+    """Group sequences by long beginnings, which are then computed once and kept.
+
+    A row computes once what all of its sequences share, so rows of several people would share
+    next to nothing.
+
+    Args:
+        sequences: Token ids.
+        alone: Whether a sequence that shares its beginning with no other gets a row of its own.
+
+    Returns:
+        Places of the sequences, group by group; those without a long beginning are the last.
+
+    Example:
+        >>> first, second = [1] * 300, [2] * 300
+        >>> by_beginning([[*first, 7], [5], [*second, 7], [*first, 8]], lambda _: False)
+        [[0, 3], [2, 1]]
+    """
+    groups: list[list[int]] = []
+    shared = 0
+    for place in sorted(range(len(sequences)), key=lambda place: list(sequences[place])):
+        if groups:
+            common = common_length(sequences[groups[-1][0]], sequences[place])
+            if common >= max(LONG, shared // 2):
+                groups[-1].append(place)
+                shared = common
+                continue
+        groups.append([place])
+        shared = len(sequences[place])
+    own = [g for g in groups if len(g) > 1 or _long(sequences[g[0]], alone)]
+    rest = [g[0] for g in groups if len(g) == 1 and not _long(sequences[g[0]], alone)]
+    return [*own, *([rest] if rest else [])]
+
+
+def _long(sequence: Sequence[int], alone: Callable[[Sequence[int]], bool]) -> bool:
+    return len(sequence) > LONG and alone(sequence)

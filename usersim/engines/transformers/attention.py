@@ -32,10 +32,6 @@ MIN_SHARED = 32
 """Beginnings shorter than this many tokens are not worth a pass of their own."""
 STEP = 16
 """Lengths of kept beginnings are multiples of this, so that near-equal ones are found again."""
-KEPT = 8
-"""Beginnings kept at a time; each costs its tokens' keys and values. A question has two: of the
-prompt after which reasoning is drawn, and of the one after which options are scored."""
-
 
 MIN_BRANCH = 64
 """Nodes of a row that attend on their own; a product of fewer is not worth its call."""
@@ -55,12 +51,26 @@ class SharedPrefix:
     length: int
     layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
+    @property
+    def size(self) -> int:
+        """Memory of its keys and values, bytes."""
+        return sum(part.nbytes for layer in self.layers for part in layer)
+
     def first(self, length: int) -> SharedPrefix:
         """Return the first `length` tokens of it; nothing is copied."""
         if length == self.length:
             return self
         return SharedPrefix(
             length, tuple((k[:, :, :length], v[:, :, :length]) for k, v in self.layers)
+        )
+
+    def after(self, length: int) -> SharedPrefix | None:
+        """Return what follows the first `length` tokens, None if that is nothing."""
+        if length == self.length:
+            return None
+        return SharedPrefix(
+            self.length - length,
+            tuple((k[:, :, length:], v[:, :, length:]) for k, v in self.layers),
         )
 
     def behind(self, before: SharedPrefix | None) -> SharedPrefix:
@@ -110,6 +120,8 @@ def _attend(
     import torch
 
     if attention_mask is None:
+        if shared is None and query.shape[2] == key.shape[2]:
+            return _fused(query, key, value, None, scaling), None
         attention_mask = _causal(query, key)
     if branches is not None:
         trunk, parts = branches.trunk, []
@@ -153,16 +165,29 @@ def _fused(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    mask: torch.Tensor,
+    mask: torch.Tensor | None,
     scaling: float | None,
 ) -> torch.Tensor:
-    """Attend in one fused pass, without copying keys for the groups of query heads."""
+    """Attend in one fused pass, without copying keys for the groups of query heads.
+
+    Without a mask it is causal, and the half that nobody sees is not computed.
+    """
     from torch.nn.functional import scaled_dot_product_attention
 
+    b, n, q, d = query.shape
+    if q == 1 and mask is not None:
+        # One token a row: the heads of a group are its queries, which read the keys once.
+        query = query.reshape(b, key.shape[1], -1, d)
     mixed = scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, scale=scaling, enable_gqa=True
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        is_causal=mask is None,
+        scale=scaling,
+        enable_gqa=query.shape[1] != key.shape[1],
     )
-    return mixed.transpose(1, 2).contiguous()
+    return mixed.reshape(b, n, q, d).transpose(1, 2).contiguous()
 
 
 def _split(
@@ -246,12 +271,18 @@ def share_beginnings(model: Any) -> bool:
 
 @dataclass(slots=True)
 class Beginnings:
-    """Keeps the last few shared beginnings, by weights and tokens.
+    """Keeps the last shared beginnings, by weights and tokens.
 
     A beginning that goes on from a kept one costs its new tokens only: another question to the
-    same person begins with the same history.
+    same person begins with the same history, and options are scored after the prompt that
+    reasoning was drawn for.
+
+    Attributes:
+        room: Memory of what is kept, bytes; the newest is kept even if it takes more.
+        kept: Beginnings by weights and tokens, the one that was used last at the end.
     """
 
+    room: int
     kept: OrderedDict[tuple[str, tuple[int, ...]], SharedPrefix] = field(
         default_factory=OrderedDict
     )
@@ -278,9 +309,18 @@ class Beginnings:
         target = length - length % STEP
         shared = _run(model, tokens[known.length if known else 0 : target], known)
         self.kept[weights, tokens[:target]] = shared
-        while len(self.kept) > KEPT:
-            self.kept.popitem(last=False)
+        size = sum(kept.size for kept in self.kept.values())
+        while size > self.room and len(self.kept) > 1:
+            _, dropped = self.kept.popitem(last=False)
+            size -= dropped.size
         return shared
+
+    def holds(self, weights: str, tokens: Sequence[int], length: int) -> bool:
+        """Return whether at least the first `length` of `tokens` are kept."""
+        begin = tuple(tokens[:length])
+        return len(begin) == length and any(
+            owner == weights and kept[:length] == begin for owner, kept in self.kept
+        )
 
     def _longest(self, weights: str, tokens: tuple[int, ...]) -> SharedPrefix | None:
         """Return as much of the beginning of `tokens` as one of the kept holds."""

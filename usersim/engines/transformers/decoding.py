@@ -12,12 +12,12 @@ Knows tensors and tokens; knows nothing of chats, adapters or traces.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from usersim.engines.packing import PackedRow, pack
+from usersim.engines.packing import PackedRow, by_beginning, pack
 from usersim.engines.sampling import gumbel_max
 from usersim.engines.texts import cut_at
 from usersim.engines.transformers.attention import SharedPrefix, worthwhile_branches
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["DrawState", "decode", "forward_row"]
+
+Begin = Callable[[Sequence[Sequence[int]]], SharedPrefix | None]
 
 
 @dataclass
@@ -114,6 +116,21 @@ def forward_row(
     )
 
 
+def _prefills(
+    prompts: Sequence[Sequence[int]], row_tokens: int, begin: Begin
+) -> Iterator[tuple[PackedRow, SharedPrefix | None]]:
+    """Pack prompts by beginning.
+
+    Yields:
+        Rows without what of them is computed already, and that; `members` are places in `prompts`.
+    """
+    for group in by_beginning(prompts, alone=lambda _: True):
+        for row in pack([prompts[i] for i in group], row_tokens=row_tokens):
+            members = tuple(group[i] for i in row.members)
+            before = begin([prompts[i] for i in members])
+            yield replace(row.after(before.length if before else 0), members=members), before
+
+
 class _Rows:
     """Keys, values and next-token logits of a batch of draws, left-padded.
 
@@ -121,33 +138,35 @@ class _Rows:
     """
 
     def __init__(
-        self, model: Any, draws: Sequence[DrawState], row_tokens: int, shared: SharedPrefix | None
+        self, model: Any, draws: Sequence[DrawState], row_tokens: int, begin: Begin
     ) -> None:
         import torch
 
-        start = shared.length if shared else 0
-        self.shared = shared
-        prompts = sorted({tuple(draw.prompt[start:]) for draw in draws})
-        self.width = max(len(prompt) for prompt in prompts)
+        prompts = sorted({tuple(draw.prompt) for draw in draws})
+        self.shared = begin(prompts)
+        start = self.shared.length if self.shared else 0
+        self.width = max(len(prompt) for prompt in prompts) - start
         room = self.width + max(draw.max_tokens for draw in draws)
         members: list[int] = []
         logits: list[Any] = []
         keys: dict[int, list[Any]] = {}
         values: dict[int, list[Any]] = {}
-        for row in pack(prompts, row_tokens=row_tokens):
-            last = torch.tensor([int(path[-1]) for path in row.paths])
-            output = forward_row(model, row, keep=last, use_cache=True, shared=shared)
-            index = self._left_padded(row).to(model.device)
+        for row, before in _prefills(prompts, row_tokens, begin):
             members.extend(row.members)
+            last = torch.tensor([int(path[-1]) for path in row.paths])
+            output = forward_row(model, row, keep=last, use_cache=True, shared=before)
             logits.append(output.logits[0])
-            for number, layer in enumerate(output.past_key_values.layers):
+            own = before.after(start) if before else None
+            index = self._left_padded(row, own.length if own else 0).to(model.device)
+            row_only = SharedPrefix(
+                len(row.tokens), tuple((x.keys, x.values) for x in output.past_key_values.layers)
+            )
+            for number, layer in enumerate(row_only.behind(own).layers):
                 # (1, h, t, d) -> (h, rows, s, d) -> (rows, h, s, d)
-                keys.setdefault(number, []).append(layer.keys[0][:, index].transpose(0, 1))
-                values.setdefault(number, []).append(layer.values[0][:, index].transpose(0, 1))
+                keys.setdefault(number, []).append(layer[0][0][:, index].transpose(0, 1))
+                values.setdefault(number, []).append(layer[1][0][:, index].transpose(0, 1))
         place = {prompts[member]: i for i, member in enumerate(members)}
-        take = torch.tensor(
-            [place[tuple(draw.prompt[start:])] for draw in draws], device=model.device
-        )
+        take = torch.tensor([place[tuple(draw.prompt)] for draw in draws], device=model.device)
         self.cache = _cache(
             [torch.cat(keys[n])[take] for n in sorted(keys)],
             [torch.cat(values[n])[take] for n in sorted(values)],
@@ -160,12 +179,14 @@ class _Rows:
         self.mask = torch.zeros(padding.shape, dtype=model.dtype, device=model.device)
         self.mask.masked_fill_(padding, torch.finfo(model.dtype).min)
 
-    def _left_padded(self, row: PackedRow) -> Any:
+    def _left_padded(self, row: PackedRow, before: int) -> Any:
+        """Return where each path's tokens are, `before` of all in front of the row's own."""
         import torch
 
         index = np.zeros((len(row.paths), self.width), dtype=np.int64)
         for which, path in enumerate(row.paths):
-            index[which, self.width - len(path) :] = path
+            own = [*range(before), *(path + before)]
+            index[which, self.width - len(own) :] = own
         return torch.from_numpy(index)
 
     def step(self, model: Any, tokens: Any) -> None:
@@ -263,7 +284,7 @@ def decode(
     ends: frozenset[int],
     text_of: Callable[[list[int]], str],
     row_tokens: int,
-    shared: SharedPrefix | None = None,
+    begin: Begin = lambda _: None,
 ) -> Iterator[None]:
     """Draw until every draw has finished; yields after each step, for streaming and progress.
 
@@ -273,7 +294,7 @@ def decode(
         ends: Tokens that end a turn.
         text_of: Turns token ids into text.
         row_tokens: Nodes of a packed row of the prefill.
-        shared: The beginning of every prompt, where it was computed already.
+        begin: Returns the beginning that prompts share, computed, or None.
 
     Yields:
         Nothing; look at `draws`.
@@ -281,7 +302,7 @@ def decode(
     import torch
 
     with torch.inference_mode():
-        rows = _Rows(model, draws, row_tokens, shared)
+        rows = _Rows(model, draws, row_tokens, begin)
     active = list(draws)
     while True:
         with torch.inference_mode():

@@ -13,6 +13,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +32,7 @@ from usersim.engines.base import (
 from usersim.engines.embedded import model_folder
 from usersim.engines.identity import model_digest
 from usersim.engines.loading import import_torch, load_model, load_tokenizer
-from usersim.engines.packing import PackedRow, pack
+from usersim.engines.packing import LONG, PackedRow, by_beginning, pack
 from usersim.engines.sampling import stream_of
 from usersim.engines.texts import Pieces, Texts
 from usersim.engines.transformers.attention import Beginnings, SharedPrefix, share_beginnings
@@ -79,7 +81,7 @@ class TransformersEngine:
         self._tokenizer = load_tokenizer(folder)
         self._model: Any = load_model(folder, dtype=config.dtype, device=config.device)
         self._shares = share_beginnings(self._model)
-        self._beginnings = Beginnings()
+        self._beginnings = Beginnings(config.kept_prompts_mib << 20)
         self._texts = Texts(
             self._tokenizer,
             getattr(self._model.config, "max_position_embeddings", None),
@@ -155,7 +157,7 @@ class TransformersEngine:
             tokens = [self._texts.scored(requests[member]) for member in members]
             # The last token is predicted and predicts nothing: it needs no node.
             sequences = [prompt + own[:-1] for prompt, own in tokens]
-            for row in pack(sequences, row_tokens=self._config.row_tokens):
+            for row in self._rows(adapter, sequences):
                 inside = [tokens[which] for which in row.members]
                 with self._using(adapter):
                     shared = self._shared(adapter, [prompt for prompt, _ in inside])
@@ -167,13 +169,31 @@ class TransformersEngine:
                     progress("score", done, len(requests))
         return [score for score in results if score is not None]
 
-    def _shared(self, adapter: AdapterRef | None, prompts: list[list[int]]) -> SharedPrefix | None:
+    def _rows(
+        self, adapter: AdapterRef | None, sequences: Sequence[Sequence[int]]
+    ) -> Iterator[PackedRow]:
+        """Pack sequences by beginning; those that go on from a kept one are the first.
+
+        Otherwise new beginnings could drop the kept ones before these were used.
+
+        Yields:
+            Rows; `members` are places in `sequences`.
+        """
+        owner = _owner(adapter)
+        kept = partial(self._beginnings.holds, owner, length=LONG)
+        groups = by_beginning(sequences, alone=kept)
+        for group in sorted(groups, key=lambda group: not kept(sequences[group[0]])):
+            for row in pack([sequences[i] for i in group], row_tokens=self._config.row_tokens):
+                yield replace(row, members=tuple(group[i] for i in row.members))
+
+    def _shared(
+        self, adapter: AdapterRef | None, prompts: Sequence[Sequence[int]]
+    ) -> SharedPrefix | None:
         """Return the beginning that `prompts` share, if it is worth it."""
         if not self._shares:
             return None
-        owner = adapter.name if adapter else ""
         with boundary(EngineError, "computing a shared beginning"):
-            return self._beginnings.find(self._model, owner, sorted(prompts))
+            return self._beginnings.find(self._model, _owner(adapter), sorted(map(list, prompts)))
 
     def _score_row(
         self, row: PackedRow, targets: list[list[int]], shared: SharedPrefix | None
@@ -268,14 +288,13 @@ class TransformersEngine:
         return _draw(state)
 
     def _decode(self, batch: list[DrawState], adapter: AdapterRef | None) -> Iterator[None]:
-        shared = self._shared(adapter, [state.prompt for state in batch])
         yield from decode(
             self._model,
             batch,
             ends=self._texts.ends,
             text_of=self._texts.decode,
             row_tokens=self._config.row_tokens,
-            shared=shared,
+            begin=partial(self._shared, adapter),
         )
 
     def _states(self, request: GenerateRequest) -> list[DrawState]:
@@ -364,6 +383,11 @@ def _draw(state: DrawState) -> Draw:
         n_tokens=len(state.tokens),
         mean_logprob=sum(state.logprobs) / len(state.logprobs),
     )
+
+
+def _owner(adapter: AdapterRef | None) -> str:
+    """Return what tells the keys and values of one adapter from another's."""
+    return adapter.name if adapter else ""
 
 
 def _listed(tokens: int | list[int] | None) -> list[int | None]:
