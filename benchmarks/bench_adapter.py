@@ -195,18 +195,25 @@ def stacked(asked: Asked, parts: Sequence[Sequence[Sequence[float]]], chosen: li
     return found
 
 
-def interval(values: Floats, asked: Asked, chosen: list[int]) -> str:
+def interval(values: Sequence[float], people: Sequence[str]) -> str:
     """Return a mean with its 95 % interval over people."""
-    names = sorted({asked.people[i] for i in chosen})
-    sums = np.array([sum(values[i] for i in chosen if asked.people[i] == n) for n in names])
-    sizes = np.array([sum(asked.people[i] == n for i in chosen) for n in names])
+    place = {name: n for n, name in enumerate(sorted(set(people)))}
+    who = np.array([place[name] for name in people])
+    sums = np.bincount(who, weights=np.array(values))
+    sizes = np.bincount(who)
+    names = list(place)
     draws = np.random.default_rng(0).integers(len(names), size=(DRAWS, len(names)))
     low, high = np.percentile(sums[draws].sum(1) / sizes[draws].sum(1), [2.5, 97.5])
     return f"{sums.sum() / sizes.sum():+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def show(title: str, asked: Asked, base: list[list[float]], found: list[list[float]]) -> None:
+Gains = dict[tuple[str, str], tuple[list[float], list[str]]]
+"""By kind of question and measure: trained less untrained of each answer, and whose it is."""
+
+
+def show(title: str, asked: Asked, base: list[list[float]], found: list[list[float]]) -> Gains:
     """Print what a trained model's answers are worth beside the untrained model's."""
+    gains: Gains = {}
     for kind in KINDS:
         chosen = [i for i, one in enumerate(asked.kinds) if one == kind]
         plain = [[p for p in parts if p is not None] for parts in asked.plain]
@@ -230,12 +237,19 @@ def show(title: str, asked: Asked, base: list[list[float]], found: list[list[flo
         print(f"  {'pool without the model':26} {without[chosen].mean():.3f}")
         for measure, values in scores["trained"].items():
             before = scores["untrained"][measure]
+            people = [asked.people[i] for i in chosen]
+            gained = gains[kind, measure] = ((values - before)[chosen].tolist(), people)
             print(
                 f"  {measure:26} {before[chosen].mean():.3f} -> {values[chosen].mean():.3f}, "
-                f"trained less untrained {interval(values - before, asked, chosen)}"
+                f"trained less untrained {interval(*gained)}"
             )
         more = scores["trained"]["pool with the model"] - without
-        print(f"  pool with the trained model less without {interval(more, asked, chosen)}")
+        gained = gains[kind, "pool with the trained model less without"] = (
+            more[chosen].tolist(),
+            [asked.people[i] for i in chosen],
+        )
+        print(f"  pool with the trained model less without {interval(*gained)}")
+    return gains
 
 
 def answers(
@@ -269,8 +283,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--rate", nargs="+", type=float, default=[3e-4])
     parser.add_argument("--seed", nargs="+", type=int, default=[0])
-    options = parser.parse_args()
+    run(parser.parse_args())
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, ask, and print each seed and all of them together."""
     options.out.mkdir(parents=True, exist_ok=True)
+    pooled: dict[float, list[Gains]] = {}
     with TransformersEngine(options.model, EngineConfig(dtype="bfloat16", device="cpu")) as engine:
         for seed, rate in product(options.seed, options.rate):
             made = Experiment(options.panel, options, seed)
@@ -282,7 +301,15 @@ def main() -> None:
                 adapter = made.train(options.model, rate, seed, options.out / "adapters")
                 print(f"seed {seed}, rate {rate:g}: {adapter.manifest.pace}", flush=True)
             found = answers(engine, made.questions, adapter, kept)
-            show(f"seed {seed}, rate {rate:g}", made.questions, base, found)
+            gains = show(f"seed {seed}, rate {rate:g}", made.questions, base, found)
+            pooled.setdefault(rate, []).append(gains)
+    for rate, every in pooled.items():
+        if len(every) > 1:
+            print(f"all {len(every)} seeds, rate {rate:g}, trained less untrained")
+            for kind, measure in every[0]:
+                values = [value for gains in every for value in gains[kind, measure][0]]
+                people = [person for gains in every for person in gains[kind, measure][1]]
+                print(f"  {kind} questions, {measure}: {interval(values, people)}")
 
 
 if __name__ == "__main__":

@@ -285,3 +285,28 @@ def test_a_matrix_that_is_not_positive_is_solved_with_its_small_eigenvalues_rais
     assert cholesky_solver(positive, least_eigenvalue=0.05)(np.ones(3)) == pytest.approx(
         np.linalg.solve(positive, np.ones(3))
     )
+
+
+@pytest.mark.parametrize("people", [5, 12, 40])
+def test_the_marginal_is_as_good_as_laplaces_rule_whatever_the_number_of_options(
+    people: int,
+) -> None:
+    """Each option gets as many added answers, so that two options do not pay for seven."""
+    random = np.random.default_rng(people)
+    spaces = [Choice(tuple(f"{n}" for n in range(size))) for size in [2, 7] * 20]
+    shares = [random.dirichlet(np.ones(len(space.options))) for space in spaces]
+    cells = np.array([[random.choice(len(p), p=p) for p in shares] for _ in range(people)], float)
+    cells[random.random(cells.shape) < 0.3] = np.nan
+    names = tuple(map(str, range(people)))
+    asked = tuple(PanelQuestion(f"q{i}", space) for i, space in enumerate(spaces))
+    model = PanelModel.fit(Panel(names, asked, cells, np.ones(people)))
+    found = model.predict({}, [question.key for question in asked])
+    gains = []
+    for i, (one, p) in enumerate(zip(found, shares, strict=True)):
+        if one is None:
+            continue
+        counts = np.bincount(cells[np.isfinite(cells[:, i]), i].astype(int), minlength=len(p))
+        laplace = (counts + 1) / (counts.sum() + len(p))
+        own = np.array([one.others[option] for option in spaces[i].options])
+        gains.append(p @ (np.log(own) - np.log(laplace)))
+    assert np.mean(gains) > -0.002

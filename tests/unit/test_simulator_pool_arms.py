@@ -174,6 +174,7 @@ def test_what_is_not_known_is_alike_and_what_is_not_pooled_fails() -> None:
     closed = [is_closed(one.space) for one in found.interactions]
     assert closed == [True, False]
     assert set(found.predictions["Panel model"][0].probabilities.values()) == {1 / 3}
+    assert found.predictions["Panel model"][0].action == LEVELS[1], "the middle of the scale"
     for arm in ("Panel model", "Pool"):
         assert [one.message for one in found.failures[arm]] == ["free text is not pooled"]
 

@@ -108,3 +108,27 @@ def test_the_key_depends_on_content_alone() -> None:
     assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
     assert content_key("a", "b") != content_key("b", "a")
     assert content_key("1") != content_key(1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "chosen"),
+    [
+        ({}, "c"),
+        ({"a": 0.2, "b": 0.2, "c": 0.2, "d": 0.2, "e": 0.2}, "c"),
+        ({"a": 0.1, "b": 0.3, "c": 0.1, "d": 0.3, "e": 0.2}, "d"),
+        ({"a": 0.3, "b": 0.1, "c": 0.1, "d": 0.1 + 0.2, "e": 0.2}, "d"),
+        ({"a": 1.0}, "a"),
+        ({"a": 2.0, "e": 2.0}, "a"),
+        ({"d": 1e-3, "e": 0.999}, "e"),
+    ],
+    ids=["nothing", "all alike", "two", "two but for rounding", "one", "the ends", "a sure one"],
+)
+def test_of_equally_likely_options_a_scale_takes_the_one_near_the_median(
+    shares: dict[str, float], chosen: str
+) -> None:
+    """What is unknown is not told as an extreme; a choice has no middle and takes the first."""
+    options = ("a", "b", "c", "d", "e")
+    assert Scale(options).likeliest(shares) == chosen
+    top = max(shares.values(), default=0.0)
+    highest = [one for one in options if abs(shares.get(one, 0.0) - top) < 1e-12]
+    assert Choice(options).likeliest(shares) == highest[0]

@@ -141,16 +141,6 @@ def _frequent(
         return Prediction(action=counts.most_common(1)[0][0])
     total = len(past) + len(space.options)
     return Prediction(
-        action=_mode(space, counts),
+        action=space.likeliest(counts),
         probabilities={option: (counts[option] + 1) / total for option in space.options},
     )
-
-
-def _mode(space: Choice | Scale, counts: Counter[str]) -> str:
-    """Return the most frequent option; of several, on a scale the one nearest to the median."""
-    if isinstance(space, Choice):
-        return max(space.options, key=lambda option: counts[option])
-    ranks = [rank for rank, option in enumerate(space.options) for _ in range(counts[option])]
-    middle = statistics.median(ranks)
-    pairs = enumerate(space.options)
-    return min(pairs, key=lambda pair: (-counts[pair[1]], abs(pair[0] - middle)))[1]

@@ -46,7 +46,7 @@ class Moments(NamedTuple):
         Args:
             items: The items.
             pairs: Weighted count of every pair of categories.
-            smoothing: Answers that are added to each item, spread evenly over its categories.
+            smoothing: Answers that are added to each category.
         """
         counts = np.maximum(np.diag(pairs), 0.0)
         totals = np.add.reduceat(counts, items.start[:-1])[items.owner]
@@ -55,7 +55,7 @@ class Moments(NamedTuple):
             pairs,
             # Features are centered where the people are; with nobody there they do not matter.
             np.where(totals > 0, counts / np.maximum(totals, RIDGE), 1.0 / sizes),
-            (counts + smoothing / sizes) / (totals + smoothing),
+            (counts + smoothing) / (totals + smoothing * sizes),
         )
 
 

@@ -93,7 +93,7 @@ class PanelModel:
     pairs: Floats
     fitted: PanelFit
 
-    SCHEMA: ClassVar[int] = 3
+    SCHEMA: ClassVar[int] = 4
     """Changes when the bytes are laid out otherwise, or the same panel fits otherwise."""
 
     @classmethod

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAK", "PanelFit", "left_out", "lower", "tune"]
 
-SMOOTHING = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Candidates of α, the answers that are added to each marginal, spread evenly over the options."""
-UNTUNED_SMOOTHING = 16.0
+SMOOTHING = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Candidates of α, the answers that are added to each option of a question (Lidstone 1920; 1 is
+Laplace's rule). Chosen so, none of 13 panels of 5 to 200 people predicted later answers worse by
+more than 0.0005 nats than with 1, and one by 0.021 better. With as many answers for a question of
+two options as for one of seven, up to 0.028 were lost."""
+UNTUNED_SMOOTHING = 2.0
 """α of a panel of fewer than `FEWEST` people."""
 SHRINKAGE = (0.2, 0.5, 0.8, 0.9, 0.97)
 """Candidates of λ: off-diagonal correlations are multiplied by 1 − λ."""
@@ -63,7 +66,7 @@ class PanelFit:
     """What was tuned on left-out people.
 
     Attributes:
-        smoothing: α of the marginals, in answers.
+        smoothing: α of the marginals, in answers to each option.
         shrinkage: λ of the correlations.
         support: People whose weight each prior class mean has.
         strength: t at ten known answers; 0 where the panel predicts no better than its marginal.
@@ -241,7 +244,7 @@ def _certain(chosen: PanelFit, gains: _Gains) -> PanelFit:
 def _best_smoothing(items: PanelItems, pairs: Floats, people: int) -> float:
     """Return the α under which each answer is likeliest given all the others.
 
-    Leaving one answer out of a count has a closed form: `(n_k − 1 + α / K) / (N − 1 + α)`.
+    Leaving one answer out of a count has a closed form: `(n_k − 1 + α) / (N − 1 + K α)`.
     """
     counts = np.diag(pairs)
     totals = np.add.reduceat(counts, items.start[:-1])[items.owner]
@@ -250,7 +253,7 @@ def _best_smoothing(items: PanelItems, pairs: Floats, people: int) -> float:
     if people < FEWEST or not seen.any():
         return UNTUNED_SMOOTHING
     n, total, size = counts[seen], totals[seen], sizes[seen]
-    scores = [float((n * np.log((n - 1 + a / size) / (total - 1 + a))).sum()) for a in SMOOTHING]
+    scores = [float((n * np.log((n - 1 + a) / (total - 1 + size * a))).sum()) for a in SMOOTHING]
     return SMOOTHING[int(np.argmax(scores))]
 
 

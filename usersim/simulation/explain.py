@@ -16,7 +16,7 @@ from usersim.simulation.closed import distributions, pooled
 from usersim.simulation.items import RespondItem
 from usersim.simulation.opened import ActionRequest, draw_actions
 from usersim.simulation.reasoning import derive_seed
-from usersim.types import Distribution, is_closed
+from usersim.types import is_closed
 
 __all__ = ["influences"]
 
@@ -90,7 +90,8 @@ def _closed(
     rows_of = distributions(engine, asked, history=history, orders=config.option_orders)
     for i, rows in zip(which, rows_of, strict=True):
         item, answer = answered[i]
-        chosen = str(answer.action)
+        chosen, space = str(answer.action), item.question.space
+        assert is_closed(space), "only closed questions have options"
         given = [rows[:-2], rows[-2:-1], *([rows[-1:]] if others[i] else [])]
         own, without, *rest = (
             pooled(item, one, rows[-2], weight=1.0).probabilities for one in given
@@ -101,15 +102,11 @@ def _closed(
             without=without[chosen],
             swapped=swapped[chosen] if swapped else None,
             action=chosen,
-            action_without=_likeliest(without),
-            action_swapped=_likeliest(swapped) if swapped else None,
+            action_without=space.likeliest(without),
+            action_swapped=space.likeliest(swapped) if swapped else None,
             unit="probability",
         )
     return found
-
-
-def _likeliest(distribution: Distribution) -> str:
-    return max(distribution, key=distribution.__getitem__)
 
 
 def _opened(

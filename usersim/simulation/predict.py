@@ -253,9 +253,10 @@ def prediction(
     probabilities: dict[str, float] = {}
     if is_closed(question.space):
         probabilities = mixed(found.options[:-1], found.options[-1], weight)
+        action = question.space.likeliest(probabilities)
     at = {str(k): value for k, value in found.at(weight).items()} if weight else {}
     return Prediction(
-        action=max(probabilities, key=probabilities.__getitem__) if probabilities else action,
+        action=action,
         probabilities=probabilities,
         log_likelihood=found.mixture(weight),
         n_tokens=found.n_tokens,

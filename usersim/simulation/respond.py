@@ -31,9 +31,11 @@ from usersim.simulation.reasoning import (
 from usersim.types import (
     ActionValue,
     Batch,
+    Choice,
     Failure,
     Pooled,
     Predictor,
+    Scale,
     is_closed,
 )
 from usersim.views import Progress
@@ -178,13 +180,15 @@ def _decide(
     asked = [(w.item, _reasonings(w)) for w in work]
     found = distributions(engine, asked, history=history, orders=config.option_orders)
     for w, (_, reasonings), rows in zip(work, asked, found, strict=True):
+        space = w.item.question.space
+        assert is_closed(space), "only closed questions have options"
         given = [row for reasoning, row in zip(reasonings, rows, strict=True) if reasoning]
         without = rows[-1] if reasonings and not reasonings[-1] else None
         w.pooled = pooled(w.item, given, without)
-        w.action = _option(w, config)
+        w.action = _option(w, space, config)
         if given:
             w.traces = [
-                replace(trace, probabilities=row, action=max(row, key=row.__getitem__))
+                replace(trace, probabilities=row, action=space.likeliest(row))
                 for trace, row in zip(w.traces, given, strict=True)
             ]
             # The trace that speaks most for the answer is the one that is shown.
@@ -206,12 +210,12 @@ def _reasonings(work: _Work) -> list[str]:
     return [*drawn, ""] if alone else drawn
 
 
-def _option(work: _Work, config: SimulationConfig) -> str:
+def _option(work: _Work, space: Choice | Scale, config: SimulationConfig) -> str:
     assert work.pooled is not None, "an option is chosen from its probabilities"
     probabilities = work.pooled.probabilities
-    options, weights = zip(*probabilities.items(), strict=True)
     if config.decision != "sampled":
-        return max(options, key=probabilities.__getitem__)
+        return space.likeliest(probabilities)
+    options, weights = zip(*probabilities.items(), strict=True)
     stream = random.Random(derive_seed(work.item.seed, "option"))  # noqa: S311 - not a secret
     return str(stream.choices(options, weights=weights)[0])
 

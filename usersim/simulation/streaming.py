@@ -81,9 +81,9 @@ def stream_answer(
             engine, [(item, [trace.reasoning, ""])], history=history, orders=config.option_orders
         )[0]
         found = pooled(item, rows[:1] if trace.reasoning else [], rows[1])
-        chosen = max(found.probabilities, key=found.probabilities.__getitem__)
+        chosen = space.likeliest(found.probabilities)
         yield Piece("action", chosen, reasoning_failed=bool(unreadable))
-        trace = replace(trace, probabilities=rows[0], action=max(rows[0], key=rows[0].__getitem__))
+        trace = replace(trace, probabilities=rows[0], action=space.likeliest(rows[0]))
         return answer_of(
             item,
             chosen,

@@ -551,8 +551,11 @@ def _arm(name: str, observed: Sequence[ObservedAnswer], said: Sequence[Distribut
     def predict(interactions: Sequence[Interaction]) -> Batch[Prediction]:
         return Batch(
             tuple(
-                Prediction(action=max(p, key=p.__getitem__), probabilities=p)
-                for p in (found[one.key] for one in interactions)
+                Prediction(
+                    action=cast("Choice | Scale", one.space).likeliest(found[one.key]),
+                    probabilities=found[one.key],
+                )
+                for one in interactions
             )
         )
 

@@ -19,12 +19,10 @@ from usersim.simulation import Answer, respond
 from usersim.simulator.asking import Asker
 from usersim.types import (
     Batch,
-    Choice,
     Failure,
     FreeText,
     Interaction,
     Prediction,
-    Scale,
     content_key,
     is_closed,
 )
@@ -141,9 +139,9 @@ def _failure(place: int, one: Interaction, why: str) -> Failure:
 
 def _alike(one: Interaction) -> Prediction:
     """Return every option alike: nothing is known."""
-    assert isinstance(one.space, Choice | Scale), "only closed questions have options to share"
-    options = one.space.options
-    return Prediction(action=options[0], probabilities=dict.fromkeys(options, 1 / len(options)))
+    assert is_closed(one.space), "only closed questions have options to share"
+    alike = dict.fromkeys(one.space.options, 1 / len(one.space.options))
+    return Prediction(action=one.space.likeliest(alike), probabilities=alike)
 
 
 def _predicted(one: Interaction, answer: Answer) -> Prediction:

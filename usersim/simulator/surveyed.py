@@ -21,10 +21,10 @@ from usersim.simulator.respondents import StoreRespondents
 from usersim.survey import Ask, PartReply, Survey, column_of, conduct
 from usersim.survey.comparison import fit_rows
 from usersim.survey.elicitation import GIVES_AN_ANSWER
-from usersim.survey.estimates import AnswerTable, SurveyFit, survey_fit
+from usersim.survey.estimates import AnswerTable, Item, SurveyFit, survey_fit
 from usersim.survey.reduction import Decision
 from usersim.survey.samples import HumanAnswers
-from usersim.types import Failure, Interaction, content_key, is_closed
+from usersim.types import Choice, Failure, Interaction, Scale, content_key, is_closed
 from usersim.types.counting import counted
 from usersim.views import Progress, in_words, printed, show_progress
 
@@ -308,15 +308,14 @@ class _Asked:
             said[one.user_id][self.columns[one.key]] = prediction.probabilities or {}
         items = {item.key: item for item in real.items}
         likeliest = {
-            person: [
-                {
-                    column: max(items[column].options, key=lambda o, p=p: p.get(o, 0.0))
-                    for column, p in own.items()
-                }
-            ]
+            person: [{column: _space(items[column]).likeliest(p) for column, p in own.items()}]
             for person, own in said.items()
         }
         return AnswerTable.of(real.items, likeliest, probabilities=said, simulated=True)
+
+
+def _space(item: Item) -> Choice | Scale:
+    return Scale(item.options) if item.ordered else Choice(item.options)
 
 
 def _answers(

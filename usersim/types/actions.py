@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast, get_args
+from itertools import accumulate
+from typing import Annotated, Literal, TypeGuard, cast, get_args
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
@@ -41,6 +42,8 @@ _OPEN = ("free_text", "number")
 _WITH_OPTIONS = ("choice", "scale", "multi_choice")
 MULTI_SEPARATOR = " | "
 NOTHING_CHOSEN = "(none of these)"
+_ROUNDING = 1e-9
+"""Relative difference of two probabilities that are equal."""
 _QUOTES = "\"'“”‘’«»`*"
 
 
@@ -127,6 +130,14 @@ class Choice:
         """Return the option's text."""
         return str(value)
 
+    def likeliest(self, probabilities: Mapping[str, float]) -> str:
+        """Return the most probable option, of several equal ones the first.
+
+        Args:
+            probabilities: Of the options; one that is missing has probability 0.
+        """
+        return _highest(self.options, probabilities)[0]
+
     def parse(self, text: str) -> str:
         """Return the option that `text` names.
 
@@ -155,6 +166,23 @@ class Scale:
     def render(self, value: ActionValue) -> str:
         """Return the option's text."""
         return str(value)
+
+    def likeliest(self, probabilities: Mapping[str, float]) -> str:
+        """Return the most probable option, of several equal ones the nearest to the median.
+
+        Shares of few answers are often equal, and those of an unknown question always: the first
+        one would be an extreme of the scale.
+
+        Args:
+            probabilities: Of the options; one that is missing has probability 0.
+
+        Example:
+            >>> Scale(("never", "rarely", "often")).likeliest({})
+            'rarely'
+        """
+        middle = _median_rank([probabilities.get(option, 0.0) for option in self.options])
+        highest = _highest(self.options, probabilities)
+        return min(highest, key=lambda option: abs(self.options.index(option) - middle))
 
     def parse(self, text: str) -> str:
         """Return the option that `text` names.
@@ -371,6 +399,22 @@ def asked_space(options: object, kind: str | None) -> ActionSpace:
     return action_space(chosen, given)
 
 
-def is_closed(space: ActionSpace) -> bool:
+def _highest(options: Sequence[str], probabilities: Mapping[str, float]) -> list[str]:
+    """Return the most probable options; rounding does not tell two apart."""
+    top = max(probabilities.get(option, 0.0) for option in options)
+    return [one for one in options if probabilities.get(one, 0.0) >= top * (1 - _ROUNDING)]
+
+
+def _median_rank(shares: Sequence[float]) -> float:
+    """Return the rank that half of the shares lie below; between two ranks their middle."""
+    if not sum(shares):
+        return (len(shares) - 1) / 2
+    below = [part / sum(shares) for part in accumulate(shares)]
+    first = next(rank for rank, part in enumerate(below) if part >= 0.5 - _ROUNDING)
+    last = next(rank for rank, part in enumerate(below) if part > 0.5 + _ROUNDING)
+    return (first + last) / 2
+
+
+def is_closed(space: ActionSpace) -> TypeGuard[Choice | Scale]:
     """Return whether `space` is a choice or a scale, whose options can all be scored."""
     return isinstance(space, Choice | Scale)
