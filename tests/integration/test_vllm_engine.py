@@ -18,13 +18,23 @@ import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed: make test-vllm")
 
+import torch
+
 from tests.fixtures.tiny import MakeAdapter, make_model
 from usersim import PipelineConfig, Survey, UserSimulator
 from usersim.config import HistoryConfig, SimulationConfig, VllmConfig
 from usersim.engines.base import AdapterRef, GenerateRequest, ScoreRequest
 from usersim.engines.transformers.engine import TransformersEngine
+from usersim.engines.vllm.directions import CLIENT
 from usersim.engines.vllm.engine import VllmEngine
-from usersim.errors import AdapterLoadError, CapabilityError, EngineError, ModelLoadError
+from usersim.engines.vllm.processor import DirectedDraws
+from usersim.errors import (
+    AdapterLoadError,
+    CapabilityError,
+    ConfigError,
+    EngineError,
+    ModelLoadError,
+)
 from usersim.simulation import RespondItem, respond
 from usersim.survey import (
     LikertScale,
@@ -281,17 +291,49 @@ def test_typed_actions_are_kept_to_their_space(engine: VllmEngine) -> None:
     [
         ({"kv_cache_gib": 0.00001}, "max_model_len|kv_cache_gib"),
         ({"kv_cache_gib": 1e6}, "lower kv_cache_gib"),
-        ({"tensor_parallel": 3}, "tensor_parallel"),
+        ({"tensor_parallel": 3}, "another tensor_parallel"),
+        ({"tensor_parallel": 2}, "VLLM_CPU_OMP_THREADS_BIND"),
         ({"extra": {"nonsense": 1}}, "remove that setting"),
     ],
 )
-def test_a_failed_start_names_the_setting(tiny_model: Path, settings: dict, hint: str) -> None:
+def test_a_failed_start_names_the_setting(
+    tiny_model: Path, settings: dict, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What vLLM cannot start with comes back as one line and the setting to change."""
+    monkeypatch.setenv("CPU_VISIBLE_MEMORY_NODES", "0")  # as on a machine with one NUMA node
     made = VllmEngine(tiny_model, VllmConfig(**{"kv_cache_gib": 0.25, **settings}))
     with pytest.raises(ModelLoadError, match="starting vLLM with") as caught:
         made.generate([ask("rain")])
     assert "\n" not in str(caught.value)
     assert re.search(hint, caught.value.hint)
+
+
+def test_ray_is_rejected_on_a_cpu_before_it_is_started(tiny_model: Path) -> None:
+    """Left to vLLM, it fails after Ray was started, whose servers then keep running."""
+    with pytest.raises(ConfigError, match="executor='ray' needs a GPU") as caught:
+        VllmEngine(tiny_model, VllmConfig(executor="ray"))
+    assert caught.value.hint == "use executor='auto'"
+
+
+def test_copies_of_the_model_are_rejected_in_process(tiny_model: Path) -> None:
+    """A second copy in process is rejected: vLLM would wait for its process without end."""
+    config = VllmConfig(extra={"data_parallel_size": 2})
+    with pytest.raises(ConfigError, match="got data_parallel_size=2 in extra") as caught:
+        VllmEngine(tiny_model, config)
+    assert "serve-engine --data-parallel" in caught.value.hint
+
+
+def test_a_worker_on_another_machine_does_not_watch_the_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray's workers get the client's environment, in which its process id counts nowhere else.
+
+    The id is one that no process has here: a worker that looked for it would fail to start.
+    """
+    assert not psutil.pid_exists(2**22 + 1)
+    monkeypatch.setenv(CLIENT, f"{2**22 + 1}@another-machine")
+    DirectedDraws(None, torch.device("cpu"), is_pin_memory=False)
+    assert "usersim-client-watch" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_adapters_can_be_switched_off(tiny_model: Path, adapters: list[AdapterRef]) -> None:

@@ -83,7 +83,8 @@ class VllmConfig(Config):
     pipeline_parallel: Annotated[int, Field(ge=1)] = 1
     """Groups of GPUs that each hold some of the layers."""
     executor: Literal["auto", "mp", "ray"] = "auto"
-    """What starts the workers; `ray` for several machines. `auto` leaves it to vLLM."""
+    """What starts the workers; `ray` for several machines, with GPUs only. `auto` leaves it to
+    vLLM."""
     adapters: Literal["auto", "always", "never"] = "auto"
     """Whether adapters can be applied. Being able to costs speed even where none is used, so
     `auto` starts without and starts again at the first request that names one."""

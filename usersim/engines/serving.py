@@ -20,7 +20,7 @@ from usersim.config.addresses import is_loopback
 from usersim.engines.adapters import adapter_rank, check_adapter
 from usersim.engines.base import AdapterRef
 from usersim.engines.embedded import model_folder
-from usersim.engines.vllm.directions import CLIENT_PID
+from usersim.engines.vllm.directions import CLIENT, this_client
 from usersim.engines.vllm.start import (
     StartPlan,
     engine_arguments,
@@ -152,7 +152,7 @@ def server_environment(server: Server) -> dict[str, str]:
     if key:
         wanted["VLLM_API_KEY"] = key
     # The server keeps this process's id: its workers end when it is gone.
-    return {**wanted, **_environment(), CLIENT_PID: str(os.getpid())}
+    return {**wanted, **_environment(), CLIENT: this_client()}
 
 
 def _environment() -> Mapping[str, str]:

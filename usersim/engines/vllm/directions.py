@@ -5,20 +5,24 @@ Shared by the processor, which runs inside vLLM, and by the engines that send re
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 
 from usersim.engines.base import GenerateRequest
 from usersim.engines.sampling import stream_of
 
 __all__ = [
-    "CLIENT_PID",
+    "CLIENT",
     "FORCED",
     "PROCESSOR",
     "STREAM",
     "TEMPERATURE",
     "TOP_P",
+    "client_pid",
     "drawn",
     "forced",
+    "this_client",
 ]
 
 PROCESSOR = "usersim.engines.vllm.processor:DirectedDraws"
@@ -27,8 +31,27 @@ FORCED = "usersim_forced"
 STREAM = "usersim_stream"
 TEMPERATURE = "usersim_temperature"
 TOP_P = "usersim_top_p"
-CLIENT_PID = "USERSIM_VLLM_CLIENT"
+CLIENT = "USERSIM_VLLM_CLIENT"
 """Environment variable with the process whose end also ends the workers; set by the engines."""
+
+
+def this_client() -> str:
+    """Return what `CLIENT` holds for workers of this process: its id, and its machine."""
+    return f"{os.getpid()}@{socket.gethostname()}"
+
+
+def client_pid(mark: str) -> int | None:
+    """Return the process id in `CLIENT`; None if there is none, or it counts on another machine.
+
+    vLLM copies the environment to workers that Ray starts on other machines, where the same id is
+    nobody's, or another program's. Ray itself ends them with their driver.
+
+    Example:
+        >>> client_pid(this_client()) == os.getpid(), client_pid("7@elsewhere"), client_pid("")
+        (True, None, None)
+    """
+    pid, _, machine = mark.partition("@")
+    return int(pid) if pid and machine == socket.gethostname() else None
 
 
 def forced(tokens: Sequence[int]) -> dict[str, list[int]]:

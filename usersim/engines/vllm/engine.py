@@ -37,6 +37,7 @@ from usersim.engines.vllm.paths import ForcedPath, forced_paths
 from usersim.engines.vllm.start import (
     StartPlan,
     adapter_room,
+    check_settings,
     dtype_of,
     import_vllm,
     start_engine,
@@ -61,6 +62,7 @@ class VllmEngine:
         config: Memory, threads, parallel sizes, adapters.
 
     Raises:
+        ConfigError: If a setting cannot work in this process.
         MissingDependencyError: If vLLM is not installed.
         ModelLoadError: If the model has no usable tokenizer or configuration.
 
@@ -74,6 +76,7 @@ class VllmEngine:
 
     def __init__(self, model: str | Path, config: VllmConfig = VllmConfig()) -> None:
         import_vllm(config)
+        check_settings(config)
         self._name = str(model)
         self._folder = model_folder(model)
         self._config = config

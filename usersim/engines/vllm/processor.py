@@ -30,7 +30,14 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from usersim.engines.sampling import gumbel_max
-from usersim.engines.vllm.directions import CLIENT_PID, FORCED, STREAM, TEMPERATURE, TOP_P
+from usersim.engines.vllm.directions import (
+    CLIENT,
+    FORCED,
+    STREAM,
+    TEMPERATURE,
+    TOP_P,
+    client_pid,
+)
 
 __all__ = ["DirectedDraws"]
 
@@ -150,8 +157,8 @@ def _end_with_client() -> None:
     vLLM ends its workers when their engine dies, but the engine does not notice that its client
     was killed. The processor lives in every worker, whose end the engine does notice.
     """
-    pid = int(os.environ.get(CLIENT_PID, "0"))
-    if not pid or pid == os.getpid():
+    pid = client_pid(os.environ.get(CLIENT, ""))
+    if pid is None or pid == os.getpid():
         return
     client = psutil.Process(pid)
 

@@ -21,9 +21,10 @@ from typing import Any, NoReturn
 from usersim.config import VllmConfig
 from usersim.engines.loading import import_torch
 from usersim.engines.vllm.adapters import RANKS
-from usersim.engines.vllm.directions import CLIENT_PID, PROCESSOR
+from usersim.engines.vllm.directions import CLIENT, PROCESSOR, this_client
 from usersim.errors import (
     AdapterLoadError,
+    ConfigError,
     EngineError,
     MissingDependencyError,
     ModelLoadError,
@@ -33,6 +34,7 @@ from usersim.errors import (
 __all__ = [
     "StartPlan",
     "adapter_room",
+    "check_settings",
     "dtype_of",
     "engine_arguments",
     "import_vllm",
@@ -79,7 +81,12 @@ _REMEDIES = (
     ("must be divisible by tensor parallel size", "choose another tensor_parallel"),
     ("Address already in use", "stop the other program on that port, or set VLLM_PORT"),
     ("got an unexpected keyword argument", "remove that setting: vLLM has no such argument"),
-    ("Ray", "start Ray on every machine, or use executor='mp'"),
+    (
+        "allowed NUMA nodes",
+        "lower tensor_parallel, or set VLLM_CPU_OMP_THREADS_BIND, as in '0-3|4-7' for two workers",
+    ),
+    ("import Ray", "install Ray, or use executor='mp'"),
+    (" Ray", "start Ray on every machine, or use executor='mp'"),
 )
 """What vLLM says, and the setting of `VllmConfig` to change."""
 _SERVER_SETTINGS = (
@@ -200,6 +207,26 @@ def start_engine(folder: str | Path, config: VllmConfig, plan: StartPlan) -> Any
     return engine
 
 
+def check_settings(config: VllmConfig) -> None:
+    """Reject what vLLM rejects only after it has started Ray, or waits for without end.
+
+    Raises:
+        ConfigError: Naming the setting.
+    """
+    platform: Any = importlib.import_module("vllm.platforms").current_platform
+    if config.executor == "ray" and not platform.ray_device_key:
+        raise ConfigError(
+            f"executor='ray' needs a GPU: vLLM does not support Ray on {platform.device_name!r}",
+            hint="use executor='auto'",
+        )
+    copies = config.extra.get("data_parallel_size", 1)
+    if copies != 1:
+        raise ConfigError(
+            f"an engine runs one copy of the model; got data_parallel_size={copies!r} in extra",
+            hint="start `usersim serve-engine --data-parallel N`, or use `usersim fleet simulate`",
+        )
+
+
 def engine_arguments(folder: str | Path, config: VllmConfig, plan: StartPlan) -> dict[str, Any]:
     """Return the arguments of vLLM's `EngineArgs`, `config.extra` last."""
     gpu = on_gpu()
@@ -270,7 +297,7 @@ def _process(config: VllmConfig) -> Iterator[None]:
     """Say by environment, as vLLM wants it, whether it is to run inside this process."""
     envs: Any = importlib.import_module("vllm.envs")
     inside = config.process == "inside" or (config.process == "auto" and not on_gpu())
-    told = {"VLLM_ENABLE_V1_MULTIPROCESSING": "01"[not inside], CLIENT_PID: str(os.getpid())}
+    told = {"VLLM_ENABLE_V1_MULTIPROCESSING": "01"[not inside], CLIENT: this_client()}
     before = {name: os.environ.get(name) for name in told}
     os.environ.update(told)
     envs.disable_envs_cache()  # another engine of this process may have frozen what it read
