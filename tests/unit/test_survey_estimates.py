@@ -90,6 +90,25 @@ def test_answers_that_are_all_alike_have_an_interval_with_a_width() -> None:
     assert first.low < twice.low < 1
 
 
+def test_probabilities_that_are_all_alike_have_an_interval_with_a_width() -> None:
+    """Forty people with the same probabilities: as many others may be sure of another option."""
+    others = 1 - 0.025 ** (1 / 40)
+    answers = {f"p{i}": [{"q": "low"}] for i in range(40)}
+    told = {p: {"q": {"low": 0.7, "middle": 0.3, "high": 0.0}} for p in answers}
+    alike = AnswerTable.of([Item(key="q", options=SCALE, ordered=True)], answers,
+                           probabilities=told)  # fmt: skip
+    found = estimate(alike, "q", by="probabilities")
+    ends = [(one.low, one.high) for one in found.shares]
+    assert np.array(ends) == pytest.approx(
+        np.array([(p - others * p, p + others * (1 - p)) for p in (0.7, 0.3, 0.0)])
+    )
+    mean = found.mean
+    assert mean is not None
+    assert (mean.value, mean.low, mean.high) == pytest.approx(
+        (1.3, 1.3 - others * 0.3, 1.3 + others * 1.7)
+    )
+
+
 def test_rare_answers_are_covered_with_few_people_and_uneven_weights() -> None:
     """Where resamples miss: 5 per cent of 40 people, some of whom count six times as much."""
     rng = np.random.default_rng(3)

@@ -178,7 +178,8 @@ def estimate(
         for k, v in enumerate(value)
     ]
     size = len(item.options)
-    shares = [_inside(one) for one in intervals[:size]]
+    others = 1 - share_interval(1.0, effective_n(own) * len(rows)).low
+    shares = [_inside(_wide(one, 0.0, 1.0, others)) for one in intervals[:size]]
     if by == "answers":
         reach = spread * t_quantile(gaps.n_items) if gaps else spread
         exact = _exact(rows[:, :, :size], own, covers, shares)
@@ -187,7 +188,7 @@ def estimate(
         item=key,
         options=item.options,
         shares=tuple(shares),
-        mean=_mean(intervals[-1], item, shares) if item.scaled else None,
+        mean=_mean(intervals[-1], item, others) if item.scaled else None,
         n=int(told.sum()),
         effective_n=effective_n(own),
         covers=covers,
@@ -367,16 +368,21 @@ def _wider(one: Interval, reach: float) -> Interval:
     return _inside(Interval(one.value, low, high))
 
 
-def _mean(one: Interval, item: Item, shares: Sequence[Interval]) -> Interval:
-    """Return a mean's interval, with a width where all answers are the same point of a scale.
+def _mean(one: Interval, item: Item, others: float) -> Interval:
+    if not item.ordered:
+        return one
+    return _wide(one, float(item.points[0]), float(item.points[-1]), others)
 
-    Then as many people as the share's interval allows may have answered the scale's farther ends.
+
+def _wide(one: Interval, first: float, last: float, others: float) -> Interval:
+    """Return an interval with a width where all people are alike.
+
+    So many people do not rule out that a share `others` of the population is at either of the
+    ends `first` and `last`.
     """
     # Resamples of people who said the same differ by what weights leave to rounding.
-    if not item.ordered or one.high - one.low > _ROUNDING * item.length:
+    if one.high - one.low > _ROUNDING * (last - first):
         return one
-    others = 1 - min((share.low for share in shares if share.value > 0), default=1.0)
-    first, last = float(item.points[0]), float(item.points[-1])
     return Interval(
         one.value,
         one.value - others * (one.value - first),
