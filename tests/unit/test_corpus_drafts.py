@@ -52,8 +52,8 @@ def test_columns_that_name_people_and_empty_ones_are_left_out_and_named() -> Non
     rows = [{"id": n, "E-mail": f"p{n}@example.org", "Nothing": "", "Tea?": "yn"[n % 2]}
             for n in range(6)]  # fmt: skip
     draft = draft_codebook(rows)
-    assert set(draft.codebook) == {"id", "Tea?"}
-    assert {one.column for one in draft.columns if not one.kind} == {"E-mail", "Nothing"}
+    assert set(draft.codebook) == {"id", "E-mail", "Tea?"}
+    assert [one.kind for one in draft.columns] == ["id", "skip", "", "choice"]
     assert {one.column for one in draft.doubtful} == {"E-mail", "Nothing", "Tea?"}
 
 
@@ -126,6 +126,35 @@ def test_rows_without_context_or_action_say_what_they_may_be() -> None:
     assert any("codebook" in note for note in report.notes)
     with pytest.raises(CorpusError, match="needs a codebook"):
         UserSimulator.from_corpus(pd.DataFrame(column("Tea?", ["yes", "no"])), engine="scripted")
+
+
+def test_of_several_times_the_first_is_that_of_the_answer_and_the_others_are_named() -> None:
+    """One column counts as the time, and each of them says so; nothing is chosen in silence."""
+    rows = [{"id": n, "Started": f"2026-01-{n + 1:02} 09:00", "Tea?": "yn"[n % 2],
+             "Submitted": f"2026-01-{n + 1:02} 10:00"} for n in range(20)]  # fmt: skip
+    draft = draft_codebook(rows)
+    assert draft.codebook["Started"] == {"kind": "timestamp"}
+    assert "Submitted" not in draft.codebook
+    doubts = {one.column: one.doubt for one in draft.columns}
+    assert doubts["Started"] == "the time of the answer, or is it 'Submitted'?"
+    assert "'Started' is the time of the answer" in doubts["Submitted"]
+    with Corpus.open(":memory:") as corpus:
+        corpus.add(rows, codebook=draft.codebook)
+        first = next(corpus.interactions(["0"]))
+    assert first.timestamp == "2026-01-01 09:00"
+    assert first.metadata["Submitted"] == "2026-01-01 10:00"
+
+
+def test_what_a_draft_leaves_out_as_personal_is_not_stored() -> None:
+    """An e-mail address that the draft leaves out is nowhere in the corpus, and a note says so."""
+    rows = [{"id": n, "E-mail": f"p{n}@example.org", "City": "Bonn", "Tea?": "yn"[n % 2]}
+            for n in range(6)]  # fmt: skip
+    draft = draft_codebook(rows)
+    assert draft.codebook["E-mail"] == {"kind": "skip"}
+    with Corpus.open(":memory:") as corpus:
+        report = corpus.add(rows, codebook=draft.codebook)
+        assert "example.org" not in str(list(corpus.interactions()))
+    assert "columns that the codebook skips: E-mail" in report.notes
 
 
 def test_a_question_about_time_is_not_the_time_of_the_answer() -> None:

@@ -265,6 +265,15 @@ def test_a_wide_survey_gives_a_row_per_answer(corpus):
     assert items[0].metadata == {"column": "q1", "city": "Bonn"}
 
 
+@pytest.mark.parametrize("kind", ["id", "timestamp"])
+def test_a_role_of_two_columns_is_an_error(corpus, kind):
+    """Which of two columns says who or when is not guessed: both are named."""
+    book = {**CODEBOOK, "first": {"kind": kind}, "then": {"kind": kind}}
+    book = {name: entry for name, entry in book.items() if name not in {"who", "when"}}
+    with pytest.raises(CorpusFormatError, match=f"'first' and 'then' are both of kind {kind!r}"):
+        corpus.add([{"first": 1, "then": 2, "q1": 1}], codebook=book)
+
+
 def test_a_codebook_may_be_a_csv_file(tmp_path, corpus):
     """Options are separated by bars, codes are JSON."""
     book = tmp_path / "book.csv"

@@ -334,6 +334,30 @@ def test_a_codebook_says_more_about_an_spss_file(corpus, tmp_path):
     assert kinds == {"tea": "choice", "trust": "scale", "cups": "number", "weight": "number"}
 
 
+def test_of_several_times_in_an_spss_file_the_end_counts_wherever_it_stands(corpus, tmp_path):
+    """Qualtrics writes three: when it was recorded counts, the others are metadata."""
+    frame = pandas.DataFrame({"caseid": [1.0], "RecordedDate": [datetime.date(2024, 5, 3)],
+                              "StartDate": [datetime.date(2024, 5, 1)], "tea": [1.0]})  # fmt: skip
+    labels = {"tea": "Tea?", "StartDate": "Start Date", "RecordedDate": "Recorded Date"}
+    pyreadstat.write_sav(frame, str(tmp_path / "t.sav"), column_labels=labels)
+    corpus.add(tmp_path / "t.sav")
+    (item,) = corpus.interactions()
+    assert item.timestamp == "2024-05-03"
+    assert item.metadata["StartDate"] == "2024-05-01"
+
+
+def test_a_codebook_may_skip_a_column_of_an_spss_file(corpus, tmp_path):
+    """What the caller's codebook skips is neither a question nor metadata."""
+    report = corpus.add(
+        sav(tmp_path / "survey.sav"),
+        codebook={name: {"kind": "skip"} for name in ("why", "weight")},
+    )
+    items = list(corpus.interactions())
+    assert {item.metadata["column"] for item in items} == {"tea", "trust", "cups"}
+    assert all("weight" not in item.metadata for item in items)
+    assert "columns that the codebook skips: why, weight" in report.notes
+
+
 def test_a_damaged_spss_file_and_a_missing_library_are_errors(corpus, tmp_path, monkeypatch):
     """The first names the file, the second the extra to install."""
     path = tmp_path / "broken.sav"

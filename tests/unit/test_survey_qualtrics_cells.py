@@ -319,6 +319,7 @@ def test_times_are_read_or_reported_and_the_answers_stay(
     assert answers(found, "tea") == ["Yes"] * len(cells)
     reported = any("cannot be read" in note.what for note in found.notes)
     assert reported is (times == [None] and cells != [""])
+    assert any("date order" in str(note) for note in found.notes) is (reported and "/" in cells[0])
     with Corpus.open(":memory:") as corpus:
         assert not corpus.add(found.records, format="survey_wide", codebook=found.codebook).refused
 

@@ -33,6 +33,7 @@ ID_COLUMNS = (
 _KINDS = ("scale", "choice", "number", "multi_choice", "free_text")
 _CLOSED = ("scale", "choice", "multi_choice")
 _ROLES = ("id", "timestamp")
+_SKIP = "skip"
 _CODES = ("codes", "labels", "value_labels", "values")
 _SEPARATOR = "|"
 _SCANNED = 200  # distinct cells of a column, more than any list of options has
@@ -93,6 +94,7 @@ class Codebook:
         items: Questions by column, in the codebook's order.
         id_column: Column of the respondent; None if it goes by a usual name.
         time_column: Column of the time; None if there is none.
+        skipped: Columns that are not loaded.
         notes: What was settled while it was read.
 
     Example:
@@ -104,6 +106,7 @@ class Codebook:
     items: Mapping[str, CodebookItem]
     id_column: str | None = None
     time_column: str | None = None
+    skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -115,7 +118,7 @@ class Codebook:
 
         - `text`: what was asked.
         - `kind`: `scale`, `choice`, `multi_choice`, `number` or `free_text`; `id` marks the
-          respondent's column, `timestamp` the time.
+          respondent's column, `timestamp` the time, and `skip` a column that is not loaded.
         - `options`: the labels in their order; a mapping is taken as `codes`.
         - `codes`: what cells stand for: a mapping from code to label, a list of labels whose codes
           are 1, 2, …, or the codes of `options` in their order.
@@ -132,6 +135,7 @@ class Codebook:
         entries = codebook_entries(source)
         items: dict[str, CodebookItem] = {}
         roles: dict[str, str] = {}
+        skipped: list[str] = []
         notes: list[str] = []
         for order, (column, entry) in enumerate(entries.items()):
             if not isinstance(entry, Mapping):
@@ -139,14 +143,26 @@ class Codebook:
             fields = cast("Mapping[str, object]", entry)
             kind = fields.get("kind")
             if kind in _ROLES:
-                roles[str(kind)] = column
+                if roles.setdefault(str(kind), column) != column:
+                    raise CorpusFormatError(
+                        f"codebook columns {roles[str(kind)]!r} and {column!r} are both of kind "
+                        f"{kind!r}",
+                        hint="keep one; a column that is not in the codebook becomes metadata",
+                    )
+                continue
+            if kind == _SKIP:
+                skipped.append(column)
                 continue
             item = _item(column, order, fields)
             if item is None:
                 notes.append(f"{column}: skipped, because it has only one option")
             else:
                 items[column] = item
-        return cls(items, roles.get("id"), roles.get("timestamp"), tuple(notes))
+        if skipped:
+            notes.append(f"columns that the codebook skips: {', '.join(skipped)}")
+        return cls(
+            items, roles.get("id"), roles.get("timestamp"), tuple(skipped), notes=tuple(notes)
+        )
 
     @property
     def needs_scan(self) -> bool:
@@ -211,9 +227,9 @@ class Codebook:
         return [column for column in self.items if column_key(column) not in present]
 
     def others(self, record: Mapping[str, object]) -> dict[str, object]:
-        """Return what `record` says beside questions, respondent and time."""
+        """Return what `record` says beside questions, respondent, time and skipped columns."""
         roles = (self.id_column, self.time_column)
-        names = _others(tuple(record), tuple(self.items), roles)
+        names = _others(tuple(record), (*self.items, *self.skipped), roles)
         return {name: record[name] for name in names if record[name] is not None}
 
 
@@ -238,10 +254,10 @@ def _columns(names: tuple[str, ...]) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _others(
-    names: tuple[str, ...], items: tuple[str, ...], roles: tuple[str | None, ...]
+    names: tuple[str, ...], columns: tuple[str, ...], roles: tuple[str | None, ...]
 ) -> list[str]:
     """Return the columns of a table that no codebook column or role names."""
-    named = [*items, "_refused", *(role for role in roles if role is not None)]
+    named = [*columns, "_refused", *(role for role in roles if role is not None)]
     known = {*map(column_key, named), *(() if roles[0] else ID_COLUMNS)}
     return [name for name in names if column_key(name) not in known]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from usersim.corpus.readers.codebook import ID_COLUMNS, column_key
@@ -27,6 +27,8 @@ _SHOWN = 3
 MOST_POINTS = 10
 """Highest whole number that is taken as a point of a scale."""
 _MISSING = frozenset({-999.0, -99.0, -98.0, -97.0, -9.0, -8.0, -7.0, -1.0})
+_TIME = "timestamp"
+_SKIP = "skip"
 _WRITE = "write what was asked"
 _SEPARATORS = ("|", ";")
 _TIMES = re.compile(r"\b(?:time ?stamp|date|time|submitted|started|completed|recorded)\b")
@@ -85,7 +87,7 @@ class ColumnDraft:
 
     Attributes:
         column: Its name.
-        kind: A kind of question, `id`, `timestamp`, or empty where the column is left out.
+        kind: A kind of question, `id`, `timestamp`, `skip`, or empty where the column is left out.
         fields: Its entry in the codebook; empty where it is left out.
         answers: The most frequent answers.
         doubt: What its owner should look at; empty where nothing is doubtful.
@@ -156,7 +158,8 @@ def draft_codebook(source: object, *, encoding: str | None = None) -> CodebookDr
     The text of a question is the column's name. Few answers that recur are the options of a
     choice, in the order of the alphabet; usual English answers, such as *never* to *always*, are
     a scale in their order, and so are whole numbers from 0 or 1 to at most 10. Other numbers are
-    numbers, and other texts are free text. A column that names a person is left out.
+    numbers, and other texts are free text. The first column of moments is the time of the answer;
+    others are metadata. A column that names a person is skipped.
 
     Args:
         source: A file, an iterable of rows, or a pandas or polars frame.
@@ -194,8 +197,23 @@ def draft_codebook(source: object, *, encoding: str | None = None) -> CodebookDr
     if not cells:
         raise CorpusFormatError(f"{records.name} has no row to draft a codebook from")
     owner = _owner(list(cells.values()), respondents)
-    columns = tuple(_column(one, is_id=one is owner) for one in cells.values())
-    return CodebookDraft(columns=columns, respondents=respondents)
+    columns = [_column(one, is_id=one is owner) for one in cells.values()]
+    return CodebookDraft(columns=tuple(_with_one_time(columns)), respondents=respondents)
+
+
+def _with_one_time(columns: Sequence[ColumnDraft]) -> list[ColumnDraft]:
+    """Return the columns with the first moment as the time; where there are more, all are named."""
+    first, *more = [one.column for one in columns if one.kind == _TIME] or [""]
+    if not more:
+        return list(columns)
+    instead = f"the time of the answer, or is it {' or '.join(map(repr, more))}?"
+    kept = f"kept as metadata: {first!r} is the time of the answer"
+    return [
+        one if one.kind != _TIME
+        else replace(one, doubt=instead) if one.column == first
+        else replace(one, kind="", fields={}, doubt=kept)
+        for one in columns
+    ]  # fmt: skip
 
 
 def _owner(columns: Sequence[_Cells], respondents: int) -> _Cells | None:
@@ -225,11 +243,11 @@ _Guess = tuple[str, dict[str, object], str]
 def _guessed(cells: _Cells) -> _Guess:
     key = column_key(cells.name).replace("_", " ")
     if _PERSONAL.search(key):
-        return "", {}, "left out because it seems to identify the person"
+        return _SKIP, {"kind": _SKIP}, "not loaded because it seems to identify the person"
     if not cells.filled:
         return "", {}, "left out because it is empty"
     if _TIMES.search(key) and all(map(_MOMENT.search, cells.answers)) and not _has_numbers(cells):
-        return "timestamp", {"kind": "timestamp"}, ""
+        return _TIME, {"kind": _TIME}, ""
     text = " ".join(cells.name.split())
     guess = _answered(cells, {"text": text})
     bare = " " not in text and "?" not in text

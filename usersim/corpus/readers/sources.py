@@ -271,12 +271,13 @@ def _merged(own: Mapping[str, object], given: Codebook | None) -> Codebook:
     if given is None:
         return book
     items = {**book.items, **given.items}
-    roles = {given.id_column, given.time_column}
+    other = {given.id_column, given.time_column, *given.skipped}
     return replace(
         book,
-        items={column: item for column, item in items.items() if column not in roles},
+        items={column: item for column, item in items.items() if column not in other},
         id_column=given.id_column or book.id_column,
         time_column=given.time_column or book.time_column,
+        skipped=given.skipped,
         notes=(*book.notes, *given.notes),
     )
 

@@ -22,6 +22,8 @@ __all__ = ["MISSING", "SpssFile", "is_spss"]
 MISSING = "(missing)"
 """Stands for every value that the file's author marked as missing."""
 _TIMES = ("timestamp", "recordeddate", "enddate", "submitdate", "startdate", "datestamp", "date")
+"""Names of times, that of the answer itself first."""
+_TIME: Mapping[str, object] = {"kind": "timestamp"}
 _CELLS = 2_000_000  # of a batch
 _LEAST_ROWS = 500
 _MOST_POINTS = 21
@@ -81,8 +83,13 @@ class SpssFile:
 
     def codebook(self) -> dict[str, Mapping[str, object]]:
         """Return the codebook that the file brings along."""
-        found = {name: _entry(name, self.meta) for name in self.meta.column_names}
-        return {name: entry for name, entry in found.items() if entry is not None}
+        times = [name for name in self.meta.column_names if _is_time(name, self.meta)]
+        found = {name: _entry(name, self.meta) for name in self.meta.column_names
+                 if name not in times}  # fmt: skip
+        book = {name: entry for name, entry in found.items() if entry is not None}
+        if times:  # the other times become metadata
+            book[min(times, key=lambda name: _TIMES.index(column_key(name)))] = _TIME
+        return book
 
     def records(self) -> Iterator[dict[str, object]]:
         """Yield the rows, a batch of them in memory at a time.
@@ -116,13 +123,19 @@ class SpssFile:
             return library.read_sav(str(self.path), user_missing=True, output_format="dict", **how)
 
 
-def _entry(name: str, meta: _Meta) -> dict[str, object] | None:
-    """Return what a variable asks, or that it is the time; None if it is neither."""
+def _is_dated(name: str, meta: _Meta) -> bool:
+    return "DATE" in str(meta.original_variable_types.get(name)).upper()
+
+
+def _is_time(name: str, meta: _Meta) -> bool:
+    """Return whether a variable says when somebody answered."""
+    return _is_dated(name, meta) and column_key(name) in _TIMES
+
+
+def _entry(name: str, meta: _Meta) -> Mapping[str, object] | None:
+    """Return what a variable asks; None if it is no question."""
     text = (meta.column_names_to_labels.get(name) or "").strip()
     labels = meta.variable_value_labels.get(name, {})
-    dated = "DATE" in str(meta.original_variable_types.get(name)).upper()
-    if dated and column_key(name) in _TIMES:
-        return {"kind": "timestamp"}
     if (not text and not labels) or column_key(name) in ID_COLUMNS:
         return None
     ranges = meta.missing_ranges.get(name, [])
@@ -134,7 +147,7 @@ def _entry(name: str, meta: _Meta) -> dict[str, object] | None:
         kind = "scale" if ordered or len(codes) > len(answers) else "choice"
         return {**entry, "kind": kind, "codes": codes, "coded": True}
     is_text = meta.readstat_variable_types.get(name) == "string"
-    return {**entry, "kind": "free_text" if is_text or dated else "number"}
+    return {**entry, "kind": "free_text" if is_text or _is_dated(name, meta) else "number"}
 
 
 def _points(answers: Mapping[object, str]) -> dict[str, str]:

@@ -375,6 +375,15 @@ class _Times:
             return None
         return moment.text
 
+    def note(self, column: str, notes: Notes) -> None:
+        """Say which times of a column could not be read."""
+        for cell, _ in self.unread.most_common(1):
+            records = counted(self.unread.total(), "record")
+            done = "answers kept without a time"
+            if _SLASHED.match(cell):
+                done += "; set the date order: dmy (day first) or mdy (month first)"
+            notes.add(column, f"times such as {cell!r} in {records} cannot be read", done)
+
 
 def _order(rows: Sequence[Sequence[str]], head: _Head, told: DateOrder | None) -> DateOrder | None:
     """Return the order of day and month that dates which can be read one way only show."""
@@ -412,11 +421,7 @@ def _records(
             **{name: row[place] for place, name in kept.items()},
             **reader.answers(cells),
         }
-    for cell, count in times.unread.most_common(1):
-        records = counted(sum(times.unread.values()), "record")
-        what = f"times such as {cell!r} in {records} cannot be read"
-        done = "answers kept without a time; name the order of day and month if that is missing"
-        notes.add(head.names[head.time or 0], what, f"{done} ({count} like this)")
+    times.note(head.names[head.time or 0], notes)
     shown = reader.strange.most_common()
     for (column, value), count in shown[:_EXAMPLES]:
         notes.add(
