@@ -87,8 +87,8 @@ class ColumnDraft:
 
     Attributes:
         column: Its name.
-        kind: A kind of question, `id`, `timestamp`, `skip`, or empty where the column is left out.
-        fields: Its entry in the codebook; empty where it is left out.
+        kind: A kind of question, `id`, `timestamp`, `skip`, or empty where it is no question.
+        fields: Its entry in the codebook; empty where it has none.
         answers: The most frequent answers.
         doubt: What its owner should look at; empty where nothing is doubtful.
     """
@@ -102,7 +102,7 @@ class ColumnDraft:
 
 def _sheet(found: CodebookDraft) -> Sheet:
     rows = [
-        (one.column, one.kind or "left out", ", ".join(one.answers), one.doubt)
+        (one.column, one.kind or "no question", ", ".join(one.answers), one.doubt)
         for one in found.columns
     ]
     return Sheet(
