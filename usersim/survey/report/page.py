@@ -26,6 +26,8 @@ from usersim.survey.report.plots import survey_plots
 
 __all__ = ["write_survey_report"]
 
+_GAP = "\N{NO-BREAK SPACE}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Figure:
@@ -130,12 +132,12 @@ def _estimate(table: AnswerTable | None, item: Item) -> ItemEstimate | None:
 def _figures(found: ItemEstimate | None, size: int) -> list[str]:
     if found is None:
         return ["–"] * size
-    shares = [f"{100 * one.value:.0f} % [{100 * one.low:.0f}, {100 * one.high:.0f}]"
+    shares = [f"{100 * one.value:.0f}{_GAP}% [{100 * one.low:.0f},{_GAP}{100 * one.high:.0f}]"
               for one in found.shares]  # fmt: skip
+    if found.mean is None:
+        return shares
     mean = found.mean
-    return (
-        shares if mean is None else [*shares, f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]"]
-    )
+    return [*shares, f"{mean.value:.2f} [{mean.low:.2f},{_GAP}{mean.high:.2f}]"]
 
 
 def _summary(fit: SurveyFit) -> list[_Row]:
