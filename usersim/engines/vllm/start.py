@@ -216,13 +216,14 @@ def check_settings(config: VllmConfig) -> None:
     platform: Any = importlib.import_module("vllm.platforms").current_platform
     if config.executor == "ray" and not platform.ray_device_key:
         raise ConfigError(
-            f"executor='ray' needs a GPU: vLLM does not support Ray on {platform.device_name!r}",
+            f"the executor 'ray' needs a GPU: vLLM has no Ray on {platform.device_name!r}",
             hint="use executor='auto'",
+            cli_hint="leave the executor to vLLM",
         )
     copies = config.extra.get("data_parallel_size", 1)
     if copies != 1:
         raise ConfigError(
-            f"an engine runs one copy of the model; got data_parallel_size={copies!r} in extra",
+            f"an engine runs one copy of the model; got a data_parallel_size of {copies!r}",
             hint="start `usersim serve-engine --data-parallel N`, or use `usersim fleet simulate`",
         )
 
