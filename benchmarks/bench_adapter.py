@@ -289,7 +289,7 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, ask, and print each seed and all of them together."""
     options.out.mkdir(parents=True, exist_ok=True)
-    pooled: dict[float, list[Gains]] = {}
+    by_rate: dict[float, list[Gains]] = {}
     with TransformersEngine(options.model, EngineConfig(dtype="bfloat16", device="cpu")) as engine:
         for seed, rate in product(options.seed, options.rate):
             made = Experiment(options.panel, options, seed)
@@ -302,8 +302,8 @@ def run(options: argparse.Namespace) -> None:
                 print(f"seed {seed}, rate {rate:g}: {adapter.manifest.pace}", flush=True)
             found = answers(engine, made.questions, adapter, kept)
             gains = show(f"seed {seed}, rate {rate:g}", made.questions, base, found)
-            pooled.setdefault(rate, []).append(gains)
-    for rate, every in pooled.items():
+            by_rate.setdefault(rate, []).append(gains)
+    for rate, every in by_rate.items():
         if len(every) > 1:
             print(f"all {len(every)} seeds, rate {rate:g}, trained less untrained")
             for kind, measure in every[0]:

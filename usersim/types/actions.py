@@ -407,9 +407,10 @@ def _highest(options: Sequence[str], probabilities: Mapping[str, float]) -> list
 
 def _median_rank(shares: Sequence[float]) -> float:
     """Return the rank that half of the shares lie below; between two ranks their middle."""
-    if not sum(shares):
+    total = sum(shares)
+    if not total:
         return (len(shares) - 1) / 2
-    below = [part / sum(shares) for part in accumulate(shares)]
+    below = [part / total for part in accumulate(shares)]
     first = next(rank for rank, part in enumerate(below) if part >= 0.5 - _ROUNDING)
     last = next(rank for rank, part in enumerate(below) if part > 0.5 + _ROUNDING)
     return (first + last) / 2
