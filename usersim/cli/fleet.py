@@ -25,6 +25,7 @@ from usersim.cli.options import (
     PlugOptions,
     ReconOption,
     RequireReasoningOption,
+    TracedOption,
     TraceJudgeOption,
     check_base_url,
     grouped,
@@ -196,6 +197,7 @@ def train(  # noqa: PLR0913 - options of a command
     ] = "select",
     traces: Annotated[TraceSource, typer.Option(help="Which traces to train on.")] = "recon_select",
     limit: LimitOption = None,
+    traced: TracedOption = None,
     max_minutes: Annotated[
         float | None, typer.Option(help="Stop each person's training after this many minutes.")
     ] = None,
@@ -215,6 +217,7 @@ def train(  # noqa: PLR0913 - options of a command
             recipe=synthesizer,
             traces=traces,
             limit=limit,
+            traced=traced,
             max_minutes=max_minutes,
             recon_model=how.recon_model,
             second=how.second,

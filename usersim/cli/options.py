@@ -39,6 +39,7 @@ __all__ = [
     "ReconOption",
     "RequireReasoningOption",
     "TraceJudgeOption",
+    "TracedOption",
     "check_base_url",
     "grouped",
     "open_simulator",
@@ -67,6 +68,14 @@ BaseUrlOption = Annotated[
 PresetOption = Annotated[
     Preset,
     typer.Option(help="Settings for two cores, a workstation or a GPU, or those of the paper."),
+]
+TracedOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Interactions of each person that get traces, evenly spaced; the others are learned "
+        "without reasoning. Default: all.",
+        min=1,
+    ),
 ]
 RequireReasoningOption = Annotated[
     bool,

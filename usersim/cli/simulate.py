@@ -23,6 +23,7 @@ from usersim.cli.options import (
     LearningOptions,
     PlugOptions,
     RequireReasoningOption,
+    TracedOption,
     grouped,
     open_simulator,
 )
@@ -126,6 +127,7 @@ def train(  # noqa: PLR0913 - options of a command
     limit: Annotated[
         int | None, typer.Option(help="Interactions per person, newest first.")
     ] = None,
+    traced: TracedOption = None,
     start: Annotated[
         str,
         typer.Option(
@@ -158,6 +160,7 @@ def train(  # noqa: PLR0913 - options of a command
             recipe=synthesizer,
             traces=traces,
             limit=limit,
+            traced=traced,
             start=start,
             max_minutes=max_minutes,
             recon_engine=recon_engine,
@@ -244,6 +247,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
         ),
     ] = None,
     pairs: Annotated[int | None, typer.Option(help="Training interactions per person.")] = None,
+    traced: TracedOption = None,
     held_out: Annotated[int | None, typer.Option(help="Total number of held-out answers.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed for sampling and training.")] = 0,
     facts: Annotated[
@@ -316,7 +320,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
             more = "usersim load FILE --refused REFUSED writes all of them"
             print_load(sim.report, more, to=notes)
         chosen = sim.users[:people] if panel is not None else None
-        _tell_plan(sim, names, chosen, pairs, held_out, recon_engine, traces)
+        _tell_plan(sim, names, chosen, pairs, traced, held_out, recon_engine, traces)
         if dry_run:
             return
         with stages() as progress:
@@ -324,6 +328,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - options of a command
                 arms=names,
                 people=chosen,
                 limit=pairs,
+                traced=traced,
                 held_out=held_out,
                 texts=texts or judge is not None,
                 judge=judging,
@@ -385,13 +390,20 @@ def _tell_plan(
     arms: list[ArmName],
     people: list[str] | None,
     limit: int | None,
+    traced: int | None,
     held_out: int | None,
     recon_engine: Engine | None,
     traces: int | None,
 ) -> None:
     """Print what will be done and about how long it takes, timed with the real model."""
     plan = plan_evaluation(
-        sim, arms=arms, people=people, limit=limit, held_out=held_out, traces=traces
+        sim,
+        arms=arms,
+        people=people,
+        limit=limit,
+        traced=traced,
+        held_out=held_out,
+        traces=traces,
     )
     notes.print(Text(str(plan)), soft_wrap=True)
     began = time.perf_counter()

@@ -143,5 +143,5 @@ def _print_cells(study: Study, *, as_json: bool, wide: bool) -> None:
     console.print(Text(f"{left} of {counted(len(rows), 'cell')} left to measure"))
 
 
-_NUMBERS = ("people", "panel", "pairs", "held_out", "traces", "calibrate")
+_NUMBERS = ("people", "panel", "pairs", "traced", "held_out", "traces", "calibrate")
 _SHOWN = (*_NUMBERS, "preset", "model", "recon_model")

@@ -25,8 +25,9 @@ def formerly(name: str, former: str) -> AliasChoices:
     return AliasChoices(name, former)
 
 
-_NAMES = frozenset({"evidence_by", "aided_by"})
-"""Fields that name what was given to a simulator beside its settings."""
+_LEFT_OUT = frozenset({"evidence_by", "aided_by", "traced", "config"})
+"""Fields that are not written while nothing was given: they are younger than stored settings,
+whose keys stay as they were."""
 
 
 class Config(BaseModel):
@@ -44,10 +45,10 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     @model_serializer(mode="wrap")
-    def _without_unset_names(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out names of what nobody gave: settings from before they existed stay equal."""
+    def _without_unset(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what nobody gave: settings from before it existed stay equal."""
         written: dict[str, object] = write(self)
-        return {name: one for name, one in written.items() if name not in _NAMES or one}
+        return {name: one for name, one in written.items() if name not in _LEFT_OUT or one}
 
     @property
     def key(self) -> str:

@@ -153,6 +153,7 @@ class TrainJob:
         recipe: How the synthesizer is trained first.
         traces: Which traces are learned.
         limit: Interactions of each person, the newest; None takes all.
+        traced: Of these, how many get traces; None for all.
         max_minutes: Ends a person's training cleanly with the best state so far.
         recon_model: Another model that writes and scores the traces.
         second: A model of another family that stops the synthesizer's training.
@@ -169,6 +170,7 @@ class TrainJob:
     recipe: Recipe = "select"
     traces: TraceSource = "recon_select"
     limit: int | None = None
+    traced: int | None = None
     max_minutes: float | None = None
     recon_model: str | None = None
     second: str | None = None
@@ -182,6 +184,7 @@ class TrainJob:
             self.recipe,
             self.traces,
             limit=self.limit,
+            traced=self.traced,
             start=self.start,
             max_minutes=self.max_minutes,
         )

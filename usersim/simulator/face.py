@@ -654,6 +654,7 @@ class UserSimulator:
         recipe: Recipe = "select",
         traces: TraceSource = "recon_select",
         limit: int | None = None,
+        traced: int | None = None,
         start: AdapterChoice = None,
         max_minutes: float | None = None,
         recon_engine: Engine | None = None,
@@ -672,6 +673,9 @@ class UserSimulator:
                 or `grpo`; the synthesizer stands in `self.synthesizer` afterwards.
             traces: Where the reasoning comes from; the default is Recon-Select.
             limit: Interactions of each person, the newest; None takes all.
+            traced: Of these, how many interactions of each person get traces, evenly spaced; the
+                others are learned without reasoning. None for all. Traces cost far more than
+                training.
             start: Adapter whose weights are the first ones, so that one person's goes on from
                 one that many people share: an adapter, its folder or name, or `"default"` for
                 the store's newest shared one. The result then holds their data too. None begins
@@ -705,6 +709,7 @@ class UserSimulator:
                 recipe,
                 traces,
                 limit=limit,
+                traced=traced,
                 start=first,
                 max_minutes=max_minutes,
                 progress=report,
@@ -773,6 +778,7 @@ class UserSimulator:
         more: Sequence[Arm] = (),
         people: Sequence[str] | None = None,
         limit: int | None = None,
+        traced: int | None = None,
         held_out: int | None = None,
         texts: bool = False,
         judge: Engine | None = None,
@@ -797,6 +803,8 @@ class UserSimulator:
                 panel: their training answers are known to `others` and to the arms that pool
                 predictors.
             limit: Training interactions of each person, the newest; None takes all.
+            traced: Of these, how many interactions of each person get traces, evenly spaced; the
+                others are learned without reasoning. None for all.
             held_out: Held-out interactions in all; None takes every one.
             texts: Also draw the open answers, and measure their text.
             judge: Also lets a language model of another family compare the drawn answers of each
@@ -846,6 +854,7 @@ class UserSimulator:
             embed=self.plugs.embed,
             traces=traces,
             calibrate=calibrate,
+            traced=traced,
             panel=[user for user in self.users if user not in chosen.users] if people else (),
         )
         with show_progress(progress, "evaluate()") as report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from usersim.config import PipelineConfig, Recipe
@@ -18,7 +19,7 @@ from usersim.simulator.asking import Asker
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import Measurement, Measurer, Measures, Traces, pick_held_out
 from usersim.simulator.people import People
-from usersim.simulator.recon import Recon, Reconstruction
+from usersim.simulator.recon import Recon, Reconstruction, spread
 from usersim.simulator.sources import check_source
 from usersim.simulator.synthesizer import SynthesizerTrainer, check_recipe
 from usersim.simulator.train import Trainer
@@ -95,6 +96,7 @@ class Learner:
         self,
         interactions: Sequence[Interaction],
         *,
+        traced: int | None = None,
         synthesizer: TrainedAdapter | None = None,
         progress: Progress | None = None,
     ) -> Reconstruction:
@@ -102,6 +104,7 @@ class Learner:
 
         Args:
             interactions: Of the train split.
+            traced: Of each person, how many get traces; None for all.
             synthesizer: A trained synthesizer; None draws from the base model.
             progress: Called with (stage, done, total).
 
@@ -119,7 +122,7 @@ class Learner:
             synthesizer=ref,
             aids=self.aids,
         )
-        return recon.run(interactions, progress=progress)
+        return recon.run(interactions, traced=traced, progress=progress)
 
     def train_synthesizer(
         self,
@@ -152,6 +155,7 @@ class Learner:
         traces: TraceSource,
         *,
         limit: int | None,
+        traced: int | None = None,
         start: TrainedAdapter | None = None,
         max_minutes: float | None = None,
         progress: Progress | None = None,
@@ -163,6 +167,7 @@ class Learner:
             recipe: How the synthesizer is trained.
             traces: Where the reasoning comes from.
             limit: Interactions of each person, the newest; None takes all.
+            traced: Of these, how many of each person get traces; None for all.
             start: Adapter whose weights the user model begins with.
             max_minutes: Ends the training cleanly with the best state so far.
             progress: Called with (stage, done, total).
@@ -183,6 +188,7 @@ class Learner:
                 recipe,
                 traces,
                 limit=limit,
+                traced=traced,
                 start=start,
                 max_minutes=max_minutes,
                 progress=progress,
@@ -203,6 +209,7 @@ class Learner:
         traces: TraceSource,
         *,
         limit: int | None,
+        traced: int | None,
         start: TrainedAdapter | None,
         max_minutes: float | None,
         progress: Progress | None,
@@ -212,8 +219,10 @@ class Learner:
         rows = self.people.train(limit)
         share = None if max_minutes is None else SYNTHESIZERS_SHARE * max_minutes
         hooks = Hooks(note=note, max_minutes=share)
-        synthesizer = self.train_synthesizer(recipe, rows, progress=progress, hooks=hooks)
-        found = self.reconstruct(rows, synthesizer=synthesizer, progress=progress)
+        synthesizer = self.train_synthesizer(
+            recipe, spread(rows, traced), progress=progress, hooks=hooks
+        )
+        found = self.reconstruct(rows, traced=traced, synthesizer=synthesizer, progress=progress)
         name = f"{self.people.user_id or 'shared'}-{traces}-{recipe}".replace("_", "-")
         left = max_minutes
         if max_minutes is not None:
@@ -276,7 +285,7 @@ class Learner:
             histories=self.histories,
             asker=asker,
             trainer=self._trainer("arm"),
-            written=self._written,
+            written=partial(self._written, asked.traced),
             second=self.second,
             aids=self.aids,
         )
@@ -291,13 +300,16 @@ class Learner:
         )
 
     def _written(
-        self, recipe: Recipe, rows: Sequence[Interaction], progress: Progress | None
+        self,
+        traced: int | None,
+        recipe: Recipe,
+        rows: Sequence[Interaction],
+        progress: Progress | None,
     ) -> Traces:
         """Return a synthesizer trained by `recipe`, and what it wrote, scored and selected."""
-        synthesizer = self.train_synthesizer(recipe, rows, progress=progress)
-        return Traces(
-            synthesizer, self.reconstruct(rows, synthesizer=synthesizer, progress=progress)
-        )
+        synthesizer = self.train_synthesizer(recipe, spread(rows, traced), progress=progress)
+        found = self.reconstruct(rows, traced=traced, synthesizer=synthesizer, progress=progress)
+        return Traces(synthesizer, found)
 
     def _trainer(self, purpose: Purpose) -> Trainer:
         return Trainer(

@@ -166,6 +166,7 @@ class Measures:
         traces: K, traces drawn for each answer; None takes that of the configuration.
         calibrate: Training answers that the weights of pools are fitted on before they are
             measured; None takes the weights of the store.
+        traced: Of each person, how many training interactions get traces; None for all.
         panel: People beside those who are measured, whose training answers count as others'.
     """
 
@@ -176,6 +177,7 @@ class Measures:
     embed: Embed | None = None
     traces: int | None = None
     calibrate: int | None = None
+    traced: int | None = None
     panel: Sequence[str] = ()
 
     @property
@@ -280,7 +282,7 @@ class Measurer:
         if asked.judge is not None:
             scorer = self.config.scoring.scorer
             selected_by = refuse_selector(asked.judge, self.aids.judge, scorer)
-        found = self._reconstruct(train, asked.specs, progress)
+        found = self._reconstruct(train, asked, progress)
         trained = self._train(asked.specs, train, found, progress)
         build = ArmBuilder(
             engine=self.engine,
@@ -325,15 +327,15 @@ class Measurer:
     def _reconstruct(
         self,
         train: Sequence[Interaction],
-        specs: Sequence[ArmSpec],
+        asked: Measures,
         progress: Progress | None,
     ) -> Reconstruction:
         """Run Recon, unless no arm has any use for traces."""
-        if any(spec.needs_traces for spec in specs):
+        if any(spec.needs_traces for spec in asked.specs):
             recon = Recon(
                 self.corpus, self.recon_engine, self.config, self.histories, aids=self.aids
             )
-            return recon.run(train, progress=progress)
+            return recon.run(train, traced=asked.traced, progress=progress)
         return Reconstruction(
             interactions=tuple(train), scored={}, selections={}, failures=(), stage=""
         )

@@ -23,6 +23,7 @@ from usersim.simulator.face import UserSimulator
 from usersim.simulator.history import Histories
 from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
+from usersim.simulator.recon import spread
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
 from usersim.types import Interaction
 from usersim.types.counting import counted
@@ -43,6 +44,7 @@ class EvaluationPlan:
     Attributes:
         people: People who are learned from and measured.
         train: Training pairs.
+        reconstructed: Those of them that get traces; none where no arm needs any.
         held_out: Interactions that are predicted.
         arms: Arms by name.
         candidates: Candidate traces that are drawn and scored; 0 if no arm needs any.
@@ -54,6 +56,7 @@ class EvaluationPlan:
 
     people: int
     train: tuple[Interaction, ...]
+    reconstructed: tuple[Interaction, ...]
     held_out: tuple[Interaction, ...]
     arms: tuple[ArmName, ...]
     candidates: int
@@ -124,6 +127,7 @@ def plan_evaluation(
     arms: Sequence[ArmName],
     people: Sequence[str] | None = None,
     limit: int | None = None,
+    traced: int | None = None,
     held_out: int | None = None,
     traces: int | None = None,
 ) -> EvaluationPlan:
@@ -134,6 +138,7 @@ def plan_evaluation(
         arms: What is to be compared.
         people: Who is learned from and measured; None takes everybody.
         limit: Training interactions of each person, the newest; None takes all.
+        traced: Of these, how many of each person get traces; None for all.
         held_out: Held-out interactions in all; None takes every one.
         traces: K, traces drawn for each answer; None takes that of the configuration.
 
@@ -146,6 +151,8 @@ def plan_evaluation(
     chosen = People(sim.corpus, sim.user_id).only(people)
     train = chosen.train(limit)
     measured = pick_held_out(sim.corpus, chosen.users, held_out)
+    needed = any(spec.needs_traces for spec in specs)
+    reconstructed = spread(train, traced) if needed else []
     each = sim.config.synthesis.n_forward + sim.config.synthesis.n_backward
     # Recon-Select's adapter is also measured after the traces of other contexts.
     swapped = int("recon_select" in arms)
@@ -154,7 +161,8 @@ def plan_evaluation(
         train=tuple(train),
         held_out=tuple(measured),
         arms=tuple(arms),
-        candidates=len(train) * each if any(spec.needs_traces for spec in specs) else 0,
+        candidates=len(reconstructed) * each,
+        reconstructed=tuple(reconstructed),
         trainings=sum(spec.answers == "adapter" for spec in specs),
         predictions=len(measured) * (sum(spec.runs_model for spec in specs) + swapped),
         drawn=len(measured) * (sum(spec.reasons for spec in specs) + swapped),
@@ -208,8 +216,8 @@ def time_evaluation(
     tell("time a few steps", 2, 4)
     if plan.candidates:
         # Diagnostics score some of the pairs again, with traces that argue for other actions.
-        again = min(config.scoring.diagnostics, pairs)
-        traces = probe.pair(plan.train[:SAMPLE]) * (pairs + again)
+        again = min(config.scoring.diagnostics, len(plan.reconstructed))
+        traces = probe.pair(plan.reconstructed[:SAMPLE]) * (len(plan.reconstructed) + again)
     tell("time a few steps", 3, 4)
     untimed: tuple[ArmName, ...] = tuple(arm for arm in plan.arms if not ARM_SPECS[arm].timed)
     timed = plan.trainings - len(untimed)

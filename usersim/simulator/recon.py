@@ -32,7 +32,7 @@ from usersim.types import (
 )
 from usersim.views import Progress, Sheet, facts, printed
 
-__all__ = ["Recon", "Reconstruction", "chunks"]
+__all__ = ["Recon", "Reconstruction", "chunks", "spread"]
 
 CHUNK = 16
 """Interactions between two commits: what a kill can lose."""
@@ -66,7 +66,8 @@ class Reconstruction:
 
     Attributes:
         interactions: The interactions, in order.
-        scored: Scored candidates by interaction key; missing where the item failed.
+        scored: Scored candidates by interaction key; missing where the item failed, and where
+            only some of each person's were to get traces.
         selections: The decision by interaction key.
         failures: Interactions that could not be synthesized or scored.
         stage: Key under which the store holds the decisions.
@@ -182,21 +183,24 @@ class Recon:
         )
 
     def run(
-        self, interactions: Sequence[Interaction], *, progress: Progress | None = None
+        self,
+        interactions: Sequence[Interaction],
+        *,
+        traced: int | None = None,
+        progress: Progress | None = None,
     ) -> Reconstruction:
         """Bring `interactions` from nothing, or from wherever they were left, to a selection.
 
         Args:
             interactions: Of the train split.
+            traced: Of each person, how many get traces; None for all.
             progress: Called after every chunk with the stage's name.
 
         Returns:
-            Everything found, failures included.
+            Everything found, failures included, for all interactions.
         """
-        failures = [
-            *self._synthesize(interactions, progress),
-            *self._score(interactions, progress),
-        ]
+        wanted = spread(interactions, traced)
+        failures = [*self._synthesize(wanted, progress), *self._score(wanted, progress)]
         return Reconstruction.stored(self._corpus, self.scoring_key, interactions, failures)
 
     def _synthesize(
@@ -245,6 +249,33 @@ class Recon:
             chosen = [select(many, config.guards) for many in scored if many]
             ledger.put_selections(self.scoring_key, chosen, of=chunk)
             yield from batch.failures
+
+
+def spread(interactions: Sequence[Interaction], each: int | None) -> list[Interaction]:
+    """Return `each` interactions of every person, evenly spaced over those that they have.
+
+    Args:
+        interactions: Oldest first within each person.
+        each: How many of each person; None, or more than there are, for all.
+
+    Example:
+        >>> from usersim import Corpus
+        >>> rows = [{"user_id": "ada", "context": f"{n}?", "action": "Yes."} for n in range(9)]
+        >>> with Corpus.open(":memory:") as corpus:
+        ...     _ = corpus.add(rows)
+        ...     [one.context_text for one in spread(list(corpus.interactions(["ada"])), 3)]
+        ['1?', '4?', '7?']
+    """
+    if each is None:
+        return list(interactions)
+    of: dict[str, list[Interaction]] = {}
+    for one in interactions:
+        of.setdefault(one.user_id, []).append(one)
+    return [
+        rows[int((n + 0.5) * len(rows) / min(each, len(rows)))]
+        for rows in of.values()
+        for n in range(min(each, len(rows)))
+    ]
 
 
 def chunks(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from usersim.config import Dtype, PipelineConfig
+from usersim.config import Dtype
 from usersim.corpus import Corpus, is_store
 from usersim.engines import Engine
 from usersim.engines.select import EngineName, load_engine
@@ -193,7 +193,6 @@ class Study:
     def _measure(self, cell: Cell, folder: Path, progress: Progress | None) -> None:
         own = cell.settings
         assert own.model is not None, "a cell's settings name a model"
-        assert own.preset is not None, "a cell's settings name a preset"
         rows = self._people(cell)
         engine = self._engine(own.model, own, progress)
         assert engine is not None, "the model was named"
@@ -203,7 +202,7 @@ class Study:
             store=folder / f"{rows.stem}.usersim.db",
             model=own.model,
             engine=engine,
-            config=PipelineConfig.preset(own.preset).with_seed(cell.seed),
+            config=cell.pipeline,
             embed=self.embed,
             retriever=self.retriever,
             trace_judge=self._engine(own.trace_judge, own, progress),
@@ -214,6 +213,7 @@ class Study:
                 arms=cell.arms,
                 people=sim.users[: own.people] if own.panel is not None else None,
                 limit=own.pairs,
+                traced=own.traced,
                 held_out=own.held_out,
                 texts=bool(own.texts) or own.judge is not None,
                 judge=self._engine(own.judge, own, progress),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from usersim.config import DEFAULT_PRESET, PipelineConfig
 from usersim.errors import ConfigError
 from usersim.evaluation import ArmName
@@ -56,7 +58,32 @@ class Cell:
         """K of the arms that reason: that of the settings, or else the preset's."""
         if self.settings.traces is not None:
             return self.settings.traces
-        return PipelineConfig.preset(self.settings.preset or DEFAULT_PRESET).simulation.traces
+        return self.pipeline.simulation.traces
+
+    @property
+    def pipeline(self) -> PipelineConfig:
+        """Settings of every stage: the preset's under this seed, and what the plan changes.
+
+        Raises:
+            ConfigError: If the plan changes what does not exist, or to what it cannot be.
+        """
+        preset = PipelineConfig.preset(self.settings.preset or DEFAULT_PRESET).with_seed(self.seed)
+        changed = self.settings.config or {}
+        settings = preset.model_dump()
+        for stage, own in changed.items():
+            settings[stage] = {**settings.get(stage, {}), **own}
+        try:
+            return PipelineConfig.model_validate(settings)
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+                for one in error.errors(include_url=False)
+            ]
+            raise ConfigError(
+                f"set {self.source.name!r} has settings under 'config' that do not exist or do "
+                f"not fit: {'; '.join(problems)}",
+                hint="the page 'Configuration' lists every stage and its settings",
+            ) from None
 
     def folder(self, out: Path) -> Path:
         """Return where its report is written."""
@@ -105,6 +132,7 @@ def cells_of(
         for seed in plan.seeds_of(one)
     ]
     for cell in made:
+        _ = cell.pipeline  # before hours of other cells
         if cell.settings.panel is not None and cell.settings.people is None:
             raise ConfigError(
                 f"set {cell.source.name!r} has a panel of {cell.settings.panel} people and "

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self, cast
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from usersim.config import Dtype, Preset
 from usersim.config.base import Config
@@ -61,6 +61,9 @@ class Settings(Config):
 
     preset: Preset | None = None
     """Settings of every stage."""
+    config: Mapping[str, Mapping[str, JsonValue]] | None = None
+    """Settings that differ from those of the preset, by stage and name, such as
+    `{training: {epochs: 1}}`."""
     model: str | None = None
     """Model that learns and answers: `embedded`, a folder or a hub name."""
     recon_model: str | None = None
@@ -81,6 +84,9 @@ class Settings(Config):
     """At most so many further people, whose training answers the pool's panel model knows."""
     pairs: Count | None = None
     """Training interactions of each person, the newest; all if not named."""
+    traced: Count | None = None
+    """Of these, how many of each person get traces, evenly spaced; all if not named. The arms
+    learn the others without reasoning: traces cost far more than training."""
     held_out: Count | None = None
     """Held-out answers in all; every one if not named."""
     traces: Count | None = None
