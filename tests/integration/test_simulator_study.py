@@ -116,6 +116,19 @@ def test_a_study_is_run_written_and_not_repeated(roomy_model: Path, tmp_path: Pa
         assert answer.trace.adapter is None, "measuring does not change how a simulator answers"
 
 
+def test_answers_without_traces_are_learned_beside_those_with(
+    roomy_model: Path, tmp_path: Path
+) -> None:
+    """`traced` saves traces, not answers: evaluation and training learn as many as without it."""
+    with simulator(tmp_path, ScriptedDraws(roomy_model)) as sim:
+        measured = sim.evaluate(arms=("none", "recon_select"), limit=5, traced=2, held_out=2)
+        trained = sim.train(limit=5, traced=2, progress=False)
+    counts = {arm: one.manifest.counts for arm, one in measured.adapters.items()}
+    assert counts["recon_select"].train == counts["none"].train == trained.manifest.counts.train
+    assert counts["none"].with_reasoning == 0
+    assert counts["recon_select"].with_reasoning == trained.manifest.counts.with_reasoning == 4
+
+
 def test_the_control_arms_learn_as_they_say_and_the_page_names_their_k(
     roomy_model: Path, tmp_path: Path
 ) -> None:

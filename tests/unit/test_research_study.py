@@ -89,6 +89,33 @@ def test_a_plan_is_sets_by_seeds_with_settings_resolved(tmp_path: Path) -> None:
         cells_of(made, given=Settings(panel=9))
 
 
+def test_a_plan_changes_single_settings_of_a_preset(tmp_path: Path) -> None:
+    """What `config` names differs, the rest is the preset's under the cell's seed."""
+    text = PLAN.replace("preset: tiny,", "preset: tiny, config: {training: {epochs: 1}},")
+    changed, plain = (cells_of(plan(tmp_path, one))[2].pipeline for one in (text, PLAN))
+    assert (plain.training.epochs, changed.training.epochs) == (2.0, 1.0)
+    assert changed.with_seed(0) == plain.with_seed(0).model_copy(
+        update={"training": plain.training.model_copy(update={"epochs": 1.0, "seed": 0})}
+    )
+    assert changed.training.seed == 1
+    for wrong, said in (
+        ("{training: {epoch: 1}}", r"training\.epoch"),
+        ("{trainig: {epochs: 1}}", "trainig"),
+        ("{training: {epochs: 0}}", r"training\.epochs: .*greater than 0"),
+    ):
+        text = PLAN.replace("preset: tiny,", f"preset: tiny, config: {wrong},")
+        with pytest.raises(ConfigError, match=said):
+            cells_of(plan(tmp_path, text))
+
+
+def test_settings_that_are_younger_than_a_study_do_not_make_it_another(tmp_path: Path) -> None:
+    """A cell is measured again for a setting that was named, not for one that now exists."""
+    (cell, *_) = cells_of(plan(tmp_path))
+    assert not {"traced", "config"} & set(json.loads(cell.settings.model_dump_json()))
+    (other, *_) = cells_of(plan(tmp_path, PLAN.replace("pairs: 4", "pairs: 4, traced: 2")))
+    assert other.key != cell.key
+
+
 @pytest.mark.parametrize(
     ("was", "now", "said"),
     [

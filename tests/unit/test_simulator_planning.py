@@ -15,7 +15,7 @@ from tests.fixtures.runs import CONFIG
 from usersim import UserSimulator
 from usersim.cli.app import app
 from usersim.engines import GenerateRequest, ScoreRequest
-from usersim.errors import ArgumentError, EmptySplitError, EvaluationError
+from usersim.errors import ArgumentError, ConfigError, EmptySplitError, EvaluationError
 from usersim.simulator import face, plan_evaluation, time_evaluation
 
 THOUGHT = "It says fine to me on such a day.\n</think>"
@@ -44,6 +44,23 @@ def test_a_plan_counts_what_the_evaluation_does() -> None:
     assert {one.key for one in measured.evaluation.interactions} == {
         one.key for one in plan.held_out
     }
+
+
+def test_traces_for_some_are_counted_and_drawn_for_those_alone() -> None:
+    """Of 6 pairs of a person 2 get traces, from either half of what they said; all are learned."""
+    with simulator() as sim:
+        each = CONFIG.synthesis.n_forward + CONFIG.synthesis.n_backward
+        plan = plan_evaluation(sim, arms=("recon_memory",), limit=6, traced=2, held_out=2)
+        measured = sim.evaluate(arms=("recon_memory",), limit=6, traced=2, held_out=2)
+        with pytest.raises(ConfigError, match="got 0"):
+            sim.evaluate(arms=("recon_memory",), traced=0)
+        with pytest.raises(ConfigError, match="got -1"):
+            plan_evaluation(sim, arms=("recon_memory",), traced=-1)
+    assert (len(plan.train), plan.candidates) == (12, 4 * each)
+    assert len(measured.found.interactions) == 12
+    places = [i.position for i in measured.found.interactions if i.key in measured.found.scored]
+    assert places == [3, 6, 3, 6]
+    assert [i.position for i in plan.reconstructed] == places
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from usersim.config import PipelineConfig
 from usersim.corpus import Corpus
 from usersim.engines import AdapterRef, Engine
 from usersim.engines.options import OPTION_RULE
+from usersim.errors import ConfigError
 from usersim.prompts import templates_key
 from usersim.recon import Aids
 from usersim.recon.scoring import score_candidates
@@ -258,6 +259,9 @@ def spread(interactions: Sequence[Interaction], each: int | None) -> list[Intera
         interactions: Oldest first within each person.
         each: How many of each person; None, or more than there are, for all.
 
+    Raises:
+        ConfigError: If it is less than one.
+
     Example:
         >>> from usersim import Corpus
         >>> rows = [{"user_id": "ada", "context": f"{n}?", "action": "Yes."} for n in range(9)]
@@ -268,6 +272,12 @@ def spread(interactions: Sequence[Interaction], each: int | None) -> list[Intera
     """
     if each is None:
         return list(interactions)
+    if each < 1:
+        raise ConfigError(
+            f"at least one interaction of each person must get traces; got {each}",
+            hint="traces='none' learns without any",
+            cli_hint="--traces none learns without any",
+        )
     of: dict[str, list[Interaction]] = {}
     for one in interactions:
         of.setdefault(one.user_id, []).append(one)
