@@ -157,6 +157,18 @@ def test_what_a_draft_leaves_out_as_personal_is_not_stored() -> None:
     assert "columns that the codebook skips: E-mail" in report.notes
 
 
+@pytest.mark.parametrize("column", ["Date of birth", "birthdate", "Birth_Date", "Birthday", "DOB"])
+def test_a_birth_date_is_not_the_time_of_the_answer(column: str) -> None:
+    """It comes first in many tables; skipped as personal, it leaves the time to the submission."""
+    rows = [{"id": n, column: f"19{60 + n}-02-03", "Submitted": f"2026-01-{n + 1:02} 10:00",
+             "Tea?": "yn"[n % 2]} for n in range(20)]  # fmt: skip
+    codebook = draft_codebook(rows).codebook
+    assert codebook[column] == {"kind": "skip"}
+    assert codebook["Submitted"] == {"kind": "timestamp"}
+    born = [{"id": n, "Year of birth": 1960 + n, "Tea?": "yn"[n % 2]} for n in range(20)]
+    assert draft_codebook(born).codebook["Year of birth"]["kind"] == "number"
+
+
 def test_a_question_about_time_is_not_the_time_of_the_answer() -> None:
     """Moments are a timestamp; amounts of time are an answer, whatever the column is called."""
     rows = [{"id": n, "Submitted": f"2026-01-{n + 1:02} 10:00", "How much time?": n * 7.5}

@@ -35,7 +35,7 @@ _TIMES = re.compile(r"\b(?:time ?stamp|date|time|submitted|started|completed|rec
 _MOMENT = re.compile(r"\d[-/.:]\d")
 _PERSONAL = re.compile(
     r"\b(?:e-?mail|ip ?addr(?:ess)?|phone|first ?name|last ?name|full ?name|street|postcode|zip"
-    r"|latitude|longitude|token)\b"
+    r"|latitude|longitude|token|birth ?da(?:te|y)|date ?of ?birth|dob)\b"
 )
 _SCALES: tuple[tuple[str, ...], ...] = (
     ("never", "almost never", "rarely", "seldom", "occasionally", "sometimes", "often",
