@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from usersim import transcript
-from usersim.config import PipelineConfig
+from usersim.config import PipelineConfig, TrainingConfig
 from usersim.engines import Engine, ScoreRequest
 from usersim.evaluation import ARM_SPECS, ArmName, check_arms
+from usersim.prompts import PersonChat
 from usersim.recon import Aids
 from usersim.recon.scoring import score_candidates
 from usersim.recon.synthesis import synthesize
@@ -25,7 +26,7 @@ from usersim.simulator.measure import pick_held_out
 from usersim.simulator.people import People
 from usersim.simulator.recon import spread
 from usersim.simulator.train import MIN_FOR_WEIGHT, respond_item
-from usersim.types import Interaction
+from usersim.types import Choice, Interaction, Scale
 from usersim.types.counting import counted
 from usersim.views import Progress
 
@@ -33,6 +34,8 @@ __all__ = ["EvaluationPlan", "TimeEstimate", "plan_evaluation", "time_evaluation
 
 SAMPLE = 2
 """Pairs and answers that are timed."""
+WINDOW = 8
+"""Interactions of one person that are timed as training sees them: one after the other."""
 TRAINING_FACTOR = 3.0
 """A training step's cost, in forward passes over the same tokens: one forward, two backward."""
 
@@ -201,7 +204,7 @@ def time_evaluation(
     tell("load the model", 0, 1)
     engine = sim.engine
     tell("load the model", 1, 1)
-    config, pairs = _with_traces(sim.config, plan.traces), len(plan.train)
+    config = _with_traces(sim.config, plan.traces)
     plugs = sim.plugs
     histories = Histories(  # without the panel, which would have to be fitted first
         sim.corpus, config.history, similarity=plugs.meaning, retriever=plugs.over(sim.corpus)
@@ -221,17 +224,29 @@ def time_evaluation(
     tell("time a few steps", 3, 4)
     untimed: tuple[ArmName, ...] = tuple(arm for arm in plan.arms if not ARM_SPECS[arm].timed)
     timed = plan.trainings - len(untimed)
-    if timed:
-        step = TRAINING_FACTOR * probe.forward(plan.train[-SAMPLE:])
-        validated = round(config.training.validation_share * pairs)
-        weighed = validated * drawn if validated >= MIN_FOR_WEIGHT else 0.0
-        training = timed * (step * config.training.epochs * pairs + weighed)
+    training = timed * _training(plan, config.training, probe, plain, drawn) if timed else 0.0
     tell("time a few steps", 4, 4)
     answers = (plan.predictions - plan.drawn) * plain + plan.drawn * drawn
     return TimeEstimate(
         stages=MappingProxyType({"traces": traces, "training": training, "answers": answers}),
         untimed=untimed,
     )
+
+
+def _training(
+    plan: EvaluationPlan, config: TrainingConfig, probe: _Probe, plain: float, drawn: float
+) -> float:
+    """Return how long one training takes, from the time of an answer without traces and with."""
+    pairs = len(plan.train)
+    learned = TRAINING_FACTOR * probe.window(_newest_of_one(plan.train)) * pairs * config.epochs
+    measured = min(round(config.validation_share * pairs), config.validation_most)
+    watched = measured * plain * (1 + config.evaluations)  # before it, and so often during it
+    weighed = measured * drawn if measured >= MIN_FOR_WEIGHT else 0.0
+    return learned + watched + weighed
+
+
+def _newest_of_one(rows: Sequence[Interaction]) -> list[Interaction]:
+    return [one for one in rows if one.user_id == rows[-1].user_id][-WINDOW:]
 
 
 def _with_traces(config: PipelineConfig, traces: int | None) -> PipelineConfig:
@@ -297,6 +312,23 @@ class _Probe:
             )
 
         return self._timed(work, len(rows))
+
+    def window(self, rows: Sequence[Interaction]) -> float:
+        """Return the time of a forward pass over an answer that is learned with its person's.
+
+        Each is asked after those before it, so their prompts begin alike and are computed once.
+        """
+        chat = PersonChat(rows[0].user_id, config=self.config.history)
+        requests: list[ScoreRequest] = []
+        for one in rows:
+            prompt = chat.ask(one.question)
+            options = one.space.options if isinstance(one.space, Choice | Scale) else ()
+            requests += [
+                ScoreRequest(prompt=prompt, continuation=transcript.action_text(text))
+                for text in options or (one.action_text,)
+            ]
+            chat.add(one)
+        return self._timed(lambda: self.engine.score(requests), len(rows))
 
     def forward(self, rows: Sequence[Interaction]) -> float:
         """Return the time of a forward pass over a training example."""
