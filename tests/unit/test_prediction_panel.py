@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -123,6 +125,26 @@ def test_a_whole_questionnaire_agrees_with_single_questions(
         assert found is not None
         assert alone is not None
         assert dict(found.probabilities) == pytest.approx(dict(alone.probabilities))
+
+
+def test_what_is_kept_of_the_last_people_does_not_mix_them_up(
+    trait_model: tuple[PanelModel, Panel],
+) -> None:
+    """Whoever was asked before, with whichever known answers: each answer is a fresh model's."""
+    model, panel = trait_model
+    fresh = model.to_bytes()
+    keys = [question.key for question in panel.questions]
+    known = [answers_of(panel, row, row % 3) for row in range(4)]
+    for row in (0, 1, 0, 2, 3, 1, 0):
+        for person in (panel.people[row], panel.people[3 - row], None):
+            of = PanelModel.from_bytes(fresh)
+            assert model.predict(known[row], keys, person=person) == of.predict(
+                known[row], keys, person=person
+            )
+            own = model.parts(known[row], keys[row % 3], person=person)
+            assert own == of.parts(known[row], keys[row % 3], person=person)
+    copied = pickle.loads(pickle.dumps(model))
+    assert copied.predict(known[0], keys) == model.predict(known[0], keys)
 
 
 def test_associated_questions_are_named(trait_model: tuple[PanelModel, Panel]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Codes = NDArray[np.int16]
+    Columns = NDArray[np.int64]
 
 __all__ = ["MAX_CATEGORIES", "Basis", "PanelItems", "count_pairs", "make_items"]
 

@@ -22,18 +22,18 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from usersim.errors import ArtifactError, ConfigError, boundary
 from usersim.prediction.contingency import Basis, PanelItem, PanelItems, count_pairs, make_items
-from usersim.prediction.discriminant import Discriminant, Moments
+from usersim.prediction.discriminant import Discriminant, KnownAnswers, Moments, PanelRow
 from usersim.prediction.solving import on_one_thread
-from usersim.prediction.tuning import LEAK, PanelFit, left_out, lower, tune
+from usersim.prediction.tuning import LEAK, PanelFit, lower, tune
 from usersim.types import (
     ActionValue,
     Choice,
@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from usersim.prediction.contingency import Codes, Floats
 
 __all__ = ["PanelAnswer", "PanelFit", "PanelModel"]
+
+PEOPLE_KEPT = 2
+"""People whose known answers are kept ready for their next question: at most some 80 MB each, with
+4,000 categories among them; 2 MB with 100 answers on six points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,11 +250,10 @@ class PanelModel:
             One prediction per question; None where the panel does not know it.
         """
         codes = self._own_codes(known)
-        moments = self._moments(person)
         own = [i for i in range(len(codes)) if codes[i] >= 0]
         found: dict[str, PanelAnswer | None] = {}
         unanswered = [key for key in asked if self.knows(key) and not self._overlaps(key, own)]
-        found.update(self._answers(unanswered, codes, own, moments))
+        found.update(self._answers(unanswered, codes, own, person))
         for key in asked:
             if key in found:
                 continue
@@ -258,7 +261,7 @@ class PanelModel:
                 found[key] = None
                 continue
             others = [i for i in own if self.items.items[i].question != self._index[key]]
-            found.update(self._answers([key], codes, others, moments))
+            found.update(self._answers([key], codes, others, person))
         return [found[key] for key in asked]
 
     @on_one_thread
@@ -282,7 +285,7 @@ class PanelModel:
         own = self.items.of_question[self._index[key]]
         everything = Basis.of(self.items, range(len(self.items.items)), moments.marginal)
         target = Basis.of(self.items, own, moments.marginal)
-        cross = moments.pairs[target.columns]
+        cross = moments.pairs(target.columns, everything.columns)
         # People who answered both, per item; a multiple choice has several items of its own.
         both = np.add.reduceat(cross, self.items.start[:-1], axis=1).sum(axis=0) / len(own)
         n = np.maximum(both, 1.0)[everything.owner]
@@ -325,7 +328,7 @@ class PanelModel:
         if not isinstance(space, Choice | Scale) or not own or t == 0:
             return {}
         (place,) = self.items.of_question[index]
-        discriminant = Discriminant(self.items, [place], codes, own, self._moments(person))
+        discriminant = Discriminant([place], self._known_of(codes, own, person))
         parts = t * discriminant.parts(self.fitted.shrinkage, self.fitted.support)  # (k, own)
         parts -= parts.mean(axis=0)
         found: dict[str, dict[str, float]] = {}
@@ -355,25 +358,52 @@ class PanelModel:
                 cells[0, index] = cell_value(self.questions[index].space, action)
         return self.items.encode(cells)[0]
 
-    def _moments(self, person: str | None) -> Moments:
-        row = None if person is None else self._rows.get(person)
-        pairs = self.pairs
-        if row is not None:
-            pairs = left_out(self.items, self.codes[row], float(self.weights[row]), pairs)
-        return Moments.of(self.items, pairs, smoothing=self.fitted.smoothing)
+    # A person is mostly asked several questions in a row: what does not depend on the question is
+    # kept for the last few people, and left out of pickles.
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the fields alone."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @cached_property
+    def _moments(self) -> Callable[[str | None], Moments]:
+        @lru_cache(maxsize=PEOPLE_KEPT)
+        def moments(person: str | None) -> Moments:
+            row = None if person is None else self._rows.get(person)
+            without = None
+            if row is not None:
+                without = PanelRow(self.codes[row], float(self.weights[row]))
+            return Moments.of(
+                self.items, self.pairs, smoothing=self.fitted.smoothing, without=without
+            )
+
+        return moments
+
+    @cached_property
+    def _known(self) -> Callable[[bytes, tuple[int, ...], str | None], KnownAnswers]:
+        @lru_cache(maxsize=PEOPLE_KEPT)
+        def known(codes: bytes, own: tuple[int, ...], person: str | None) -> KnownAnswers:
+            answered = np.frombuffer(codes, dtype=self.codes.dtype)
+            return KnownAnswers(self.items, answered, own, self._moments(person))
+
+        return known
+
+    def _known_of(self, codes: Codes, own: Sequence[int], person: str | None) -> KnownAnswers:
+        return self._known(codes.astype(self.codes.dtype).tobytes(), tuple(own), person)
 
     def _answers(
-        self, keys: Sequence[str], codes: Codes, own: Sequence[int], moments: Moments
+        self, keys: Sequence[str], codes: Codes, own: Sequence[int], person: str | None
     ) -> dict[str, PanelAnswer]:
         """Predict questions of which none is among the items `own`."""
         if not keys:
             return {}
+        moments = self._moments(person)
         places = [i for key in keys for i in self.items.of_question[self._index[key]]]
         fit = self.fitted
         t = fit.temperature(len(own)) if own else 0.0
         log_odds = np.zeros(int(self.items.start[-1]))
         if t > 0:
-            discriminant = Discriminant(self.items, places, codes, own, moments)
+            discriminant = Discriminant(places, self._known_of(codes, own, person))
             scores = discriminant.scores(fit.shrinkage, fit.support)
             log_odds[self.items.columns(places)] = t * scores
             for index, part in fit.lowered:
@@ -390,7 +420,7 @@ class PanelModel:
             found[key] = PanelAnswer(
                 probabilities=_named(self.questions[index], [(i, p) for i, p, _ in parts]),
                 others=_named(self.questions[index], [(i, m) for i, _, m in parts]),
-                respondents=round(float(np.diag(moments.pairs)[span].sum())),
+                respondents=round(float(moments.counts[span].sum())),
             )
         return found
 

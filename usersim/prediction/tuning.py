@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from usersim.prediction.contingency import PanelItems
-from usersim.prediction.discriminant import Discriminant, Moments
+from usersim.prediction.discriminant import Discriminant, KnownAnswers, Moments, PanelRow
 
 if TYPE_CHECKING:
     from usersim.prediction.contingency import Codes, Floats
 
-__all__ = ["LEAK", "PanelFit", "left_out", "lower", "tune"]
+__all__ = ["LEAK", "PanelFit", "lower", "tune"]
 
 SMOOTHING = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Candidates of α, the answers that are added to each option of a question (Lidstone 1920; 1 is
@@ -92,21 +92,6 @@ class PanelFit:
     def temperature(self, known: int) -> float:
         """Return t for so many known answers."""
         return self.strength * (max(known, 1) / TYPICAL) ** self.slope
-
-
-def left_out(items: PanelItems, codes: Codes, weight: float, pairs: Floats) -> Floats:
-    """Return pair counts without one person.
-
-    Args:
-        items: The items.
-        codes: The person's categories. Shape `(n_items,)`.
-        weight: The person's weight.
-        pairs: Counts of everybody.
-    """
-    own = np.flatnonzero(items.one_hot(codes[None])[0])
-    others = pairs.copy()
-    others[np.ix_(own, own)] -= weight
-    return others
 
 
 def tune(items: PanelItems, codes: Codes, weights: Floats, pairs: Floats, *, seed: int) -> PanelFit:
@@ -208,8 +193,9 @@ def _of_question(
         return []
     size = round(math.exp(random.uniform(0, math.log(len(rest)))))
     known = sorted(map(int, random.permutation(rest)[:size]))
-    moments = Moments.of(items, left_out(items, codes, weight, pairs), smoothing=fit.smoothing)
-    scores = Discriminant(items, places, codes, known, moments).scores(fit.shrinkage, fit.support)
+    moments = Moments.of(items, pairs, smoothing=fit.smoothing, without=PanelRow(codes, weight))
+    discriminant = Discriminant(places, KnownAnswers(items, codes, known, moments))
+    scores = discriminant.scores(fit.shrinkage, fit.support)
     cases: list[_Case] = []
     start = 0
     for place in places:
@@ -281,8 +267,8 @@ def _cases(
     for row in map(int, random.permutation(len(codes))[:TUNING_PEOPLE]):
         own = codes[row]
         answered = [int(i) for i in np.flatnonzero(own >= 0)]
-        others = left_out(items, own, float(weights[row]), pairs)
-        moments = Moments.of(items, others, smoothing=smoothing)
+        without = PanelRow(own, float(weights[row]))
+        moments = Moments.of(items, pairs, smoothing=smoothing, without=without)
         for place in map(int, random.permutation(answered)[:TUNING_QUESTIONS]):
             question = items.items[place].question
             rest = [i for i in answered if items.items[i].question != question]
@@ -291,7 +277,7 @@ def _cases(
             # From one to all of them, evenly on a logarithmic scale.
             size = round(math.exp(random.uniform(0, math.log(len(rest)))))
             known = sorted(map(int, random.permutation(rest)[:size]))
-            discriminant = Discriminant(items, [place], own, known, moments)
+            discriminant = Discriminant([place], KnownAnswers(items, own, known, moments))
             scores = {
                 setting: discriminant.scores(*setting) for setting in product(SHRINKAGE, SUPPORT)
             }
