@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,6 +60,48 @@ WRONG = {
     "booleans": "UPDATE users SET placed = 7",
     "text that is none": "UPDATE users SET user_id = CAST(x'ff' AS TEXT) WHERE user_id = 'ada'",
 }
+
+
+def test_whatever_is_wrong_in_whichever_column_ends_in_typed_errors(
+    whole: bytes, tmp_path: Path
+) -> None:
+    """Each column of each table in turn holds what nobody wrote: no use ends in a foreign error."""
+    path = tmp_path / "c.db"
+    path.write_bytes(whole)
+    with sqlite3.connect(path) as connection:
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%\\_fts%'"
+        places = [
+            (table, row[1])
+            for (table,) in connection.execute(tables + " ESCAPE '\\'").fetchall()
+            for row in connection.execute(f"PRAGMA table_info('{table}')")
+        ]
+    connection.close()
+    assert ("interactions", "context") in places
+    foreign: list[str] = []
+    for table, column in places:
+        for junk in ("{", 7):
+            path.write_bytes(whole)
+            with sqlite3.connect(path) as connection, suppress(sqlite3.Error):
+                connection.execute(f'UPDATE "{table}" SET "{column}" = ?', (junk,))
+            connection.close()
+            foreign += [f"{table}.{column} = {junk!r}: {told}" for told in _foreign(path)]
+    assert not foreign, "\n".join(foreign)
+
+
+def _foreign(path: Path) -> Iterator[str]:
+    """Yield the errors of others that any use of a store ends in."""
+    try:
+        corpus = Corpus.open(path)
+    except UsersimError:
+        return
+    with corpus:
+        for name, use in uses(corpus):
+            try:
+                use()
+            except UsersimError:
+                continue
+            except Exception as error:  # noqa: BLE001 - what is looked for
+                yield f"{name}: {type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize("sql", WRONG.values(), ids=WRONG.keys())

@@ -257,9 +257,9 @@ def _each_answer(database: Database, made_from: Callable[[Any], bool]) -> int:
     while True:
         with database.read() as connection:
             rows = connection.execute(query.where(responses.c.id > after)).all()
+            chosen = [row for row in rows if made_from(row)]
         if not rows:
             return deleted
-        chosen = [row for row in rows if made_from(row)]
         if chosen:
             with database.write() as connection, database.readable_rows():
                 deleted += _drop_answers(connection, chosen)

@@ -111,7 +111,10 @@ class Fleets:
     def _records(self, query: Select[Any]) -> list[FleetRecord]:
         with self._database.read() as connection:
             now = self._now(connection)
-            found = [(row, rows.load(row.settings)) for row in connection.execute(query)]
+            found = [
+                (row, rows.load(row.settings), "" if _is_free(row, now) else row.driver)
+                for row in connection.execute(query)
+            ]
         return [
             FleetRecord(
                 id=row.id,
@@ -120,10 +123,10 @@ class Fleets:
                 settings=settings,
                 created=row.created,
                 complete=row.total is not None,
-                driver="" if _is_free(row, now) else row.driver,
+                driver=driver,
                 status=self.status(row.id),
             )
-            for row, settings in found
+            for row, settings, driver in found
         ]
 
     def status(self, fleet_id: int) -> FleetStatus:
@@ -136,8 +139,8 @@ class Fleets:
         with self._database.read() as connection:
             total = connection.scalar(select(fleets.c.total).where(fleets.c.id == fleet_id))
             counts = {str(row[0]): int(row[1]) for row in connection.execute(query)}
-        there = sum(counts.values())
-        return FleetStatus(**counts, forgotten=max((total or 0) - there, 0))
+            there = sum(counts.values())
+            return FleetStatus(**counts, forgotten=max((total or 0) - there, 0))
 
     # Driving
 
@@ -213,7 +216,7 @@ class Fleets:
             found = [_task(row) for row in connection.execute(waiting)]
             begun = _of(fleet_id).where(table.place.in_([one.place for one in found]))
             connection.execute(begun.values(state="running", attempts=table.attempts + 1))
-        return [_begun(one) for one in found]
+            return [_begun(one) for one in found]
 
     def finish(
         self, fleet_id: int, task: FleetTask, *, seconds: float, result: Mapping[str, object]

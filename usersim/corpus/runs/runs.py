@@ -151,15 +151,15 @@ class Runs:
         with self._database.read() as connection:
             total = connection.scalar(select(runs.c.total).where(runs.c.id == run_id))
             counts = {row[0]: (row[1], row[2]) for row in connection.execute(query)}
-        there = sum(n for n, _ in counts.values())
-        done, short = counts.get("done", (0, 0))
-        return RunStatus(
-            done=done,
-            failed=counts.get("failed", (0, 0))[0],
-            left=counts.get("open", (0, 0))[0],
-            forgotten=0 if total is None else max(total - there, 0),
-            without_reasoning=short,
-        )
+            there = sum(n for n, _ in counts.values())
+            done, short = counts.get("done", (0, 0))
+            return RunStatus(
+                done=done,
+                failed=counts.get("failed", (0, 0))[0],
+                left=counts.get("open", (0, 0))[0],
+                forgotten=0 if total is None else max(total - there, 0),
+                without_reasoning=short,
+            )
 
     def fill(
         self,

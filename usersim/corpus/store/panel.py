@@ -96,11 +96,12 @@ def read_panel(database: Database, *, weight: str | None = None, shared_by: int 
         shared_by: Leave out questions that fewer people answered.
 
     Raises:
-        CorpusError: If a person has no usable weight where one is asked for.
+        CorpusError: If a person has no usable weight where one is asked for, or a row is damaged.
     """
     table = _Table(weight)
-    for row in _rows(database):
-        table.add(row)
+    with database.readable_rows():
+        for row in _rows(database):
+            table.add(row)
     panel = table.done()
     enough = np.isfinite(panel.answers).sum(axis=0) >= shared_by
     if enough.all():
