@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 
 from tests.fixtures.children import ROOT
 from tests.fixtures.people import engine, person
@@ -76,8 +77,9 @@ def mcp(field: Field) -> None:
         reader.start()
         try:
             with patience("an MCP client", 180):
-                server.stdin.write(b"".join(sent))
-                server.stdin.flush()
+                with suppress(BrokenPipeError):  # its own error is told below
+                    server.stdin.write(b"".join(sent))
+                    server.stdin.flush()
                 for line in server.stdout:
                     told = json.loads(line)  # nothing else may stand on standard output
                     field.tally["MCP replies"] += 1
