@@ -9,10 +9,20 @@ from usersim.prediction.evidence import (
     EmbeddingSimilarity,
     Expectation,
     lexical_similarity,
+    own_answer,
     own_scale,
     rank_evidence,
 )
-from usersim.types import ActionSpace, Choice, FreeText, Interaction, Message, Question, Scale
+from usersim.types import (
+    ActionSpace,
+    Choice,
+    FreeText,
+    Interaction,
+    Message,
+    MultiChoice,
+    Question,
+    Scale,
+)
 
 YES_NO = Choice(("yes", "no"))
 
@@ -96,6 +106,19 @@ def test_the_expectation_learns_what_likeness_is_worth() -> None:
     assert seeing.slope == pytest.approx(0.8, abs=0.01)
     assert seeing.of(np.array([0.0, 1.0])).tolist() == pytest.approx([0.05, 0.85], abs=0.01)
     assert Expectation.fit(np.zeros(5), np.ones(5)) == Expectation()
+
+
+def test_an_earlier_answer_is_repeated_and_near_ones_of_a_scale_are_next() -> None:
+    """Four of five times the same; the rest halves with each point of a scale, or is shared."""
+    scale = own_answer(Scale(("a", "b", "c", "d")), "b")
+    assert scale["b"] == pytest.approx(0.8)
+    assert scale["a"] == scale["c"] == pytest.approx(2 * scale["d"])
+    assert sum(scale.values()) == pytest.approx(1.0)
+    choice = own_answer(Choice(("a", "b", "c")), "c")
+    assert choice == pytest.approx({"a": 0.1, "b": 0.1, "c": 0.8})
+    several = own_answer(MultiChoice(("a", "b", "c")), ("a", "c"))
+    assert several == pytest.approx({"a": 0.8, "b": 0.2, "c": 0.8})
+    assert own_answer(Choice(("only", "one")), "one") == pytest.approx({"only": 0.2, "one": 0.8})
 
 
 def test_own_use_of_a_scale_counts_what_bears_on_the_question() -> None:

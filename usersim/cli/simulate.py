@@ -79,8 +79,7 @@ def respond(  # noqa: PLR0913 - options of a command
         str | None,
         typer.Option(
             help="Predictors that a closed answer pools, separated by commas: reasoning, "
-            "no_reasoning, panel, "
-            "others, own_scale. Default: all."
+            "no_reasoning, own_answer, panel, others, own_scale. Default: all."
         ),
     ] = None,
     require_reasoning: RequireReasoningOption = False,

@@ -10,7 +10,7 @@ from usersim.config.base import Config
 
 __all__ = ["PredictionConfig", "PredictorName"]
 
-PredictorName = Literal["reasoning", "no_reasoning", "panel", "others", "own_scale"]
+PredictorName = Literal["reasoning", "no_reasoning", "own_answer", "panel", "others", "own_scale"]
 
 
 class PredictionConfig(Config):

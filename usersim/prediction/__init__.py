@@ -12,6 +12,7 @@ from usersim.prediction.evidence import (
     Expectation,
     Similarity,
     lexical_similarity,
+    own_answer,
     own_scale,
     rank_evidence,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "fit_pool",
     "group_of",
     "lexical_similarity",
+    "own_answer",
     "own_scale",
     "rank_evidence",
     "yes_or_no",

@@ -60,6 +60,7 @@ PREDICTORS: Mapping[Predictor, str] = MappingProxyType(
     {
         "reasoning": "the simulator after its own reasoning",
         "no_reasoning": "the simulator without reasoning",
+        "own_answer": "what the person answered when the same question was asked before",
         "panel": "the person's other answers and how the panel answered",
         "others": "how the panel answered, whoever is asked",
         "own_scale": "how the person used the same options elsewhere",
@@ -73,10 +74,13 @@ FEW = 20
 GROUPS: tuple[PoolGroup, ...] = get_args(PoolGroup)
 
 _SIMULATOR: Mapping[Predictor, float] = {"reasoning": 0.04, "no_reasoning": 0.04}
-_KNOWN: Mapping[Predictor, float] = {"panel": 0.9, "own_scale": 0.25, **_SIMULATOR}
-_FEW: Mapping[Predictor, float] = {"panel": 0.6, "own_scale": 0.5, **_SIMULATOR}
-_NEW: Mapping[Predictor, float] = {"own_scale": 0.8, "reasoning": 0.08, "no_reasoning": 0.08}
-_COUNTED: Mapping[Predictor, float] = {"panel": 1.0, **_SIMULATOR}
+_BEFORE: Mapping[Predictor, float] = {"own_answer": 1.0}
+_KNOWN: Mapping[Predictor, float] = {"panel": 0.9, "own_scale": 0.25, **_BEFORE, **_SIMULATOR}
+_FEW: Mapping[Predictor, float] = {"panel": 0.6, "own_scale": 0.5, **_BEFORE, **_SIMULATOR}
+_NEW: Mapping[Predictor, float] = {
+    "own_scale": 0.8, "reasoning": 0.08, "no_reasoning": 0.08, **_BEFORE
+}  # fmt: skip
+_COUNTED: Mapping[Predictor, float] = {"panel": 1.0, **_BEFORE, **_SIMULATOR}
 
 PRIOR: Mapping[PoolGroup, Mapping[Predictor, float]] = MappingProxyType(
     {
@@ -96,7 +100,8 @@ PRIOR: Mapping[PoolGroup, Mapping[Predictor, float]] = MappingProxyType(
 fits choose on bfi, SPI and nonvoters with panels of 5 to 2,000 people, and cautious with few; the
 untrained embedded model takes 0.13 to 0.34 when tempered alone, beside the panel about 0.1, both of
 its distributions together (docs/results/predictions.md). Of numbers and multiple choices the panel
-is taken at its word: with few people it is the marginal, and that is smoothed."""
+is taken at its word: with few people it is the marginal, and that is smoothed. The person's earlier
+answer counts fully: `own_answer` says by itself how often people repeat theirs."""
 PRIOR_ANSWERS = 20.0
 """Answers whose weight the prior has against the common weights, and those against a group's."""
 FLOOR = 1e-6
@@ -318,6 +323,8 @@ class Pool:
 
     def _weights(self, group: PoolGroup, names: Sequence[Predictor]) -> dict[Predictor, float]:
         own = self.groups[group].weights if group in self.groups else PRIOR[group]
+        # Few corpora ask anything twice: where no answer told a weight, the prior's stands.
+        own = {"own_answer": PRIOR[group].get("own_answer", 0.0), **own}
         found: dict[Predictor, float] = {name: own.get(name, 0.0) for name in names}
         if not self.fitted and "others" in found and "panel" not in found:
             found["others"] = own.get("panel", 0.0)  # the nearest to it that was asked for

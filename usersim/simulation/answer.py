@@ -30,6 +30,7 @@ ORIGINS: Mapping[Predictor, str] = MappingProxyType(
     {
         "reasoning": "its reasoning",
         "no_reasoning": "the model without reasoning",
+        "own_answer": "what the person answered to this question before",
         "panel": "the person's other answers, judged by the panel",
         "others": "how the panel answers",
         "own_scale": "the person's use of these options",
@@ -44,6 +45,7 @@ _BAR = 24
 _SHOWN_EVIDENCE = 3
 """Past interactions that are listed: those that bear most on the question."""
 _PARTS = {
+    "own_answer": ("own answer", "cyan", "#56b4e9"),
     "panel": ("panel", "blue", "#0072b2"),
     "others": ("others", "bright_black", "#999999"),
     "own_scale": ("own scale", "green", "#009e73"),

@@ -7,6 +7,7 @@ rows come or go, and forgotten with a person.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,11 +21,13 @@ from usersim.prediction import (
     Pool,
     PoolGroup,
     group_of,
+    own_answer,
     own_scale,
 )
 from usersim.simulator.history import Histories, ShownHistory
 from usersim.simulator.plugs import Plugs
 from usersim.types import (
+    ActionValue,
     Choice,
     Combine,
     Distribution,
@@ -32,6 +35,7 @@ from usersim.types import (
     FreeText,
     Interaction,
     MultiChoice,
+    Number,
     Predictor,
     Question,
     Scale,
@@ -165,10 +169,12 @@ class Predictions:
             predictors: Whose distributions are pooled.
         """
         config = self._config
+        # What is known of few questions, and tells no weight, makes no other pool.
+        spoken = sorted(set(predictors) - {"own_answer"})
         return content_key(
             "pool",
             simulator,
-            sorted(predictors),
+            spoken,
             config.history.key,
             config.simulation.traces,
             config.prediction.weight,
@@ -235,6 +241,10 @@ class Predictions:
             own["own_scale"] = own_scale(space, shown.past, shown.past_weights)
         if found is not None:
             own |= {"panel": found.probabilities, "others": found.others}
+        edges = panel.edges(question.key) if panel else ()
+        if question.key in known and not as_new:
+            again = _again(space, known[question.key], tuple(found.others) if found else (), edges)
+            own |= {"own_answer": again} if again else {}
         own = {name: p for name, p in own.items() if name in wanted}
         respondents = found.respondents if found else 0
         if not isinstance(space, Choice | Scale) and not (own and respondents):
@@ -249,9 +259,33 @@ class Predictions:
             predictors=own,
             asked=frozenset(wanted) & SIMULATOR,
             combine=partial(combine, group),
-            edges=panel.edges(question.key) if panel else (),
+            edges=edges,
             evidence=_evidence(shown, moved),
         )
+
+
+def _again(
+    space: Choice | Scale | MultiChoice | Number,
+    before: ActionValue,
+    ranges: Sequence[str],
+    edges: Sequence[float],
+) -> Distribution | None:
+    """Return what to expect of who answered this question before; None if it cannot be said.
+
+    Args:
+        space: The question's.
+        before: What they answered.
+        ranges: Names of the ranges of a number, in order; none where nobody else answered it.
+        edges: Upper ends of all of them but the last.
+    """
+    if not isinstance(space, Number):
+        return own_answer(space, before)
+    if not ranges:
+        return None
+    # A value that is an end belongs to the range below it.
+    return own_answer(
+        Scale(tuple(ranges)), ranges[bisect_left(edges, float(cast("float", before)))]
+    )
 
 
 def _evidence(shown: ShownHistory, moved: dict[str, dict[str, float]]) -> tuple[Evidence, ...]:

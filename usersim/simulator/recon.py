@@ -267,8 +267,8 @@ def spread(interactions: Sequence[Interaction], each: int | None) -> list[Intera
         >>> rows = [{"user_id": "ada", "context": f"{n}?", "action": "Yes."} for n in range(9)]
         >>> with Corpus.open(":memory:") as corpus:
         ...     _ = corpus.add(rows)
-        ...     [one.context_text for one in spread(list(corpus.interactions(["ada"])), 3)]
-        ['1?', '4?', '7?']
+        ...     [one.position for one in spread(list(corpus.interactions(["ada"])), 3)]
+        [1, 4, 7]
     """
     if each is None:
         return list(interactions)

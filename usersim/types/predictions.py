@@ -13,10 +13,11 @@ Distribution = Mapping[str, float]
 that the option is chosen, so that they need not sum to 1. Of a number: of each range of values
 that the other people's quantiles cut, under its typical value."""
 
-Predictor = Literal["reasoning", "no_reasoning", "panel", "others", "own_scale"]
+Predictor = Literal["reasoning", "no_reasoning", "own_answer", "panel", "others", "own_scale"]
 """One source of a distribution over a question's options: the simulator after its reasoning, the
-simulator without it, the person's other answers judged by how the panel answered, how the panel
-answered whoever is asked, and how the person used the same options elsewhere."""
+simulator without it, what the person answered when the very same question was asked before, the
+person's other answers judged by how the panel answered, how the panel answered whoever is asked,
+and how the person used the same options elsewhere."""
 
 PoolGroup = Literal[
     "scale, known",
