@@ -69,8 +69,8 @@ class InteractionReader:
     def people(self) -> list[tuple[str, int]]:
         """Return every user with their row id, sorted by code point whatever the collation."""
         with self._database.read() as connection:
-            found = connection.execute(select(users.c.user_id, users.c.id)).all()
-        return sorted((name, owner) for name, owner in found)
+            found = connection.execute(select(users.c.user_id, users.c.id))
+            return sorted((name, owner) for name, owner in found)
 
     def known(self, user_id: str) -> bool:
         """Return whether the store holds a user."""

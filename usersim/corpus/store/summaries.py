@@ -68,17 +68,17 @@ def summaries(database: Database, *, unplaced: float | None = None) -> list[User
             parts = counts.setdefault(name, {"train": 0, "held_out": 0})
             parts[split] += count
             kinds.setdefault(name, set()).add(kind)
-    counts |= {name: dict(parts) for name, parts in planned.items() if name in counts}
-    return [
-        UserSummary(
-            user_id=name,
-            interactions=sum(parts.values()),
-            train=parts["train"],
-            held_out=parts["held_out"],
-            kinds=tuple(sorted(kinds[name])),
-        )
-        for name, parts in sorted(counts.items())
-    ]
+        counts |= {name: dict(parts) for name, parts in planned.items() if name in counts}
+        return [
+            UserSummary(
+                user_id=name,
+                interactions=sum(parts.values()),
+                train=parts["train"],
+                held_out=parts["held_out"],
+                kinds=tuple(sorted(kinds[name])),
+            )
+            for name, parts in sorted(counts.items())
+        ]
 
 
 def repeated_ids(database: Database, after: int) -> int:
