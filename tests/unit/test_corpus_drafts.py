@@ -157,7 +157,9 @@ def test_what_a_draft_leaves_out_as_personal_is_not_stored() -> None:
     assert "columns that the codebook skips: E-mail" in report.notes
 
 
-@pytest.mark.parametrize("column", ["Date of birth", "birthdate", "Birth_Date", "Birthday", "DOB"])
+@pytest.mark.parametrize(
+    "column", ["Date of birth", "birthdate", "date-of-birth", "Birthday", "DOB"]
+)
 def test_a_birth_date_is_not_the_time_of_the_answer(column: str) -> None:
     """It comes first in many tables; skipped as personal, it leaves the time to the submission."""
     rows = [{"id": n, column: f"19{60 + n}-02-03", "Submitted": f"2026-01-{n + 1:02} 10:00",
@@ -167,6 +169,10 @@ def test_a_birth_date_is_not_the_time_of_the_answer(column: str) -> None:
     assert codebook["Submitted"] == {"kind": "timestamp"}
     born = [{"id": n, "Year of birth": 1960 + n, "Tea?": "yn"[n % 2]} for n in range(20)]
     assert draft_codebook(born).codebook["Year of birth"]["kind"] == "number"
+    party = [
+        {"id": n, "How was your birthday party?": "fun" if n % 2 else "dull"} for n in range(20)
+    ]
+    assert draft_codebook(party).codebook["How was your birthday party?"]["kind"] == "choice"
 
 
 def test_a_question_about_time_is_not_the_time_of_the_answer() -> None:

@@ -110,15 +110,18 @@ def test_the_expectation_learns_what_likeness_is_worth() -> None:
 
 def test_an_earlier_answer_is_repeated_and_near_ones_of_a_scale_are_next() -> None:
     """Four of five times the same; the rest halves with each point of a scale, or is shared."""
-    scale = own_answer(Scale(("a", "b", "c", "d")), "b")
+    scale = own_answer(Scale(("a", "b", "c", "d")), ["b"])
     assert scale["b"] == pytest.approx(0.8)
     assert scale["a"] == scale["c"] == pytest.approx(2 * scale["d"])
     assert sum(scale.values()) == pytest.approx(1.0)
-    choice = own_answer(Choice(("a", "b", "c")), "c")
+    choice = own_answer(Choice(("a", "b", "c")), ["c"])
     assert choice == pytest.approx({"a": 0.1, "b": 0.1, "c": 0.8})
-    several = own_answer(MultiChoice(("a", "b", "c")), ("a", "c"))
+    several = own_answer(MultiChoice(("a", "b", "c")), [("a", "c")])
     assert several == pytest.approx({"a": 0.8, "b": 0.2, "c": 0.8})
-    assert own_answer(Choice(("only", "one")), "one") == pytest.approx({"only": 0.2, "one": 0.8})
+    two = Choice(("tea", "milk"))
+    assert own_answer(two, ["milk"]) == pytest.approx({"tea": 0.2, "milk": 0.8})
+    assert own_answer(two, ["tea"] * 20)["tea"] == pytest.approx(20 / 20.25)
+    assert own_answer(two, [*["tea"] * 19, "milk"])["tea"] > 0.9, "the last one is one of twenty"
 
 
 def test_own_use_of_a_scale_counts_what_bears_on_the_question() -> None:

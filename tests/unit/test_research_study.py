@@ -101,11 +101,27 @@ def test_a_plan_changes_single_settings_of_a_preset(tmp_path: Path) -> None:
     for wrong, said in (
         ("{training: {epoch: 1}}", r"training\.epoch"),
         ("{trainig: {epochs: 1}}", "trainig"),
+        ("{training: {epochs: 1, seed: 7}}", r"'training\.seed' cannot be set"),
+        ("{history: {evidence_by: me}}", r"'history\.evidence_by' cannot be set"),
         ("{training: {epochs: 0}}", r"training\.epochs: .*greater than 0"),
     ):
         text = PLAN.replace("preset: tiny,", f"preset: tiny, config: {wrong},")
         with pytest.raises(ConfigError, match=said):
             cells_of(plan(tmp_path, text))
+
+
+def test_single_settings_of_a_set_and_of_the_defaults_are_merged(tmp_path: Path) -> None:
+    """A set changes what it names; moved lines and empty stages do not make another plan."""
+    both = "config: {training: {rank: 8, epochs: 1}},"
+    text = PLAN.replace("preset: tiny,", f"preset: tiny, {both}")
+    text = text.replace("people: 3, pairs: 2", "people: 3, pairs: 2, config: {training: {rank: 4}}")
+    first, *_ = cells_of(plan(tmp_path, text))
+    assert (first.pipeline.training.rank, first.pipeline.training.epochs) == (4, 1.0)
+    moved = "config: {synthesis: {}, training: {epochs: 1, rank: 8}},"
+    again, *_ = cells_of(plan(tmp_path, text.replace(both, moved)))
+    assert again.key == first.key
+    empty, *_ = cells_of(plan(tmp_path, PLAN.replace("preset: tiny,", "preset: tiny, config: {},")))
+    assert empty.key == cells_of(plan(tmp_path))[0].key
 
 
 def test_settings_that_are_younger_than_a_study_do_not_make_it_another(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -11,8 +12,9 @@ from tests.fixtures.people import engine
 from tests.unit.test_simulator_counted import HOURS, LEVELS, SPORT, SPORTS, people
 from usersim import Answer, Question, UserSimulator
 from usersim.config import HistoryConfig, PipelineConfig, PredictionConfig, SimulationConfig
-from usersim.prediction import Pool, PoolWeights
-from usersim.types import Predictor
+from usersim.errors import ConfigError
+from usersim.prediction import Observation, Pool, PoolWeights, fit_pool, own_answer
+from usersim.types import Choice, Predictor
 
 WITHOUT: tuple[Predictor, ...] = ("panel", "others", "own_scale")
 CONFIG = PipelineConfig(
@@ -80,17 +82,20 @@ def test_who_never_answered_it_is_predicted_as_before(sim: UserSimulator) -> Non
 
 
 def test_only_what_may_be_known_is_an_earlier_answer() -> None:
-    """The held-out answer itself never counts; of two earlier ones the newer one does."""
+    """The held-out answer itself never counts; of several earlier ones each does."""
     rows = people(30, signal=1.0)
     asked = {"user_id": "p001", "context": "Again?", "options": LEVELS, "action_type": "scale"}
-    early = [{**asked, "order": -2, "action": "never"}, {**asked, "order": -1, "action": "always"}]
+    early = [
+        {**asked, "order": n, "action": "always" if n > -4 else "never"} for n in (-4, -3, -2, -1)
+    ]
     held = {**asked, "order": 99, "action": "sometimes", "user_id": "p002"}
     with load([*rows, *early, held]) as sim:
         known = sim.respond(
             "Again?", user_id="p001", options=LEVELS, kind="scale", predictors=["own_answer"]
         )
         assert max(known.probabilities, key=known.probabilities.__getitem__) == "always"
-        assert known.probabilities["always"] == pytest.approx(0.8)
+        away = (3 * (1 / 3) + 0.0) / 4  # of "always" to "never" on three points; of "never" nothing
+        assert known.probabilities["never"] == pytest.approx((1 + 0.25 * away) / 4.25)
         (one,) = [i for i in sim.corpus.interactions(["p002"]) if i.context[-1].content == "Again?"]
         assert one.split == "held_out"
         assert "own_answer" not in named(sim.respond(one, user_id="p002"))
@@ -104,3 +109,34 @@ def test_a_pool_that_was_fitted_without_repeats_still_knows_them() -> None:
     }  # fmt: skip
     assert fitted.combine("scale, known", said).probabilities["yes"] == pytest.approx(0.8)
     assert "own_answer" in get_args(Predictor)
+
+
+def test_one_person_who_changed_their_mind_does_not_silence_earlier_answers() -> None:
+    """A weight is told by the answers that have an earlier one, against twenty such answers."""
+
+    def seen(n: int, truth: str, earlier: str = "") -> Observation:
+        said: dict[Predictor, dict[str, float]] = {"panel": {"no": 0.4, "yes": 0.6}}
+        if earlier:
+            said["own_answer"] = own_answer(Choice(("no", "yes")), [earlier])
+        return Observation(person=str(n), group="choice, known", predictors=said, truth=truth)
+
+    many = [seen(n, "yes" if n % 5 < 3 else "no") for n in range(200)]
+    for changed, low, high in ((1, 0.7, 1.0), (40, 0.0, 0.4)):
+        pool = fit_pool([*many, *(seen(n, "no", "yes") for n in range(changed))], intervals=False)
+        assert low <= pool.groups["choice, known"].weights["own_answer"] < high
+
+
+def test_a_run_is_not_taken_up_with_other_predictors(tmp_path: Path) -> None:
+    """Answers of a run are those of the predictors that are asked for, or the run is refused."""
+    rows, asked = people(12, signal=1.0), [{"user_id": "p000", "context": "Cold?"}]
+    store = tmp_path / "s.db"
+    with UserSimulator.from_corpus(
+        rows, store=store, engine=engine(action="42"), config=CONFIG, progress=False
+    ) as sim:
+        sim.run(asked, name="cold", progress=False)
+    other = CONFIG.model_copy(update={"prediction": PredictionConfig(predictors=WITHOUT)})
+    with (
+        UserSimulator.open(store, engine=engine(action="42"), config=other) as sim,
+        pytest.raises(ConfigError, match=r"predictors was .*own_answer"),
+    ):
+        sim.run(asked, name="cold", progress=False)

@@ -63,6 +63,15 @@ def test_traces_for_some_are_counted_and_drawn_for_those_alone() -> None:
     assert [i.position for i in plan.reconstructed] == places
 
 
+def test_traces_for_some_are_the_same_whatever_the_store_has_already() -> None:
+    """Traces of an earlier call with more of them are not learned from with fewer."""
+    with simulator() as sim:
+        sim.evaluate(arms=("recon_memory",), limit=6, held_out=2)
+        measured = sim.evaluate(arms=("recon_memory",), limit=6, traced=2, held_out=2)
+    assert len(measured.found.interactions) == 12
+    assert len(measured.found.scored) == len(measured.found.selections) == 4
+
+
 @pytest.mark.parametrize(
     ("arms", "candidates", "trainings", "answers"),
     [

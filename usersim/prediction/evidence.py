@@ -241,35 +241,51 @@ def _likeness(similarity: Similarity, text: str, others: Sequence[str]) -> Float
     return np.clip(found, 0.0, 1.0)
 
 
-def own_answer(space: Choice | Scale | MultiChoice, action: ActionValue) -> dict[str, float]:
+def own_answer(
+    space: Choice | Scale | MultiChoice, actions: Sequence[ActionValue]
+) -> dict[str, float]:
     """Return what to expect of a person who answered the same question before.
 
-    They answer as before with probability `REPEATED`. Of a scale each point that lies one further
-    from it has half of the probability; of a choice the others are alike.
+    After one answer they repeat it with probability `REPEATED`; of what is left each point of a
+    scale that lies one further from it has half, and the other options of a choice have the same.
+    Several answers count alike, whenever they were given, and that doubt counts as a quarter of one
+    answer: who has said the same twenty times says it with probability 0.99.
 
     Args:
         space: The options.
-        action: The earlier answer.
+        actions: The earlier answers, at least one.
 
     Returns:
         Probability of each option; of a multiple choice, how probable it is to be chosen.
 
     Example:
-        >>> found = own_answer(Choice(("tea", "coffee", "milk")), "tea")
+        >>> found = own_answer(Choice(("tea", "coffee", "milk")), ["tea"])
         >>> {option: round(p, 2) for option, p in found.items()}
         {'tea': 0.8, 'coffee': 0.1, 'milk': 0.1}
     """
+    doubt = 1 / REPEATED - 1
+    rows = [_repeated(space, action) for action in actions]
+    said = {option: sum(row[0][option] for row in rows) for option in space.options}
+    away = {option: sum(row[1][option] for row in rows) / len(rows) for option in space.options}
+    return {o: (said[o] + doubt * away[o]) / (len(rows) + doubt) for o in space.options}
+
+
+def _repeated(
+    space: Choice | Scale | MultiChoice, action: ActionValue
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return which options one answer named, and where it would go if it were not repeated."""
     if isinstance(space, MultiChoice):
         chosen = {action} if isinstance(action, str) else set(cast("Sequence[str]", action))
-        return {o: REPEATED if o in chosen else 1 - REPEATED for o in space.options}
+        named = {o: float(o in chosen) for o in space.options}
+        return named, {o: 1.0 - yes for o, yes in named.items()}
     place = space.options.index(str(action))
-    away = {o: abs(i - place) for i, o in enumerate(space.options) if i != place}
-    parts = {o: 0.5**n if isinstance(space, Scale) else 1.0 for o, n in away.items()}
-    whole = sum(parts.values())
-    return {
-        o: (1 - REPEATED) * parts[o] / whole if o in parts else REPEATED if parts else 1.0
-        for o in space.options
+    parts = {
+        o: 0.0 if i == place else 0.5 ** abs(i - place) if isinstance(space, Scale) else 1.0
+        for i, o in enumerate(space.options)
     }
+    whole = sum(parts.values())
+    named = {o: float(i == place) for i, o in enumerate(space.options)}
+    return named, {o: part / whole for o, part in parts.items()} if whole else named
 
 
 def own_scale(

@@ -73,6 +73,7 @@ FEW = 20
 
 GROUPS: tuple[PoolGroup, ...] = get_args(PoolGroup)
 
+_RARE: frozenset[Predictor] = frozenset({"own_answer"})
 _SIMULATOR: Mapping[Predictor, float] = {"reasoning": 0.04, "no_reasoning": 0.04}
 _BEFORE: Mapping[Predictor, float] = {"own_answer": 1.0}
 _KNOWN: Mapping[Predictor, float] = {"panel": 0.9, "own_scale": 0.25, **_BEFORE, **_SIMULATOR}
@@ -396,6 +397,10 @@ class _Fit:
         mean = self.logs.sum(axis=2) / sizes
         self.scale = (((self.logs - mean[:, :, None]) * seen) ** 2).sum(axis=2) / sizes
         self.scale = np.maximum(self.scale.mean(axis=0), 1e-6)
+        # What only some questions have is worth as many of those answers, not of all.
+        for k, name in enumerate(self.names):
+            if name in _RARE:
+                self.scale[k] /= np.mean([name in one.predictors for one in observations])
         self.prior = np.array(
             [[PRIOR[group].get(name, 0.0) for name in self.names] for group in self.groups]
         )

@@ -183,8 +183,8 @@ def time_evaluation(
 ) -> TimeEstimate:
     """Time a little of each step on this machine and return how long the whole plan takes.
 
-    Loads the model. It takes as long as two training pairs and two answers: seconds, or minutes
-    where the evaluation itself takes hours.
+    Loads the model. It takes as long as two pairs with traces, one pass over eight answers and
+    two predictions: seconds, or minutes where the evaluation itself takes hours.
 
     Args:
         plan: What will be done.

@@ -242,8 +242,9 @@ class Predictions:
         if found is not None:
             own |= {"panel": found.probabilities, "others": found.others}
         edges = panel.edges(question.key) if panel else ()
-        if question.key in known and not as_new:
-            again = _again(space, known[question.key], tuple(found.others) if found else (), edges)
+        earlier = [one.action for one in shown.past if one.question.key == question.key]
+        if earlier and not as_new:
+            again = _again(space, earlier, tuple(found.others) if found else (), edges)
             own |= {"own_answer": again} if again else {}
         own = {name: p for name, p in own.items() if name in wanted}
         respondents = found.respondents if found else 0
@@ -266,7 +267,7 @@ class Predictions:
 
 def _again(
     space: Choice | Scale | MultiChoice | Number,
-    before: ActionValue,
+    before: Sequence[ActionValue],
     ranges: Sequence[str],
     edges: Sequence[float],
 ) -> Distribution | None:
@@ -274,7 +275,7 @@ def _again(
 
     Args:
         space: The question's.
-        before: What they answered.
+        before: What they answered, each time.
         ranges: Names of the ranges of a number, in order; none where nobody else answered it.
         edges: Upper ends of all of them but the last.
     """
@@ -283,9 +284,8 @@ def _again(
     if not ranges:
         return None
     # A value that is an end belongs to the range below it.
-    return own_answer(
-        Scale(tuple(ranges)), ranges[bisect_left(edges, float(cast("float", before)))]
-    )
+    places = [bisect_left(edges, float(cast("float", one))) for one in before]
+    return own_answer(Scale(tuple(ranges)), [ranges[place] for place in places])
 
 
 def _evidence(shown: ShownHistory, moved: dict[str, dict[str, float]]) -> tuple[Evidence, ...]:

@@ -202,7 +202,9 @@ class Recon:
         """
         wanted = spread(interactions, traced)
         failures = [*self._synthesize(wanted, progress), *self._score(wanted, progress)]
-        return Reconstruction.stored(self._corpus, self.scoring_key, interactions, failures)
+        # The store may hold traces of more: a result must not depend on what was made before.
+        found = Reconstruction.stored(self._corpus, self.scoring_key, wanted, failures)
+        return replace(found, interactions=tuple(interactions))
 
     def _synthesize(
         self, interactions: Sequence[Interaction], progress: Progress | None

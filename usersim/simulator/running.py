@@ -168,6 +168,8 @@ class Runner:
         shown = self.traces is not None and adapters["adapter"] is None
         return {
             **fields,
+            "predictors": sorted(asker.pooled),
+            "respondents' weight": config.prediction.weight,
             "prompts": templates_key(),
             "options": OPTION_RULE,
             "engine": self.identity(),

@@ -35,8 +35,9 @@ _TIMES = re.compile(r"\b(?:time ?stamp|date|time|submitted|started|completed|rec
 _MOMENT = re.compile(r"\d[-/.:]\d")
 _PERSONAL = re.compile(
     r"\b(?:e-?mail|ip ?addr(?:ess)?|phone|first ?name|last ?name|full ?name|street|postcode|zip"
-    r"|latitude|longitude|token|birth ?da(?:te|y)|date ?of ?birth|dob)\b"
+    r"|latitude|longitude|token)\b"
 )
+_BIRTH = re.compile(r"birth|\bdob\b")
 _SCALES: tuple[tuple[str, ...], ...] = (
     ("never", "almost never", "rarely", "seldom", "occasionally", "sometimes", "often",
      "frequently", "usually", "very often", "almost always", "always"),
@@ -246,7 +247,10 @@ def _guessed(cells: _Cells) -> _Guess:
         return _SKIP, {"kind": _SKIP}, "not loaded because it seems to identify the person"
     if not cells.filled:
         return "", {}, "left out because it is empty"
-    if _TIMES.search(key) and all(map(_MOMENT.search, cells.answers)) and not _has_numbers(cells):
+    moments = all(map(_MOMENT.search, cells.answers)) and not _has_numbers(cells)
+    if _BIRTH.search(key) and moments:
+        return _SKIP, {"kind": _SKIP}, "not loaded because a date of birth identifies the person"
+    if _TIMES.search(key) and moments:
         return _TIME, {"kind": _TIME}, ""
     text = " ".join(cells.name.split())
     guess = _answered(cells, {"text": text})

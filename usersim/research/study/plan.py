@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self, cast
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from usersim.config import Dtype, Preset
 from usersim.config.base import Config
@@ -56,6 +56,9 @@ class Planted(Config):
     """Equal seeds give equal people; the study's own seeds do not change them."""
 
 
+_NOT_SET = frozenset({"seed", "evidence_by", "aided_by"})
+
+
 class Settings(Config):
     """How a set is measured. What a set leaves out is taken from the plan's `defaults`."""
 
@@ -63,7 +66,7 @@ class Settings(Config):
     """Settings of every stage."""
     config: Mapping[str, Mapping[str, JsonValue]] | None = None
     """Settings that differ from those of the preset, by stage and name, such as
-    `{training: {epochs: 1}}`."""
+    `{training: {epochs: 1}}`. Those of a set and of the defaults are merged name by name."""
     model: str | None = None
     """Model that learns and answers: `embedded`, a folder or a hub name."""
     recon_model: str | None = None
@@ -103,9 +106,36 @@ class Settings(Config):
     def over(self, other: Settings) -> Settings:
         """Return these settings; what they leave out is taken from `other`."""
         own = {name: getattr(self, name) for name in Settings.model_fields}
-        return Settings.model_validate(
-            {name: getattr(other, name) if one is None else one for name, one in own.items()}
-        )
+        merged = {name: getattr(other, name) if one is None else one for name, one in own.items()}
+        if self.config and other.config:
+            stages = [*other.config, *(name for name in self.config if name not in other.config)]
+            merged["config"] = {
+                name: {**other.config.get(name, {}), **self.config.get(name, {})} for name in stages
+            }
+        return Settings.model_validate(merged)
+
+    @field_validator("config")
+    @classmethod
+    def _plain(
+        cls, given: Mapping[str, Mapping[str, JsonValue]] | None
+    ) -> Mapping[str, Mapping[str, JsonValue]] | None:
+        """Return it sorted and without empty stages: a plan whose lines move is the same plan.
+
+        Raises:
+            ValueError: If it names a seed, or what a simulator fills in.
+        """
+        wrong = [
+            f"{stage}.{name}" for stage, own in (given or {}).items() for name in own
+            if name in _NOT_SET
+        ]  # fmt: skip
+        if wrong:
+            msg = (
+                f"{wrong[0]!r} cannot be set here: seeds are those of 'seeds', and names of what "
+                "finds evidence or scores are filled in"
+            )
+            raise ValueError(msg)
+        own = {stage: dict(sorted(one.items())) for stage, one in (given or {}).items() if one}
+        return dict(sorted(own.items())) or None
 
 
 class SetPlan(Settings):
