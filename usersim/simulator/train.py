@@ -23,7 +23,7 @@ from usersim.simulation import RespondItem, derive_seed, likelihoods
 from usersim.simulator.adapters import Purpose
 from usersim.simulator.history import Histories
 from usersim.simulator.lessons import person_lessons, shown_when_asked
-from usersim.simulator.recon import Reconstruction
+from usersim.simulator.recon import Reconstruction, chunks
 from usersim.simulator.sources import reasonings
 from usersim.training import (
     BaseModelCache,
@@ -162,11 +162,17 @@ class Trainer:
         with removed_if_forgotten(self.corpus, training, adapter):
             if source not in WITHOUT_REASONING:
                 held = {key for lesson in lessons for key in lesson.held}
-                adapter = self._weigh(adapter, [i for i in found.interactions if i.key in held])
+                adapter = self._weigh(
+                    adapter,
+                    [i for i in found.interactions if i.key in held],
+                    staged(f"weigh the reasoning of {name}", progress),
+                )
             register(self.corpus, adapter, self.purpose, training)
         return adapter
 
-    def _weigh(self, adapter: TrainedAdapter, held: Sequence[Interaction]) -> TrainedAdapter:
+    def _weigh(
+        self, adapter: TrainedAdapter, held: Sequence[Interaction], progress: Progress | None
+    ) -> TrainedAdapter:
         """Fit w on interactions of the training part that were not learned from."""
         held = held[:: max(ceil(len(held) / self.config.training.validation_most), 1)]
         if len(held) < MIN_FOR_WEIGHT or adapter.manifest.reasoning_weight is not None:
@@ -185,9 +191,13 @@ class Trainer:
             )
             for i in held
         ]
-        found = likelihoods(
-            self.engine, items, config=self.config.simulation, history=self.config.history
-        )
+        found = [
+            one
+            for chunk in chunks(items, "weigh", len(items), progress)
+            for one in likelihoods(
+                self.engine, chunk, config=self.config.simulation, history=self.config.history
+            )
+        ]
         weight = fit_reasoning_weight(
             np.array([one.given for one in found]), np.array([one.without for one in found])
         )
