@@ -79,13 +79,13 @@ def test_whatever_is_wrong_in_whichever_column_ends_in_typed_errors(
     assert ("interactions", "context") in places
     foreign: list[str] = []
     for table, column in places:
-        for junk, where in (("{", "1"), (b"\xff", "rowid % 3 = 0")):
-            path.write_bytes(whole)
-            with sqlite3.connect(path) as connection, suppress(sqlite3.Error):
-                change = f'UPDATE "{table}" SET "{column}" = ? WHERE {where}'
-                connection.execute(change, (junk,))
-            connection.close()
-            foreign += [f"{table}.{column} = {junk!r}: {told}" for told in _foreign(path)]
+        path.write_bytes(whole)
+        with sqlite3.connect(path) as connection, suppress(sqlite3.Error):
+            # Some rows only: what is compared or sorted then meets both.
+            change = f'UPDATE "{table}" SET "{column}" = ? WHERE rowid % 3 = 1'
+            connection.execute(change, (b"\xff",))
+        connection.close()
+        foreign += [f"{table}.{column}: {told}" for told in _foreign(path)]
     assert not foreign, "\n".join(foreign)
 
 

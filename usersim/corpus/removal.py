@@ -219,22 +219,24 @@ def forget(
 
     Raises:
         UserNotFoundError: If there is no such user.
-        CorpusError: If a folder cannot be deleted or the store not be written; repeat the call.
+        CorpusError: If a folder cannot be deleted or the store not be written; repeat the call. Or
+            if a row that has to be read is damaged.
     """
     with database.read() as connection:
         user_row_id(connection, user_id)  # before anything is touched
     # On a full disk the log has room for this once its content is in the file.
     database.empty_log()
-    with database.write() as connection:
+    with database.write() as connection, database.readable_rows():
         owner = user_row_id(connection, user_id)
         workers = stop_trainings(connection, owner)
         taught = _adapters(connection, owner)
     left: list[LeftFolder] = []
     folders: list[str] = []
-    _delete_adapters(own, list(taught.values()), folders, left)
+    with database.readable_rows():
+        _delete_adapters(own, list(taught.values()), folders, left)
     checkpoints = own.delete_checkpoints(user_id)
     mentions = redact_mentions(database, user_id) if redact else find_mentions(database, user_id)
-    with database.write() as connection:
+    with database.write() as connection, database.readable_rows():
         # The person first: what others do with their rows at this moment ends before this, or is
         # refused after it.
         connection.execute(select(users.c.id).where(users.c.id == owner).with_for_update())
