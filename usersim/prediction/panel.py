@@ -54,8 +54,9 @@ if TYPE_CHECKING:
 __all__ = ["PanelAnswer", "PanelFit", "PanelModel"]
 
 PEOPLE_KEPT = 2
-"""People whose known answers are kept ready for their next question: at most some 80 MB each, with
-4,000 categories among them; 2 MB with 100 answers on six points."""
+"""People whose known answers are kept ready for their next question. Each takes three matrices of
+their features: 2 MB with 100 answers on six points, and at most some 400 MB, with 4,000 categories
+of unordered choices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,7 @@ class Planted(Config):
 
 
 _NOT_SET = frozenset({"seed", "evidence_by", "aided_by"})
+"""Settings that `config` cannot change."""
 
 
 class Settings(Config):
