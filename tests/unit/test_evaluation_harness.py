@@ -30,6 +30,7 @@ from usersim.types import (
     FreeText,
     Interaction,
     Message,
+    MultiChoice,
     Number,
     Prediction,
     Scale,
@@ -297,6 +298,59 @@ def test_numbers_take_the_median() -> None:
     chance = uniform_arm().predict([asked]).items[0]
     assert chance is not None
     assert 0 <= float(str(chance.action)) <= 100
+    assert answer.probabilities == {"1": 1 / 3, "5": 1 / 3, "90": 1 / 3}
+
+
+def test_chance_of_a_number_is_nearly_the_uniform_distribution() -> None:
+    """Chance scores what a failure is charged: the uniform distribution on the range."""
+
+    def nothing(asked: Sequence[Interaction]) -> Batch[Prediction]:
+        return Batch((None,) * len(asked))
+
+    for space in (Number(low=0, high=100), Number(low=1, high=5, integer=True)):
+        asked = [item(str(n), "ada", float(n), space) for n in (1, 2, 5)]
+        found = evaluate([uniform_arm(), Arm("Silent", nothing)], asked, bootstrap=10)
+        of = {e.arm: e.interval.value for e in found.estimates if e.metric == "range_crps"}
+        assert of["Chance"] == pytest.approx(of["Silent"], abs=0.001 if not space.integer else 0.05)
+
+
+def test_a_multiple_choice_has_its_chance_and_its_others() -> None:
+    """Chance takes each option or leaves it; others give the options that most of them chose."""
+    space = MultiChoice(("tea", "milk", "rum"))
+    told = [("tea", "milk"), ("tea",), ("tea", "milk")]
+    pool = [item(str(n), "bob", one, space) for n, one in enumerate(told)]
+    asked = item("x", "ada", ("tea",), space)
+    others = others_arm(pool).predict([asked]).items[0]
+    assert others is not None
+    assert others.action == "tea | milk"
+    assert others.probabilities == {"tea": 0.8, "milk": 0.6, "rum": 0.2}
+    found = evaluate([uniform_arm(), others_arm(pool)], [asked], bootstrap=10)
+    of = {e.arm: e.interval.value for e in found.estimates if e.metric == "option_log_score"}
+    assert of["Chance"] == pytest.approx(math.log(0.5))
+    by_hand = (math.log(0.8) + math.log(0.4) + math.log(0.8)) / 3
+    assert of["Others"] == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("space", "true", "told", "message"),
+    [
+        (Number(), 1.0, {"many": 1.0}, "name what is no answer"),
+        (Number(), 1.0, {"1": 0.4, "2": 0.4}, "are not a distribution"),
+        (MultiChoice(("a", "b")), ("a",), {"c": 1.0}, "unknown options: \\['c'\\]"),
+        (MultiChoice(("a", "b")), ("a",), {"a": 1.2}, "not between 0 and 1"),
+    ],
+)
+def test_what_is_no_distribution_is_rejected(
+    space: Number | MultiChoice, true: object, told: dict[str, float], message: str
+) -> None:
+    """An arm that reports what is no distribution of the question is named."""
+    action = "1" if isinstance(space, Number) else "a"
+
+    def predict(asked: Sequence[Interaction]) -> Batch[Prediction]:
+        return Batch((Prediction(action=action, probabilities=told),) * len(asked))
+
+    with pytest.raises(EvaluationError, match=f"arm 'Odd'.*{message}"):
+        evaluate([Arm("Odd", predict)], [item("x", "ada", true, space)], bootstrap=10)
 
 
 def test_chance_has_no_text() -> None:

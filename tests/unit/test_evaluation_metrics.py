@@ -15,6 +15,7 @@ from usersim.evaluation.metrics import (
     BITS_PER_CHARACTER,
     BRIER,
     CHRF,
+    CRPS,
     DISTINCT_2,
     ECE,
     JACCARD,
@@ -24,6 +25,8 @@ from usersim.evaluation.metrics import (
     LOG_SCORE,
     MACRO_F1,
     METRICS,
+    OPTION_LOG_SCORE,
+    RANGE_CRPS,
     RANGE_ERROR,
     ROUGE_L,
     RPS,
@@ -183,6 +186,49 @@ def test_number_errors() -> None:
     items = [item(free, 1.0), item(free, 5.0)]
     assert list(ABSOLUTE_ERROR.items(items, [NOTHING, said("5")])) == [2, 0]
     assert not RANGE_ERROR.applies(items[0])
+
+
+def test_crps_by_hand() -> None:
+    """A number is scored by its whole distribution; a number alone is one that is certain."""
+    ranged = Number(low=0, high=10)
+    spread = Prediction(action="4", probabilities={"2": 0.5, "6": 0.5})
+    # E|X - 4| = 2, and two draws are 2 apart on average.
+    assert CRPS.value([item(ranged, 4.0)], [spread]) == pytest.approx(2 - 1)
+    assert RANGE_CRPS.value([item(ranged, 4.0)], [spread]) == pytest.approx(0.1)
+    assert CRPS.value([item(ranged, 4.0)], [said("7")]) == 3
+    # Uniform on the range: mean error 5 at its end, mean distance of two draws 10 / 3.
+    assert CRPS.value([item(ranged, 0.0)], [NOTHING]) == pytest.approx(5 - 10 / 6)
+    items = [item(Number(), 1.0), item(Number(), 5.0)]
+    assert list(CRPS.items(items, [NOTHING, said("5")])) == [pytest.approx(2 - 2 / 2), 0]
+    assert not RANGE_CRPS.applies(items[0])
+
+
+def test_crps_is_the_squared_gap_of_the_cumulative_probabilities() -> None:
+    """The energy form agrees with the integral of (F - step)^2, in any order of the values."""
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        values = random.permutation(40)[:7].astype(float)
+        p = random.dirichlet(np.ones(7))
+        true = float(random.integers(40))
+        grid = np.arange(40)[:, None]
+        gaps = (p * (values <= grid)).sum(axis=1) - (true <= grid[:, 0])
+        one = Prediction(
+            action="1",
+            probabilities={Number().render(v): q for v, q in zip(values, p, strict=True)},
+        )
+        assert CRPS.value([item(Number(), true)], [one]) == pytest.approx((gaps**2).sum())
+
+
+def test_each_option_of_a_multiple_choice_is_an_event() -> None:
+    """The score is the mean log probability of what happened to each option, with a floor."""
+    space = MultiChoice(("a", "b"))
+    asked = [item(space, ("a",))]
+    sure = Prediction(action="a", probabilities={"a": 0.8, "b": 0.4})
+    by_hand = (math.log(0.8) + math.log(0.6)) / 2
+    assert OPTION_LOG_SCORE.value(asked, [sure]) == pytest.approx(by_hand)
+    wrong = Prediction(action="b", probabilities={"b": 1.0})
+    assert OPTION_LOG_SCORE.value(asked, [wrong]) == pytest.approx(math.log(1e-4))
+    assert OPTION_LOG_SCORE.value(asked, [NOTHING]) == pytest.approx(math.log(0.5))
 
 
 def test_likelihood_units() -> None:

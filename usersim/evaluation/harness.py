@@ -16,9 +16,23 @@ from usersim.errors import EvaluationError, boundary
 from usersim.evaluation.arms import Arm
 from usersim.evaluation.bootstrap import FloatArray, Resampling
 from usersim.evaluation.cache import PredictionCache
-from usersim.evaluation.metrics import Metric, default_metrics, distribution
+from usersim.evaluation.metrics import (
+    Metric,
+    chances,
+    default_metrics,
+    distribution,
+    number_distribution,
+)
 from usersim.evaluation.results import Estimate, Evaluation
-from usersim.types import Failure, Interaction, Prediction, content_key, is_closed
+from usersim.types import (
+    Failure,
+    Interaction,
+    MultiChoice,
+    Number,
+    Prediction,
+    content_key,
+    is_closed,
+)
 from usersim.types.counting import counted
 from usersim.views import Progress
 
@@ -187,10 +201,13 @@ def _ask(arm: Arm, items: Sequence[Interaction]) -> tuple[list[Prediction], list
 
 
 def _checked(arm: Arm, item: Interaction, prediction: Prediction) -> None:
-    if not is_closed(item.space):
-        return
     try:
-        distribution(item, prediction)
+        if is_closed(item.space):
+            distribution(item, prediction)
+        elif isinstance(item.space, MultiChoice):
+            chances(item, prediction)
+        elif isinstance(item.space, Number):
+            number_distribution(item, prediction)
     except EvaluationError as error:
         raise EvaluationError(f"arm {arm.name!r}: {error}") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import ceil, floor
 
 from usersim.evaluation.arms import Arm
 from usersim.types import (
@@ -16,6 +17,7 @@ from usersim.types import (
     Choice,
     Failure,
     Interaction,
+    MultiChoice,
     Number,
     Prediction,
     Scale,
@@ -25,6 +27,9 @@ from usersim.types import (
 __all__ = ["others_arm", "question_key", "uniform_arm"]
 
 Answer = Callable[[Interaction], Prediction | None]
+HALF = 0.5
+UNIFORM_VALUES = 20
+"""Values, evenly spaced, that stand for a range: the CRPS is off by less than 0.001 of it."""
 
 
 def question_key(interaction: Interaction) -> str:
@@ -33,14 +38,15 @@ def question_key(interaction: Interaction) -> str:
     Names and roles are left out, so that two people who were asked the same share it.
     """
     space = interaction.space
-    options = space.options if isinstance(space, Choice | Scale) else ()
+    options = space.options if isinstance(space, Choice | Scale | MultiChoice) else ()
     return content_key([m.content for m in interaction.context], space.kind, list(options))
 
 
 def uniform_arm(*, seed: int = 0) -> Arm:
     """Return chance: every option alike, one drawn by the item's key; a number within its range.
 
-    Free text and numbers without a range have no uniform answer and fail.
+    Of a multiple choice each option is chosen or not, one half each. Free text and numbers
+    without a range have no uniform answer and fail.
 
     Args:
         seed: Of the draws; combined with the item's key.
@@ -53,7 +59,7 @@ def uniform_arm(*, seed: int = 0) -> Arm:
         "Chance",
         _predictor(answer, "no uniform answer: the action space is unbounded"),
         "Every option with the same probability.",
-        content_key("uniform", seed),
+        content_key("uniform", 2, seed),
     )
 
 
@@ -62,7 +68,9 @@ def others_arm(pool: Sequence[Interaction], *, seed: int = 0) -> Arm:
 
     The action is their most frequent option (of several, on a scale the one nearest to their
     median, else the first) or the median of their numbers; the probabilities are their counts
-    plus one, over the sum. A question that nobody else answered gets the uniform answer.
+    plus one, over the sum. Of a multiple choice it is each option that more than half of them
+    chose, with the share of them plus one in two; of a number the probabilities are their shares.
+    A question that nobody else answered gets the uniform answer.
 
     Args:
         pool: Answers to count. A person's own are never counted for that person, so the whole
@@ -89,7 +97,7 @@ def others_arm(pool: Sequence[Interaction], *, seed: int = 0) -> Arm:
         "Others",
         _predictor(answer, "no other person's answer is comparable"),
         "What other people answered most often to the same question.",
-        content_key("others", seed, sorted(i.key for i in pool)),
+        content_key("others", 2, seed, sorted(i.key for i in pool)),
     )
 
 
@@ -119,13 +127,34 @@ def _uniform(interaction: Interaction, seed: int) -> Prediction | None:
             action=space.options[int(share * n)],
             probabilities=dict.fromkeys(space.options, 1 / n),
         )
+    if isinstance(space, MultiChoice):
+        halves = dict.fromkeys(space.options, HALF)
+        chosen = [o for o in space.options if _share(f"{interaction.key}/{o}", seed) < HALF]
+        return Prediction(action=space.render(tuple(chosen)), probabilities=halves)
     if isinstance(space, Number) and space.low is not None and space.high is not None:
-        return _number(space, space.low + share * (space.high - space.low))
+        value = space.low + share * (space.high - space.low)
+        return _number(space, value, _spread(space, space.low, space.high))
     return None
 
 
-def _number(space: Number, value: float) -> Prediction:
-    return Prediction(action=space.render(float(round(value)) if space.integer else value))
+def _spread(space: Number, low: float, high: float) -> list[float]:
+    """Return values that stand for every value of a range alike."""
+    if space.integer and high - low < UNIFORM_VALUES:
+        return [float(value) for value in range(ceil(low), floor(high) + 1)]
+    return [low + (k + 0.5) / UNIFORM_VALUES * (high - low) for k in range(UNIFORM_VALUES)]
+
+
+def _number(space: Number, value: float, values: Sequence[float]) -> Prediction:
+    """Return one number, and the shares of `values` as its distribution."""
+    counts = Counter(_named(space, one) for one in values)
+    return Prediction(
+        action=_named(space, value),
+        probabilities={name: count / len(values) for name, count in counts.items()},
+    )
+
+
+def _named(space: Number, value: float) -> str:
+    return space.render(float(round(value)) if space.integer else value)
 
 
 def _frequent(
@@ -135,7 +164,10 @@ def _frequent(
         return _uniform(interaction, seed)
     space = interaction.space
     if isinstance(space, Number):
-        return _number(space, statistics.median(float(str(i.action)) for i in past))
+        values = [float(str(i.action)) for i in past]
+        return _number(space, statistics.median(values), values)
+    if isinstance(space, MultiChoice):
+        return _subset(space, past)
     counts = Counter(i.action_text for i in past)
     if not isinstance(space, Choice | Scale):
         return Prediction(action=counts.most_common(1)[0][0])
@@ -143,4 +175,13 @@ def _frequent(
     return Prediction(
         action=space.likeliest(counts),
         probabilities={option: (counts[option] + 1) / total for option in space.options},
+    )
+
+
+def _subset(space: MultiChoice, past: Sequence[Interaction]) -> Prediction:
+    chosen = Counter(option for one in past for option in space.parse(one.action_text))
+    shares = {option: (chosen[option] + 1) / (len(past) + 2) for option in space.options}
+    return Prediction(
+        action=space.render(tuple(o for o in space.options if shares[o] > HALF)),
+        probabilities=shares,
     )

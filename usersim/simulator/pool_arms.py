@@ -128,7 +128,7 @@ class _Put:
         failures += [replace(one, index=asked[one.index]) for one in batch.failures]
         for place, answer in zip(asked, batch.items, strict=True):
             if answer is not None:
-                found[place] = _predicted(interactions[place], answer)
+                found[place] = _predicted(answer)
         failures.sort(key=lambda one: one.index)
         return Batch(tuple(found.get(n) for n in range(len(items))), tuple(failures))
 
@@ -144,11 +144,11 @@ def _alike(one: Interaction) -> Prediction:
     return Prediction(action=one.space.likeliest(alike), probabilities=alike)
 
 
-def _predicted(one: Interaction, answer: Answer) -> Prediction:
+def _predicted(answer: Answer) -> Prediction:
     reasonings = [drawn.reasoning for drawn in answer.trace.drawn if drawn.reasoning]
     return Prediction(
         action=answer.action_text,
-        probabilities=dict(answer.probabilities) if is_closed(one.space) else {},
+        probabilities=dict(answer.probabilities),
         detail={
             "reasonings": reasonings,
             "shares": {share.predictor: share.share for share in answer.trace.predictors},

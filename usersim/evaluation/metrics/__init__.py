@@ -14,11 +14,19 @@ from usersim.evaluation.metrics.closed import (
     KAPPA,
     LOG_SCORE,
     MACRO_F1,
+    OPTION_LOG_SCORE,
     RPS,
     SCALE_MAE,
+    chances,
     distribution,
 )
-from usersim.evaluation.metrics.number import ABSOLUTE_ERROR, RANGE_ERROR
+from usersim.evaluation.metrics.number import (
+    ABSOLUTE_ERROR,
+    CRPS,
+    RANGE_CRPS,
+    RANGE_ERROR,
+    number_distribution,
+)
 from usersim.evaluation.metrics.text import (
     BITS_PER_CHARACTER,
     CHRF,
@@ -37,6 +45,7 @@ __all__ = [
     "BITS_PER_CHARACTER",
     "BRIER",
     "CHRF",
+    "CRPS",
     "DISTINCT_2",
     "ECE",
     "JACCARD",
@@ -46,6 +55,8 @@ __all__ = [
     "LOG_SCORE",
     "MACRO_F1",
     "METRICS",
+    "OPTION_LOG_SCORE",
+    "RANGE_CRPS",
     "RANGE_ERROR",
     "ROUGE_L",
     "RPS",
@@ -54,8 +65,10 @@ __all__ = [
     "MeanOf",
     "Metric",
     "answer_of",
+    "chances",
     "default_metrics",
     "distribution",
+    "number_distribution",
     "style_distance",
 ]
 
@@ -69,8 +82,11 @@ METRICS: tuple[Metric, ...] = (
     ECE,
     KAPPA,
     JACCARD,
+    OPTION_LOG_SCORE,
     RANGE_ERROR,
+    RANGE_CRPS,
     ABSOLUTE_ERROR,
+    CRPS,
     LOG_LIKELIHOOD,
     BITS_PER_CHARACTER,
     CHRF,

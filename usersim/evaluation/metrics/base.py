@@ -13,15 +13,16 @@ from typing import Literal
 
 import numpy as np
 
-from usersim.errors import ActionError
+from usersim.errors import ActionError, EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, ratio
 from usersim.types import ActionValue, Interaction, Prediction
 
-__all__ = ["MeanOf", "Metric", "Needs", "answer_of"]
+__all__ = ["MeanOf", "Metric", "Needs", "answer_of", "checked_shares"]
 
 Needs = Literal["action", "probabilities", "log_likelihood"]
 PerItem = Callable[[Interaction, Prediction], float]
 PerBatch = Callable[[Sequence[Interaction], Sequence[Prediction]], FloatArray]
+_SUM_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,3 +157,17 @@ def answer_of(interaction: Interaction, prediction: Prediction) -> ActionValue |
         return interaction.space.parse(prediction.action)
     except ActionError:
         return None
+
+
+def checked_shares(interaction: Interaction, prediction: Prediction) -> FloatArray:
+    """Return the probabilities as they are named, not yet normalized. Shape `(m,)`.
+
+    Raises:
+        EvaluationError: If one is no finite number ≥ 0, or they do not sum to 1 (± 0.02).
+    """
+    given = prediction.probabilities
+    p = np.array(list(given.values()), dtype=np.float64)
+    if not np.isfinite(p).all() or (p < 0).any() or abs(float(p.sum()) - 1) > _SUM_TOLERANCE:
+        where = f"of {interaction.key!r} (user {interaction.user_id!r})"
+        raise EvaluationError(f"probabilities {where} are not a distribution: {dict(given)!r}")
+    return p

@@ -13,7 +13,7 @@ import numpy as np
 
 from usersim.errors import EvaluationError
 from usersim.evaluation.bootstrap import FloatArray, divide
-from usersim.evaluation.metrics.base import MeanOf, Metric, answer_of
+from usersim.evaluation.metrics.base import MeanOf, Metric, answer_of, checked_shares
 from usersim.types import Choice, Interaction, MultiChoice, Prediction, Scale
 
 __all__ = [
@@ -25,14 +25,17 @@ __all__ = [
     "KAPPA",
     "LOG_SCORE",
     "MACRO_F1",
+    "OPTION_LOG_SCORE",
     "PROBABILITY_FLOOR",
     "RPS",
     "SCALE_MAE",
     "accuracy",
     "brier",
+    "chances",
     "distribution",
     "jaccard",
     "log_score",
+    "option_log_score",
     "rps",
     "scale_error",
     "top_option",
@@ -42,7 +45,6 @@ PROBABILITY_FLOOR = 1e-4
 """Smallest probability that the log score counts: one impossible answer costs 9.2 nats, not all."""
 ECE_BINS = 10
 """Equal-width bins of confidence."""
-_SUM_TOLERANCE = 0.02
 _TIE = 1e-12
 
 
@@ -68,11 +70,8 @@ def distribution(interaction: Interaction, prediction: Prediction) -> FloatArray
     strange = sorted(set(given) - set(options))
     if strange:
         raise EvaluationError(f"probabilities {where} have unknown options: {strange!r}")
-    p = np.array([given.get(option, 0.0) for option in options], dtype=np.float64)
-    total = float(p.sum())
-    if not np.isfinite(p).all() or (p < 0).any() or abs(total - 1) > _SUM_TOLERANCE:
-        raise EvaluationError(f"probabilities {where} are not a distribution: {dict(given)!r}")
-    return p / total
+    total = checked_shares(interaction, prediction).sum()
+    return np.array([given.get(option, 0.0) for option in options], dtype=np.float64) / total
 
 
 def _true(interaction: Interaction) -> int:
@@ -133,6 +132,39 @@ def jaccard(interaction: Interaction, prediction: Prediction) -> float:
     predicted, true = set(_chosen(answer)), set(_chosen(interaction.action))
     union = predicted | true
     return len(predicted & true) / len(union) if union else 1.0
+
+
+def chances(interaction: Interaction, prediction: Prediction) -> FloatArray:
+    """Return the predicted probability that each option is chosen, whatever else is. Shape `(K,)`.
+
+    One half each where the prediction holds none. An option that is not named has probability 0.
+
+    Raises:
+        EvaluationError: If a probability is not between 0 and 1, or belongs to no option.
+    """
+    assert isinstance(interaction.space, MultiChoice)
+    options, given = interaction.space.options, prediction.probabilities
+    if not given:
+        return np.full(len(options), 1 / 2)
+    where = f"of {interaction.key!r} (user {interaction.user_id!r})"
+    strange = sorted(set(given) - set(options))
+    if strange:
+        raise EvaluationError(f"probabilities {where} have unknown options: {strange!r}")
+    p = np.array([given.get(option, 0.0) for option in options], dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise EvaluationError(f"probabilities {where} are not between 0 and 1: {dict(given)!r}")
+    return p
+
+
+def option_log_score(interaction: Interaction, prediction: Prediction) -> float:
+    """Return the mean over the options of `log max(p, 10⁻⁴)`, nats.
+
+    p is the probability of what happened to the option: that it was chosen, or that it was not.
+    """
+    assert isinstance(interaction.space, MultiChoice)
+    p, chosen = chances(interaction, prediction), _chosen(interaction.action)
+    happened = np.where([option in chosen for option in interaction.space.options], p, 1 - p)
+    return float(np.log(np.maximum(happened, PROBABILITY_FLOOR)).mean())
 
 
 def _chosen(value: object) -> tuple[str, ...]:
@@ -339,4 +371,17 @@ JACCARD = Metric(
     needs="action",
     applies=lambda i: isinstance(i.space, MultiChoice),
     statistics=MeanOf.each(jaccard),
+)
+OPTION_LOG_SCORE = Metric(
+    name="option_log_score",
+    label="Log score / option",
+    version="1",
+    unit="nats",
+    greater_is_better=True,
+    formula="mean over a question's options of log max(p(chosen or not, as it was), 0.0001); "
+    "without probabilities: one half each",
+    source="Good, Rational Decisions, 1952; each option an event of its own",
+    needs="probabilities",
+    applies=lambda i: isinstance(i.space, MultiChoice),
+    statistics=MeanOf.each(option_log_score),
 )
