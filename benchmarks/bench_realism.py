@@ -82,14 +82,14 @@ def main() -> None:
     wanted = rows_of(given.rows, given.people)
     given.out.mkdir(parents=True, exist_ok=True)
     base = PipelineConfig.preset("tiny")
+    engine = base.engine.model_copy(update={"dtype": given.dtype})
     for temperature, top_p in product(given.temperature, given.top_p):
         drawn = base.simulation.model_copy(update={"temperature": temperature, "top_p": top_p})
         with UserSimulator.from_corpus(
             wanted,
             store=given.out / "store.db",
             model=given.model,
-            dtype=given.dtype,
-            config=base.model_copy(update={"simulation": drawn}),
+            config=base.model_copy(update={"simulation": drawn, "engine": engine}),
         ) as sim:
             measured = sim.evaluate(
                 arms=given.arms,
