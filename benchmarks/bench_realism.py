@@ -21,6 +21,7 @@ from itertools import product
 from pathlib import Path
 
 from usersim import PipelineConfig, UserSimulator
+from usersim.engines.select import load_engine
 from usersim.evaluation import Realism
 from usersim.evaluation.realism import TRUE
 
@@ -82,14 +83,14 @@ def main() -> None:
     wanted = rows_of(given.rows, given.people)
     given.out.mkdir(parents=True, exist_ok=True)
     base = PipelineConfig.preset("tiny")
-    engine = base.engine.model_copy(update={"dtype": given.dtype})
+    engine = load_engine(given.model, engine="transformers", dtype=given.dtype)
     for temperature, top_p in product(given.temperature, given.top_p):
         drawn = base.simulation.model_copy(update={"temperature": temperature, "top_p": top_p})
         with UserSimulator.from_corpus(
             wanted,
             store=given.out / "store.db",
-            model=given.model,
-            config=base.model_copy(update={"simulation": drawn, "engine": engine}),
+            engine=engine,
+            config=base.model_copy(update={"simulation": drawn}),
         ) as sim:
             measured = sim.evaluate(
                 arms=given.arms,
