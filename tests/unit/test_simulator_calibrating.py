@@ -14,7 +14,7 @@ from tests.fixtures.people import engine
 from usersim import Corpus, UserSimulator
 from usersim.cli.app import app
 from usersim.config import HistoryConfig, PipelineConfig, PredictionConfig, SimulationConfig
-from usersim.errors import ArgumentError, EvaluationError
+from usersim.errors import ArgumentError, ConfigError, EvaluationError
 from usersim.prediction import Observation
 from usersim.simulator.calibrating import ObservedAnswer, calibrate
 
@@ -168,3 +168,33 @@ def test_what_predictors_add_is_measured_against_a_pool_without_them(sim: UserSi
     assert len(told) == 2
     assert all(one.endswith("a gain.") for one in told)
     assert "80 answers" in told[0]
+
+
+def test_a_question_that_no_named_predictor_can_answer_fails_alone(sim: UserSimulator) -> None:
+    """Others of the batch are answered, and what failed names person, reason and next step."""
+    ask = {"user_id": "p000", "predictors": ["panel"]}
+    known, new = "How often do you do thing 1?", "How often do you do a new thing?"
+    found = sim.respond_many([new, known], options=[LEVELS] * 2, kind=["scale"] * 2, **ask)  # pyright: ignore[reportArgumentType]
+    assert found.items[0] is None
+    assert found.items[1] is not None
+    (failure,) = found.failures
+    assert (failure.index, failure.item) == (0, "p000")
+    assert "nobody else answered it" in failure.message
+    with pytest.raises(ConfigError, match="nobody else answered it") as raised:
+        sim.respond(new, options=LEVELS, kind="scale", **ask)  # pyright: ignore[reportArgumentType]
+    assert "'no_reasoning'" in str(raised.value.hint)
+
+
+def test_reasoning_that_cannot_be_read_leaves_the_model_without_it() -> None:
+    """Asked for reasoning alone, the model answers without, and the answer says so."""
+    with UserSimulator.from_corpus(
+        survey(3),
+        engine=engine(reasoning=lambda *_: ""),
+        config=CONFIG,
+        progress=False,
+    ) as sim:
+        answer = sim.respond(
+            "A new thing?", user_id="p000", options=LEVELS, kind="scale", predictors=["reasoning"]
+        )
+    assert [one.predictor for one in answer.trace.predictors] == ["no_reasoning"]
+    assert "without reasoning" in answer.trace.origin

@@ -121,6 +121,7 @@ def pooled(
     own: dict[Predictor, Distribution] = {}
     if given and "reasoning" in item.asked:
         own["reasoning"] = mixed(given, None, 1.0)
-    if without is not None and "no_reasoning" in item.asked:
+    unread = "reasoning" in item.asked and not own and not item.predictors
+    if without is not None and ("no_reasoning" in item.asked or unread):
         own["no_reasoning"] = without
     return item.combine({**own, **item.predictors})

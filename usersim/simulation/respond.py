@@ -42,6 +42,8 @@ from usersim.views import Progress
 
 __all__ = ["answer_of", "respond"]
 
+NOBODY_KNOWS = "no predictor that was asked for can answer this question: nobody else answered it"
+
 
 @dataclass(slots=True)
 class _Work:
@@ -153,7 +155,9 @@ def _reason(
     for index, (item, n) in enumerate(zip(items, wanted, strict=True)):
         result = next(drawn) if n else ReasoningResult([DrawnTrace(reasoning="", seed=item.seed)])
         one = _Work(index, item, result.traces, len(result.malformed))
-        if not result.traces:
+        if item.combine is not None and not item.predictors and not item.asked:
+            one.fail("ConfigError", NOBODY_KNOWS, ())
+        elif not result.traces:
             _without_reasoning(one, result.malformed, config)
         work.append(one)
     return work

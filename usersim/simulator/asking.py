@@ -432,6 +432,11 @@ def _error_of(failure: Failure) -> UsersimError:
     if failure.error == ContextLengthError.__name__:
         hint = "shorten the history (HistoryConfig) or choose a model with a longer context"
         return UsersimError(failure.message, hint=hint, cli_hint=SHORTEN_PROMPT)
+    if failure.error == ConfigError.__name__:
+        return ConfigError(
+            failure.message,
+            hint="allow more predictors, such as 'reasoning', 'no_reasoning' or 'own_scale'",
+        )
     return UsersimError(
         failure.message,
         hint="allow more tokens or redraws (SimulationConfig)",
