@@ -303,6 +303,15 @@ def test_only_a_stored_run_goes_on_without_its_requests(sim: UserSimulator) -> N
         sim.run(name="half")
 
 
+def test_a_stored_run_with_damaged_settings_says_what_is_missing(sim: UserSimulator) -> None:
+    """It could not be told from a run of other requests."""
+    sim.run(requests(2), name="wave")
+    with sim.corpus.runs._database.write() as connection:
+        connection.exec_driver_sql("UPDATE runs SET config = '{}' WHERE name = 'wave'")
+    with pytest.raises(CorpusError, match="'wave' does not say its requests and number of"):
+        sim.run(name="wave")
+
+
 def test_an_engine_that_goes_away_ends_the_run_with_what_is_done(store: Path) -> None:
     """The error says how far the run is; with the engine back, only the rest is asked."""
     with (

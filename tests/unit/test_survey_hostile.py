@@ -128,3 +128,20 @@ def test_parts_of_a_qualtrics_file_that_never_end_are_looked_at_once(
     one = qsf.question("QID1", "tea", str(fields.pop("QuestionText")), "TE", "SL", **fields)
     with patience("a Qualtrics file", 60):
         assert read_qsf(qsf.survey_of(one)).survey.all_questions
+
+
+@pytest.mark.parametrize(
+    ("field", "place"),
+    [("text", "section 's', text"), ("show_if", "section 's', show_if")],
+)
+def test_half_a_character_is_named_wherever_it_stands(
+    tmp_path: Path, field: str, place: str
+) -> None:
+    """Saving would have made it a question mark: another instrument than was read."""
+    section = {"id": "s", "questions": GOOD["questions"], field: "\ud800 tea"}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"title": "T", "sections": [section]}), encoding="utf-8")
+    with pytest.raises(SurveyError, match=f"{place}: holds half a character"):
+        Survey.load(path)
+    with pytest.raises(SurveyError, match="instruction: holds half a character"):
+        of_data(Survey, {**GOOD, "instruction": "\udc00"}, where="x")

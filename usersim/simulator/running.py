@@ -147,8 +147,21 @@ class Runner:
         return begin_run(self.corpus, requests, self.settings(asked_of(requests)), name), requests
 
     def stored(self, name: str | None) -> RunRecord:
-        """Return a run that the store holds with all its requests, under unchanged settings."""
+        """Return a run that the store holds with all its requests, under unchanged settings.
+
+        Raises:
+            ConfigError: If there is none, or it was started with other settings.
+            CorpusError: If what it was started with is damaged.
+        """
         record = stored_run(self.corpus, name)
+        missing = [field for field in ASKED_OF if field not in record.settings]
+        if missing:
+            raise CorpusError(
+                f"the store {self.corpus.name!r} is damaged: run {record.name!r} does not say "
+                f"its {' and '.join(missing)}",
+                hint="start it again under another name with its file of requests, or restore a "
+                "backup",
+            )
         asked = {field: record.settings[field] for field in ASKED_OF}
         check_unchanged(f"run {record.name!r}", record.settings, self.settings(asked))
         return record

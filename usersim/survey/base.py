@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, FiniteFloat, StringConstraints, field_validator
+from pydantic import ConfigDict, Field, FiniteFloat, StringConstraints, field_validator
 
 from usersim.config.base import Config
 from usersim.types import ActionSpace, normalized
 
 __all__ = [
+    "WRITABLE",
     "Code",
     "Identifier",
     "Label",
@@ -39,6 +40,9 @@ RESERVED = frozenset(
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories: control, half of a pair, line and paragraph separators."""
 
+WRITABLE = ConfigDict(str_max_length=1_000_000)
+"""Of an instrument's texts: what cannot be written to a file as UTF-8, half a character, is
+rejected. Pydantic looks for it where a length is limited, and nowhere else."""
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", min_length=1, max_length=64)
 ]
@@ -67,6 +71,8 @@ class Part:
 
 class QuestionBase(Config):
     """A question of a survey, as the instrument states it."""
+
+    model_config = WRITABLE
 
     id: Identifier
     """Name in expressions, placeholders, results and files; unique in the survey."""

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from usersim.config.base import Config
-from usersim.survey.base import Identifier
+from usersim.survey.base import WRITABLE, Identifier
 from usersim.survey.expressions import Expression, parse
 from usersim.survey.loading import plain
 from usersim.survey.questions import SurveyQuestion
@@ -26,6 +26,8 @@ __all__ = ["Instrument", "Passage", "Section"]
 class Passage(Config):
     """A text to read: a vignette, a definition, what stands between two questions."""
 
+    model_config = WRITABLE
+
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
     """What is read; `{{ q }}` as in a question's text. Without that answer it is not shown."""
     show_if: str = ""
@@ -37,6 +39,8 @@ class Passage(Config):
 
 class Section(Config):
     """Questions that stand together."""
+
+    model_config = WRITABLE
 
     id: Identifier
     """Unique in the survey."""
@@ -63,6 +67,8 @@ class Instrument(Config):
         >>> isinstance(survey, Instrument), [one.id for one in survey.all_questions]
         (True, ['tea'])
     """
+
+    model_config = WRITABLE
 
     title: Title
     """Name of the survey; stands in results and reports."""
