@@ -46,6 +46,7 @@ PROBABILITY_FLOOR = 1e-4
 ECE_BINS = 10
 """Equal-width bins of confidence."""
 _TIE = 1e-12
+_ROUNDING = 1e-9
 
 
 def _options(interaction: Interaction) -> tuple[str, ...]:
@@ -151,9 +152,9 @@ def chances(interaction: Interaction, prediction: Prediction) -> FloatArray:
     if strange:
         raise EvaluationError(f"probabilities {where} have unknown options: {strange!r}")
     p = np.array([given.get(option, 0.0) for option in options], dtype=np.float64)
-    if not ((p >= 0) & (p <= 1)).all():
+    if not ((p >= 0) & (p <= 1 + _ROUNDING)).all():
         raise EvaluationError(f"probabilities {where} are not between 0 and 1: {dict(given)!r}")
-    return p
+    return np.minimum(p, 1.0)
 
 
 def option_log_score(interaction: Interaction, prediction: Prediction) -> float:

@@ -66,9 +66,10 @@ def _charged_error(true: float, space: object, observed: FloatArray) -> float:
 
 def _charged_crps(true: float, space: object, observed: FloatArray) -> float:
     """Return the score of the uniform distribution; without a range, of what all answered."""
-    spread = _distance(observed, np.full(len(observed), 1 / len(observed)))
     if isinstance(space, Number) and space.low is not None and space.high is not None:
         spread = (space.high - space.low) / 3  # mean distance of two uniform draws
+    else:
+        spread = _distance(observed, np.full(len(observed), 1 / len(observed)))
     return _charged_error(true, space, observed) - spread / 2
 
 
