@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from usersim.errors import SurveyError
 from usersim.files import inside, read_document, write_document
@@ -55,7 +54,8 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
         outer = {one["loc"][:steps] for one in found for steps in range(len(one["loc"]))}
         found = [one for one in found if one["loc"] not in outer]
         said = listed(
-            f"{_place(data, one['loc'])}: {_said(one)}{_given(one['input'])}" for one in found
+            f"{_place(data, one['loc'])}: {_said(one['type'], one['msg'])}{_given(one['input'])}"
+            for one in found
         )
         raise SurveyError(
             f"{where!r} is not a valid survey:{said}",
@@ -63,11 +63,11 @@ def of_data(model: type[Model], data: object, *, where: str) -> Model:
         ) from None
 
 
-def _said(problem: ErrorDetails) -> str:
-    """Return what is wrong with one value."""
-    if problem["type"] == "string_unicode":
+def _said(kind: str, message: str) -> str:
+    """Return what is wrong with one value, by pydantic's name for it and its message."""
+    if kind == "string_unicode":
         return "holds half a character (a lone surrogate), which no file can hold"
-    return problem["msg"].removeprefix("Value error, ")
+    return message.removeprefix("Value error, ")
 
 
 def listed(problems: Iterable[str]) -> str:
