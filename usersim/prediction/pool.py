@@ -101,11 +101,11 @@ PRIOR: Mapping[PoolGroup, Mapping[Predictor, float]] = MappingProxyType(
 is best over bfi, SPI and nonvoters with 2, 10 and 50 known answers: of panels of 30 to 800 people
 (known) without falling behind either of them by more than 0.01 nats, and of 3 to 19 (few) with a
 smaller panel's weight than is best on average, which would be worse than guessing where those few
-are unlike the person; the untrained
-embedded model takes 0.13 to 0.34 when tempered alone, beside the panel about 0.1, both of its
-distributions together (docs/results/predictions.md). Of numbers and multiple choices the panel is
-taken at its word: with few people it is the marginal, and that is smoothed. The person's earlier
-answer counts fully: `own_answer` says by itself how often people repeat theirs."""
+are unlike the person. The untrained embedded model takes 0.13 to 0.34 when tempered alone, beside
+the panel about 0.1, both of its distributions together (docs/results/predictions.md). Of numbers
+and multiple choices the panel is taken at its word: with few people it is the marginal, and that is
+smoothed. The person's earlier answer counts fully: `own_answer` says by itself how often people
+repeat theirs."""
 PRIOR_ANSWERS = 20.0
 """Answers whose weight the prior has against the common weights, and those against a group's."""
 FLOOR = 1e-6
